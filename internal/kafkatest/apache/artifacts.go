@@ -1,0 +1,95 @@
+package apache
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/kafkaesk/kafkaesk/internal/filelock"
+)
+
+// Version is the Apache Kafka that runs here.
+const Version = "4.1.1"
+
+// pom asks Maven for the server and its command line tools, which Kafka publishes as two artifacts, and for what makes it log,
+// which Kafka adds to its own distribution only.
+const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.github.kafkaesk</groupId>
+  <artifactId>kafka</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + Version + `</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
+  </dependencies>
+</project>
+`
+
+// Fetch returns the directory with Kafka's jar files, about 45 MB in the user's cache directory. The first call on a machine
+// gets them with Maven; calls that run at the same time, in any process, wait for it.
+func Fetch(ctx context.Context) (dir string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("apache: finding the user's cache directory: %w", err)
+	}
+	cache = filepath.Join(cache, "kafkaesk")
+	// The name changes with what is fetched.
+	sum := sha256.Sum256([]byte(pom))
+	dir = filepath.Join(cache, fmt.Sprintf("apache-kafka-%s-%x", Version, sum[:4]))
+	if isDir(dir) {
+		return dir, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", fmt.Errorf("apache: creating the cache directory: %w", err)
+	}
+	lock, err := filelock.Wait(ctx, dir+".lock")
+	if err != nil {
+		return "", fmt.Errorf("apache: waiting for another process that fetches Kafka: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if isDir(dir) { // the one we waited for has done it
+		return dir, nil
+	}
+	// What is fetched gets its name only when it is complete.
+	temp, err := os.MkdirTemp(cache, "fetching-")
+	if err != nil {
+		return "", fmt.Errorf("apache: creating a temporary directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	jars := filepath.Join(temp, "jars")
+	if err := maven(ctx, temp, jars); err != nil {
+		return "", err
+	}
+	if err := os.Rename(jars, dir); err != nil {
+		return "", fmt.Errorf("apache: keeping what was fetched: %w", err)
+	}
+	return dir, nil
+}
+
+func maven(ctx context.Context, dir, jars string) error {
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		return fmt.Errorf("apache: Apache Kafka %s is fetched with Maven: install it (Debian: apt-get install maven): %w", Version, err)
+	}
+	file := filepath.Join(dir, "pom.xml")
+	if err := os.WriteFile(file, []byte(pom), 0o600); err != nil {
+		return fmt.Errorf("apache: writing Maven's project file: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, mvn, "--quiet", "--batch-mode", "--file", file,
+		"dependency:copy-dependencies", "-DoutputDirectory="+jars, "-DincludeScope=runtime")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("apache: fetching Apache Kafka %s with Maven: %w\n%s", Version, err, out)
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -1,0 +1,32 @@
+package kafkatest
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// provider starts clusters of one kind.
+type provider interface {
+	// cannot says why there is no cluster like this here, or "".
+	cannot(r request) string
+	start(r request) (backend, error)
+}
+
+// newProvider reads KAFKA. A value that means nothing fails the test.
+func newProvider(t testing.TB) provider {
+	t.Helper()
+	switch kafka := os.Getenv("KAFKA"); {
+	case kafka == "" || kafka == "embedded":
+		return embeddedProvider{}
+	case kafka == "apache":
+		return apacheProvider{shared: os.Getenv("KAFKATEST_SHARED")}
+	case kafka == "docker":
+		return dockerProvider{}
+	case strings.Contains(kafka, ":"):
+		return externalProvider{addrs: strings.Split(kafka, ",")}
+	default:
+		t.Fatalf("kafkatest: KAFKA=%q: want embedded, apache, docker or host:port[,host:port]", kafka)
+		return nil
+	}
+}
