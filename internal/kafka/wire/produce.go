@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/initproducerid"
+	"github.com/segmentio/kafka-go/protocol/produce"
+	"github.com/segmentio/kafka-go/protocol/rawproduce"
+)
+
+// PartitionBatch is a sealed batch and where it goes.
+type PartitionBatch struct {
+	Topic     string
+	Partition int32
+	Batch     []byte // as Builder.Seal returns it
+}
+
+// NewProduceRequest returns the request that writes the batches, at most one per partition, whose
+// partitions must all have the same leader: kafka-go sends it there, and refuses it when it sees two
+// leaders or does not know a topic. The request can be sent once. For the next attempt make a new one
+// over the same batches: the bytes, and so the sequences, stay the same.
+//
+// timeout is how long the broker may wait for its replicas. acks is -1 for all of them.
+func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBatch) *rawproduce.Request {
+	r := &rawproduce.Request{Acks: acks, Timeout: int32(timeout.Milliseconds())}
+	topics := make(map[string]int, len(batches))
+	for _, b := range batches {
+		i, ok := topics[b.Topic]
+		if !ok {
+			i = len(r.Topics)
+			topics[b.Topic] = i
+			r.Topics = append(r.Topics, rawproduce.RequestTopic{Topic: b.Topic})
+		}
+		size := binary.BigEndian.AppendUint32(nil, uint32(len(b.Batch)))
+		t := &r.Topics[i]
+		t.Partitions = append(t.Partitions, rawproduce.RequestPartition{
+			Partition: b.Partition,
+			RecordSet: protocol.RawRecordSet{Reader: &net.Buffers{size, b.Batch}},
+		})
+	}
+	return r
+}
+
+// ProducedPartition is a broker's answer for one partition of a produce request.
+type ProducedPartition struct {
+	Topic         string
+	Partition     int32
+	Code          int16         // Kafka's error code; 0 = written
+	BaseOffset    int64         // of the batch's first record
+	LogAppendTime int64         // ms since the epoch where the topic stamps records itself, else -1
+	RecordErrors  []RecordError // the records at fault, where the broker says so
+	ErrorMessage  string        // the broker's own words, often empty
+}
+
+// RecordError names one record that the broker refused.
+type RecordError struct {
+	Index   int // in the batch
+	Message string
+}
+
+// ProduceResponse returns the answers in m, which is what the Transport answered to a request of
+// NewProduceRequest. With acks 0 there is no answer, and no partitions.
+func ProduceResponse(m protocol.Message) ([]ProducedPartition, error) {
+	if m == nil {
+		return nil, nil
+	}
+	r, ok := m.(*produce.Response)
+	if !ok {
+		return nil, fmt.Errorf("wire: reading a produce response: got %T", m)
+	}
+	var parts []ProducedPartition
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			var bad []RecordError
+			for _, e := range p.RecordErrors {
+				bad = append(bad, RecordError{Index: int(e.BatchIndex), Message: e.BatchIndexErrorMessage})
+			}
+			parts = append(parts, ProducedPartition{
+				Topic: t.Topic, Partition: p.Partition, Code: p.ErrorCode, BaseOffset: p.BaseOffset,
+				LogAppendTime: p.LogAppendTime, RecordErrors: bad, ErrorMessage: p.ErrorMessage,
+			})
+		}
+	}
+	return parts, nil
+}
+
+// InitProducerID asks any broker for a producer id. kafka-go's own request would look for a
+// transaction coordinator first, which an idempotent producer without transactions has not.
+type InitProducerID initproducerid.Request
+
+// NewInitProducerID returns the request for a new producer id without transactions.
+func NewInitProducerID() *InitProducerID {
+	return &InitProducerID{TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1}
+}
+
+// ApiKey implements protocol.Message.
+func (*InitProducerID) ApiKey() protocol.ApiKey { return protocol.InitProducerId }
+
+// InitProducerIDResponse returns the producer in m, which is what the Transport answered to an
+// InitProducerID, and the broker's error code. With a code other than 0 there is no producer: a broker
+// that has just started answers 14, and the id -1 in that answer must not be used.
+func InitProducerIDResponse(m protocol.Message) (p Producer, code int16, err error) {
+	r, ok := m.(*initproducerid.Response)
+	if !ok {
+		return NoProducer(), 0, fmt.Errorf("wire: reading a producer id: got %T", m)
+	}
+	if r.ErrorCode != 0 {
+		return NoProducer(), r.ErrorCode, nil
+	}
+	if r.ProducerID < 0 {
+		return NoProducer(), 0, fmt.Errorf("wire: reading a producer id: the broker answered %d without an error", r.ProducerID)
+	}
+	return Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}, 0, nil
+}
+
+var (
+	_ protocol.BrokerMessage = (*rawproduce.Request)(nil)
+	_ protocol.Message       = (*InitProducerID)(nil)
+)

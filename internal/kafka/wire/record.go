@@ -1,0 +1,162 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Record is one record as it was read. Key, Value and the headers' values are views into the response
+// or into the unpacked batch, which nobody writes to again: they stay valid, and keep that memory
+// alive, for as long as they are held.
+type Record struct {
+	Offset     int64
+	Time       int64  // ms since the epoch
+	Key, Value []byte // nil = null
+	Headers    []Header
+}
+
+var (
+	errRecord  = errors.New("malformed record")
+	errHeaders = errors.New("malformed record headers")
+)
+
+// Records appends all records of the batch to dst. A compressed batch is unpacked to at most limit
+// bytes; more is an error. On an error, a *CorruptError, dst comes back as it was.
+func (b *Batch) Records(dst []Record, limit int) ([]Record, error) {
+	if b.Count == 0 {
+		return dst, nil // compacted away as a whole
+	}
+	data := b.records
+	if c := b.Compression(); c != None {
+		var err error
+		if data, err = unpack(c, data, limit); err != nil {
+			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("unpacking %s: %w", c, err)}
+		}
+	}
+	if b.Count > len(data)/minRecord {
+		return dst, &CorruptError{b.BaseOffset, errCount}
+	}
+	d := recordDecoder{batch: b, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0}
+	all := slices.Grow(dst, b.Count)
+	for i := range b.Count {
+		size, at := varint(data, 0)
+		if at < 0 || size < 0 || size > int64(len(data)-at) {
+			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("record %d: %w", i, errRecord)}
+		}
+		end := at + int(size)
+		all = all[:len(all)+1]
+		if err := d.decode(&all[len(all)-1], data[at:end:end], b.Count-i); err != nil {
+			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("record %d: %w", i, err)}
+		}
+		data = data[end:]
+	}
+	return all, nil
+}
+
+// recordDecoder reads the records of one batch.
+type recordDecoder struct {
+	batch     *Batch
+	lastDelta int64
+	logAppend bool
+	last      []Header // of the record before: equal names share one string
+	slab      []Header // room for the headers of records to come
+}
+
+// decode reads the record whose body is b into r, which may hold an older one. left is the number of
+// records that are left in the batch, this one included.
+func (d *recordDecoder) decode(r *Record, b []byte, left int) error {
+	if len(b) == 0 {
+		return errRecord
+	}
+	timeDelta, at := varint(b, 1) // after the attributes
+	if at < 0 {
+		return errRecord
+	}
+	offsetDelta, at := varint(b, at)
+	if at < 0 || offsetDelta < 0 || offsetDelta > d.lastDelta {
+		return errRecord
+	}
+	r.Offset = d.batch.BaseOffset + offsetDelta
+	r.Time = d.batch.BaseTime + timeDelta
+	if d.logAppend {
+		r.Time = d.batch.MaxTime
+	}
+	if r.Key, at = nullable(b, at); at < 0 {
+		return errRecord
+	}
+	if r.Value, at = nullable(b, at); at < 0 {
+		return errRecord
+	}
+	n, at := varint(b, at)
+	if at < 0 || n < 0 || n > int64(len(b)-at)/2 {
+		return errHeaders
+	}
+	r.Headers = nil
+	if n == 0 {
+		return nil
+	}
+	return d.headers(r, b[at:], int(n), left)
+}
+
+// headers reads the n headers in b into r.
+func (d *recordDecoder) headers(r *Record, b []byte, n, left int) error {
+	if n > len(d.slab) {
+		// Records of a batch are mostly alike: room for as many headers in each, as far as the bytes
+		// of this batch could hold them.
+		d.slab = make([]Header, max(n, min(n*left, len(d.batch.records), 4096)))
+	}
+	headers := d.slab[:n:n]
+	d.slab = d.slab[n:]
+	at := 0
+	for i := range headers {
+		var name []byte
+		if name, at = nullable(b, at); at < 0 || name == nil {
+			return errHeaders
+		}
+		if headers[i].Value, at = nullable(b, at); at < 0 {
+			return errHeaders
+		}
+		if i < len(d.last) && d.last[i].Name == string(name) {
+			headers[i].Name = d.last[i].Name
+		} else {
+			headers[i].Name = string(name)
+		}
+	}
+	d.last, r.Headers = headers, headers
+	return nil
+}
+
+// nullable reads a length and that many bytes from b[at:], and returns where it ended; -1 when they are
+// not there. The length -1 is nil.
+func nullable(b []byte, at int) ([]byte, int) {
+	n, at := varint(b, at)
+	switch {
+	case at < 0 || n < -1 || n > int64(len(b)-at):
+		return nil, -1
+	case n < 0:
+		return nil, at
+	}
+	end := at + int(n)
+	return b[at:end:end], end
+}
+
+// varint reads a zigzag varint from b[at:], and returns where it ended; -1 when there is none.
+func varint(b []byte, at int) (int64, int) {
+	if uint(at) < uint(len(b)) && b[at] < 0x80 {
+		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	}
+	return longVarint(b, at)
+}
+
+func longVarint(b []byte, at int) (int64, int) {
+	if at >= len(b) {
+		return 0, -1
+	}
+	v, n := binary.Varint(b[at:])
+	if n <= 0 {
+		return 0, -1
+	}
+	return v, at + n
+}
