@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// Client is an application's connection to one cluster: one Transport, whose connections and metadata are shared by all that
+// produces, fetches and administers. Its methods may be called by many goroutines at once. It has goroutines and connections
+// from the first request until Close.
+type Client struct {
+	settings  Settings
+	logger    *slog.Logger
+	transport *kafkago.Transport
+	dialer    *dialer
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+
+	// pools counts how often the pooled connections were dropped: a request that was lost on a connection of an earlier
+	// count says nothing about today's.
+	pools atomic.Uint64
+	// reached is set when a broker has answered for the first time.
+	reached atomic.Bool
+
+	snapshots snapshots
+	creating  flights
+}
+
+// NewClient makes a Client for the brokers at servers ("host:port"; one that answers is enough to find the others). It reads
+// the certificate files that s names, and connects to nothing yet. A nil logger discards.
+func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	if err := checkServers(servers); err != nil {
+		return nil, err
+	}
+	config, err := tlsConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	mechanism, err := saslMechanismOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.SecurityProtocol == SASLPlaintext {
+		logger.Warn("kafka: SASL_PLAINTEXT sends records, and with PLAIN the password too, in the clear; use SASL_SSL where the network is not your own")
+	}
+	if config != nil && !s.CheckHostname {
+		logger.Warn("kafka: ssl_check_hostname is off: any certificate of the authority passes for any broker")
+	}
+	c := &Client{
+		settings: s,
+		logger:   logger,
+		dialer:   newDialer(slices.Clone(servers), config),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.transport = &kafkago.Transport{
+		Dial:        c.dialer.dial, // with TLS, where that is configured
+		DialTimeout: min(dialTimeout, s.RequestTimeout),
+		IdleTimeout: s.ConnectionsMaxIdle,
+		MetadataTTL: s.MetadataMaxAge,
+		ClientID:    s.ClientID,
+		SASL:        mechanism,
+		Context:     c.ctx,
+	}
+	return c, nil
+}
+
+// checkServers refuses what could not be dialled later. It never prints what stands before an "@".
+func checkServers(servers []string) error {
+	if len(servers) == 0 {
+		return errors.New("kafka: no servers: name at least one broker as host:port")
+	}
+	var errs []error
+	for _, server := range servers {
+		host, port, err := net.SplitHostPort(server)
+		n, notNumber := strconv.ParseUint(port, 10, 16)
+		if err != nil || notNumber != nil || n == 0 || host == "" || strings.ContainsAny(host, "/@, \t\n") {
+			if at := strings.LastIndexByte(server, '@'); at >= 0 {
+				server = redacted + server[at:]
+			}
+			errs = append(errs, fmt.Errorf("kafka: server %q: want host:port, like localhost:9092", server))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Settings returns what the Client was made with.
+func (c *Client) Settings() Settings { return c.settings }
+
+// RoundTrip sends one message, once, and returns its response. It takes no longer than timeout (0 or less: RequestTimeout of
+// the settings), whatever ctx allows, and no longer than ctx allows. Metadata requests are answered from the Transport's cache.
+//
+// An error tells through [Classify] what to do about it. After one the exchange may still go on: neither msg nor any buffer
+// it refers to may be used again. When a connection was lost the idle ones are dropped, because after a restart of a broker
+// each of them would fail one request.
+func (c *Client) RoundTrip(ctx context.Context, msg protocol.Message, timeout time.Duration) (protocol.Message, error) {
+	response, err := c.roundTrip(ctx, msg, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	return response, nil
+}
+
+// roundTrip is RoundTrip for those in this package who say themselves what they were doing.
+func (c *Client) roundTrip(ctx context.Context, msg protocol.Message, timeout time.Duration) (protocol.Message, error) {
+	if c.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	if timeout <= 0 {
+		timeout = c.settings.RequestTimeout
+	}
+	attempt, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stop := context.AfterFunc(c.ctx, cancel)
+	defer stop()
+
+	pool := c.pools.Load()
+	response, err := c.exchange(attempt, msg)
+	if err == nil {
+		c.reached.Store(true)
+		return response, nil
+	}
+	err = c.explain(ctx, attempt, err, timeout)
+	if isLost(err) || errors.Is(err, ErrAuth) {
+		// After a refused login the pool would go on trying, twice a second, until the account is locked.
+		c.drop(pool)
+	}
+	return nil, fmt.Errorf("%s: %w", msg.ApiKey(), err)
+}
+
+// exchange is the Transport's RoundTrip. A broker's answer can make kafka-go panic while it routes and merges.
+func (c *Client) exchange(ctx context.Context, msg protocol.Message) (response protocol.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			response, err = nil, fmt.Errorf("kafka-go panicked: %v", p)
+		}
+	}()
+	return c.transport.RoundTrip(ctx, bootstrap{}, msg)
+}
+
+// explain turns what the Transport returned into what happened.
+func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.Duration) error {
+	switch {
+	case c.ctx.Err() != nil:
+		return ErrClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case attempt.Err() != nil:
+		// Not context.DeadlineExceeded: callers take that for the end of their own context.
+		return fmt.Errorf("no answer within %s: %w", timeout, os.ErrDeadlineExceeded)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		// A time limit of the Transport's own, for connecting or for metadata.
+		return fmt.Errorf("%w: %v", os.ErrDeadlineExceeded, err)
+	case isTLS(err):
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	}
+	if code, ok := errors.AsType[CodeError](err); ok && !errors.Is(err, ErrAuth) && classOfCode(code) == Denied {
+		return fmt.Errorf("%w: %w%s", ErrAuth, err, c.authHint(code))
+	}
+	if !c.reached.Load() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return fmt.Errorf("the broker closed the connection (does this listener want SASL or TLS, or refuse the login? security_protocol is %s): %w", c.settings.SecurityProtocol, err)
+	}
+	return err
+}
+
+func (c *Client) authHint(code CodeError) string {
+	switch code {
+	case kafkago.SASLAuthenticationFailed:
+		return " (check sasl_mechanism, sasl_plain_username and sasl_plain_password)"
+	case kafkago.UnsupportedSASLMechanism:
+		return fmt.Sprintf(" (the listener does not offer sasl_mechanism %s)", c.settings.SASLMechanism)
+	case kafkago.IllegalSASLState:
+		return fmt.Sprintf(" (the listener does not want SASL; security_protocol is %s)", c.settings.SecurityProtocol)
+	}
+	return ""
+}
+
+// DropIdle closes the idle connections and forgets the metadata; those in use are closed when their request is done. The next
+// request connects anew.
+func (c *Client) DropIdle() { c.drop(c.pools.Load()) }
+
+// drop is DropIdle, unless that has happened since pool was read: one broken broker fails many requests at once.
+func (c *Client) drop(pool uint64) {
+	if c.pools.CompareAndSwap(pool, pool+1) {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// Close ends requests that are under way with [ErrClosed], closes every connection and waits for their goroutines to end.
+// Calling it again does nothing.
+func (c *Client) Close() {
+	c.cancel()
+	c.DropIdle()
+	c.dialer.close()
+}

@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// connectTimeout bounds one TCP connection: a host that swallows packets must not use up the time of those behind it.
+	connectTimeout = 3 * time.Second
+	// dialTimeout bounds TCP, TLS, ApiVersions together, and then SASL.
+	dialTimeout = 5 * time.Second
+)
+
+// bootstrap is the address of "any broker". The Transport keeps one pool per address; it sees this constant, and the dialer
+// chooses a broker for it, so that brokers that were learnt of later can stand in for configured ones that are gone.
+type bootstrap struct{}
+
+func (bootstrap) Network() string { return "tcp" }
+func (bootstrap) String() string  { return "bootstrap:0" }
+
+// dialer opens the connections of one Client and knows which are open, so that Close can end them and wait for their end:
+// kafka-go lets a connection that is in use go on until its request is answered.
+type dialer struct {
+	servers []string
+	tls     *tls.Config // nil for plain text
+
+	mu     sync.Mutex
+	known  []string // addresses of the last snapshot of the cluster
+	open   map[*conn]struct{}
+	closed bool
+	wg     sync.WaitGroup // a count per connection, and per dial under way
+}
+
+func newDialer(servers []string, config *tls.Config) *dialer {
+	return &dialer{servers: servers, tls: config, open: make(map[*conn]struct{})}
+}
+
+// learn remembers where the brokers of the cluster are.
+func (d *dialer) learn(addresses []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known = addresses
+}
+
+// candidates returns the addresses to try for address: for the bootstrap address the configured servers in random order (not
+// every client should start at the first), then the other brokers that are known.
+func (d *dialer) candidates(address string) []string {
+	if address != (bootstrap{}).String() {
+		return []string{address}
+	}
+	shuffle := func(s []string) []string {
+		s = slices.Clone(s)
+		rand.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+		return s
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := shuffle(d.servers)
+	for _, address := range shuffle(d.known) {
+		if !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
+// dial is the Transport's Dial.
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, address := range d.candidates(address) {
+		c, err := d.connect(ctx, network, address)
+		if err == nil {
+			return d.admit(c)
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	d.wg.Done()
+	return nil, errors.Join(errs...)
+}
+
+// connect opens one connection, secured when that is configured.
+func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	plain, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, network, address)
+	if err != nil || d.tls == nil {
+		return plain, err
+	}
+	config := d.tls.Clone()
+	if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
+		plain.Close()
+		return nil, err
+	}
+	secure := tls.Client(plain, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+	}
+	return secure, nil
+}
+
+func (d *dialer) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.wg.Add(1)
+	return nil
+}
+
+// admit hands a connection over to kafka-go, with the count that begin took.
+func (d *dialer) admit(nc net.Conn) (net.Conn, error) {
+	c := &conn{Conn: nc, owner: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		nc.Close()
+		d.wg.Done()
+		return nil, ErrClosed
+	}
+	d.open[c] = struct{}{}
+	return c, nil
+}
+
+// close cuts every connection and waits until kafka-go has let go of all of them. No dial succeeds afterwards.
+func (d *dialer) close() {
+	d.mu.Lock()
+	d.closed = true
+	for c := range d.open {
+		c.Conn.Close() // not c.Close: that is for kafka-go to call, when its goroutine ends
+	}
+	d.mu.Unlock()
+	d.wg.Wait()
+}
+
+// conn is a connection that the dialer keeps account of.
+type conn struct {
+	net.Conn
+	owner *dialer
+	once  sync.Once
+}
+
+// Close is called by kafka-go when the goroutine of the connection ends.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		c.owner.mu.Lock()
+		delete(c.owner.open, c)
+		c.owner.mu.Unlock()
+		c.owner.wg.Done()
+	})
+	return err
+}
+
+// SetDeadline never leaves the connection without a deadline. kafka-go clears it before it authenticates, and a broker that
+// hangs there would keep a goroutine and the connection for ever. An idle connection does not mind: each request sets its own.
+func (c *conn) SetDeadline(t time.Time) error {
+	if t.IsZero() {
+		t = time.Now().Add(dialTimeout)
+	}
+	return c.Conn.SetDeadline(t)
+}

@@ -1,0 +1,51 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// worthTelling is the failed attempt, counted from 0, that is told as a warning, once per loop: a few failures are everyday life
+// in a cluster, and for the rest of an outage one line says it.
+const worthTelling = 3
+
+// retry calls attempt until it succeeds, fails with what no retry mends, or ctx ends. The error then says both that it ended
+// and what the last attempt had met.
+func (c *Client) retry(ctx context.Context, attempt func() error) error {
+	backoff := c.settings.Backoff()
+	var last error
+	for n := 0; ; n++ {
+		err := attempt()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ended(ctx, err, last)
+		case !Classify(err).Retriable():
+			return err
+		}
+		last = err
+		level := slog.LevelDebug
+		if n == worthTelling {
+			level = slog.LevelWarn
+		}
+		c.logger.Log(ctx, level, "kafka: will try again until the context ends", "error", err, "attempts", n+1)
+		if Sleep(ctx, backoff.Delay(n)) != nil {
+			return ended(ctx, nil, last)
+		}
+	}
+}
+
+// ended is the error of a loop whose context has ended: the context's cause, then the last thing that went wrong before it.
+func ended(ctx context.Context, err, last error) error {
+	cause := context.Cause(ctx)
+	if err == nil || !errors.Is(err, cause) {
+		err = cause
+	}
+	if last == nil {
+		return err
+	}
+	return fmt.Errorf("%w; before that: %w", err, last)
+}

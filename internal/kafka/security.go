@@ -1,0 +1,135 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/scram"
+)
+
+// tlsConfig makes the TLS configuration that s asks for; nil for plain text. It reads the certificate files, once.
+func tlsConfig(s Settings) (*tls.Config, error) {
+	if !s.usesTLS() {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("kafka: setting ssl_cafile: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("kafka: setting ssl_cafile: %s has no PEM certificate", s.CAFile)
+		}
+	}
+	if s.CertFile != "" {
+		certificate, err := keyPair(s)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{certificate}
+	}
+	if !s.CheckHostname {
+		// Go checks the chain and the name together. Without the name the chain is still checked, by ourselves.
+		config.InsecureSkipVerify = true
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
+				return errors.New("the broker sent no certificate")
+			}
+			options := x509.VerifyOptions{Roots: config.RootCAs, Intermediates: x509.NewCertPool()}
+			for _, c := range state.PeerCertificates[1:] {
+				options.Intermediates.AddCert(c)
+			}
+			_, err := state.PeerCertificates[0].Verify(options)
+			return err
+		}
+	}
+	return config, nil
+}
+
+// keyPair reads our own certificate and its key.
+func keyPair(s Settings) (tls.Certificate, error) {
+	certificate, err := os.ReadFile(s.CertFile)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("kafka: setting ssl_certfile: %w", err)
+	}
+	key, err := os.ReadFile(s.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("kafka: setting ssl_keyfile: %w", err)
+	}
+	if key, err = decryptKey(key, s.KeyPassword); err != nil {
+		return tls.Certificate{}, fmt.Errorf("kafka: setting ssl_keyfile: %s: %w", s.KeyFile, err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("kafka: settings ssl_certfile and ssl_keyfile: %w", err)
+	}
+	return pair, nil
+}
+
+// saslMechanismOf makes the SASL mechanism that s asks for; nil for none.
+func saslMechanismOf(s Settings) (sasl.Mechanism, error) {
+	if !s.usesSASL() {
+		return nil, nil
+	}
+	switch s.SASLMechanism {
+	case MechanismPlain:
+		return plainMechanism{s.SASLUsername, s.SASLPassword}, nil
+	case MechanismScramSHA256, MechanismScramSHA512:
+		algorithm := scram.SHA256
+		if s.SASLMechanism == MechanismScramSHA512 {
+			algorithm = scram.SHA512
+		}
+		mechanism, err := scram.Mechanism(algorithm, s.SASLUsername, s.SASLPassword.Reveal())
+		if err != nil {
+			// Its text may quote what it could not prepare, which is the password.
+			return nil, errors.New("kafka: settings sasl_plain_username and sasl_plain_password: they have characters that SCRAM (RFC 4013) does not allow")
+		}
+		return typedMechanism{mechanism}, nil
+	default:
+		return nil, fmt.Errorf("kafka: setting sasl_mechanism: %q is not one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", s.SASLMechanism)
+	}
+}
+
+// plainMechanism is PLAIN (RFC 4616) with a password that does not print; kafka-go's own holds a string.
+type plainMechanism struct {
+	user     string
+	password Secret
+}
+
+func (plainMechanism) Name() string { return MechanismPlain }
+
+func (m plainMechanism) Start(context.Context) (sasl.StateMachine, []byte, error) {
+	return m, []byte("\x00" + m.user + "\x00" + m.password.Reveal()), nil
+}
+
+// Next has nothing to say: a broker that refuses answers with an error code instead of a challenge.
+func (plainMechanism) Next(context.Context, []byte) (bool, []byte, error) { return true, nil, nil }
+
+// typedMechanism makes [ErrAuth] of what a mechanism finds wrong on our side: SCRAM checks the broker too.
+type typedMechanism struct{ sasl.Mechanism }
+
+func (m typedMechanism) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	session, first, err := m.Mechanism.Start(ctx)
+	return typedSession{session}, first, asAuth(err)
+}
+
+type typedSession struct{ sasl.StateMachine }
+
+func (s typedSession) Next(ctx context.Context, challenge []byte) (bool, []byte, error) {
+	done, response, err := s.StateMachine.Next(ctx, challenge)
+	return done, response, asAuth(err)
+}
+
+func asAuth(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: SASL: %w", ErrAuth, err)
+}

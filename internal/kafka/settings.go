@@ -1,0 +1,270 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// The values of [Settings.SecurityProtocol].
+const (
+	Plaintext     = "PLAINTEXT"
+	SSL           = "SSL"
+	SASLPlaintext = "SASL_PLAINTEXT"
+	SASLSSL       = "SASL_SSL"
+)
+
+// The values of [Settings.SASLMechanism].
+const (
+	MechanismPlain       = "PLAIN"
+	MechanismScramSHA256 = "SCRAM-SHA-256"
+	MechanismScramSHA512 = "SCRAM-SHA-512"
+)
+
+// The values of [Settings.AutoOffsetReset].
+const (
+	Earliest = "earliest"
+	Latest   = "latest"
+	NoReset  = "none"
+)
+
+// The values of [Settings.IsolationLevel].
+const (
+	ReadCommitted   = "read_committed"
+	ReadUncommitted = "read_uncommitted"
+)
+
+// The values of [Settings.Acks].
+const (
+	AcksAll    int16 = -1
+	AcksLeader int16 = 1
+)
+
+// Settings is everything about a connection to Kafka that an operator can choose, checked. Make it with [DefaultSettings] or
+// [ParseSettings]. Each comment names the setting as aiokafka and ParseSettings call it; durations are given in milliseconds
+// there. It prints without its secrets.
+type Settings struct {
+	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Defaults to PLAINTEXT. Setting: security_protocol.
+	SecurityProtocol string
+	// SASLMechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. Defaults to PLAIN; used by the SASL_ protocols alone.
+	// Setting: sasl_mechanism.
+	SASLMechanism string
+	// SASLUsername is the user. Setting: sasl_plain_username, for every mechanism.
+	SASLUsername string
+	// SASLPassword is the password. Setting: sasl_plain_password, for every mechanism.
+	SASLPassword Secret
+	// CAFile is a PEM file of the authorities that may sign the brokers' certificates. Defaults to those of the system.
+	// Setting: ssl_cafile.
+	CAFile string
+	// CertFile and KeyFile are PEM files with our own certificate and its key, for brokers that ask for one. Both or none.
+	// Settings: ssl_certfile, ssl_keyfile.
+	CertFile, KeyFile string
+	// KeyPassword opens KeyFile when that is encrypted. Setting: ssl_password.
+	KeyPassword Secret
+	// CheckHostname: the broker's certificate must name the host that we connect to. Defaults to true.
+	// Setting: ssl_check_hostname.
+	CheckHostname bool
+
+	// ClientID names this program in the brokers' logs and quotas. Defaults to "kafkaesk". Setting: client_id.
+	ClientID string
+	// RequestTimeout is how long one attempt of a request may take. Defaults to 40s. Setting: request_timeout_ms.
+	RequestTimeout time.Duration
+	// RetryBackoff bounds the pause after a first failed attempt; it doubles from there. Defaults to 100ms.
+	// Setting: retry_backoff_ms.
+	RetryBackoff time.Duration
+	// MetadataMaxAge bounds the age of what is known about topics and leaders, and is the time limit for asking: raise it for
+	// huge clusters and slow links. New topics are noticed no sooner. Defaults to 1s (aiokafka: 5m, which is too long to
+	// notice a new topic). Setting: metadata_max_age_ms.
+	MetadataMaxAge time.Duration
+	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers and
+	// brokers wait before they cut it. Setting: connections_max_idle_ms.
+	ConnectionsMaxIdle time.Duration
+
+	// Acks is [AcksAll] or [AcksLeader]. Defaults to AcksAll: with the leader alone, an acknowledged record is lost with it.
+	// Setting: acks ("all", -1 or 1).
+	Acks int16
+	// Idempotent: each batch carries a producer id and a sequence, so that a repeated one is written once. Defaults to true,
+	// and to false with AcksLeader. Setting: enable_idempotence.
+	Idempotent bool
+	// Compression of batches. Defaults to none. Setting: compression_type.
+	Compression wire.Compression
+	// Linger is how long a batch that nobody waits for stays open for more records. Defaults to 5ms. Setting: linger_ms.
+	Linger time.Duration
+	// MaxBatchSize bounds the bytes of one batch before compression. Defaults to 512 KiB; a broker's own default limit is
+	// 1,048,588. Setting: max_batch_size.
+	MaxBatchSize int
+	// MaxRequestSize bounds the bytes of one record. Defaults to 1 MiB. Setting: max_request_size.
+	MaxRequestSize int
+
+	// FetchMaxWait is how long a broker may hold a fetch that finds nothing. Defaults to 500ms. Setting: fetch_max_wait_ms.
+	FetchMaxWait time.Duration
+	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
+	FetchMinBytes int
+	// FetchMaxBytes bounds a fetch from one broker. Defaults to 10 MiB. Setting: fetch_max_bytes.
+	FetchMaxBytes int
+	// MaxPartitionFetchBytes bounds the share of one partition. Defaults to 1 MiB. Setting: max_partition_fetch_bytes.
+	MaxPartitionFetchBytes int
+	// IsolationLevel is read_committed (default: records of aborted transactions are never seen) or read_uncommitted.
+	// Setting: isolation_level.
+	IsolationLevel string
+
+	// AutoOffsetReset says where a group starts that has no commit: earliest (default), latest, or none, which is an error.
+	// Setting: auto_offset_reset.
+	AutoOffsetReset string
+	// AutoCommitInterval is how often finished work is committed. Defaults to 1s. Setting: auto_commit_interval_ms.
+	AutoCommitInterval time.Duration
+	// SessionTimeout: a member that is not heard of for so long is dead to its group. Defaults to 10s.
+	// Setting: session_timeout_ms.
+	SessionTimeout time.Duration
+	// HeartbeatInterval is how often a member is heard of. Defaults to 3s; at most half of SessionTimeout.
+	// Setting: heartbeat_interval_ms.
+	HeartbeatInterval time.Duration
+	// RebalanceTimeout is how long a group waits for its members to finish and join again. Defaults to 5m.
+	// Setting: rebalance_timeout_ms, else max_poll_interval_ms.
+	RebalanceTimeout time.Duration
+	// MaxPollRecords bounds how many records of a subscription are in work or waiting for it. 0, the default, is no bound.
+	// Setting: max_poll_records.
+	MaxPollRecords int
+	// GroupInstanceID makes the member of a group static: it keeps its partitions over a restart. Defaults to none.
+	// Setting: group_instance_id.
+	GroupInstanceID string
+}
+
+// DefaultSettings returns the defaults, which need no broker security.
+func DefaultSettings() Settings {
+	return Settings{
+		SecurityProtocol: Plaintext,
+		SASLMechanism:    MechanismPlain,
+		CheckHostname:    true,
+
+		ClientID:           "kafkaesk",
+		RequestTimeout:     40 * time.Second,
+		RetryBackoff:       defaultFirstBackoff,
+		MetadataMaxAge:     time.Second,
+		ConnectionsMaxIdle: 3 * time.Minute,
+
+		Acks:           AcksAll,
+		Idempotent:     true,
+		Compression:    wire.None,
+		Linger:         5 * time.Millisecond,
+		MaxBatchSize:   512 << 10,
+		MaxRequestSize: 1 << 20,
+
+		FetchMaxWait:           500 * time.Millisecond,
+		FetchMinBytes:          1,
+		FetchMaxBytes:          10 << 20,
+		MaxPartitionFetchBytes: 1 << 20,
+		IsolationLevel:         ReadCommitted,
+
+		AutoOffsetReset:    Earliest,
+		AutoCommitInterval: time.Second,
+		SessionTimeout:     10 * time.Second,
+		HeartbeatInterval:  3 * time.Second,
+		RebalanceTimeout:   5 * time.Minute,
+	}
+}
+
+// Backoff returns the pauses between attempts that these settings ask for.
+func (s Settings) Backoff() Backoff { return Backoff{First: s.RetryBackoff} }
+
+func (s Settings) usesTLS() bool {
+	return s.SecurityProtocol == SSL || s.SecurityProtocol == SASLSSL
+}
+
+func (s Settings) usesSASL() bool {
+	return s.SecurityProtocol == SASLPlaintext || s.SecurityProtocol == SASLSSL
+}
+
+// isolation returns the level's number on the wire.
+func (s Settings) isolation() int8 {
+	if s.IsolationLevel == ReadCommitted {
+		return 1
+	}
+	return 0
+}
+
+// ParseSettings reads settings in aiokafka's names. Values are what JSON decodes to, Go's own numbers, strings and booleans,
+// or a time.Duration where aiokafka wants milliseconds; nil means "not set".
+//
+// A setting that aiokafka knows and that means nothing here is a warning. One whose meaning would be lost, one that nobody
+// knows, and one out of its range are errors: all of them are reported, joined into one. No value of a secret, or of an
+// unknown setting (it may be a misspelt secret), is part of any text.
+func ParseSettings(raw map[string]any) (s Settings, warnings []string, err error) {
+	s = DefaultSettings()
+	table := settingTable()
+	var errs []error
+	given := make(map[string]bool, len(raw))
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		set, known := table[name]
+		if !known {
+			errs = append(errs, fmt.Errorf("kafka: unknown setting %q%s", name, suggest(name, table)))
+			continue
+		}
+		if raw[name] == nil {
+			continue
+		}
+		given[name] = true
+		warning, err := set(&s, raw[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("kafka: setting %s: %w", name, err))
+		}
+		if warning != "" {
+			warnings = append(warnings, fmt.Sprintf("kafka setting %s: %s", name, warning))
+		}
+	}
+	more, err := s.reconcile(given)
+	return s, append(warnings, more...), errors.Join(append(errs, err)...)
+}
+
+// reconcile settles what one setting means for another, and checks that they agree. given has the names that were set.
+func (s *Settings) reconcile(given map[string]bool) (warnings []string, err error) {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kafka: "+format, args...)) }
+
+	if s.Acks == AcksLeader {
+		if given["enable_idempotence"] && s.Idempotent {
+			fail(`setting enable_idempotence needs acks="all": a leader alone cannot promise it`)
+		}
+		s.Idempotent = false
+	}
+	if s.HeartbeatInterval > s.SessionTimeout/2 {
+		fail("heartbeat_interval_ms (%s) must be at most half of session_timeout_ms (%s), better a third: one lost heartbeat would end the membership",
+			s.HeartbeatInterval, s.SessionTimeout)
+	}
+	if s.RebalanceTimeout < s.SessionTimeout {
+		fail("rebalance_timeout_ms or max_poll_interval_ms (%s) must not be below session_timeout_ms (%s)", s.RebalanceTimeout, s.SessionTimeout)
+	}
+	if s.FetchMaxWait >= s.RequestTimeout {
+		fail("fetch_max_wait_ms (%s) must be below request_timeout_ms (%s)", s.FetchMaxWait, s.RequestTimeout)
+	}
+	if s.FetchMinBytes > s.FetchMaxBytes {
+		fail("fetch_min_bytes (%d) must not be above fetch_max_bytes (%d)", s.FetchMinBytes, s.FetchMaxBytes)
+	}
+
+	if s.usesSASL() {
+		if s.SASLUsername == "" || !s.SASLPassword.IsSet() {
+			fail("security_protocol %s needs sasl_plain_username and sasl_plain_password", s.SecurityProtocol)
+		}
+	} else {
+		for _, name := range []string{"sasl_mechanism", "sasl_plain_username", "sasl_plain_password"} {
+			if given[name] {
+				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SASL_SSL or SASL_PLAINTEXT", name, s.SecurityProtocol))
+			}
+		}
+	}
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		fail("ssl_certfile and ssl_keyfile come together: one is missing")
+	}
+	if !s.usesTLS() {
+		for _, name := range []string{"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_check_hostname"} {
+			if given[name] {
+				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SSL or SASL_SSL", name, s.SecurityProtocol))
+			}
+		}
+	}
+	return warnings, errors.Join(errs...)
+}
