@@ -1,0 +1,109 @@
+package produce
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
+// queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
+// Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
+type batch struct {
+	builder  *wire.Builder
+	promises []*Promise // by position; nil where the promise was resolved early
+	live     int        // promises not resolved yet
+	bytes    int64      // what its records hold of Options.MaxBytes
+	group    *group     // none of its records is older than the group
+	born     time.Time  // when the first record came: linger counts from here
+	urgent   bool       // somebody waits: do not linger
+	mortal   bool       // a record's context can end
+
+	attempts int  // times it was sent
+	unsure   bool // an attempt ended without a word from the broker: it may have been written
+
+	encoded []byte        // the finished batch; never changed once made, as an abandoned exchange may still be writing it
+	stamp   wire.Producer // the identity and sequence in encoded
+}
+
+func (b *batch) add(e *entry, promise *Promise, size int64) {
+	b.builder.Append(e.timeMs, e.key, e.value, e.headers)
+	b.promises = append(b.promises, promise)
+	b.live++
+	b.bytes += size
+	b.mortal = b.mortal || promise.ctx != nil
+}
+
+// seal makes encoded carry the identity s. The records are encoded and compressed once; a later change of identity only rewrites the
+// header, on a copy.
+func (b *batch) seal(s wire.Producer, c wire.Compression) error {
+	switch {
+	case b.encoded == nil:
+		encoded, err := b.builder.Seal(s, c)
+		if err != nil {
+			return fmt.Errorf("produce: seal a batch of %d records: %w", len(b.promises), err)
+		}
+		b.encoded = encoded
+	case b.stamp != s:
+		b.encoded = restamp(b.encoded, s)
+	}
+	b.stamp = s
+	return nil
+}
+
+// restamp returns a copy of a sealed batch with another identity. The checksum covers everything from the attributes on.
+func restamp(encoded []byte, s wire.Producer) []byte {
+	const crc, attributes, id, epoch, sequence = 17, 21, 43, 51, 53
+	b := append([]byte(nil), encoded...)
+	binary.BigEndian.PutUint64(b[id:], uint64(s.ID))
+	binary.BigEndian.PutUint16(b[epoch:], uint16(s.Epoch))
+	binary.BigEndian.PutUint32(b[sequence:], uint32(s.Sequence))
+	binary.BigEndian.PutUint32(b[crc:], crc32.Checksum(b[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+// records decodes the batch again: the way back is needed only where something went wrong, so nothing is kept for it.
+func (b *batch) records() ([]wire.Record, error) {
+	encoded := b.encoded
+	if encoded == nil {
+		var err error
+		if encoded, err = b.builder.Seal(wire.NoProducer(), wire.None); err != nil {
+			return nil, err
+		}
+	}
+	header, _, err := wire.NextBatch(encoded)
+	if err != nil {
+		return nil, err
+	}
+	records, err := header.Records(make([]wire.Record, 0, len(b.promises)), b.builder.Size())
+	if err == nil && len(records) != len(b.promises) {
+		err = fmt.Errorf("%d records where %d were put in", len(records), len(b.promises))
+	}
+	return records, err
+}
+
+// subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and takes these promises
+// over. It returns nil when there are none.
+func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) bool) *batch {
+	s := &batch{builder: new(wire.Builder), group: b.group, born: b.born, urgent: b.urgent}
+	for i := from; i < to; i++ {
+		if b.promises[i] == nil || !keep(i) {
+			continue
+		}
+		r := &records[i]
+		e := entry{timeMs: r.Time, key: r.Key, value: r.Value, headers: r.Headers}
+		s.add(&e, b.promises[i], recordSize(&e))
+		b.promises[i] = nil
+		b.live--
+	}
+	if s.live == 0 {
+		return nil
+	}
+	return s
+}
+
+// recordSize is what a record counts against Options.MaxBytes and max_request_size.
+func recordSize(e *entry) int64 { return int64(wire.RecordSize(e.key, e.value, e.headers)) }

@@ -1,0 +1,137 @@
+package produce
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// sweepInterval is how soon the end of a record's context is noticed while the record waits.
+const sweepInterval = 100 * time.Millisecond
+
+// ended returns why a context is over: its error, and its cause where that says more.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || cause == err {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// sweep resolves the promises whose context has ended.
+func (p *Producer) sweep() {
+	for t := range p.unsettled {
+		t.parked = slices.DeleteFunc(t.parked, func(c parked) bool {
+			ctx := c.promise.ctx
+			if ctx == nil || ctx.Err() == nil {
+				return false
+			}
+			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, t.fault.because(), ended(ctx)))
+			c.group.settled(1)
+			p.stats.Failed++
+			p.room.release(1, c.size)
+			return true
+		})
+		p.forget(t)
+	}
+	for _, q := range p.active {
+		if b := q.flight; b != nil {
+			p.expire(q, b)
+			if b.live == 0 && !q.busy && q.leader < 0 {
+				p.failFlight(q, kafka.CodeErr(unknownTopic)) // nobody waits for it, and there is nowhere to send it
+			}
+		}
+		for i := 0; i < len(q.queue); {
+			if b := p.expireUnsent(q, q.queue[i]); b != nil {
+				q.queue[i] = b
+				i++
+			} else {
+				q.queue = slices.Delete(q.queue, i, i+1)
+			}
+		}
+		if q.open != nil {
+			sticky := q.topic.stickyBatch == q.open
+			q.open = p.expireUnsent(q, q.open)
+			if sticky {
+				q.topic.stickyBatch = q.open
+			}
+		}
+	}
+}
+
+// expire resolves the promises of a batch whose context has ended. A batch that was sent keeps its records: the broker may have them, so it
+// goes on until it is answered, and its sequence with it. Of one that was not sent the records are left out later.
+func (p *Producer) expire(q *partition, b *batch) {
+	if !b.mortal {
+		return
+	}
+	var over context.Context // neighbours mostly share one context
+	for i, promise := range b.promises {
+		if promise == nil || promise.ctx == nil {
+			continue
+		}
+		if ctx := promise.ctx; ctx != over {
+			if ctx.Err() == nil {
+				continue
+			}
+			over = ctx
+		}
+		var err error
+		if b == q.flight {
+			err = fmt.Errorf("produce: to %q, partition %d: no answer yet, the record may still be written%s: %w",
+				q.topic.name, q.id, p.why(q), ended(over))
+		} else {
+			err = fmt.Errorf("produce: to %q, partition %d: not sent%s: %w", q.topic.name, q.id, p.why(q), ended(over))
+		}
+		promise.fail(err)
+		b.promises[i] = nil
+		b.live--
+		b.group.settled(1)
+		p.stats.Failed++
+	}
+}
+
+// expireUnsent is expire for a batch that was never sent. It returns the batch to go on with: the same, one without the dead records once
+// they are the larger part (so that rebuilding costs little, however often contexts end), or nil when nothing is left.
+func (p *Producer) expireUnsent(q *partition, b *batch) *batch {
+	p.expire(q, b)
+	if 2*b.live > len(b.promises) {
+		return b
+	}
+	return p.compact(q, b)
+}
+
+// compact returns the unsent batch without the records whose promise is resolved; nil when nothing is left.
+func (p *Producer) compact(q *partition, b *batch) *batch {
+	if b.live == len(b.promises) {
+		return b
+	}
+	if b.live == 0 {
+		p.room.release(len(b.promises), b.bytes)
+		return nil
+	}
+	n, bytes := len(b.promises), b.bytes
+	records, err := b.records()
+	if err != nil {
+		p.drop(b, fmt.Errorf("produce: to %q: take expired records out of a batch: %w", q.topic.name, err))
+		return nil
+	}
+	s := b.subset(records, 0, n, func(int) bool { return true })
+	p.room.release(n-len(s.promises), bytes-s.bytes)
+	return s
+}
+
+// why is the reason a partition's records wait, for an error message.
+func (p *Producer) why(q *partition) string {
+	f := q.fault
+	if br := p.brokers[q.leader]; br != nil {
+		f = f.older(br.fault)
+	}
+	if f.err == nil {
+		f = p.trouble
+	}
+	return f.because()
+}

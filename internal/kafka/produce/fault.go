@@ -1,0 +1,79 @@
+package produce
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// fault is what goes wrong with one thing (a partition, a broker, a topic, the metadata, the producer id): since when, why, and when the next
+// try is due. Its zero value means all is well. Guarded by Producer.mu.
+type fault struct {
+	err      error
+	since    time.Time
+	due      time.Time
+	attempts int
+}
+
+// failed notes one more failure and sets the time of the next try, at least atLeast from now.
+func (f *fault) failed(err error, now time.Time, b kafka.Backoff, atLeast time.Duration) {
+	if f.err == nil {
+		f.since = now
+	}
+	f.err = err
+	f.due = now.Add(max(b.Delay(f.attempts), atLeast))
+	f.attempts++
+}
+
+func (f *fault) clear() { *f = fault{} }
+
+// because is the end of an error message that would otherwise hide why something waited.
+func (f *fault) because() string {
+	if f.err == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (the last error: %v)", f.err)
+}
+
+// older returns the one of the two that is there and has lasted longer.
+func (f fault) older(g fault) fault {
+	if f.err == nil || g.err != nil && g.since.Before(f.since) {
+		return g
+	}
+	return f
+}
+
+// Health returns nil when nothing that waits to be sent is in trouble, else the oldest trouble: since when, and its last error. It asks
+// nobody, so it is cheap, and a producer with nothing to send is healthy.
+func (p *Producer) Health() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trouble.err == nil {
+		return nil
+	}
+	return fmt.Errorf("produce: failing since %s, %d records wait: %w",
+		p.trouble.since.Format(time.RFC3339), p.room.records, p.trouble.err)
+}
+
+// Stats counts what a Producer did since it was made, and what it holds now.
+type Stats struct {
+	Records  int   // held: produced, neither acknowledged nor failed for good
+	Bytes    int64 // of memory that these records count as
+	InFlight int   // requests that wait for their answer
+
+	Sent     uint64 // records acknowledged by the broker
+	Failed   uint64 // records that ended in an error
+	Requests uint64 // produce requests sent
+	Retries  uint64 // batches sent again
+	Resets   uint64 // times a partition had to start anew with another producer id: only there can a record be written twice
+}
+
+// Stats returns the counts of this moment. Safe for concurrent use.
+func (p *Producer) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Records, s.Bytes = p.room.records, p.room.bytes
+	return s
+}

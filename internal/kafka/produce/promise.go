@@ -1,0 +1,80 @@
+package produce
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Promise is the outcome of one record. Its zero value is ready to be handed to [Producer.Produce], once; it must not be copied after that.
+// It is resolved exactly once: with a place in a partition, or with an error.
+//
+// Most promises are never waited for one by one, so the channel of Done exists only for those that somebody asked for.
+type Promise struct {
+	// done is nil while the promise is open and nobody asked, a channel while somebody waits, and &resolved once it is over. Whoever
+	// resolves the promise writes the fields below first and swaps done afterwards: seeing &resolved makes them readable.
+	done atomic.Pointer[chan struct{}]
+
+	ctx       context.Context // the caller's; nil where it can never end
+	err       error
+	offset    int64
+	partition int32
+}
+
+// resolved is what every promise that is over points to: a closed channel, never written.
+var resolved = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Done returns a channel that is closed when the outcome is known. Safe for concurrent use.
+func (p *Promise) Done() <-chan struct{} {
+	for {
+		if c := p.done.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if p.done.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}
+
+// Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error wraps
+// [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], the context's error or the broker's code, whichever it was.
+func (p *Promise) Err() error {
+	if !p.over() {
+		return nil
+	}
+	return p.err
+}
+
+// Placed returns where the record was written. The offset is -1 where it is not known: when the broker
+// said only that it has the record already. Partition and offset are -1 while the outcome is not known or when it is an error.
+func (p *Promise) Placed() (partition int32, offset int64) {
+	if !p.over() || p.err != nil {
+		return -1, -1
+	}
+	return p.partition, p.offset
+}
+
+func (p *Promise) over() bool { return p.done.Load() == &resolved }
+
+// place resolves the promise with the record's place. Only who took the promise out of its batch calls it or fail, so once.
+func (p *Promise) place(partition int32, offset int64) {
+	p.ctx = nil // do not keep what hangs on the caller's context alive
+	p.partition, p.offset = partition, offset
+	p.end()
+}
+
+func (p *Promise) fail(err error) {
+	p.ctx = nil
+	p.err = err
+	p.end()
+}
+
+func (p *Promise) end() {
+	if waiting := p.done.Swap(&resolved); waiting != nil {
+		close(*waiting)
+	}
+}

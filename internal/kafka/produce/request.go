@@ -1,0 +1,230 @@
+package produce
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// Codes that this room looks at itself; kafka.Classify knows what the others mean.
+const (
+	unknownServer     = -1 // the broker failed in a way it has no word for
+	unknownTopic      = 3
+	duplicateSequence = 46 // the broker has the batch already, and has forgotten where
+)
+
+// maxUnknownServer is how often a batch is sent again that the broker fails on without saying why. After that it is taken for a bad record.
+const maxUnknownServer = 10
+
+// request is one produce request: batches of partitions that have the same leader, one of each.
+type request struct {
+	leader int32
+	size   int
+	items  []item
+}
+
+// item is one batch of a request and what became of it.
+type item struct {
+	q     *partition
+	b     *batch
+	stamp wire.Producer
+
+	err    error // nil: the broker has it
+	offset int64 // of the first record; -1: not known
+	bad    []int // positions of the records that the broker blames
+}
+
+// send makes one attempt and settles what came out. It runs in a goroutine of its own.
+func (p *Producer) send(r *request) {
+	lost := p.exchange(r)
+	if errors.Is(lost, os.ErrDeadlineExceeded) {
+		p.client.DropIdle() // those pooled beside it may hang as well, and would cost a deadline each
+	}
+	p.settle(r, lost)
+}
+
+// exchange sends the request and fills in the items. It returns the error of a request that got no answer.
+func (p *Producer) exchange(r *request) error {
+	batches := make([]wire.PartitionBatch, 0, len(r.items))
+	sent := make([]*item, 0, len(r.items))
+	for i := range r.items {
+		it := &r.items[i]
+		if it.err = it.b.seal(it.stamp, p.compression); it.err == nil {
+			batches = append(batches, wire.PartitionBatch{Topic: it.q.topic.name, Partition: it.q.id, Batch: it.b.encoded})
+			sent = append(sent, it)
+		}
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	// The broker waits for its replicas a little less long than we wait for the broker: then it is the broker who tells.
+	wait := p.attempt - p.attempt/4
+	answer, err := p.client.RoundTrip(p.ctx, wire.NewProduceRequest(p.acks, wait, batches), p.attempt)
+	var parts []wire.ProducedPartition
+	if err == nil {
+		parts, err = wire.ProduceResponse(answer)
+	}
+	if err != nil {
+		for _, it := range sent {
+			it.err = err
+		}
+		if kafka.Classify(err) == kafka.Transient {
+			return err
+		}
+		return nil
+	}
+	type place struct {
+		topic     string
+		partition int32
+	}
+	byPlace := make(map[place]*wire.ProducedPartition, len(parts))
+	for i := range parts {
+		byPlace[place{parts[i].Topic, parts[i].Partition}] = &parts[i]
+	}
+	for _, it := range sent {
+		it.judge(byPlace[place{it.q.topic.name, it.q.id}])
+	}
+	return nil
+}
+
+// errNoAnswer is a response that does not mention a partition of the request.
+var errNoAnswer = errors.New("the broker's answer does not mention the partition")
+
+// judge reads the broker's answer for one batch.
+func (it *item) judge(a *wire.ProducedPartition) {
+	switch {
+	case a == nil:
+		it.err = errNoAnswer
+		return
+	case a.Code == duplicateSequence:
+		it.offset = -1
+		return
+	case a.Code == 0:
+		it.offset = a.BaseOffset
+		return
+	}
+	it.err = kafka.CodeErr(a.Code)
+	for _, e := range a.RecordErrors {
+		it.bad = append(it.bad, e.Index)
+		if a.ErrorMessage == "" {
+			a.ErrorMessage = e.Message
+		}
+	}
+	if a.ErrorMessage != "" {
+		it.err = fmt.Errorf("%w: %s", it.err, a.ErrorMessage)
+	}
+}
+
+// class is what to do about the item's error.
+func (it *item) class() kafka.Class {
+	if it.b.attempts >= maxUnknownServer && errors.Is(it.err, kafka.CodeErr(unknownServer)) {
+		return kafka.BadRecord
+	}
+	return kafka.Classify(it.err)
+}
+
+// settle does to each batch of an answered request what its answer asks for. lost is the error of a request that got none: then nothing is
+// known about any of its batches, and the trouble is the broker's, not theirs.
+func (p *Producer) settle(r *request, lost error) {
+	now := time.Now()
+	acked := make([]*item, 0, len(r.items))
+	resets := 0
+
+	p.mu.Lock()
+	br := p.brokers[r.leader]
+	br.inFlight--
+	p.stats.InFlight--
+	if lost != nil {
+		br.fault.failed(fmt.Errorf("produce: broker %d: %w", r.leader, lost), now, p.backoff, 0)
+	} else {
+		br.fault.clear()
+	}
+	for i := range r.items {
+		it := &r.items[i]
+		q := it.q
+		q.busy = false
+		if q.flight != it.b {
+			continue // given up by Close meanwhile
+		}
+		if it.err == nil {
+			q.flight = nil
+			q.fault.clear()
+			q.advance(len(it.b.promises))
+			acked = append(acked, it)
+			continue
+		}
+		if p.ctx.Err() != nil {
+			continue // Close ended the attempt, and deals with what is left
+		}
+		class := it.class()
+		err := fmt.Errorf("produce: to %q, partition %d: %w", q.topic.name, q.id, it.err)
+		switch class {
+		case kafka.Transient:
+			it.b.unsure = true
+			if lost == nil {
+				q.fault.failed(err, now, p.backoff, 0)
+			}
+		case kafka.Moved, kafka.TopicMissing:
+			p.metadata.stale = true
+			q.fault.failed(err, now, p.backoff, movedDelay)
+		case kafka.Sequence:
+			p.disown(q)
+			resets++
+			q.fault.failed(err, now, p.backoff, 0)
+		case kafka.BadRecord:
+			p.split(q, it, err)
+		default:
+			p.failFlight(q, err)
+		}
+	}
+	records := p.acknowledge(acked)
+	p.mu.Unlock()
+
+	for i, it := range acked {
+		for at, promise := range records[i] {
+			if promise == nil {
+				continue
+			}
+			offset := it.offset
+			if offset >= 0 {
+				offset += int64(at)
+			}
+			promise.place(it.q.id, offset)
+		}
+	}
+	p.retire(acked, records)
+	p.signal()
+	if resets > 0 {
+		p.log.Warn("produce: the broker does not know this producer's sequence any more: going on with a new producer id; a record whose "+
+			"answer was lost may be there twice", "partitions", resets)
+	}
+}
+
+// acknowledge takes the promises of written batches, so that nobody else resolves them.
+func (p *Producer) acknowledge(acked []*item) [][]*Promise {
+	taken := make([][]*Promise, len(acked))
+	for i, it := range acked {
+		taken[i] = it.b.promises
+		it.b.promises = nil
+		p.stats.Sent += uint64(it.b.live)
+	}
+	return taken
+}
+
+// retire gives back what written batches held, once their promises are resolved: Flush must not return before.
+func (p *Producer) retire(acked []*item, records [][]*Promise) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, it := range acked {
+		b := it.b
+		b.group.settled(b.live)
+		p.room.release(len(records[i]), b.bytes)
+		if b.attempts == 1 {
+			p.builders.Put(b.builder) // no abandoned exchange can still be reading its memory
+		}
+	}
+}

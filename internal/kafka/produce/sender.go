@@ -1,0 +1,236 @@
+package produce
+
+import (
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+const (
+	// batchOverhead is the header of a batch, which counts for max_request_size as a record does.
+	batchOverhead = 61
+
+	// maxRequest bounds the bytes of one request. It is far below the broker's socket.request.max.bytes (100 MB), and large enough for
+	// the requests not to matter.
+	maxRequest = 8 << 20
+
+	// maxInFlight is how many requests a leader may have at once: while one is answered the next are on their way. Each has a connection of
+	// its own, as kafka-go does not pipeline.
+	maxInFlight = 4
+
+	// An attempt has request_timeout_ms, within these: less than a second breaks healthy clusters, more than half a minute only
+	// hides a hung broker.
+	minAttempt = time.Second
+	maxAttempt = 30 * time.Second
+
+	// patience is how long trouble lasts before it is worth a line in the log: a moved leader is mended faster than that.
+	patience = time.Second
+)
+
+// broker is what the sender knows of a leader. Guarded by Producer.mu.
+type broker struct {
+	inFlight int
+	fault    fault // the broker as a whole: what it answers for one partition is that partition's fault
+}
+
+// run is the sender: the one goroutine that decides what goes, and that starts and awaits all others.
+func (p *Producer) run() {
+	defer close(p.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var told bool // the log knows of the trouble
+	for {
+		next := p.dispatch(time.Now())
+		told = p.tell(told)
+		timer.Reset(next)
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		case <-p.ctx.Done():
+			p.abandon()
+			p.work.Wait()
+			return
+		}
+	}
+}
+
+// tell logs when trouble has lasted and when it is over, once each.
+func (p *Producer) tell(told bool) bool {
+	p.mu.Lock()
+	trouble, waiting := p.trouble, p.room.records
+	p.mu.Unlock()
+	switch {
+	case told && trouble.err == nil:
+		p.log.Info("produce: records are being written again")
+		return false
+	case !told && trouble.err != nil && time.Since(trouble.since) > patience:
+		p.log.Warn("produce: records wait, trying again", "since", trouble.since, "records", waiting, "error", trouble.err)
+		return true
+	}
+	return told
+}
+
+// agenda collects when the sender has to look again.
+type agenda struct {
+	now  time.Time
+	next time.Duration
+}
+
+// due reports whether t has come, and remembers it if not.
+func (a *agenda) due(t time.Time) bool {
+	wait := t.Sub(a.now)
+	if wait <= 0 {
+		return true
+	}
+	a.next = min(a.next, wait)
+	return false
+}
+
+// dispatch starts everything that is due and returns how long nothing else will be, unless somebody signals.
+func (p *Producer) dispatch(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return time.Hour // run sees it and ends: nothing is started any more
+	}
+	a := &agenda{now: now, next: time.Hour}
+	if p.room.records > 0 && a.due(p.nextSweep) {
+		p.sweep()
+		p.nextSweep = now.Add(sweepInterval)
+		a.due(p.nextSweep)
+	}
+	p.trouble = fault{}
+	p.ensureTopics(a)
+	p.sendBatches(a)
+	p.refreshMetadata(a)
+	return a.next
+}
+
+// sendBatches starts one request per leader with what is due of all its partitions, while the leader has room for a request.
+func (p *Producer) sendBatches(a *agenda) {
+	requests := map[int32]*request{}
+	waiting := p.active[:0]
+	var taken []*partition
+	for _, q := range p.active {
+		p.notice(q)
+		switch {
+		case q.idle():
+			q.active = false
+		case q.busy || !p.sendable(q, a):
+			waiting = append(waiting, q)
+		case p.take(q, requests, a):
+			taken = append(taken, q)
+		default:
+			waiting = append(waiting, q)
+		}
+	}
+	clear(p.active[len(waiting):])
+	p.active = append(waiting, taken...) // who was served goes to the end: bounded requests starve nobody
+	for id, r := range requests {
+		p.brokers[id].inFlight++
+		p.stats.InFlight++
+		p.stats.Requests++
+		p.work.Go(func() { p.send(r) })
+	}
+}
+
+// sendable reports whether the partition has a batch that is due, and everything that it takes to send it.
+func (p *Producer) sendable(q *partition, a *agenda) bool {
+	if q.flight == nil && len(q.queue) == 0 {
+		b := q.open
+		if !b.urgent && !b.group.ended && !p.closing && len(p.room.waiting) == 0 && !a.due(b.born.Add(p.linger)) {
+			return false
+		}
+	}
+	if q.leader < 0 || !a.due(q.fault.due) {
+		return false
+	}
+	br := p.brokers[q.leader]
+	if br == nil {
+		br = &broker{}
+		p.brokers[q.leader] = br
+	}
+	limit := maxInFlight
+	if br.fault.err != nil {
+		limit = 1 // one request tells whether it is back
+	}
+	if br.inFlight >= limit || !a.due(br.fault.due) {
+		return false
+	}
+	return p.identify(q, a)
+}
+
+// take moves the partition's next batch into the request for its leader. It reports false when that request is full; the next one is then
+// started at once.
+func (p *Producer) take(q *partition, requests map[int32]*request, a *agenda) bool {
+	if q.flight == nil {
+		q.flight = p.nextBatch(q)
+		if q.flight == nil {
+			return false // all its records had expired
+		}
+	}
+	b := q.flight
+	r := requests[q.leader]
+	if r == nil {
+		r = &request{leader: q.leader}
+		requests[q.leader] = r
+	}
+	size := b.builder.Size()
+	if len(r.items) > 0 && r.size+size > maxRequest {
+		a.next = 0
+		return false
+	}
+	if b.attempts++; b.attempts > 1 {
+		p.stats.Retries++
+	}
+	r.size += size
+	r.items = append(r.items, item{q: q, b: b, stamp: q.identity})
+	q.busy = true
+	return true
+}
+
+// nextBatch takes the next batch out of the queue, without the records whose context has ended: from here on it is fixed.
+func (p *Producer) nextBatch(q *partition) *batch {
+	for {
+		var b *batch
+		if len(q.queue) > 0 {
+			b = q.queue[0]
+			q.queue[0] = nil
+			q.queue = q.queue[1:]
+		} else if b = q.open; b != nil {
+			q.open = nil
+		} else {
+			return nil
+		}
+		p.expire(q, b)
+		if b = p.compact(q, b); b != nil {
+			return b
+		}
+	}
+}
+
+// notice remembers the oldest trouble that keeps a partition waiting.
+func (p *Producer) notice(q *partition) {
+	p.trouble = p.trouble.older(q.fault).older(p.identity.fault)
+	if br := p.brokers[q.leader]; br != nil {
+		p.trouble = p.trouble.older(br.fault)
+	} else if q.leader < 0 {
+		p.trouble = p.trouble.older(p.metadata.fault)
+	}
+}
+
+// identify makes sure that the partition has a producer id and a sequence to go on with.
+func (p *Producer) identify(q *partition, a *agenda) bool {
+	if !p.idempotent || q.identity.ID >= 0 {
+		return true
+	}
+	if p.identity.ID >= 0 {
+		q.identity = wire.Producer{ID: p.identity.ID, Epoch: p.identity.Epoch}
+		return true
+	}
+	if !p.identity.asking && a.due(p.identity.fault.due) {
+		p.identity.asking = true
+		p.work.Go(p.askIdentity)
+	}
+	return false
+}
