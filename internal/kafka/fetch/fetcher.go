@@ -1,0 +1,258 @@
+// Package fetch reads partitions as fast as their leaders send them. A [Fetcher] has one loop per broker,
+// which asks for all partitions that the broker leads with one request, and asks again while its owner
+// decodes what came before. It knows neither groups nor commits: who reads which partition from where is
+// its owner's business, and may change at any time.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// Options of a Fetcher. The rest (waits, sizes, isolation level) comes from the client's settings.
+type Options struct {
+	// OutOfRange says where a partition goes on when the broker no longer has, or never had, the offset
+	// asked for: kafka.Earliest, kafka.Latest, or kafka.NoReset, which stops the partition with a
+	// *PartitionError. Each time is logged and counted. Defaults to kafka.Earliest.
+	// Kafka: auto.offset.reset.
+	OutOfRange string
+	// MaxBuffered bounds the bytes that have been fetched and not yet been decoded: no broker is asked
+	// for more beyond it. What is on its way then still comes, about as much again.
+	// Defaults to 32 MiB.
+	MaxBuffered int
+	// MaxUnpacked bounds what one compressed batch may unpack to; a batch with more is a *PartitionError
+	// and is passed over. Defaults to 64 MiB.
+	MaxUnpacked int
+	// Logger gets a line when a broker or a partition begins to fail, and when it works again. Defaults
+	// to none.
+	Logger *slog.Logger
+}
+
+// Chunk is a run of records of one partition.
+type Chunk struct {
+	Topic     string
+	Partition int32
+	// Records are valid until the next chunk is asked for. Their Key, Value and Headers stay valid, and
+	// keep the response that they lie in in memory. There may be none, when only Next has moved: over
+	// control records, aborted transactions, and what compaction has removed.
+	Records []wire.Record
+	// Next is the offset after the chunk.
+	Next int64
+	// HighWatermark is the end of the partition when the chunk was fetched; -1 where it is not known.
+	HighWatermark int64
+}
+
+// PartitionError says what is wrong with one partition. The others are not concerned.
+type PartitionError struct {
+	Topic     string
+	Partition int32
+	Offset    int64 // where
+	Next      int64 // where reading goes on; -1 where it has stopped until the partition is added again
+	Err       error
+}
+
+func (e *PartitionError) Error() string {
+	then := "reading of the partition has stopped"
+	if e.Next >= 0 {
+		then = fmt.Sprintf("reading goes on at offset %d", e.Next)
+	}
+	return fmt.Sprintf("fetch: topic %q partition %d offset %d: %v: %s", e.Topic, e.Partition, e.Offset, e.Err, then)
+}
+
+// Unwrap returns the cause.
+func (e *PartitionError) Unwrap() error { return e.Err }
+
+// BrokerError says that a broker, or all of them, refuses us: a wrong password, a missing right. The
+// Fetcher goes on trying, slowly, and reports each time: such things get mended while programs run.
+type BrokerError struct {
+	Broker int32 // -1 = none in particular
+	Err    error
+}
+
+func (e *BrokerError) Error() string {
+	if e.Broker < 0 {
+		return fmt.Sprintf("fetch: the cluster refuses us: %v", e.Err)
+	}
+	return fmt.Sprintf("fetch: broker %d refuses us: %v", e.Broker, e.Err)
+}
+
+// Unwrap returns the cause, which is a kafka.ErrAuth.
+func (e *BrokerError) Unwrap() error { return e.Err }
+
+// ErrClosed is what Next returns after Close.
+var ErrClosed = errors.New("fetch: the fetcher is closed")
+
+// Fetcher reads a changing set of partitions. All methods may be called at any time from any goroutine,
+// except Next, which has one caller at a time.
+type Fetcher struct {
+	client *kafka.Client
+	opts   Options
+	cfg    kafka.Settings
+	log    *slog.Logger
+	queue  *queue
+	poked  chan struct{} // wakes the router
+	stale  atomic.Bool   // the metadata has turned out to be wrong
+	cancel context.CancelFunc
+	done   <-chan struct{}
+	wg     sync.WaitGroup
+
+	mu         sync.Mutex
+	partitions map[kafka.TopicPartition]*partition
+	loops      map[int32]*loop
+	rounds     uint64 // responses so far
+
+	requests, bytes, corrupt, outOfRange, failures atomic.Uint64
+
+	// Of Next's caller:
+	current *segment
+	records []wire.Record
+	chunk   Chunk
+}
+
+// partition is what is known of one partition; Fetcher.mu guards it. A partition that is removed and
+// added again is another one, so that what is on its way for the first is not taken for the second.
+type partition struct {
+	kafka.TopicPartition
+	next      int64 // the offset to ask for; where negative, at is yet to be looked up
+	at        int64
+	leader    int32 // -1 = not known
+	served    uint64
+	paused    bool
+	stopped   bool // after an error that no retry mends
+	busy      bool // part of a request that is on its way
+	resolving bool
+	attempt   int // failures in a row
+	cutOff    int // answers in a row that ended within the first batch
+	retryAt   time.Time
+}
+
+// New returns a Fetcher without partitions. It must be closed.
+func New(c *kafka.Client, o Options) *Fetcher {
+	if o.OutOfRange == "" {
+		o.OutOfRange = kafka.Earliest
+	}
+	if o.MaxBuffered <= 0 {
+		o.MaxBuffered = 32 << 20
+	}
+	if o.MaxUnpacked <= 0 {
+		o.MaxUnpacked = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &Fetcher{
+		client: c, opts: o, cfg: c.Settings(), log: o.Logger,
+		queue: newQueue(o.MaxBuffered), poked: make(chan struct{}, 1), cancel: cancel, done: ctx.Done(),
+		partitions: make(map[kafka.TopicPartition]*partition), loops: make(map[int32]*loop),
+	}
+	f.wg.Go(func() { f.route(ctx) })
+	return f
+}
+
+// Add begins to read a partition at an offset. A partition that is being read starts again there. It
+// need not exist yet.
+func (f *Fetcher) Add(tp kafka.TopicPartition, offset int64) {
+	f.add(&partition{TopicPartition: tp, next: max(offset, 0), leader: -1})
+}
+
+// AddAt is Add where the offset is to be looked up: of the first record (at = -2), the end (-1), or the
+// first record whose time is not before at, in milliseconds since the epoch, and the end if there is
+// none. The look-up is repeated until it succeeds.
+func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
+	f.add(&partition{TopicPartition: tp, next: -1, at: at, leader: -1})
+}
+
+func (f *Fetcher) add(p *partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeLocked(p.TopicPartition)
+	f.partitions[p.TopicPartition] = p
+	f.poke()
+}
+
+// Remove ends reading of a partition: no call of Next that begins after Remove returns has anything of
+// it.
+func (f *Fetcher) Remove(tp kafka.TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeLocked(tp)
+}
+
+func (f *Fetcher) removeLocked(tp kafka.TopicPartition) {
+	if p := f.partitions[tp]; p != nil {
+		delete(f.partitions, tp)
+		f.wakeLocked(p.leader) // its loop may have nothing left to do
+	}
+}
+
+// Pause leaves a partition out of the requests until Resume. What has been fetched still comes.
+func (f *Fetcher) Pause(tp kafka.TopicPartition) { f.setPaused(tp, true) }
+
+// Resume ends a Pause.
+func (f *Fetcher) Resume(tp kafka.TopicPartition) { f.setPaused(tp, false) }
+
+func (f *Fetcher) setPaused(tp kafka.TopicPartition, paused bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.partitions[tp]; p != nil {
+		p.paused = paused
+		f.wakeLocked(p.leader)
+	}
+}
+
+// wakeLocked makes a broker's loop look at its partitions again.
+func (f *Fetcher) wakeLocked(broker int32) {
+	if l := f.loops[broker]; l != nil {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// poke makes the router look at the cluster again.
+func (f *Fetcher) poke() {
+	select {
+	case f.poked <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends all reading and returns when every goroutine has ended. What has not been asked for is
+// dropped. It may be called more than once.
+func (f *Fetcher) Close() {
+	f.cancel()
+	f.wg.Wait()
+}
+
+// Stats are the figures of a Fetcher since it was made.
+type Stats struct {
+	Requests   uint64 // fetches answered
+	Bytes      uint64 // of their responses
+	Corrupt    uint64 // batches that could not be read
+	OutOfRange uint64 // times that a partition's offset was reset
+	Failures   uint64 // fetches that failed as a whole
+	Buffered   int    // bytes fetched and not yet decoded, now
+	Brokers    int    // brokers that are being asked, now
+	Partitions int    // partitions that are being read, now
+}
+
+// Stats returns the figures.
+func (f *Fetcher) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Stats{
+		Requests: f.requests.Load(), Bytes: f.bytes.Load(), Corrupt: f.corrupt.Load(),
+		OutOfRange: f.outOfRange.Load(), Failures: f.failures.Load(),
+		Buffered: f.queue.buffered(), Brokers: len(f.loops), Partitions: len(f.partitions),
+	}
+}

@@ -1,0 +1,200 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+const (
+	// regroupEvery is how often the leaders are looked at when nothing asks for it.
+	regroupEvery = time.Second
+	// regroupSoon is the pause before that where something has moved, and the least between two fetches
+	// of a partition that fails.
+	regroupSoon = 100 * time.Millisecond
+	// slowly is the pause after an answer that somebody has to mend: long enough not to lock an account.
+	slowly = 5 * time.Second
+	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
+	// to be noticed, and an attempt costs it little.
+	longestPause = 2 * time.Second
+	// refreshTimeout bounds the wait for new metadata: meanwhile nothing is regrouped.
+	refreshTimeout = 5 * time.Second
+	// lookUpTimeout bounds one attempt to look up offsets. A leader that hangs delays its own
+	// partitions alone.
+	lookUpTimeout = 10 * time.Second
+)
+
+// route gives each partition to the loop of its leader, until ctx ends. It is the only place that looks
+// at the cluster's metadata, and the only one that starts loops and look-ups.
+func (f *Fetcher) route(ctx context.Context) {
+	backoff := f.backoff()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var refreshed time.Time
+	for failures := 0; ; {
+		pause, least := regroupEvery, regroupSoon // least: whoever pokes
+		if time.Since(refreshed) >= regroupEvery && f.stale.Swap(false) {
+			refreshed = time.Now()
+			limited, cancel := context.WithTimeout(ctx, refreshTimeout)
+			_ = f.client.Refresh(limited) // what it came to, Cluster tells
+			cancel()
+		}
+		cluster, err := f.client.Cluster(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			if failures > 0 {
+				f.log.Info("fetch: the cluster answers again")
+			}
+			failures = 0
+			if !f.regroup(ctx, cluster) {
+				pause = regroupSoon
+			}
+		case kafka.Classify(err) == kafka.Denied:
+			f.queue.report(&BrokerError{Broker: -1, Err: err})
+			pause, least = slowly, slowly
+		default:
+			if failures == 0 {
+				f.log.Warn("fetch: the cluster does not answer; trying again", "error", err)
+			}
+			least = max(backoff.Delay(failures), regroupSoon)
+			pause = least
+			failures++
+		}
+		if kafka.Sleep(ctx, least) != nil {
+			return
+		}
+		timer.Reset(pause - least)
+		select {
+		case <-f.poked:
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// misled makes the router ask the brokers who leads what: what is known of it may be wrong.
+func (f *Fetcher) misled() {
+	f.stale.Store(true)
+	f.poke()
+}
+
+func (f *Fetcher) backoff() kafka.Backoff {
+	return kafka.Backoff{First: f.cfg.RetryBackoff, Max: longestPause}
+}
+
+// lookUp is a question for offsets that one leader can answer.
+type lookUp struct {
+	leader int32
+	at     int64
+}
+
+// regroup gives each partition to its leader. It reports whether all of them have one.
+func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (complete bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	complete = true
+	questions := make(map[lookUp][]*partition)
+	for tp, p := range f.partitions {
+		leader := kafka.NoLeader
+		if t := cluster.Topics[tp.Topic]; t != nil && !t.Internal && int(tp.Partition) < len(t.Leaders) {
+			leader = t.Leaders[tp.Partition]
+		}
+		if leader != p.leader {
+			before := p.leader
+			p.leader, p.attempt, p.retryAt = leader, 0, time.Time{}
+			if f.loops[leader] == nil && leader >= 0 {
+				f.startLocked(ctx, leader)
+			}
+			f.wakeLocked(leader)
+			f.wakeLocked(before)
+		}
+		switch {
+		case leader < 0:
+			complete = false
+		case p.next < 0 && !p.resolving && !p.stopped:
+			p.resolving = true
+			q := lookUp{leader, p.at}
+			questions[q] = append(questions[q], p)
+		}
+	}
+	for q, parts := range questions {
+		f.wg.Go(func() { f.resolve(ctx, q, parts) })
+	}
+	return complete
+}
+
+// resolve looks up the offsets that partitions begin at.
+func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
+	tps := make([]kafka.TopicPartition, len(parts))
+	for i, p := range parts {
+		tps[i] = p.TopicPartition
+	}
+	attempt, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	offsets, err := f.client.ListOffsets(attempt, tps, q.at)
+	if err == nil && q.at >= 0 {
+		err = f.endWhereNone(attempt, offsets)
+	}
+	if err != nil && ctx.Err() == nil {
+		f.log.Warn("fetch: looking up where to begin; trying again", "broker", q.leader, "error", err)
+	}
+	denied := kafka.Classify(err) == kafka.Denied
+	for _, p := range parts {
+		if denied {
+			f.stop(p, max(q.at, 0), err)
+			continue
+		}
+		offset, ok := offsets[p.TopicPartition]
+		f.mu.Lock()
+		p.resolving = false
+		if ok && err == nil {
+			p.next, p.attempt, p.retryAt = offset, 0, time.Time{}
+		}
+		f.wakeLocked(p.leader)
+		f.mu.Unlock()
+		if ok && err == nil {
+			// Its owner learns where the partition begins even if there is nothing to read.
+			f.queue.push(&segment{part: p, from: offset, next: offset, highWatermark: -1})
+		}
+	}
+	f.poke()
+}
+
+// endWhereNone replaces the offset -1, for "no record since that time", by the partition's end.
+func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicPartition]int64) error {
+	var none []kafka.TopicPartition
+	for tp, offset := range offsets {
+		if offset < 0 {
+			none = append(none, tp)
+		}
+	}
+	if len(none) == 0 {
+		return nil
+	}
+	ends, err := f.client.ListOffsets(ctx, none, kafka.EndOffset)
+	for _, tp := range none {
+		delete(offsets, tp)
+		if end, ok := ends[tp]; ok {
+			offsets[tp] = end
+		}
+	}
+	return err
+}
+
+// stop ends reading of a partition, and tells its owner why.
+func (f *Fetcher) stop(p *partition, offset int64, err error) {
+	f.mu.Lock()
+	p.stopped, p.resolving = true, false
+	f.mu.Unlock()
+	f.queue.push(&segment{part: p, next: offset, items: []item{{err: &PartitionError{
+		Topic: p.Topic, Partition: p.Partition, Offset: offset, Next: -1, Err: err,
+	}}}})
+}
+
+// errOutOfRange is what an owner that wants no reset gets.
+var errOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has been made anew")

@@ -1,0 +1,80 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+)
+
+// offsets are places in partitions.
+type offsets map[kafka.TopicPartition]int64
+
+// errNoLeader is what becomes of a partition when a tail that shall end cannot wait for its leader.
+var errNoLeader = errors.New("the partition has no leader now")
+
+// begin looks up where the partitions that exist begin to be read, and where they end. The ends are
+// looked up first: whatever is written after that lies behind them. With From: Last, starts are the
+// first offsets of the partitions.
+//
+// Partitions without a leader are in neither: nothing can be looked up for them. follow picks them up
+// later; with StopAtEnd each is yielded as an error.
+func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends offsets, err error) {
+	var parts []kafka.TopicPartition
+	for _, name := range slices.Sorted(maps.Keys(cluster.Topics)) {
+		topic := cluster.Topics[name]
+		if !t.matches(topic) {
+			continue
+		}
+		for id, leader := range topic.Leaders {
+			tp := kafka.TopicPartition{Topic: name, Partition: int32(id)}
+			switch {
+			case leader != kafka.NoLeader:
+				parts = append(parts, tp)
+			case t.opts.StopAtEnd:
+				if !t.yield(nil, &fetch.PartitionError{Topic: name, Partition: int32(id), Next: -1, Err: errNoLeader}) {
+					return nil, nil, errBreak
+				}
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil, nil
+	}
+	if ends, err = t.client.ListOffsets(ctx, parts, kafka.EndOffset); err != nil {
+		return nil, nil, fmt.Errorf("tail: looking up where partitions end: %w", err)
+	}
+	if t.opts.From == End {
+		return ends, ends, nil
+	}
+	if starts, err = t.client.ListOffsets(ctx, parts, t.at()); err != nil {
+		return nil, nil, fmt.Errorf("tail: looking up where to begin: %w", err)
+	}
+	for tp, start := range starts {
+		end, ok := ends[tp]
+		switch {
+		case !ok: // deleted in between
+			delete(starts, tp)
+		case start < 0: // no record since that time
+			starts[tp] = end
+		}
+	}
+	return starts, ends, nil
+}
+
+// at is the place of Options.From as ListOffsets takes it.
+func (t *tail) at() int64 {
+	switch t.opts.From {
+	case First, Last:
+		return kafka.FirstOffset
+	case Time:
+		// Up to the next whole millisecond: a record's timestamp has no finer one.
+		return max(t.opts.Time.Add(time.Millisecond-time.Nanosecond).UnixMilli(), 0)
+	}
+	return kafka.EndOffset
+}

@@ -1,0 +1,195 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+)
+
+// pollEvery is how often the topics are looked at. It costs nothing: the answer comes out of the
+// Transport's cache, whose own age (metadata_max_age_ms) decides how soon a new topic is seen.
+const pollEvery = 250 * time.Millisecond
+
+// follow reads from starts on, and topics and partitions that appear later from their first record,
+// until ctx ends, the loop is left, or nothing of it may be read.
+func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offsets) error {
+	for name, topic := range cluster.Topics {
+		if !t.matches(topic) {
+			continue
+		}
+		for id := range topic.Leaders {
+			tp := kafka.TopicPartition{Topic: name, Partition: int32(id)}
+			if start, ok := starts[tp]; ok {
+				t.fetcher.Add(tp, start)
+			} else if t.opts.From == Last {
+				t.fetcher.AddAt(tp, kafka.EndOffset)
+			} else {
+				t.fetcher.AddAt(tp, t.at())
+			}
+		}
+		t.topics[name] = len(topic.Leaders)
+	}
+	t.seen = cluster
+	err := t.read(ctx, t.fetcher, t.emit, t.stopped, t.look)
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	return err
+}
+
+// look compares the topics that there are with those that are read. Following is never done by that.
+func (t *tail) look(cluster *kafka.Cluster) (done bool) {
+	if cluster == t.seen {
+		return false
+	}
+	t.seen = cluster
+	for name, n := range t.topics {
+		// Fewer partitions than before can only be those of another topic of the same name.
+		if topic := cluster.Topics[name]; topic == nil || len(topic.Leaders) < n && topic.Err == nil {
+			t.opts.Logger.Info("tail: topic is gone", "topic", name)
+			for id := range n {
+				tp := kafka.TopicPartition{Topic: name, Partition: int32(id)}
+				t.fetcher.Remove(tp)
+				delete(t.refused, tp)
+			}
+			delete(t.topics, name)
+		}
+	}
+	for name, topic := range cluster.Topics {
+		n, known := t.topics[name]
+		if n >= len(topic.Leaders) || !t.matches(topic) {
+			continue
+		}
+		if !known {
+			t.opts.Logger.Info("tail: new topic", "topic", name, "partitions", len(topic.Leaders))
+		}
+		for id := n; id < len(topic.Leaders); id++ {
+			t.fetcher.AddAt(kafka.TopicPartition{Topic: name, Partition: int32(id)}, kafka.FirstOffset)
+		}
+		t.topics[name] = len(topic.Leaders)
+	}
+	return false
+}
+
+// stopped takes in that reading of a partition has ended with an error. A tail that may read nothing of
+// what it matches has ended.
+func (t *tail) stopped(e *fetch.PartitionError) (done bool) {
+	if kafka.Classify(e.Err) != kafka.Denied {
+		return false
+	}
+	t.refused[kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}] = true
+	total := 0
+	for _, n := range t.topics {
+		total += n
+	}
+	return len(t.refused) >= total
+}
+
+// readUntil reads each partition from its start to its end, and drops it there. What is written behind
+// the end meanwhile is not seen.
+func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends offsets, emit func(*fetch.Chunk) error) error {
+	open := make(offsets)
+	for tp, start := range starts {
+		if end := ends[tp]; start < end {
+			open[tp] = end
+			f.Add(tp, start)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	drop := func(tp kafka.TopicPartition) {
+		f.Remove(tp)
+		delete(open, tp)
+	}
+	passed := func(topic string, partition int32, next int64) (done bool) {
+		tp := kafka.TopicPartition{Topic: topic, Partition: partition}
+		// Where reading goes on counts, not what was seen: the last records may have been compacted away,
+		// or belong to an aborted transaction.
+		if next < 0 || next >= open[tp] {
+			drop(tp)
+		}
+		return len(open) == 0
+	}
+	err := t.read(ctx, f,
+		func(c *fetch.Chunk) error {
+			end := open[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}]
+			for n := len(c.Records); n > 0 && c.Records[n-1].Offset >= end; n-- {
+				c.Records = c.Records[:n-1]
+			}
+			if err := emit(c); err != nil {
+				return err
+			}
+			if passed(c.Topic, c.Partition, c.Next) {
+				return errDone
+			}
+			return nil
+		},
+		func(e *fetch.PartitionError) bool { return passed(e.Topic, e.Partition, e.Next) },
+		func(cluster *kafka.Cluster) bool {
+			for tp := range open {
+				if topic := cluster.Topics[tp.Topic]; topic == nil || int(tp.Partition) >= len(topic.Leaders) {
+					drop(tp) // deleted: there is nothing left to read
+				}
+			}
+			return len(open) == 0
+		})
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	return err
+}
+
+// errDone says that all has been read.
+var errDone = errors.New("tail: all has been read")
+
+// read hands each chunk to emit and each error of a partition to the loop and then to failed. Between
+// chunks it has look look at the topics. failed and look say whether that was all. It returns what ended
+// it.
+func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) bool) error {
+	for {
+		if err := t.readFor(ctx, pollEvery, f, emit, failed); err != nil {
+			return err
+		}
+		cluster, err := t.client.Cluster(ctx)
+		if err != nil {
+			continue // the fetcher has the same trouble, and says so
+		}
+		if look(cluster) {
+			return errDone
+		}
+	}
+}
+
+// readFor is read for a time, without looking at the topics.
+func (t *tail) readFor(ctx context.Context, d time.Duration, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for {
+		chunk, err := f.Next(limited)
+		switch {
+		case err == nil:
+			if err := emit(chunk); err != nil {
+				return err
+			}
+			continue
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case limited.Err() != nil:
+			return nil
+		}
+		bad, ok := errors.AsType[*fetch.PartitionError](err)
+		if !ok {
+			return err
+		}
+		if !t.yield(nil, bad) {
+			return errBreak
+		}
+		if failed(bad) {
+			return errDone
+		}
+	}
+}

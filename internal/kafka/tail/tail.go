@@ -1,0 +1,172 @@
+// Package tail reads every topic that matches, without a consumer group and without ever committing
+// anything: nobody's position changes, and none is kept.
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+)
+
+// From says where the topics that exist when Run begins are read from. Topics and partitions that
+// appear later are read from their first record, whatever it is.
+type From int
+
+const (
+	// End reads what is written from now on.
+	End From = iota
+	// First reads everything.
+	First
+	// Time reads each partition from its first record whose timestamp is not before Options.Time, and
+	// from its end if it has none.
+	Time
+	// Last reads the Options.Last newest records of all partitions together, in the order of their
+	// timestamps, and then what is written from now on.
+	Last
+)
+
+// Options of a tail.
+type Options struct {
+	// Match says which topics to read. Kafka's own (__*) are never asked about. Required.
+	Match func(topic string) bool
+	// From says where to begin. Defaults to End.
+	From From
+	// Time is where From: Time begins, to the millisecond.
+	Time time.Time
+	// Last is how many records From: Last begins with. They are held in memory until the last is found.
+	Last int
+	// StopAtEnd ends the tail when it has read what was there when it began. It never waits for new
+	// records, and reads no topic that appears later.
+	StopAtEnd bool
+	// Logger is told of brokers and partitions that begin to fail, and of topics that come and go.
+	// Defaults to none.
+	Logger *slog.Logger
+}
+
+// Run returns the records as chunks. A chunk has at least one record, and is valid until the loop asks
+// for the next; the records' keys and values stay valid. Of one partition they come in the order of
+// their offsets.
+//
+// Broken connections, brokers that are away and leaders that move are waited for and retried. What is
+// yielded as an error is a *fetch.PartitionError, after which the tail goes on without that batch or that
+// partition, or the last thing that the loop sees: the cause of ctx's end, or a refusal by the brokers
+// (kafka.ErrAuth). A pattern that matches nothing waits until something does; with StopAtEnd it ends.
+//
+// A topic that is deleted and made again is read from its first record. Two topics of one name are told
+// apart by the name's absence in between, or by an offset that the second one does not have.
+//
+// Breaking out of the loop stops everything, and returns when every goroutine has ended. The sequence
+// may be used more than once: each time it begins anew.
+func Run(ctx context.Context, c *kafka.Client, o Options) iter.Seq2[*fetch.Chunk, error] {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return func(yield func(*fetch.Chunk, error) bool) {
+		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int), refused: make(map[kafka.TopicPartition]bool)}
+		if err := t.run(ctx); err != nil && !errors.Is(err, errBreak) {
+			yield(nil, err)
+		}
+	}
+}
+
+// errBreak says that the loop over the tail was left.
+var errBreak = errors.New("tail: the loop was left")
+
+// tail is one run. It has no goroutine of its own: the fetcher's work beside it, and metadata is looked
+// at between chunks.
+type tail struct {
+	client  *kafka.Client
+	opts    Options
+	yield   func(*fetch.Chunk, error) bool
+	fetcher *fetch.Fetcher
+	topics  map[string]int                // partitions that are read, by topic
+	refused map[kafka.TopicPartition]bool // of these, those that we may not read
+	seen    *kafka.Cluster                // the latest metadata that was acted on
+}
+
+func (t *tail) run(ctx context.Context) error {
+	cluster, err := t.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	starts, ends, err := t.begin(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	if t.opts.From == Last {
+		if err := t.history(ctx, starts, ends); err != nil {
+			return err
+		}
+		if t.opts.StopAtEnd {
+			return nil
+		}
+		starts = ends
+	}
+	t.fetcher = t.newFetcher()
+	defer t.fetcher.Close()
+	if t.opts.StopAtEnd {
+		return t.readUntil(ctx, t.fetcher, starts, ends, t.emit)
+	}
+	return t.follow(ctx, cluster, starts)
+}
+
+func (t *tail) newFetcher() *fetch.Fetcher {
+	return fetch.New(t.client, fetch.Options{OutOfRange: kafka.Earliest, Logger: t.opts.Logger})
+}
+
+// emit hands a chunk to the loop.
+func (t *tail) emit(c *fetch.Chunk) error {
+	if len(c.Records) > 0 && !t.yield(c, nil) {
+		return errBreak
+	}
+	return nil
+}
+
+// matches reports whether a topic is to be read.
+func (t *tail) matches(topic *kafka.Topic) bool {
+	return !topic.Internal && !strings.HasPrefix(topic.Name, "__") && t.opts.Match(topic.Name)
+}
+
+// cluster returns today's metadata. It asks until it gets an answer.
+func (t *tail) cluster(ctx context.Context) (*kafka.Cluster, error) {
+	backoff := t.client.Settings().Backoff()
+	var last error
+	for attempt := 0; ; attempt++ {
+		// A topic of a moment ago is a topic that exists at the beginning: no answer out of a cache.
+		err := t.client.Refresh(ctx)
+		var cluster *kafka.Cluster
+		if err == nil {
+			cluster, err = t.client.Cluster(ctx)
+		}
+		switch {
+		case err == nil:
+			return cluster, nil
+		case ctx.Err() != nil:
+			return nil, ended(ctx, last)
+		case !kafka.Classify(err).Retriable():
+			return nil, fmt.Errorf("tail: asking for the topics: %w", err)
+		}
+		if attempt == 0 {
+			t.opts.Logger.Warn("tail: the cluster does not answer; trying again", "error", err)
+		}
+		last = err
+		if kafka.Sleep(ctx, backoff.Delay(attempt)) != nil {
+			return nil, ended(ctx, last)
+		}
+	}
+}
+
+// ended is the error of a tail whose context has ended while it tried something in vain.
+func ended(ctx context.Context, last error) error {
+	if last == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("tail: %w; before that: %w", context.Cause(ctx), last)
+}
