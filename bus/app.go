@@ -1,0 +1,309 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+)
+
+// App is one application on the bus: its schemas, what it publishes and what it reads. One App has one set of connections, which
+// all its work shares. Make it with [New]; all its methods may be called concurrently.
+//
+// An App needs no start: the first use initializes it. [App.Close] ends it, for good.
+type App struct {
+	schemas registry
+
+	// core is what an initialized App works with; nil before Initialize and again when it failed.
+	core atomic.Pointer[core]
+	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
+	opening chan struct{}
+	ready   atomic.Bool
+
+	mu         sync.Mutex // guards what follows
+	cfg        Config
+	initialize []func(context.Context) error
+	finalize   []func(context.Context) error
+	closing    bool
+
+	life     context.Context // ends when Close begins its last step: from then on nothing is taken
+	end      context.CancelCauseFunc
+	done     chan struct{} // closed when Close is over
+	closeErr error         // valid after done
+
+	// The producer copies what it takes, so values and header lists are made in buffers that serve again.
+	buffers sync.Pool // *[]byte
+	headers sync.Pool // *[]wire.Header
+}
+
+// core holds what talks to Kafka.
+type core struct {
+	client   *kafka.Client
+	producer *produce.Producer
+	prefix   string
+	log      *slog.Logger
+}
+
+// New returns an App. It does no I/O and keeps no goroutine; what is wrong with c is said by [App.Initialize].
+func New(c Config) *App {
+	life, end := context.WithCancelCause(context.Background())
+	return &App{
+		cfg:     Config{}.replace(c),
+		schemas: newRegistry(),
+		opening: make(chan struct{}, 1),
+		life:    life,
+		end:     end,
+		done:    make(chan struct{}),
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
+		headers: sync.Pool{New: func() any { return new([]wire.Header) }},
+	}
+}
+
+// Configure replaces the fields that are set in c. It has to come before the App's first use; later it changes nothing, and says
+// so in the log.
+func (a *App) Configure(c Config) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.core.Load() != nil {
+		ownlog.Logger(a.cfg.Logger).Warn("bus: configure comes after initialize and changes nothing")
+		return
+	}
+	a.cfg = a.cfg.replace(c)
+}
+
+// String tells the servers and the prefix, and nothing that is secret.
+func (a *App) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return fmt.Sprintf("bus.App(servers %s, prefix %q)", strings.Join(a.cfg.Servers, ","), a.cfg.TopicPrefix)
+}
+
+// Format prints what String returns, whatever the verb: an App knows secrets, and %+v would show them.
+func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
+
+// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An error of one
+// is an error of Initialize. It may publish.
+func (a *App) OnInitialize(f func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.initialize = append(a.initialize, f)
+}
+
+// OnFinalize adds a function that [App.Close] calls before it ends the producer, the last one added first. It may publish.
+func (a *App) OnFinalize(f func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.finalize = append(a.finalize, f)
+}
+
+// Initialize connects the App: it checks the configuration, waits for a broker until ctx ends, checks that the brokers are new
+// enough, calls the functions given to [App.OnInitialize], and creates the streams that schemas declare. It returns
+// [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials. After an error it can be called again;
+// after success it does nothing.
+func (a *App) Initialize(ctx context.Context) error {
+	if a.ready.Load() && !a.isClosed() {
+		return nil
+	}
+	select {
+	case a.opening <- struct{}{}:
+		defer func() { <-a.opening }()
+	case <-a.life.Done():
+		return fmt.Errorf("bus: initialize: %w", ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("bus: initialize: %w", context.Cause(ctx))
+	}
+	if a.isClosed() {
+		return fmt.Errorf("bus: initialize: %w", ErrClosed)
+	}
+	if a.ready.Load() {
+		return nil
+	}
+	ctx, cancel := a.whileOpen(ctx)
+	defer cancel()
+	c, err := a.open(ctx)
+	if err != nil {
+		return fmt.Errorf("bus: initialize: %w", err)
+	}
+	a.core.Store(c) // before the functions, because they may publish
+	if err := a.begin(ctx, c); err != nil {
+		a.core.Store(nil)
+		// What the functions published is not awaited: Initialize failed, and said so.
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		return fmt.Errorf("bus: initialize: %w", errors.Join(err, c.close(over)))
+	}
+	a.ready.Store(true)
+	return nil
+}
+
+// open makes the App's core and waits until a broker answers.
+func (a *App) open(ctx context.Context) (*core, error) {
+	a.mu.Lock()
+	cfg := a.cfg
+	a.mu.Unlock()
+	if len(cfg.Servers) == 0 {
+		return nil, fmt.Errorf("%w: set Config.Servers, or start the program with --kafka-servers", ErrNotConfigured)
+	}
+	log := ownlog.Logger(cfg.Logger)
+	settings, warnings, err := kafka.ParseSettings(cfg.Settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		log.Warn("bus: settings: " + w)
+	}
+	client, err := kafka.NewClient(cfg.Servers, settings, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.CheckVersions(ctx); err != nil {
+		client.Close()
+		return nil, err
+	}
+	c := &core{client: client, prefix: cfg.TopicPrefix, log: log}
+	c.producer = produce.New(client, produce.Options{
+		Logger:     log,
+		MaxRecords: cfg.MaxBufferedRecords,
+		MaxBytes:   cfg.MaxBufferedBytes,
+		EnsureTopic: func(ctx context.Context, topic string) error {
+			stream := strings.TrimPrefix(topic, cfg.TopicPrefix)
+			return client.EnsureTopic(ctx, topic, kafka.TopicSpec{
+				ReplicationFactor: cfg.ReplicationFactor,
+				Retention:         a.schemas.retention(stream),
+			})
+		},
+	})
+	return c, nil
+}
+
+// begin runs what an application wants done at its start.
+func (a *App) begin(ctx context.Context, c *core) error {
+	a.mu.Lock()
+	functions := append([]func(context.Context) error(nil), a.initialize...)
+	cfg := a.cfg
+	a.mu.Unlock()
+	for _, f := range functions {
+		if err := f(context.WithValue(ctx, beginning{}, a)); err != nil {
+			return err
+		}
+	}
+	for _, stream := range a.schemas.streams() {
+		spec := kafka.TopicSpec{ReplicationFactor: cfg.ReplicationFactor, Retention: a.schemas.retention(stream)}
+		if err := c.client.EnsureTopic(ctx, c.prefix+stream, spec); err != nil {
+			return fmt.Errorf("create stream %q: %w", stream, err)
+		}
+	}
+	return nil
+}
+
+// beginning marks the context that the functions of OnInitialize get, so that what they publish does not wait for the very
+// Initialize that calls them.
+type beginning struct{}
+
+// use returns the App's core, initializing it if need be.
+func (a *App) use(ctx context.Context) (*core, error) {
+	if a.isClosed() {
+		return nil, ErrClosed
+	}
+	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
+		return c, nil
+	}
+	if err := a.Initialize(ctx); err != nil {
+		return nil, err
+	}
+	if c := a.core.Load(); c != nil {
+		return c, nil
+	}
+	return nil, ErrClosed
+}
+
+// Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the outcomes are.
+func (a *App) Flush(ctx context.Context) error {
+	c := a.core.Load()
+	if c == nil {
+		return nil
+	}
+	if err := c.producer.Flush(ctx); err != nil {
+		return fmt.Errorf("bus: flush: %w", err)
+	}
+	return nil
+}
+
+// Health returns nil when the App is initialized and its producer delivers, else why not.
+func (a *App) Health(context.Context) error {
+	switch c := a.core.Load(); {
+	case a.isClosed():
+		return fmt.Errorf("bus: %w", ErrClosed)
+	case c == nil || !a.ready.Load():
+		return errors.New("bus: not initialized: call Initialize, or publish once")
+	default:
+		if err := c.producer.Health(); err != nil {
+			return fmt.Errorf("bus: producer: %w", err)
+		}
+		return nil
+	}
+}
+
+// Close ends the App: it calls the functions given to [App.OnFinalize], waits until what was published has its outcome, and
+// closes the connections. When ctx ends first it stops waiting: records that are left fail with [ErrClosed], and the error says how
+// many. Close returns by ctx's deadline and leaves no goroutine or connection behind. Calls after the first wait for it and return
+// the same.
+func (a *App) Close(ctx context.Context) error {
+	a.mu.Lock()
+	first := !a.closing
+	a.closing = true
+	finalize := a.finalize
+	a.mu.Unlock()
+	if !first {
+		select {
+		case <-a.done:
+			return a.closeErr
+		case <-ctx.Done():
+			return fmt.Errorf("bus: close: %w", context.Cause(ctx))
+		}
+	}
+	defer close(a.done)
+	var errs []error
+	for i := len(finalize) - 1; i >= 0; i-- {
+		errs = append(errs, finalize[i](ctx))
+	}
+	a.end(ErrClosed) // wakes an Initialize under way, which is waited for
+	select {
+	case a.opening <- struct{}{}:
+		defer func() { <-a.opening }()
+	case <-ctx.Done():
+	}
+	if c := a.core.Load(); c != nil {
+		errs = append(errs, c.close(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.closeErr = fmt.Errorf("bus: close: %w", err)
+	}
+	return a.closeErr
+}
+
+func (c *core) close(ctx context.Context) error {
+	err := c.producer.Close(ctx)
+	c.client.Close()
+	return err
+}
+
+func (a *App) isClosed() bool { return a.life.Err() != nil }
+
+// whileOpen returns ctx bounded by the life of the App. The function releases it.
+func (a *App) whileOpen(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(a.life, func() { cancel(ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}

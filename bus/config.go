@@ -1,0 +1,107 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Config configures an [App]. Its zero value is complete but for Servers, which [App.Configure] can bring later.
+type Config struct {
+	// Servers are the brokers to ask first, each as host:port. The App finds the others of the cluster through them.
+	Servers []string
+	// TopicPrefix stands in front of every stream's name to make its topic, nothing in between. Defaults to none.
+	TopicPrefix string
+	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most 3.
+	ReplicationFactor int
+	// Settings are the client's settings in aiokafka's names. Defaults to none.
+	Settings Settings
+	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this logger.
+	// Defaults to warnings and errors as text on standard error.
+	Logger *slog.Logger
+	// DisableAutoCommit turns off the periodic commit of finished records' offsets (enable.auto.commit).
+	DisableAutoCommit bool
+	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
+	DrainTimeout time.Duration
+	// MaxBufferedRecords bounds how many published records wait for their acknowledgement (PublishAsync blocks beyond it).
+	// Defaults to 250,000.
+	MaxBufferedRecords int
+	// MaxBufferedBytes bounds the same in bytes. Defaults to 64 MiB.
+	MaxBufferedBytes int64
+}
+
+// replace returns c with every field that is set in by replaced by it.
+func (c Config) replace(by Config) Config {
+	if len(by.Servers) > 0 {
+		c.Servers = slices.Clone(by.Servers)
+	}
+	if by.TopicPrefix != "" {
+		c.TopicPrefix = by.TopicPrefix
+	}
+	if by.ReplicationFactor != 0 {
+		c.ReplicationFactor = by.ReplicationFactor
+	}
+	if by.Settings != nil {
+		c.Settings = maps.Clone(by.Settings)
+	}
+	if by.Logger != nil {
+		c.Logger = by.Logger
+	}
+	if by.DisableAutoCommit {
+		c.DisableAutoCommit = true
+	}
+	if by.DrainTimeout != 0 {
+		c.DrainTimeout = by.DrainTimeout
+	}
+	if by.MaxBufferedRecords != 0 {
+		c.MaxBufferedRecords = by.MaxBufferedRecords
+	}
+	if by.MaxBufferedBytes != 0 {
+		c.MaxBufferedBytes = by.MaxBufferedBytes
+	}
+	return c
+}
+
+// Settings are connection and client settings by the names that aiokafka gives them, as Python's kafkaesk takes them:
+//
+//	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_plain_username": "u", "sasl_plain_password": "p"}
+//
+// Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
+// that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize]. Settings may hold
+// secrets, so they print their names only, whatever the verb.
+type Settings map[string]any
+
+// ParseSettings reads Settings from a JSON object, as --kafka-settings takes it. An empty text means none.
+func ParseSettings(text string) (Settings, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var s Settings
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return nil, fmt.Errorf(`bus: settings are not a JSON object such as {"security_protocol":"SSL"}: %w`, err)
+	}
+	return s, nil
+}
+
+// String lists the names that are set.
+func (s Settings) String() string {
+	return fmt.Sprintf("settings%v", slices.Sorted(maps.Keys(s)))
+}
+
+// Format prints what String returns, whatever the verb.
+func (s Settings) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// LogValue keeps the values out of log records.
+func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalJSON writes the names with their values hidden.
+func (s Settings) MarshalJSON() ([]byte, error) {
+	hidden := make(map[string]string, len(s))
+	for name := range s {
+		hidden[name] = "[hidden]"
+	}
+	return json.Marshal(hidden)
+}

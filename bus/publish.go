@@ -1,0 +1,222 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/schema"
+)
+
+// PublishOption is an option of one publish.
+type PublishOption func(*publishOptions)
+
+type publishOptions struct {
+	key     []byte
+	headers []wire.Header
+	time    time.Time
+	err     error
+}
+
+// Key sets the record's key: records of one key lie in one partition, in the order they were published. Python's and Java's
+// clients place a key in the same partition. A nil key is none; an empty one is a key. The bytes are copied.
+func Key(key []byte) PublishOption { return func(o *publishOptions) { o.key = key } }
+
+// AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8: a binary one
+// would stop every Python consumer of the stream ([App.PublishBatch] takes any bytes).
+func AddHeader(name, value string) PublishOption {
+	return func(o *publishOptions) {
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			o.err = errors.Join(o.err, fmt.Errorf("header %q is not UTF-8 text", name))
+			return
+		}
+		o.headers = append(o.headers, wire.Header{Name: name, Value: []byte(value)})
+	}
+}
+
+// Timestamp sets the record's time. Defaults to the time of the call.
+func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.time = t } }
+
+// Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all in-sync
+// replicas have the record (acks=all), or when ctx ends: a broker that is away is waited for. When ctx ends while the record is on
+// its way the outcome is unknown, and the error says so. Data that breaks its schema is a [*ValidationError]; an id that the
+// stream does not carry a [*SchemaConflictError]; and see [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be,
+// and a stream whose topic does not exist is created.
+func (a *App) Publish(ctx context.Context, stream string, data any, opts ...PublishOption) error {
+	r := new(Receipt)
+	a.publish(ctx, r, stream, data, true, opts)
+	return r.Wait(ctx)
+}
+
+// PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append to a batch;
+// it blocks only while the App's buffer is full or while it is being initialized, and never after ctx ends. The receipt resolves
+// when the record is acknowledged, has failed, or ctx has ended: give it a context that lives as long as the outcome matters.
+func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ...PublishOption) *Receipt {
+	r := new(Receipt)
+	a.publish(ctx, r, stream, data, false, opts)
+	return r
+}
+
+// PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
+func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
+	r := &Receipt{stream: stream}
+	c, err := a.use(ctx)
+	if err != nil {
+		return r.fail(err).early
+	}
+	a.send(ctx, c, r, value, true, opts)
+	return r.Wait(ctx)
+}
+
+// PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
+// the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
+func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
+	c, err := a.use(ctx)
+	if err != nil {
+		err = publishError(stream, err)
+		for i := range batch {
+			batch[i].Err = err
+		}
+		return err
+	}
+	promises := make([]produce.Promise, len(batch))
+	trace := newTraceHeaders(ctx)
+	scratch := a.headers.Get().(*[]wire.Header)
+	for i := range batch {
+		o := &batch[i]
+		headers := (*scratch)[:0]
+		for _, h := range o.Headers {
+			headers = append(headers, wire.Header(h))
+		}
+		headers = trace.add(headers)
+		*scratch = headers
+		c.producer.Produce(ctx, produce.Record{
+			Topic: c.prefix + stream, Key: o.Key, Value: o.Value, Headers: headers, Time: orNow(o.Time),
+		}, false, &promises[i])
+	}
+	clear(*scratch)
+	a.headers.Put(scratch)
+	c.producer.Hurry()
+	return await(ctx, stream, batch, promises)
+}
+
+// await sets each record's outcome and joins the kinds of error.
+func await(ctx context.Context, stream string, batch []Outgoing, promises []produce.Promise) error {
+	const most = 10 // kinds of error that are worth reading
+	var kinds []error
+	seen := make(map[string]bool)
+	failed := 0
+	for i := range batch {
+		batch[i].Err = outcome(ctx, &promises[i])
+		if err := batch[i].Err; err != nil {
+			failed++
+			if text := err.Error(); !seen[text] && len(kinds) < most {
+				seen[text] = true
+				kinds = append(kinds, err)
+			}
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("bus: publish %q: %d of %d records failed: %w", stream, failed, len(batch), errors.Join(kinds...))
+}
+
+// outcome waits for p. A known outcome wins over a context that is over.
+func outcome(ctx context.Context, p *produce.Promise) error {
+	select {
+	case <-p.Done():
+		return p.Err()
+	default:
+	}
+	select {
+	case <-p.Done():
+		return p.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the broker: %w", context.Cause(ctx))
+	}
+}
+
+// publish encodes and sends one value. Every outcome is in r.
+func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, urgent bool, opts []PublishOption) {
+	r.stream = stream
+	d, err := a.schemas.of(reflect.TypeOf(data), stream)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	buf := a.buffers.Get().(*[]byte)
+	defer a.buffers.Put(buf)
+	value, err := d.encode((*buf)[:0], data)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	*buf = value[:0]
+	c, err := a.use(ctx)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	a.send(ctx, c, r, value, urgent, opts)
+}
+
+// encode appends data's envelope to buf, after it was validated.
+func (d *declaration) encode(buf []byte, data any) ([]byte, error) {
+	buf = append(buf, d.head...)
+	buf, err := d.schema.Append(buf, data)
+	var invalid *schema.Invalid
+	switch {
+	case err == nil:
+		return append(buf, '}'), nil
+	case errors.As(err, &invalid):
+		return nil, newValidationError(d.name(), invalid)
+	default:
+		return nil, fmt.Errorf("encode %s: %w", d.name(), err)
+	}
+}
+
+// send hands one value to the producer, which copies it.
+func (a *App) send(ctx context.Context, c *core, r *Receipt, value []byte, urgent bool, opts []PublishOption) {
+	var o publishOptions
+	scratch := a.headers.Get().(*[]wire.Header)
+	o.headers = (*scratch)[:0]
+	for _, opt := range opts {
+		opt(&o)
+	}
+	o.headers = newTraceHeaders(ctx).add(o.headers)
+	r.topic = c.prefix + r.stream
+	r.key = o.key
+	r.time = orNow(o.time)
+	if o.err != nil {
+		r.fail(o.err)
+	} else {
+		c.producer.Produce(ctx, produce.Record{
+			Topic: r.topic, Key: o.key, Value: value, Headers: o.headers, Time: r.time,
+		}, urgent, &r.promise)
+	}
+	clear(o.headers)
+	*scratch = o.headers[:0]
+	a.headers.Put(scratch)
+}
+
+func (r *Receipt) fail(err error) *Receipt {
+	r.early = publishError(r.stream, err)
+	return r
+}
+
+func publishError(stream string, err error) error {
+	return fmt.Errorf("bus: publish %q: %w", stream, err)
+}
+
+func orNow(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
+}

@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"context"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+)
+
+// Receipt is the outcome of a [App.PublishAsync], which is there when Done is closed. Its methods may be called concurrently.
+type Receipt struct {
+	promise produce.Promise
+	// early is why the record never got as far as the producer.
+	early  error
+	stream string
+	topic  string
+	key    []byte
+	time   time.Time
+}
+
+// Done returns a channel that is closed when the outcome is known.
+func (r *Receipt) Done() <-chan struct{} {
+	if r.early != nil {
+		return closed()
+	}
+	return r.promise.Done()
+}
+
+// Wait returns the outcome: nil when the record is acknowledged, else why not; or ctx's error when ctx ends first.
+func (r *Receipt) Wait(ctx context.Context) error {
+	if r.early != nil {
+		return r.early
+	}
+	if err := outcome(ctx, &r.promise); err != nil {
+		return publishError(r.stream, err)
+	}
+	return nil
+}
+
+// Record returns where the record lies: its stream, topic, partition, offset, key and time. It is nil before Done, and when the
+// record failed. The offset is -1 when the broker had the record already and does not say where.
+func (r *Receipt) Record() *Record {
+	select {
+	case <-r.Done():
+	default:
+		return nil
+	}
+	if r.early != nil || r.promise.Err() != nil {
+		return nil
+	}
+	partition, offset := r.promise.Placed()
+	return &Record{Stream: r.stream, Topic: r.topic, Partition: int(partition), Offset: offset, Key: r.key, Time: r.time}
+}
+
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}

@@ -1,0 +1,264 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/schema"
+)
+
+// Registrar is what schemas are declared with: an [App].
+type Registrar interface {
+	declare(*declaration) error
+}
+
+// SchemaInfo describes a declared schema.
+type SchemaInfo struct {
+	// ID and Version are the two parts of the schema's name, "Content:1".
+	ID      string
+	Version int
+	// Retention is how long its streams keep their records (retention.ms). Zero means the broker's default.
+	Retention time.Duration
+	// Streams are those it was declared with.
+	Streams []string
+	// JSON is the JSON Schema that data is validated with.
+	JSON []byte
+}
+
+// SchemaOption is an option of [Schema].
+type SchemaOption func(*declaration)
+
+// Version sets the schema's version. Defaults to 1.
+func Version(version int) SchemaOption { return func(d *declaration) { d.version = version } }
+
+// Retention sets how long the schema's streams keep their records (retention.ms, on topics that the App creates; a topic that
+// exists is never altered). Defaults to what the broker has set.
+func Retention(r time.Duration) SchemaOption { return func(d *declaration) { d.retention = r } }
+
+// Streams declares the streams that carry the schema. They are created by [App.Initialize].
+func Streams(names ...string) SchemaOption {
+	return func(d *declaration) { d.streams = append(d.streams, names...) }
+}
+
+// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are refused.
+func SchemaJSON(document []byte) SchemaOption {
+	return func(d *declaration) { d.document = slices.Clone(document) }
+}
+
+// declaration is one schema as it was declared.
+type declaration struct {
+	id        string
+	version   int
+	retention time.Duration
+	streams   []string
+	document  []byte
+	typ       reflect.Type
+	schema    *schema.Schema
+	head      []byte // of every envelope, up to the data
+}
+
+func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version) }
+
+// Schema declares that values of type T are published as the schema id, "Content" say, with a JSON Schema derived from T. An
+// empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself, is declared
+// already, or when one of the streams carries another id.
+//
+// A field's constraints stand in its jsonschema tag, in the form of invopop/jsonschema:
+//
+//	type Content struct {
+//		Title string   `json:"title" jsonschema:"minLength=1,maxLength=200"`
+//		Tags  []string `json:"tags,omitempty" jsonschema:"maxItems=20"`
+//	}
+func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
+	t := reflect.TypeFor[T]()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	d := &declaration{id: id, version: 1, typ: t}
+	for _, o := range opts {
+		o(d)
+	}
+	if d.id == "" {
+		d.id = typeName(t)
+	}
+	if err := d.compile(); err != nil {
+		return fmt.Errorf("bus: schema %q of %v: %w", d.id, t, err)
+	}
+	if err := r.declare(d); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	return nil
+}
+
+// MustSchema is [Schema] for the start of a program: it panics on an error.
+func MustSchema[T any](r Registrar, id string, opts ...SchemaOption) {
+	if err := Schema[T](r, id, opts...); err != nil {
+		panic(err)
+	}
+}
+
+// typeName returns the name of t without the type arguments that a generic type carries in it.
+func typeName(t reflect.Type) string {
+	name, _, _ := strings.Cut(t.Name(), "[")
+	return name
+}
+
+func (d *declaration) compile() (err error) {
+	switch {
+	case d.id == "":
+		return errors.New("the type has no name: give an id")
+	case strings.Contains(d.id, ":"):
+		return errors.New("an id has no colon: the version is given by Version")
+	case d.version < 1:
+		return fmt.Errorf("version %d: versions count from 1", d.version)
+	case d.retention < 0:
+		return fmt.Errorf("retention %v: it is a time from now", d.retention)
+	case slices.Contains(d.streams, ""):
+		return errors.New("a stream needs a name")
+	}
+	if d.document != nil {
+		d.schema, err = schema.FromJSON(d.typ, d.document)
+	} else {
+		d.schema, err = schema.For(d.typ)
+	}
+	if err != nil {
+		return err
+	}
+	d.head, err = envelopeHead(d.name())
+	return err
+}
+
+// envelopeHead returns the start of an envelope, up to its data.
+func envelopeHead(name string) ([]byte, error) {
+	var b strings.Builder
+	b.WriteString(`{"schema":`)
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(name); err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n") + `,"data":`), nil
+}
+
+// Schemas lists the declared schemas by id and version.
+func (a *App) Schemas() []SchemaInfo { return a.schemas.list() }
+
+func (a *App) declare(d *declaration) error { return a.schemas.add(d) }
+
+// registry holds an App's schemas and what its streams carry.
+type registry struct {
+	mu     *sync.RWMutex
+	types  map[reflect.Type]*declaration
+	names  map[string]*declaration
+	stream map[string]*declaration // the first schema of each stream
+}
+
+func newRegistry() registry {
+	return registry{
+		mu:     new(sync.RWMutex),
+		types:  make(map[reflect.Type]*declaration),
+		names:  make(map[string]*declaration),
+		stream: make(map[string]*declaration),
+	}
+}
+
+func (r *registry) add(d *declaration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if other := r.names[d.name()]; other != nil {
+		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("is declared for %v already", other.typ)}
+	}
+	if other := r.types[d.typ]; other != nil {
+		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ, other.name())}
+	}
+	for _, stream := range d.streams {
+		if err := conflict(r.stream[stream], d, stream); err != nil {
+			return err
+		}
+	}
+	r.names[d.name()] = d
+	r.types[d.typ] = d
+	for _, stream := range d.streams {
+		if r.stream[stream] == nil {
+			r.stream[stream] = d
+		}
+	}
+	return nil
+}
+
+// of returns the schema of values of type t, after a check that stream may carry it.
+func (r *registry) of(t reflect.Type, stream string) (*declaration, error) {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	r.mu.RLock()
+	d, first := r.types[t], r.stream[stream]
+	r.mu.RUnlock()
+	if d == nil {
+		return nil, fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw", t, t)
+	}
+	if first == nil {
+		r.mu.Lock()
+		if first = r.stream[stream]; first == nil {
+			r.stream[stream], first = d, d
+		}
+		r.mu.Unlock()
+	}
+	return d, conflict(first, d, stream)
+}
+
+// conflict tells whether a stream that carries first, if any, may carry d too: versions of one id may follow each other.
+func conflict(first, d *declaration, stream string) error {
+	if first == nil || first.id == d.id {
+		return nil
+	}
+	return &SchemaConflictError{Schema: d.name(), Stream: stream, Reason: "the stream carries " + first.name() + ", and a stream carries one id"}
+}
+
+// retention returns how long a stream that is created keeps its records; zero is the broker's default.
+func (r *registry) retention(stream string) time.Duration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if d := r.stream[stream]; d != nil {
+		return d.retention
+	}
+	return 0
+}
+
+// streams returns the streams that schemas were declared with.
+func (r *registry) streams() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var all []string
+	for _, d := range r.names {
+		all = append(all, d.streams...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (r *registry) list() []SchemaInfo {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	infos := make([]SchemaInfo, 0, len(r.names))
+	for _, d := range r.names {
+		infos = append(infos, SchemaInfo{
+			ID: d.id, Version: d.version, Retention: d.retention,
+			Streams: slices.Clone(d.streams), JSON: slices.Clone(d.schema.JSON()),
+		})
+	}
+	slices.SortFunc(infos, func(a, b SchemaInfo) int {
+		if c := strings.Compare(a.ID, b.ID); c != 0 {
+			return c
+		}
+		return a.Version - b.Version
+	})
+	return infos
+}

@@ -1,0 +1,160 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// TailOption is an option of [App.Tail].
+type TailOption func(*tailOptions)
+
+type tailOptions struct {
+	tail.Options
+	include []string
+	exclude []string
+}
+
+// FromEnd begins with what is written after the call, in streams that exist; a stream that appears later is read from its first
+// record. It is the default.
+func FromEnd() TailOption { return func(o *tailOptions) { o.From = tail.End } }
+
+// FromStart begins with the first record of every stream.
+func FromStart() TailOption { return func(o *tailOptions) { o.From = tail.First } }
+
+// FromTime begins, in every partition, with the first record whose time is t or later. Kafka keeps a record's time in whole
+// milliseconds, so those of t's own millisecond are among them: what is published after t always is.
+func FromTime(t time.Time) TailOption {
+	return func(o *tailOptions) { o.From, o.Time = tail.Time, t.Truncate(time.Millisecond) }
+}
+
+// LastRecords begins with the n latest records of all streams together, in the order of their times.
+func LastRecords(n int) TailOption {
+	return func(o *tailOptions) { o.From, o.Last = tail.Last, n }
+}
+
+// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. When ctx ends before that, the
+// loop's last error says so: what ends without one is whole.
+func StopAtEnd() TailOption { return func(o *tailOptions) { o.StopAtEnd = true } }
+
+// Include adds the streams that match one of the patterns to those of the tail's own pattern. A stream that matches several is
+// read once, and [LastRecords] counts over all of them. It may be given more than once.
+func Include(patterns ...string) TailOption {
+	return func(o *tailOptions) { o.include = append(o.include, patterns...) }
+}
+
+// Exclude leaves out the streams that match pattern. It may be given more than once.
+func Exclude(pattern string) TailOption {
+	return func(o *tailOptions) { o.exclude = append(o.exclude, pattern) }
+}
+
+// Tail reads the streams that match pattern, an fnmatch pattern such as "logs.*", until ctx ends, the loop is left, or, with
+// [StopAtEnd], all is read. It joins no consumer group and commits nothing. Streams that appear later are found within about two
+// seconds and read from their first record. Records of one partition come in their order; between partitions there is none,
+// but for [LastRecords]. Aborted transactions are left out.
+//
+// A pattern that matches nothing waits. A broker that is away is waited for. An error is either about one partition, which is then
+// read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse us. The
+// end of ctx is how following ends, and no error. The App is initialized if need be.
+//
+// A record and its slices are the caller's: they are never written again. Holding on to one record keeps the memory of the
+// response it came in.
+func (a *App) Tail(ctx context.Context, pattern string, opts ...TailOption) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		if err := a.tail(ctx, pattern, opts, yield); err != nil {
+			yield(nil, fmt.Errorf("bus: tail %q: %w", pattern, err))
+		}
+	}
+}
+
+// tail returns only the errors that keep it from beginning.
+func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield func(*Record, error) bool) error {
+	var o tailOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.From == tail.Last && o.Last < 0 {
+		return fmt.Errorf("last %d records: give a number from 0", o.Last)
+	}
+	c, err := a.use(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Match, err = matcher(c.prefix, append([]string{pattern}, o.include...), o.exclude); err != nil {
+		return err
+	}
+	o.Logger = c.log
+	open, release := a.whileOpen(ctx)
+	defer release()
+	for chunk, err := range tail.Run(open, c.client, o.Options) {
+		if err != nil {
+			if ctx.Err() != nil && !o.StopAtEnd {
+				return nil
+			}
+			if !yield(nil, fmt.Errorf("bus: tail %q: %w", pattern, err)) {
+				return nil
+			}
+			continue
+		}
+		// One slab for the records of a chunk: they are the caller's, while the chunk's own list serves again.
+		slab := make([]Record, len(chunk.Records))
+		stream := strings.TrimPrefix(chunk.Topic, c.prefix)
+		for i := range chunk.Records {
+			fill(&slab[i], &chunk.Records[i], stream, chunk)
+			if !yield(&slab[i], nil) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// matcher tells which topics belong to a tail: those that match one of include and none of exclude.
+func matcher(prefix string, include, exclude []string) (func(topic string) bool, error) {
+	with, err := compile(prefix, include)
+	if err != nil {
+		return nil, err
+	}
+	without, err := compile(prefix, exclude)
+	if err != nil {
+		return nil, err
+	}
+	return func(topic string) bool { return matchAny(with, topic) && !matchAny(without, topic) }, nil
+}
+
+func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
+	compiled := make([]fnmatch.Pattern, len(patterns))
+	for i, text := range patterns {
+		var err error
+		if compiled[i], err = fnmatch.Compile(prefix, text); err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", text, err)
+		}
+	}
+	return compiled, nil
+}
+
+func matchAny(patterns []fnmatch.Pattern, topic string) bool {
+	return slices.ContainsFunc(patterns, func(p fnmatch.Pattern) bool { return p.Match(topic) })
+}
+
+// fill makes a record of what was fetched.
+func fill(to *Record, from *wire.Record, stream string, chunk *fetch.Chunk) {
+	*to = Record{
+		Stream: stream, Topic: chunk.Topic, Partition: int(chunk.Partition), Offset: from.Offset,
+		Key: from.Key, Value: from.Value, Time: time.UnixMilli(from.Time),
+	}
+	if len(from.Headers) > 0 {
+		to.Headers = make([]Header, len(from.Headers))
+		for i, h := range from.Headers {
+			to.Headers[i] = Header(h)
+		}
+	}
+}
