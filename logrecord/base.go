@@ -1,0 +1,95 @@
+package logrecord
+
+import (
+	"os"
+	"strings"
+)
+
+// attrPrefix stands before the name of a plain attribute that would be taken for a base field.
+const attrPrefix = "attr_"
+
+// isBase tells whether every record has a base field of that name.
+func isBase(name string) bool {
+	switch name {
+	case "timestamp", "logger", "severity", "level", "message", "exception", "trace", "stack",
+		"hostname", "service", "namespace", "cluster":
+		return true
+	}
+	return false
+}
+
+// Base are the base fields that are the same in all records of an encoder. A nil one is found once, by NewEncoder, and is
+// null in the record when nothing is found.
+type Base struct {
+	// Logger is the logger's name. Defaults to null: slog's loggers have no names.
+	Logger *string
+	// Hostname defaults to the host's name, as the kernel says it.
+	Hostname *string
+	// Service defaults to the hostname less its last two parts that a dash begins (or one, if there is but one), which is
+	// the name of the deployment when the hostname is a pod's; "unknown" when there is no dash.
+	Service *string
+	// Namespace defaults to that of the Kubernetes service account.
+	Namespace *string
+	// Cluster defaults to the environment variable CLUSTER.
+	Cluster *string
+}
+
+// namespaceFile is where Kubernetes tells a pod its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// found returns b with what it leaves open filled in from the machine.
+func (b Base) found() Base {
+	if b.Hostname == nil {
+		if name, err := os.Hostname(); err == nil {
+			b.Hostname = &name
+		}
+	}
+	if b.Service == nil {
+		name := "unknown"
+		if b.Hostname != nil {
+			name = serviceOf(*b.Hostname)
+		}
+		b.Service = &name
+	}
+	if b.Namespace == nil {
+		if text, err := os.ReadFile(namespaceFile); err == nil {
+			b.Namespace = new(strings.TrimSpace(string(text)))
+		}
+	}
+	if b.Cluster == nil {
+		if name, ok := os.LookupEnv("CLUSTER"); ok {
+			b.Cluster = &name
+		}
+	}
+	return b
+}
+
+// serviceOf is the name of the service that runs on a host: web-api-7c9d-x2x runs web-api.
+func serviceOf(hostname string) string {
+	parts := strings.Split(hostname, "-")
+	if len(parts) == 1 {
+		return "unknown"
+	}
+	return strings.Join(parts[:len(parts)-min(len(parts)-1, 2)], "-")
+}
+
+// scope is the part of the record that is the same every time. The members of the log call, null here, are replaced by
+// those that know better.
+func (b Base) scope() scope {
+	e := builder{}
+	e.begin(true)
+	for _, f := range []struct {
+		name  string
+		value *string
+	}{
+		{"logger", b.Logger}, {"exception", nil}, {"trace", nil}, {"stack", nil},
+		{"hostname", b.Hostname}, {"service", b.Service}, {"namespace", b.Namespace}, {"cluster", b.Cluster},
+	} {
+		if f.value == nil {
+			e.raw(f.name, []byte("null"))
+		} else {
+			e.text(f.name, *f.value)
+		}
+	}
+	return e.harvest("")
+}

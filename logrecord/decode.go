@@ -1,0 +1,197 @@
+package logrecord
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrNotRecord is the error of Decode for bytes that are not a log record: no JSON, or JSON that is not an object.
+var ErrNotRecord = errors.New("logrecord: not a log record")
+
+// Decode reads the value of a Kafka record, or a line of a stream handler: a log record in its envelope, in any order of
+// keys, or a bare one. It takes what kafkaesk for Python writes too: times without a zone are UTC, base fields may be null,
+// severities may have names of their own, and any field may have any type.
+//
+// It goes by the fields and not by the schema id, so that an envelope of another schema gives a Record that has Fields only.
+// The error wraps ErrNotRecord. Decode does not recurse and its cost is linear in the size of the value. The Fields are
+// views into it.
+func Decode(value []byte) (Record, error) {
+	if !json.Valid(value) {
+		return Record{}, fmt.Errorf("%w: the %d bytes are not JSON", ErrNotRecord, len(value))
+	}
+	start := space(value, 0)
+	if value[start] != '{' {
+		return Record{}, fmt.Errorf("%w: the JSON is not an object", ErrNotRecord)
+	}
+	var r Record
+	data := value
+	if schema, inner, ok := envelope(value); ok {
+		if inner[0] != '{' {
+			return Record{}, fmt.Errorf("%w: the data of %q is not an object", ErrNotRecord, schema)
+		}
+		r.Schema, data = schema, inner
+	}
+	d := decoder{record: &r}
+	members(data, d.member)
+	d.finish()
+	return r, nil
+}
+
+// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data".
+func envelope(doc []byte) (schema string, data []byte, ok bool) {
+	named := false
+	members(doc, func(key, value []byte) bool {
+		switch unquote(key) {
+		case "schema":
+			named = value[0] == '"'
+			if named {
+				schema = unquote(value)
+			}
+		case "data":
+			data = value
+		}
+		return true
+	})
+	return schema, data, named && data != nil
+}
+
+// decoder fills a record, member by member.
+type decoder struct {
+	record  *Record
+	leveled bool // Level is from the level's number
+}
+
+// member takes one member of the data. A null is as good as absent for a field that we know, and stays for any other.
+func (d *decoder) member(key, value []byte) bool {
+	name := unquote(key)
+	if !d.known(name, value) {
+		d.record.Fields = append(d.record.Fields, Field{Name: name, Value: json.RawMessage(value)})
+	}
+	return true
+}
+
+// known takes the value if it belongs to a field of Record and has the type that is usual there.
+func (d *decoder) known(name string, value []byte) bool {
+	r := d.record
+	var text *string
+	switch name {
+	case "logger":
+		text = &r.Logger
+	case "message":
+		text = &r.Message
+	case "exception":
+		text = &r.Exception
+	case "trace":
+		text = &r.Trace
+	case "stack":
+		text = &r.Stack
+	case "hostname":
+		text = &r.Hostname
+	case "service":
+		text = &r.Service
+	case "namespace":
+		text = &r.Namespace
+	case "cluster":
+		text = &r.Cluster
+	case "trace_id":
+		text = &r.TraceID
+	case "span_id":
+		text = &r.SpanID
+	case "severity":
+		text = &r.Severity
+	case "timestamp":
+		return isNull(value) || d.time(value)
+	case "level":
+		return isNull(value) || d.level(value)
+	case "source":
+		return d.source(value)
+	case "truncated":
+		r.Truncated = string(value) == "true"
+		return r.Truncated
+	case "schema_errors":
+		return d.errors(value)
+	default:
+		return false
+	}
+	if value[0] == '"' {
+		*text = unquote(value)
+		return true
+	}
+	return isNull(value)
+}
+
+// The forms of a timestamp: ours and RFC 3339's at large, then Python's, which has no zone and means UTC. Parse takes a
+// fraction of a second after each.
+var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"}
+
+func (d *decoder) time(value []byte) bool {
+	if value[0] != '"' {
+		return false
+	}
+	text := unquote(value)
+	for _, form := range timeForms {
+		if t, err := time.Parse(form, text); err == nil {
+			d.record.Time = t.UTC()
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decoder) level(value []byte) bool {
+	n, err := strconv.ParseFloat(string(value), 64)
+	if err != nil {
+		return false
+	}
+	d.record.Level, d.leveled = levelOf(n), true
+	return true
+}
+
+func (d *decoder) source(value []byte) bool {
+	if value[0] != '{' {
+		return false
+	}
+	// Only what we write ourselves: three keys and no others, of the usual types.
+	var s slog.Source
+	dec := json.NewDecoder(strings.NewReader(string(value)))
+	dec.DisallowUnknownFields()
+	if dec.Decode(&s) != nil || s == (slog.Source{}) {
+		return false
+	}
+	d.record.Source = &s
+	return true
+}
+
+func (d *decoder) errors(value []byte) bool {
+	if value[0] != '[' {
+		return false
+	}
+	var texts []string
+	ok := true
+	elements(value, func(e []byte) bool {
+		if ok = e[0] == '"'; ok {
+			texts = append(texts, unquote(e))
+		}
+		return ok
+	})
+	if ok {
+		d.record.SchemaErrors = texts
+	}
+	return ok
+}
+
+// finish lets level and severity stand in for each other.
+func (d *decoder) finish() {
+	r := d.record
+	if !d.leveled {
+		r.Level, _ = levelNamed(strings.ToUpper(r.Severity)) // an unknown name leaves INFO
+	}
+	if r.Severity == "" {
+		r.Severity = severity(r.Level)
+	}
+}

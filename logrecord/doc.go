@@ -1,0 +1,33 @@
+// Package logrecord is the log record: what one call of a slog.Logger becomes on its way to a reader, and back.
+//
+// A log record is one JSON object. It starts with twelve base fields that are always there (timestamp, logger, severity,
+// level, message, exception, trace, stack, hostname, service, namespace, cluster; null when unknown), and goes on with the
+// fields of every log model and every plain attribute, groups nested.
+//
+// # Models
+//
+// A log model is a struct that marks itself as part of the record, by embedding [Model]:
+//
+//	type UserLog struct {
+//		logrecord.Model
+//		User string `json:"user" jsonschema:"minLength=1"`
+//	}
+//
+//	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}))
+//
+// It is recognised wherever slog lets a value be: as an argument of its own, under any key, in groups and in With. It
+// dissolves into the object it stands in, and its key is gone: the record above has "user":"ada" beside "message".
+// The jsonschema tags of a model are its constraints. A field that breaks one is moved to "invalid", and the reason is told
+// in "schema_errors"; the record goes out all the same.
+//
+// # Merging
+//
+// Base fields come first, then models and plain attributes in order of appearance, those of With before those of the call.
+// A later one wins; null never overwrites. Only a model may replace a base field; a plain attribute or group of such a
+// name is kept as attr_<name>. No object of a record ever has the same key twice.
+//
+// # Encoding and decoding
+//
+// [Encoder] makes records out of slog's, and is what a slog.Handler is built on: see package slogkafka for two.
+// [Decode] reads them, and those that kafkaesk for Python writes.
+package logrecord

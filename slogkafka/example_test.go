@@ -1,0 +1,70 @@
+package slogkafka_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+	"github.com/kafkaesk/kafkaesk/logrecord"
+	"github.com/kafkaesk/kafkaesk/slogkafka"
+)
+
+// A service logs to Kafka, and reads its record back.
+func ExampleNewHandler() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	broker, err := devkafka.Start(devkafka.Options{Addr: "127.0.0.1:0"}) // out of example scope, but there has to be a Kafka
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close()
+
+	app := bus.New(bus.Config{Servers: broker.Addrs()})
+	handler := slogkafka.NewHandler(app, "logs.web", slogkafka.Service("web"))
+	logger := slog.New(handler)
+	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}), "try", 2)
+	if err := handler.Flush(ctx); err != nil {
+		fmt.Println(err)
+	}
+
+	for r, err := range app.Tail(ctx, "logs.*", bus.FromStart(), bus.StopAtEnd()) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		record, err := logrecord.Decode(r.Value)
+		fmt.Println(r.Stream, record.Severity, record.Service, record.Message, err)
+		for _, f := range record.Fields {
+			fmt.Printf("%s=%s\n", f.Name, f.Value)
+		}
+	}
+	if err := app.Close(ctx); err != nil { // closes the handler too
+		fmt.Println(err)
+	}
+	// Output:
+	// logs.web INFO web signed in <nil>
+	// user="ada"
+	// try=2
+}
+
+// UserLog is a log model.
+type UserLog struct {
+	logrecord.Model
+	User string `json:"user" jsonschema:"minLength=1"`
+}
+
+// Without a time, so that the output is always the same.
+func ExampleText() {
+	h := slogkafka.NewStreamHandler(os.Stdout, slogkafka.Text())
+	r := slog.NewRecord(time.Time{}, slog.LevelWarn, "slow answer", 0)
+	r.AddAttrs(logrecord.Attr(UserLog{User: "ada"}), slog.Group("request", "path", "/a b"))
+	if err := h.Handle(context.Background(), r); err != nil {
+		fmt.Println(err)
+	}
+	// Output: --:--:--.--- WARNING slow answer user=ada request.path="/a b"
+}

@@ -1,0 +1,196 @@
+package slogkafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+	"github.com/kafkaesk/kafkaesk/logrecord"
+)
+
+// Handler ships log records to a stream of the bus. Make it with [NewHandler]. It may be used concurrently, and so may those
+// derived by WithAttrs and WithGroup, which share its queue, its counts and its end.
+type Handler struct {
+	*core
+	encoder *logrecord.Encoder
+}
+
+var _ slog.Handler = (*Handler)(nil)
+
+// core is what a handler and those derived from it have in common.
+type core struct {
+	stream   string
+	level    slog.Leveler
+	key      func(context.Context, slog.Record) []byte
+	fallback slog.Handler
+	err      error
+	queue    *queue
+	worker   worker
+
+	begin   sync.Once // starts the worker, unless Close came first
+	life    context.Context
+	end     context.CancelFunc // the worker's life
+	stopped chan struct{}      // closed when the worker has returned, or never will start
+
+	closing  atomic.Bool
+	closed   chan struct{} // closed when Close is over
+	closeErr error         // valid after closed
+}
+
+// NewHandler returns a handler that ships to the stream. It does no I/O: the first record starts its worker, which
+// initializes the app if need be. It declares the schema of its records with the app, and has App.Close close it.
+//
+// It never fails. An option that cannot be honoured it does without; [Handler.Err] tells.
+func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
+	o := collect(opts)
+	if err := declare(app, o.record.SchemaID); err != nil {
+		o.refuse("declare the schema of log records: %w", err)
+	}
+	h := newHandler(app, stream, o)
+	app.OnFinalize(h.Close)
+	return h
+}
+
+func newHandler(app publisher, stream string, o options) *Handler {
+	if stream == "" {
+		o.refuse("no stream given: every record will be refused")
+	}
+	o.record.MaxBytes = min(maxRecord, o.bytes-itemOverhead)
+	encoder := logrecord.NewEncoder(o.record)
+	c := &core{
+		stream: stream, level: o.level, key: o.key, fallback: o.fallback, err: o.err,
+		queue:   newQueue(o),
+		stopped: make(chan struct{}), closed: make(chan struct{}),
+	}
+	c.life, c.end = context.WithCancel(ownlog.Mark(context.Background()))
+	c.worker = worker{
+		app: app, stream: stream, queue: c.queue, shorten: encoder.Shorten, lost: c.lost,
+		report: newReporter(stream, o.fallback, c.queue.snapshot),
+	}
+	return &Handler{core: c, encoder: encoder}
+}
+
+// maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB), with room
+// for its key and headers.
+const maxRecord = 900 << 10
+
+// schemaName is the Go type that the schema of log records is declared for.
+type schemaName struct{}
+
+// declare declares the schema with the app. Another handler may have done so before.
+func declare(app *bus.App, id string) error {
+	name, digits, _ := strings.Cut(id, ":")
+	version, err := strconv.Atoi(digits)
+	if err != nil {
+		return fmt.Errorf("schema id %q: its version is not a number", id)
+	}
+	err = bus.Schema[schemaName](app, name, bus.Version(version), bus.SchemaJSON(logrecord.Schema()))
+	var conflict *bus.SchemaConflictError
+	if errors.As(err, &conflict) {
+		for _, s := range app.Schemas() {
+			if s.ID == name && s.Version == version && string(s.JSON) == string(logrecord.Schema()) {
+				return nil
+			}
+		}
+	}
+	return err
+}
+
+// Enabled tells whether records of the level are shipped.
+func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
+
+// WithAttrs returns a handler whose records have these attributes too. They are encoded now.
+func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &Handler{core: h.core, encoder: h.encoder.WithAttrs(attrs)}
+}
+
+// WithGroup returns a handler that puts all further attributes into a group of that name.
+func (h *Handler) WithGroup(name string) slog.Handler {
+	return &Handler{core: h.core, encoder: h.encoder.WithGroup(name)}
+}
+
+// Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it returns. It
+// returns bus.ErrClosed after Close, and an error when the record found no room; both are counted. Cancelling ctx does not keep
+// the record from being delivered.
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	value, result := h.encoder.Append(nil, ctx, r)
+	h.queue.note(result.Invalid, result.Truncated)
+	it := item{value: value, time: r.Time, headers: headers(ctx)}
+	if h.key != nil {
+		it.key = h.keyOf(ctx, r)
+	}
+	if ownlog.Marked(ctx) {
+		h.queue.refuse(DroppedOwn)
+		h.lost([]item{it})
+		return nil
+	}
+	h.begin.Do(h.start)
+	dropped, reason := h.queue.push(it)
+	if len(dropped) == 0 {
+		return nil
+	}
+	h.lost(dropped)
+	switch own := &dropped[len(dropped)-1].value[0] == &value[0]; {
+	case !own: // older ones made room for it
+		return nil
+	case reason == DroppedClosed:
+		return fmt.Errorf("slogkafka: %w", bus.ErrClosed)
+	default:
+		return ErrFull
+	}
+}
+
+// keyOf returns the record's key, the caller's bytes copied. A record whose key cannot be had goes out without.
+func (h *Handler) keyOf(ctx context.Context, r slog.Record) (key []byte) {
+	defer func() {
+		if recover() != nil {
+			key = nil
+		}
+	}()
+	return bytes.Clone(h.key(ctx, r))
+}
+
+// headers returns the W3C trace context of the call's span, if there is one.
+func headers(ctx context.Context) []bus.Header {
+	if ctx == nil {
+		return nil
+	}
+	span := trace.SpanContextFromContext(ctx)
+	if !span.IsValid() {
+		return nil
+	}
+	parent := "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+	h := []bus.Header{{Name: "traceparent", Value: []byte(parent)}}
+	if state := span.TraceState().String(); state != "" {
+		h = append(h, bus.Header{Name: "tracestate", Value: []byte(state)})
+	}
+	return h
+}
+
+// start runs the worker. Close ends it and waits for it.
+func (c *core) start() {
+	go func() {
+		defer close(c.stopped)
+		c.worker.run(c.life)
+	}()
+}
+
+// Flush returns when all records that were accepted before it have their outcome, delivered or dropped; or, with an error,
+// when ctx ends.
+func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx) }
+
+// Stats returns the counts of one moment. They are of the handler and all that are derived from it, or it from.
+func (h *Handler) Stats() Stats { return h.queue.snapshot() }
+
+// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them.
+func (h *Handler) Err() error { return h.err }
