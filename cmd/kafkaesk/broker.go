@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+)
+
+// brokerOptions are the flags of `kafkaesk broker`.
+type brokerOptions struct {
+	addr        string
+	dataDir     string
+	ephemeral   bool
+	partitions  int
+	allowRemote bool
+}
+
+func newBroker(streams Streams) *cobra.Command {
+	var o brokerOptions
+	cmd := &cobra.Command{
+		Use:   "broker",
+		Short: "Run the development broker",
+		Long: "broker runs a Kafka for development in this process, with nothing to install. Any Kafka client can connect to it.\n" +
+			"Topics are created when they are first used. Topics, records and groups are kept in the data directory.\n\n" +
+			"It is not for production: it has no replication, no authentication and makes no promise of durability.",
+		Example: "  kafkaesk broker\n  kafkaesk broker --ephemeral --addr 127.0.0.1:0",
+		Args:    asUsage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), streams)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:9092", "the `host:port` to listen on; port 0 takes a free one")
+	flags.StringVar(&o.dataDir, "data-dir", "", "the `directory` to keep data in (default: kafkaesk/broker in the user's data directory)")
+	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing when the broker ends")
+	flags.IntVar(&o.partitions, "partitions", 4, "partitions of topics whose creator does not say how many")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "permit an --addr that other machines can reach: whoever connects can do everything")
+	return cmd
+}
+
+// complete checks the flags and fills in what was left out.
+func (o *brokerOptions) complete() error {
+	switch {
+	case o.ephemeral && o.dataDir != "":
+		return usageError{errors.New("--ephemeral keeps nothing and --data-dir says where: give one of them")}
+	case o.partitions < 1:
+		return usageError{fmt.Errorf("--partitions %d: a topic has at least one", o.partitions)}
+	case o.ephemeral || o.dataDir != "":
+		return nil
+	}
+	dir, err := userDataDir()
+	if err != nil {
+		return fmt.Errorf("finding the user's data directory: %w: use --data-dir or --ephemeral", err)
+	}
+	o.dataDir = filepath.Join(dir, "kafkaesk", "broker")
+	return nil
+}
+
+// run runs the broker until ctx ends.
+func (o *brokerOptions) run(ctx context.Context, streams Streams) error {
+	b, err := devkafka.Start(devkafka.Options{
+		Addr:        o.addr,
+		DataDir:     o.dataDir, // empty: a temporary one
+		Partitions:  o.partitions,
+		AllowRemote: o.allowRemote,
+		Logger:      slog.New(slog.NewTextHandler(streams.Err, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	addr, data := b.Addrs()[0], o.dataDir
+	if o.ephemeral {
+		data = "a temporary directory"
+	}
+	fmt.Fprintf(streams.Err, `kafkaesk: development broker on %[1]s, data in %[2]s
+It is for development: no replication, no authentication, no promise of durability. Ctrl-C ends it.
+
+  read logs          logtail -b %[1]s 'logs.*'
+  run a program      KAFKAESK_KAFKA_SERVERS=%[1]s go run .
+  look around        kcat -b %[1]s -L
+`, addr, data)
+	<-ctx.Done()
+	if err := b.Close(); err != nil {
+		return err
+	}
+	fmt.Fprintln(streams.Err, "kafkaesk: the development broker has ended")
+	return nil
+}
+
+// userDataDir is where a program keeps its user's data: $XDG_DATA_HOME or ~/.local/share, and on macOS and Windows the place
+// for application data.
+func userDataDir() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	switch runtime.GOOS {
+	case "darwin", "ios", "windows":
+		return os.UserConfigDir()
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, ".local", "share"), nil
+}

@@ -1,0 +1,126 @@
+// Logger logs through log/slog to Kafka, and reads its records back:
+//
+//	go run ./examples/logger
+//
+// It needs nothing but Go: without KAFKA=host:port in the environment, it runs a small Kafka of its own. With a Kafka that stays,
+// you can watch the records come in: logtail -b $KAFKA 'logs.*'
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	slogmulti "github.com/samber/slog-multi"
+	"golang.org/x/term"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+	"github.com/kafkaesk/kafkaesk/logrecord"
+	"github.com/kafkaesk/kafkaesk/slogkafka"
+)
+
+// OrderLog is a log model: a struct that embeds logrecord.Model becomes part of the log record, field by field, wherever it is
+// logged. The jsonschema tags are checked; a field that breaks its rule is not lost, but moved to the record's "invalid".
+type OrderLog struct {
+	logrecord.Model
+	Order  string `json:"order" jsonschema:"minLength=1"`
+	Amount int    `json:"amount" jsonschema:"minimum=1"`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "logger:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	// A Kafka that cannot be reached is waited for until the context ends, so give it a deadline.
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+
+	servers := strings.Split(os.Getenv("KAFKA"), ",")
+	if servers[0] == "" {
+		broker, err := devkafka.Start(devkafka.Options{})
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		servers = broker.Addrs()
+	}
+
+	// An app is a program's place on the bus. It connects when it is first used. Close delivers what is still on its way.
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, app.Close(ctx))
+	}()
+
+	// Records go to two places: as lines to standard error, and to the stream logs.example. The second costs the caller the
+	// encoding only; a worker ships the records in batches, and creates the stream if need be.
+	var local []slogkafka.Option
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		local = append(local, slogkafka.Text()) // for people; else the lines are JSON
+	}
+	shipped := slogkafka.NewHandler(app, "logs.example")
+	logger := slog.New(slogmulti.Fanout(slogkafka.NewStreamHandler(os.Stderr, local...), shipped))
+
+	started := time.Now()
+	work(logger)
+
+	// Flush returns when Kafka has everything that was logged before it.
+	if err := shipped.Flush(ctx); err != nil {
+		return err
+	}
+	return readBack(ctx, app, started)
+}
+
+// work logs in the ways that there are.
+func work(logger *slog.Logger) {
+	logger = logger.With("shop", "north") // in every record from here on
+	logger.Info("shop opens", "doors", 2)
+	logger.Info("order placed", logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
+	logger.Warn("stock is low", slog.Group("item", "id", 42, "left", 1)) // a group is an object in the record
+	// An error under "err" or "error" also gives the record its exception and its stack.
+	logger.Error("payment failed", "err", fmt.Errorf("charge the card: %w", io.ErrUnexpectedEOF),
+		logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
+}
+
+// readBack prints what the log streams have had since then, oldest first.
+func readBack(ctx context.Context, app *bus.App, since time.Time) error {
+	var records []logrecord.Record
+	// Tail reads every stream that matches, without a consumer group. Without StopAtEnd it would go on with what comes.
+	for r, err := range app.Tail(ctx, "logs.*", bus.FromTime(since), bus.StopAtEnd()) {
+		if err != nil {
+			return err
+		}
+		record, err := logrecord.Decode(r.Value)
+		if err != nil {
+			return fmt.Errorf("%s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+		}
+		records = append(records, record)
+	}
+	// A stream has several partitions, and there is no order between them.
+	slices.SortStableFunc(records, func(a, b logrecord.Record) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
+
+	fmt.Printf("%d records read back from Kafka:\n", len(records))
+	for _, r := range records {
+		fmt.Printf("%s  %-8s %s\n", r.Time.Local().Format("15:04:05.000"), r.Severity, r.Message)
+		for _, f := range r.Fields {
+			fmt.Printf("    %-6s  %s\n", f.Name, f.Plain())
+		}
+	}
+	return nil
+}
