@@ -11,7 +11,6 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
@@ -39,9 +38,7 @@ type App struct {
 	done     chan struct{} // closed when Close is over
 	closeErr error         // valid after done
 
-	// The producer copies what it takes, so values and header lists are made in buffers that serve again.
-	buffers sync.Pool // *[]byte
-	headers sync.Pool // *[]wire.Header
+	workspaces sync.Pool // of *workspace
 }
 
 // core holds what talks to Kafka.
@@ -62,8 +59,6 @@ func New(c Config) *App {
 		life:    life,
 		end:     end,
 		done:    make(chan struct{}),
-		buffers: sync.Pool{New: func() any { return new([]byte) }},
-		headers: sync.Pool{New: func() any { return new([]wire.Header) }},
 	}
 }
 

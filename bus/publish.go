@@ -69,7 +69,9 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 	if err != nil {
 		return r.fail(err).early
 	}
-	a.send(ctx, c, r, value, true, opts)
+	w := a.take()
+	c.send(ctx, r, w, value, true, opts)
+	a.give(w)
 	return r.Wait(ctx)
 }
 
@@ -85,22 +87,24 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 		return err
 	}
 	promises := make([]produce.Promise, len(batch))
-	trace := newTraceHeaders(ctx)
-	scratch := a.headers.Get().(*[]wire.Header)
+	now, trace := time.Now(), newTraceHeaders(ctx)
+	w := a.take()
 	for i := range batch {
 		o := &batch[i]
-		headers := (*scratch)[:0]
+		w.headers = w.headers[:0]
 		for _, h := range o.Headers {
-			headers = append(headers, wire.Header(h))
+			w.headers = append(w.headers, wire.Header(h))
 		}
-		headers = trace.add(headers)
-		*scratch = headers
+		w.complete(trace, now)
+		at := o.Time
+		if at.IsZero() {
+			at = now
+		}
 		c.producer.Produce(ctx, produce.Record{
-			Topic: c.prefix + stream, Key: o.Key, Value: o.Value, Headers: headers, Time: orNow(o.Time),
+			Topic: c.prefix + stream, Key: o.Key, Value: o.Value, Headers: w.headers, Time: at,
 		}, false, &promises[i])
 	}
-	clear(*scratch)
-	a.headers.Put(scratch)
+	a.give(w)
 	c.producer.Hurry()
 	return await(ctx, stream, batch, promises)
 }
@@ -150,59 +154,80 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		r.fail(err)
 		return
 	}
-	buf := a.buffers.Get().(*[]byte)
-	defer a.buffers.Put(buf)
-	value, err := d.encode((*buf)[:0], data)
-	if err != nil {
+	w := a.take()
+	defer a.give(w)
+	if w.value, err = d.encode(w.value[:0], data); err != nil {
 		r.fail(err)
 		return
 	}
-	*buf = value[:0]
 	c, err := a.use(ctx)
 	if err != nil {
 		r.fail(err)
 		return
 	}
-	a.send(ctx, c, r, value, urgent, opts)
+	c.send(ctx, r, w, w.value, urgent, opts)
 }
 
 // encode appends data's envelope to buf, after it was validated.
 func (d *declaration) encode(buf []byte, data any) ([]byte, error) {
-	buf = append(buf, d.head...)
-	buf, err := d.schema.Append(buf, data)
-	var invalid *schema.Invalid
-	switch {
-	case err == nil:
-		return append(buf, '}'), nil
-	case errors.As(err, &invalid):
-		return nil, newValidationError(d.name(), invalid)
-	default:
-		return nil, fmt.Errorf("encode %s: %w", d.name(), err)
+	out, err := d.schema.Append(append(buf, d.head...), data)
+	if err != nil {
+		return buf, d.refusal(err)
 	}
+	return append(out, '}'), nil
+}
+
+// refusal says why data was not encoded.
+func (d *declaration) refusal(err error) error {
+	if invalid, ok := errors.AsType[*schema.Invalid](err); ok {
+		return newValidationError(d.name(), invalid)
+	}
+	return fmt.Errorf("encode %s: %w", d.name(), err)
 }
 
 // send hands one value to the producer, which copies it.
-func (a *App) send(ctx context.Context, c *core, r *Receipt, value []byte, urgent bool, opts []PublishOption) {
-	var o publishOptions
-	scratch := a.headers.Get().(*[]wire.Header)
-	o.headers = (*scratch)[:0]
+func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte, urgent bool, opts []PublishOption) {
 	for _, opt := range opts {
-		opt(&o)
+		opt(&w.publishOptions)
 	}
-	o.headers = newTraceHeaders(ctx).add(o.headers)
-	r.topic = c.prefix + r.stream
-	r.key = o.key
-	r.time = orNow(o.time)
-	if o.err != nil {
-		r.fail(o.err)
-	} else {
-		c.producer.Produce(ctx, produce.Record{
-			Topic: r.topic, Key: o.key, Value: value, Headers: o.headers, Time: r.time,
-		}, urgent, &r.promise)
+	now := time.Now()
+	if w.time.IsZero() {
+		w.time = now
 	}
-	clear(o.headers)
-	*scratch = o.headers[:0]
-	a.headers.Put(scratch)
+	w.complete(newTraceHeaders(ctx), now)
+	r.topic, r.key, r.time = c.prefix+r.stream, w.key, w.time
+	if w.err != nil {
+		r.fail(w.err)
+		return
+	}
+	c.producer.Produce(ctx, produce.Record{
+		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time,
+	}, urgent, &r.promise)
+}
+
+// workspace is what one publish needs until the producer has copied the record. It serves again.
+type workspace struct {
+	publishOptions
+	value []byte
+	id    [idLength]byte
+}
+
+func (a *App) take() *workspace {
+	if w, ok := a.workspaces.Get().(*workspace); ok {
+		return w
+	}
+	return new(workspace)
+}
+
+// give takes a workspace back, with its memory and nothing of the caller's.
+func (a *App) give(w *workspace) {
+	const most = 64 << 10 // one large value shall not stay in memory for ever
+	clear(w.headers[:cap(w.headers)])
+	w.publishOptions = publishOptions{headers: w.headers[:0]}
+	if cap(w.value) > most {
+		w.value = nil
+	}
+	a.workspaces.Put(w)
 }
 
 func (r *Receipt) fail(err error) *Receipt {
@@ -212,11 +237,4 @@ func (r *Receipt) fail(err error) *Receipt {
 
 func publishError(stream string, err error) error {
 	return fmt.Errorf("bus: publish %q: %w", stream, err)
-}
-
-func orNow(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Now()
-	}
-	return t
 }

@@ -2,8 +2,8 @@ package bus
 
 import (
 	"context"
+	"time"
 
-	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -26,21 +26,18 @@ func newTraceHeaders(ctx context.Context) traceHeaders {
 	return traceHeaders(c)
 }
 
-// add appends the headers the bus sets to those that are there, which it never overwrites.
-func (t traceHeaders) add(headers []wire.Header) []wire.Header {
-	set := len(headers)
+// complete appends the headers the bus sets to those that are there, which it never overwrites.
+func (w *workspace) complete(t traceHeaders, now time.Time) {
+	set := len(w.headers)
 	for _, h := range t {
-		if !has(headers[:set], h.Name) {
-			headers = append(headers, h)
+		if !has(w.headers[:set], h.Name) {
+			w.headers = append(w.headers, h)
 		}
 	}
-	if !has(headers[:set], IDHeader) {
-		// A nil error: NewV7 fails only when the system has no randomness, and then crypto/rand ends the process before.
-		id := uuid.Must(uuid.NewV7())
-		text, _ := id.MarshalText()
-		headers = append(headers, wire.Header{Name: IDHeader, Value: text})
+	if !has(w.headers[:set], IDHeader) {
+		newID(&w.id, now)
+		w.headers = append(w.headers, wire.Header{Name: IDHeader, Value: w.id[:]})
 	}
-	return headers
 }
 
 func has(headers []wire.Header, name string) bool {
