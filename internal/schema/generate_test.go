@@ -16,8 +16,10 @@ import (
 )
 
 type (
-	ring       struct{ *ring }
-	left       struct{ *right }
+	ring struct{ *ring }
+	//lint:ignore U1000 it is embedded for what reflection makes of it
+	left struct{ *right }
+	//lint:ignore U1000 likewise
 	right      struct{ *left }
 	endless    *endless
 	pairs      map[string]pairs
@@ -71,6 +73,7 @@ func TestGenerate(t *testing.T) {
 			C bool   `json:"c,omitzero"`
 			D uint8  `json:"-"`
 			e int
+			//lint:ignore SA5008 encoding/json takes the field's own name where the tag's is no name
 			F string `json:"a\\b"`
 		}](), `{"type":"object","properties":{"a":{"type":"string"},"B":{"type":"integer"},"c":{"type":"boolean"},"F":{"type":"string"}},"required":["a","F"]}`},
 		{"embedded, hidden and indirect fields", reflect.TypeFor[shadowing](), `{"type":"object","properties":{

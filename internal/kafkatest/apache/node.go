@@ -2,7 +2,6 @@ package apache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -139,10 +138,9 @@ func (n *node) kill() {
 func (n *node) waitReady(ctx context.Context, brokers int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready after %v", readyTimeout))
 	defer cancel()
-	last := errors.New("it was not asked")
 	for {
-		var ids []int32
-		if ids, last = Brokers(ctx, n.plainAddr()); last == nil && len(ids) >= brokers && slices.Contains(ids, int32(n.id)) {
+		ids, err := Brokers(ctx, n.plainAddr())
+		if err == nil && len(ids) >= brokers && slices.Contains(ids, int32(n.id)) {
 			return nil
 		}
 		select {
@@ -150,7 +148,7 @@ func (n *node) waitReady(ctx context.Context, brokers int) error {
 		case <-n.process.exited:
 			return fmt.Errorf("apache: node %d ended while it was starting", n.id)
 		case <-ctx.Done():
-			return fmt.Errorf("apache: waiting for node %d: %w (it lists brokers %v, error %v)", n.id, context.Cause(ctx), ids, last)
+			return fmt.Errorf("apache: waiting for node %d: %w (it lists brokers %v, error %v)", n.id, context.Cause(ctx), ids, err)
 		}
 	}
 }
