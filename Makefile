@@ -1,0 +1,71 @@
+# `make` alone lists the targets: every line `name: ## text` is one.
+
+SHELL := /usr/bin/env bash -o pipefail
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the programs into bin/
+	go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## run the tests on the embedded broker
+	go test ./...
+
+.PHONY: test/race
+test/race: ## the same under the race detector
+	go test -race ./...
+
+.PHONY: test/kafka
+test/kafka: ## the same on a real Apache Kafka (needs java, and mvn once)
+	KAFKA=apache go test -p 1 ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w .
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks beside other clients, on a real Apache Kafka
+	cd bench && KAFKA=apache go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: tidy
+tidy: ## tidy the modules
+	go mod tidy
+	cd bench && go mod tidy
+
+.PHONY: ci
+ci: ## do what the hosted CI does
+	bash .ci/run
+
+.PHONY: kafka/up
+kafka/up: ## start Apache Kafka on localhost:9092 in Docker
+	docker compose up --detach --wait
+
+.PHONY: kafka/down
+kafka/down: ## stop it and delete its data
+	docker compose down --volumes
+
+.PHONY: broker
+broker: ## run the development broker on 127.0.0.1:9092
+	go run ./cmd/kafkaesk broker

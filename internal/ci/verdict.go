@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// excuses are what a machine may lack. A test with another reason could have run here.
+var excuses = []string{"no Docker daemon"}
+
+// outcome is what all suites together say of one test.
+type outcome struct {
+	passed, failed bool
+	reason         string // the last suite's that skipped it
+}
+
+// verdict compares the suites and prints one line of counts at the end; it returns errFailed unless all is well. Each test counts
+// once, however many suites ran it, and so does each check.
+func verdict(w io.Writer, checksFile string, files []string) error {
+	var nPassed, nFailed, nSkipped int
+	tests := make(map[string]outcome)
+	for _, file := range files {
+		r, err := readResults(file)
+		if err != nil {
+			nFailed++
+			fmt.Fprintf(w, "FAILED: a suite left no results: %v\n", err)
+			continue
+		}
+		fmt.Fprintln(w, r.counts())
+		for _, t := range r.Tests {
+			o := tests[t.name()]
+			switch t.Status {
+			case passed:
+				o.passed = true
+			case failed:
+				o.failed = true
+			case skipped:
+				o.reason = t.Reason
+			}
+			tests[t.name()] = o
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		switch o := tests[name]; {
+		case o.failed:
+			nFailed++
+			fmt.Fprintf(w, "FAILED: %s\n", name)
+		case o.passed:
+			nPassed++
+		case slices.ContainsFunc(excuses, func(e string) bool { return strings.Contains(o.reason, e) }):
+			nSkipped++
+			fmt.Fprintf(w, "skipped everywhere: %s: %s\n", name, o.reason)
+		default:
+			nFailed++
+			fmt.Fprintf(w, "FAILED: %s: no suite ran it, and this machine could: %s\n", name, o.reason)
+		}
+	}
+	ok, bad, err := readChecks(checksFile)
+	if err != nil {
+		return err
+	}
+	for _, name := range bad {
+		fmt.Fprintf(w, "FAILED: %s\n", name)
+	}
+	nPassed, nFailed = nPassed+len(ok), nFailed+len(bad)
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", nPassed, nFailed, nSkipped)
+	if nFailed > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+func readResults(file string) (r results, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(data, &r)
+}
+
+// readChecks reads the file of checks; no file is no checks.
+func readChecks(file string) (ok, bad []string, err error) {
+	if file == "" {
+		return nil, nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ci: reading the checks: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		word, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "ok":
+			ok = append(ok, name)
+		case "FAIL":
+			bad = append(bad, name)
+		default:
+			return nil, nil, fmt.Errorf("ci: %s has a line that is no check: %q", file, line)
+		}
+	}
+	return ok, bad, nil
+}
