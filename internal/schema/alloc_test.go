@@ -11,11 +11,19 @@ import (
 )
 
 func TestAppendAllocates(t *testing.T) {
-	s, o := must(t, reflect.TypeFor[order]()), anOrder()
-	dst := make([]byte, 0, 1024)
-	standard := testing.AllocsPerRun(200, func() { _, _ = json.Marshal(o) })
-	ours := testing.AllocsPerRun(200, func() { _, _ = s.Append(dst, o) })
-	if ours >= standard {
+	for _, v := range []any{anEvent(), anOrder(), aBasket(), &aLabeled().Labels} {
+		s, dst := must(t, reflect.TypeOf(v)), make([]byte, 0, 1024)
+		if n := testing.AllocsPerRun(200, func() { _, _ = s.Append(dst, v) }); n > 0 {
+			t.Errorf("Append of %T: %v allocations", v, n)
+		}
+	}
+}
+
+func TestLeftToStandardAllocates(t *testing.T) {
+	v := aLabeled()
+	s, dst := must(t, reflect.TypeOf(v)), make([]byte, 0, 1024)
+	standard := testing.AllocsPerRun(200, func() { _, _ = json.Marshal(v) })
+	if ours := testing.AllocsPerRun(200, func() { _, _ = s.Append(dst, v) }); ours >= standard {
 		t.Errorf("Append: %v allocations, json.Marshal: %v", ours, standard)
 	}
 }

@@ -33,24 +33,101 @@ func anOrder() *order {
 	return o
 }
 
-func BenchmarkMarshal(b *testing.B) {
-	o := anOrder()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := json.Marshal(o); err != nil {
-			b.Fatal(err)
-		}
+// event is a small message: 6 fields, 200 bytes, no constraint.
+type event struct {
+	ID     string `json:"id"`
+	User   string `json:"user"`
+	Action string `json:"action"`
+	Count  int    `json:"count"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+func anEvent() *event {
+	return &event{
+		ID: "0193b2a0-1111-7222-8333-444455556666", User: "ada.lovelace@example.com", Action: "content.published", Count: 42, OK: true,
+		Detail: "the article was published to the front page and will stay there",
 	}
 }
 
+// basket has what a small message has inside: a list of structs.
+type basket struct {
+	ID    string `json:"id"`
+	Items []item `json:"items"`
+	Total item   `json:"total"`
+}
+
+type item struct {
+	Name  string  `json:"name"`
+	Price float64 `json:"price"`
+}
+
+func aBasket() *basket {
+	return &basket{ID: "0193b2a0", Items: []item{{"tea", 3.25}, {"milk", 1}, {"sugar", 0.99}}, Total: item{"total", 5.24}}
+}
+
+// labeled has the maps that messages have.
+type labeled struct {
+	Labels map[string]string `json:"labels"`
+	Values map[string]any    `json:"values"`
+}
+
+func aLabeled() *labeled {
+	return &labeled{map[string]string{"app": "web", "zone": "b", "team": "content"}, map[string]any{"a": 1, "b": "two", "c": nil}}
+}
+
+var benchmarks = []struct {
+	name  string
+	value any
+}{
+	{"6 fields", anEvent()}, {"12 fields", anOrder()}, {"list", aBasket()}, {"maps", aLabeled()}, {"labels", &aLabeled().Labels},
+}
+
+func BenchmarkMarshal(b *testing.B) {
+	for _, bb := range benchmarks {
+		v := bb.value
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := json.Marshal(v); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkAppend writes and checks.
 func BenchmarkAppend(b *testing.B) {
-	s, o := must(b, reflect.TypeFor[order]()), anOrder()
-	dst := make([]byte, 0, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := s.Append(dst, o); err != nil {
-			b.Fatal(err)
-		}
+	for _, bb := range benchmarks {
+		v := bb.value
+		b.Run(bb.name, func(b *testing.B) {
+			s := must(b, reflect.TypeOf(v))
+			dst := make([]byte, 0, 1024)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Append(dst, v); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkWrite only writes.
+func BenchmarkWrite(b *testing.B) {
+	for _, bb := range benchmarks {
+		v := bb.value
+		b.Run(bb.name, func(b *testing.B) {
+			w := newWriter(reflect.TypeOf(v), new(encoders))
+			dst := make([]byte, 0, 1024)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := w.write(dst, reflect.ValueOf(v), 0); !ok {
+					b.Fatal("not written")
+				}
+			}
+		})
 	}
 }
 

@@ -5,13 +5,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
 // jsonField is one member of the object that encoding/json writes for a struct.
 type jsonField struct {
 	name      string
-	index     []int // as reflect.Value.FieldByIndex takes it
+	index     path
 	typ       reflect.Type
 	tag       reflect.StructTag
 	tagged    bool // the name is from the tag
@@ -23,6 +24,23 @@ type jsonField struct {
 
 // mayBeAbsent tells whether some value of the struct is written without this field.
 func (f *jsonField) mayBeAbsent() bool { return f.omitEmpty || f.omitZero || f.indirect }
+
+// path leads from a struct to a field of it or of the structs embedded in it, as reflect.Value.FieldByIndex takes it.
+type path []int
+
+// from returns the field of the struct v. It is not there when an embedded pointer on the way is nil.
+func (p path) from(v reflect.Value) (field reflect.Value, there bool) {
+	for _, at := range p {
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				return v, false
+			}
+			v = v.Elem()
+		}
+		v = v.Field(at)
+	}
+	return v, true
+}
 
 // fieldsOf lists the fields of a struct type by encoding/json's rules, in the order in which it writes them: embedded structs are
 // dissolved, a shallower field hides a deeper one of the same name, then a tagged one an untagged one, and if two are left neither
@@ -158,4 +176,53 @@ func validName(name string) bool {
 
 func quotable(k reflect.Kind) bool {
 	return k >= reflect.Bool && k <= reflect.Float64 || k == reflect.String
+}
+
+var isZeroerType = reflect.TypeFor[interface{ IsZero() bool }]()
+
+// absent returns what tells whether encoding/json leaves a field out for its value, nil when it is always written. known is false when
+// an IsZero method decides that, other than time.Time's.
+func absent(f jsonField) (skip func(reflect.Value) bool, known bool) {
+	if f.omitEmpty {
+		skip = empty(f.typ.Kind())
+	}
+	if !f.omitZero {
+		return skip, true
+	}
+	zero := reflect.Value.IsZero
+	if f.typ == timeType {
+		zero = zeroTime
+	} else if f.typ.Implements(isZeroerType) || reflect.PointerTo(f.typ).Implements(isZeroerType) {
+		return nil, false
+	}
+	if skip == nil {
+		return zero, true
+	}
+	isEmpty := skip
+	return func(v reflect.Value) bool { return isEmpty(v) || zero(v) }, true
+}
+
+// zeroTime asks the time itself: it may have a zone and be zero all the same.
+func zeroTime(v reflect.Value) bool {
+	if !v.CanInterface() {
+		return false
+	}
+	t, _ := reflect.TypeAssert[time.Time](v)
+	return t.IsZero()
+}
+
+// empty returns what omitempty means to encoding/json for a kind, nil where it means nothing.
+func empty(k reflect.Kind) func(reflect.Value) bool {
+	switch k {
+	case reflect.String:
+		return func(v reflect.Value) bool { return v.String() == "" }
+	case reflect.Array, reflect.Map, reflect.Slice:
+		return func(v reflect.Value) bool { return v.Len() == 0 }
+	case reflect.Pointer, reflect.Interface:
+		return reflect.Value.IsNil
+	}
+	if k >= reflect.Bool && k <= reflect.Float64 {
+		return reflect.Value.IsZero
+	}
+	return nil
 }

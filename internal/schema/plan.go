@@ -27,13 +27,15 @@ func newPlan(t reflect.Type, s *jsonschema.Schema) plan {
 		return &walk{reasons: []string{"the schema is for no Go type"}}
 	}
 	p := &prover{known: map[subject]*proof{}}
-	return &walk{typ: t, proof: p.prove(t, s, ""), reasons: p.reasons}
+	w := &walk{typ: t, proof: p.prove(t, s, ""), reasons: p.reasons}
+	w.writer = newWriter(t, &w.encoders)
+	return w
 }
 
-// walk is the plan in its simple form: encoding/json encodes, then the value is walked once for the constraints that its type does not
-// already prove.
+// walk is the plan in its simple form: the value is written, then walked once for the constraints that its type does not already prove.
 type walk struct {
-	typ      reflect.Type // nil: nothing can be proved
+	typ      reflect.Type // nil: nothing can be proved, and encoding/json writes every value
+	writer   *writer
 	proof    *proof
 	reasons  []string
 	encoders encoders
@@ -41,18 +43,24 @@ type walk struct {
 
 func (w *walk) slow() []string { return w.reasons }
 
-// append encodes first: encoding/json finds cycles, which the walk would follow without end.
+// append writes first: that finds cycles, which the walk would follow without end.
 func (w *walk) append(dst []byte, v any) (out []byte, proved bool, err error) {
-	out, err = w.encoders.encode(dst, v)
-	if err != nil || w.typ == nil {
-		return out, false, err
-	}
 	value := reflect.ValueOf(v)
-	for value.Kind() == reflect.Pointer {
+	for range nested { // a pointer may lead to itself
+		if value.Kind() != reflect.Pointer {
+			break
+		}
 		value = value.Elem()
 	}
-	if !value.IsValid() || value.Type() != w.typ {
-		return out, false, nil // another type, or a nil pointer
+	if w.typ == nil || !value.IsValid() || value.Type() != w.typ {
+		out, err = w.encoders.encode(dst, v)
+		return out, false, err // another type, or a nil pointer
+	}
+	out, ok := w.writer.write(dst, value, 0)
+	if !ok {
+		if out, err = w.encoders.encode(dst, v); err != nil {
+			return out, false, err
+		}
 	}
 	return out, w.proof.holds(value), nil
 }

@@ -10,7 +10,7 @@ import (
 
 // member is a struct field that needs a check.
 type member struct {
-	index    []int
+	path     path
 	skip     func(reflect.Value) bool // true for a value that is not written; nil when it always is
 	required bool
 	proof    *proof
@@ -27,7 +27,7 @@ func (p *prover) structCheck(t reflect.Type, s *jsonschema.Schema, field string)
 		if !declared && s.AdditionalProperties != nil && s.AdditionalProperties != true {
 			return p.unproved(join(field, f.name), "additionalProperties is checked on the JSON")
 		}
-		m := member{index: f.index, required: f.mayBeAbsent() && slices.Contains(s.Required, f.name), proof: &proof{}}
+		m := member{path: f.index, required: f.mayBeAbsent() && slices.Contains(s.Required, f.name), proof: &proof{}}
 		if declared {
 			m.proof = p.member(f, property, join(field, f.name))
 		}
@@ -60,14 +60,12 @@ func (p *prover) structCheck(t reflect.Type, s *jsonschema.Schema, field string)
 
 // holds checks one field of the struct v.
 func (m *member) holds(v reflect.Value) bool {
-	for i, at := range m.index {
-		if i > 0 && v.Kind() == reflect.Pointer {
-			if v.IsNil() {
-				return !m.required
-			}
-			v = v.Elem()
-		}
-		v = v.Field(at)
+	v, there := v.Field(m.path[0]), true
+	if len(m.path) > 1 {
+		v, there = m.path[1:].from(v)
+	}
+	if !there {
+		return !m.required
 	}
 	if m.skip != nil && m.skip(v) {
 		return !m.required
@@ -95,32 +93,6 @@ func (p *prover) member(f jsonField, s *jsonschema.Schema, name string) *proof {
 		return &proof{}
 	default:
 		return &proof{check: p.unproved(name, "the string option makes it text only in the JSON")}
-	}
-}
-
-// absent returns what tells whether encoding/json leaves a field out for its value. known is false when that is a method's decision.
-func absent(f jsonField) (skip func(reflect.Value) bool, known bool) {
-	if f.omitZero {
-		if _, has := reflect.PointerTo(f.typ).MethodByName("IsZero"); has || f.typ.Kind() == reflect.Interface {
-			return nil, false
-		}
-	}
-	omitEmpty, omitZero := f.omitEmpty, f.omitZero
-	if !omitEmpty && !omitZero {
-		return nil, true
-	}
-	return func(v reflect.Value) bool { return omitEmpty && empty(v) || omitZero && v.IsZero() }, true
-}
-
-// empty is what omitempty means to encoding/json.
-func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-		return v.Len() == 0
-	case reflect.Struct:
-		return false
-	default:
-		return v.IsZero()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -170,6 +171,12 @@ func TestSlow(t *testing.T) {
 			A any `json:"a" jsonschema:"oneof_type=string;integer"`
 		}{}, []string{"a: oneOf is checked on the JSON"}},
 		{"marshaler by embedding", named{}, nil},
+		{"left out by its IsZero method", struct {
+			T *time.Time `json:"t,omitzero" jsonschema:"required"`
+		}{}, []string{"t: its IsZero method decides whether it is written"}},
+		{"left out when the time is zero", struct {
+			T time.Time `json:"t,omitzero" jsonschema:"required"`
+		}{}, nil},
 		{"text of a marshaler", struct {
 			IP net.IP `json:"ip" jsonschema:"format=ipv4"`
 		}{}, []string{"ip: net.IP writes its own JSON"}},

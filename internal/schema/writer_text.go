@@ -1,0 +1,103 @@
+package schema
+
+import (
+	"math"
+	"strconv"
+	"unicode/utf8"
+)
+
+// asIs tells of each byte whether it stands for itself in a JSON text.
+var asIs = func() (table [256]bool) {
+	for b := ' '; b < utf8.RuneSelf; b++ {
+		table[b] = b != '"' && b != '\\'
+	}
+	return table
+}()
+
+// plainPrefix returns how many bytes at the start of a text surely stand for themselves. It looks at eight at a time; most texts end there.
+func plainPrefix(text string) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	n := 0
+	for ; len(text)-n >= 8; n += 8 {
+		at := text[n : n+8]
+		w := uint64(at[0]) | uint64(at[1])<<8 | uint64(at[2])<<16 | uint64(at[3])<<24 |
+			uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
+		quote, backslash := w^ones*'"', w^ones*'\\'
+		// the highest bit of a byte is set for one that is not ASCII, is below a space, or is zero in quote or backslash
+		if special := w | (w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash; special&highs != 0 {
+			break
+		}
+	}
+	return n
+}
+
+// appendText appends a text in quotes. Bytes that are no UTF-8 become U+FFFD, written as an escape like encoding/json does.
+func appendText(dst []byte, text string) []byte {
+	dst = append(dst, '"')
+	done := 0 // what is before it has been appended
+	for i := plainPrefix(text); i < len(text); {
+		b := text[i]
+		if asIs[b] {
+			i++
+			continue
+		}
+		if b >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			if i += size; r == utf8.RuneError && size == 1 {
+				dst = append(append(dst, text[done:i-1]...), `\ufffd`...)
+				done = i
+			}
+			continue
+		}
+		dst = append(dst, text[done:i]...)
+		i++
+		done = i
+		dst = appendEscape(dst, b)
+	}
+	return append(append(dst, text[done:]...), '"')
+}
+
+// appendEscape appends a quote, a backslash or a control character.
+func appendEscape(dst []byte, b byte) []byte {
+	switch b {
+	case '"', '\\':
+		return append(dst, '\\', b)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	default:
+		const hex = "0123456789abcdef"
+		return append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&0xf])
+	}
+}
+
+// appendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities and NaN.
+func appendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return dst, false
+	}
+	format := byte('f')
+	small, large := math.Abs(f) < 1e-6, math.Abs(f) >= 1e21
+	if bits == 32 {
+		small, large = math.Abs(f) < float64(float32(1e-6)), math.Abs(f) >= float64(float32(1e21))
+	}
+	if f != 0 && (small || large) {
+		format = 'e'
+	}
+	dst = strconv.AppendFloat(dst, f, format, -1, bits)
+	if n := len(dst); format == 'e' && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' { // e-09 is e-9
+		dst[n-2] = dst[n-1]
+		dst = dst[:n-1]
+	}
+	return dst, true
+}
