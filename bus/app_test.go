@@ -149,6 +149,23 @@ func TestSchemaConflicts(t *testing.T) {
 	}
 }
 
+// A schema of ready-made values has no Go type, so there may be several.
+func TestSchemasWithoutAType(t *testing.T) {
+	app := bus.New(bus.Config{})
+	for version := range 2 {
+		if err := bus.Schema[any](app, "Log", bus.Version(version+1), bus.SchemaJSON([]byte(`{"type":"object"}`))); err != nil {
+			t.Error(err)
+		}
+	}
+	var conflict *bus.SchemaConflictError
+	if err := bus.Schema[any](app, "Log", bus.SchemaJSON([]byte(`{}`))); !errors.As(err, &conflict) {
+		t.Errorf("the same id and version: %v", err)
+	}
+	if n := len(app.Schemas()); n != 2 {
+		t.Errorf("%d schemas are declared", n)
+	}
+}
+
 func TestSchemaOptionsAreChecked(t *testing.T) {
 	app := bus.New(bus.Config{})
 	tests := map[string]error{
@@ -156,6 +173,7 @@ func TestSchemaOptionsAreChecked(t *testing.T) {
 		"colon":          bus.Schema[Content](app, "a:b"),
 		"version":        bus.Schema[Content](app, "a", bus.Version(0)),
 		"retention":      bus.Schema[Content](app, "a", bus.Retention(-1)),
+		"interface":      bus.Schema[any](app, "a"),
 		"empty stream":   bus.Schema[Content](app, "a", bus.Streams("")),
 		"no JSON schema": bus.Schema[Content](app, "a", bus.SchemaJSON([]byte(`{"type":`))),
 	}

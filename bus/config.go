@@ -20,6 +20,7 @@ type Config struct {
 	// Settings are the client's settings in aiokafka's names. Defaults to none.
 	Settings Settings
 	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this logger.
+	// The logger that slog.Default returns before any slog.SetDefault stands for text on standard error.
 	// Defaults to warnings and errors as text on standard error.
 	Logger *slog.Logger
 	// DisableAutoCommit turns off the periodic commit of finished records' offsets (enable.auto.commit).

@@ -65,7 +65,7 @@ func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ..
 // PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
 func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
 	r := &Receipt{stream: stream}
-	c, err := a.use(ctx)
+	c, err := a.useFor(ctx, stream)
 	if err != nil {
 		return r.fail(err).early
 	}
@@ -78,7 +78,7 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 // PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
 // the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
-	c, err := a.use(ctx)
+	c, err := a.useFor(ctx, stream)
 	if err != nil {
 		err = publishError(stream, err)
 		for i := range batch {
@@ -146,6 +146,14 @@ func outcome(ctx context.Context, p *produce.Promise) error {
 	}
 }
 
+// useFor is use for a publish to stream.
+func (a *App) useFor(ctx context.Context, stream string) (*core, error) {
+	if stream == "" {
+		return nil, errors.New("a stream needs a name")
+	}
+	return a.use(ctx)
+}
+
 // publish encodes and sends one value. Every outcome is in r.
 func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, urgent bool, opts []PublishOption) {
 	r.stream = stream
@@ -160,7 +168,7 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		r.fail(err)
 		return
 	}
-	c, err := a.use(ctx)
+	c, err := a.useFor(ctx, stream)
 	if err != nil {
 		r.fail(err)
 		return
@@ -195,7 +203,10 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 		w.time = now
 	}
 	w.complete(newTraceHeaders(ctx), now)
-	r.topic, r.key, r.time = c.prefix+r.stream, w.key, w.time
+	if w.stream != r.stream {
+		w.stream, w.topic = r.stream, c.prefix+r.stream
+	}
+	r.topic, r.key, r.time = w.topic, w.key, w.time
 	if w.err != nil {
 		r.fail(w.err)
 		return
@@ -210,6 +221,8 @@ type workspace struct {
 	publishOptions
 	value []byte
 	id    [idLength]byte
+
+	stream, topic string // of the publish before, mostly of this one too
 }
 
 func (a *App) take() *workspace {

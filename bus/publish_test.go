@@ -249,8 +249,10 @@ func TestPublishNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("%T: %v", data, err)
 		}
 	}
-	if err := app.PublishRaw(t.Context(), "no spaces allowed", nil); err == nil {
-		t.Error("a stream that cannot be a topic was published to")
+	for _, stream := range []string{"", "no spaces allowed"} {
+		if err := app.PublishRaw(t.Context(), stream, nil); err == nil {
+			t.Errorf("%q, which cannot be a topic, was published to", stream)
+		}
 	}
 }
 

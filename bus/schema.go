@@ -70,6 +70,9 @@ func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version
 // empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself, is declared
 // already, or when one of the streams carries another id.
 //
+// T may be an interface type, such as any, when [SchemaJSON] supplies the schema. Then the schema is declared by its id only, as often
+// as there are ids, for values that are published ready-made ([App.PublishRaw], [App.PublishBatch]).
+//
 // A field's constraints stand in its jsonschema tag, in the form of invopop/jsonschema:
 //
 //	type Content struct {
@@ -120,6 +123,8 @@ func (d *declaration) compile() (err error) {
 		return fmt.Errorf("version %d: versions count from 1", d.version)
 	case d.retention < 0:
 		return fmt.Errorf("retention %v: it is a time from now", d.retention)
+	case d.typ.Kind() == reflect.Interface && d.document == nil:
+		return errors.New("an interface has no schema of its own: supply one with SchemaJSON")
 	case slices.Contains(d.streams, ""):
 		return errors.New("a stream needs a name")
 	}
@@ -175,7 +180,8 @@ func (r *registry) add(d *declaration) error {
 	if other := r.names[d.name()]; other != nil {
 		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("is declared for %v already", other.typ)}
 	}
-	if other := r.types[d.typ]; other != nil {
+	byType := d.typ.Kind() != reflect.Interface // no value has an interface's type
+	if other := r.types[d.typ]; byType && other != nil {
 		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ, other.name())}
 	}
 	for _, stream := range d.streams {
@@ -184,7 +190,9 @@ func (r *registry) add(d *declaration) error {
 		}
 	}
 	r.names[d.name()] = d
-	r.types[d.typ] = d
+	if byType {
+		r.types[d.typ] = d
+	}
 	for _, stream := range d.streams {
 		if r.stream[stream] == nil {
 			r.stream[stream] = d
