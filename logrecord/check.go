@@ -3,7 +3,6 @@ package logrecord
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -31,47 +30,50 @@ func (b *builder) check(v reflect.Value, start int) {
 		v = v.Elem()
 	}
 	info := b.types.of(v.Type())
-	err := validate(info, b.buf[start:])
+	s, err := info.compiled()
 	if err == nil {
-		return
+		err = s.Check(b.buf[start:])
 	}
 	var invalid *schema.Invalid
-	if !errors.As(err, &invalid) {
+	switch {
+	case err == nil:
+		return
+	case !errors.As(err, &invalid):
 		b.schemaErrors = append(b.schemaErrors, info.typ.String()+": schema: "+err.Error())
 		return
 	}
 	doc := bytes.Clone(b.buf[start:])
+	place := b.place()
 	for _, violation := range invalid.Violations {
 		key, val, end, depth, found := lookup(doc, violation.Path)
 		if found && excused(doc[val:end]) {
 			continue
 		}
-		field := strings.Join(append(slices.Clone(b.path), violation.Field), ".")
-		b.schemaErrors = append(b.schemaErrors, strings.TrimSuffix(field, ".")+": "+violation.Keyword+": "+violation.Text)
+		field := strings.TrimSuffix(strings.Join(append(slices.Clone(place), violation.Field), "."), ".")
+		if field == "" { // the model as a whole, at the root
+			field = info.typ.String()
+		}
+		b.schemaErrors = append(b.schemaErrors, field+": "+violation.Keyword+": "+violation.Text)
 		if !found || depth == 0 {
 			continue // nothing is there, or it is the model as a whole
 		}
 		if depth < len(violation.Path) { // in an array, which keeps its indices: it moves as a whole
 			key, val, end, _, _ = lookup(doc, violation.Path[:depth])
 		}
-		path := slices.Concat(b.path, violation.Path[:depth])
+		path := slices.Concat(place, violation.Path[:depth])
 		b.moved = append(b.moved, moved{path, bytes.Clone(doc[val:end])})
 		doc = cut(doc, key, end)
 	}
 	b.buf = append(b.buf[:start], doc...)
 }
 
-func validate(info *typeInfo, doc []byte) (err error) {
-	defer func() {
-		if r := recover(); r != nil { // of a method of the caller's type, such as JSONSchemaExtend
-			err = fmt.Errorf("%s%v", panicNote, r)
-		}
-	}()
-	s, err := info.compiled()
-	if err != nil {
-		return err
+// place is the path of the innermost object in the record, where a group may have another name than its own.
+func (b *builder) place() []string {
+	path := slices.Clone(b.path)
+	if len(path) > 0 && isBase(path[0]) {
+		path[0] = attrPrefix + path[0]
 	}
-	return s.Check(doc)
+	return path
 }
 
 // excused tells whether a value may break its schema: null, which a nil pointer, slice or map is, and a note that stands in

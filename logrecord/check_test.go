@@ -36,6 +36,12 @@ type noSchema struct {
 	C chan int `json:"c"`
 }
 
+type node struct {
+	Model
+	N    int   `json:"n" jsonschema:"minimum=1"`
+	Next *node `json:"next"`
+}
+
 type panicSchema struct {
 	Model
 	A int `json:"a"`
@@ -98,7 +104,12 @@ func TestCheck(t *testing.T) {
 			want: `{"count":1,"address":null,"tags":null,"prices":{"a":"!ERROR:json: unsupported value: NaN"},"ratio":"!ERROR:json: unsupported value: NaN"}`,
 		},
 		{name: "no schema", call: []any{noSchema{}}, want: `{"c":"!ERROR:json: unsupported type: chan int"}`, errors: []string{"logrecord.noSchema: schema: "}},
-		{name: "a schema that panics", call: []any{panicSchema{}}, want: `{"a":0}`, errors: []string{"logrecord.panicSchema: schema: "}},
+		{name: "a schema that panics", call: []any{panicSchema{}}, want: `{"a":0}`, errors: []string{"logrecord.panicSchema: schema: schema: type logrecord.panicSchema: "}},
+		{
+			name: "one that holds its like", call: []any{node{N: 1, Next: &node{N: 0}}},
+			want:   `{"n":1,"next":{"next":null},"invalid":{"next":{"n":0}}}`,
+			errors: []string{"next.n: minimum: "},
+		},
 		{name: "a map has no constraints", call: []any{mapModel{"a": 1}}, want: `{"a":1}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -28,33 +28,31 @@ func (b *builder) attr(a slog.Attr, who owner) {
 			b.member(a.Key, slog.StringValue(panicNote+fmt.Sprint(r)), who)
 		}
 	}()
-	isModel := b.isModel(a.Value)
-	a.Value = resolve(a.Value)
-	if b.replaceAttr != nil && a.Value.Kind() != slog.KindGroup {
+	v := b.resolve(a.Value)
+	if b.replaceAttr != nil && v.Kind() != slog.KindGroup {
+		a.Value = v.Value
 		a = b.replaceAttr(b.path[:len(b.path):len(b.path)], a)
-		a.Value = resolve(a.Value)
-		isModel = isModel || b.isModel(a.Value)
+		isModel := v.model
+		v = b.resolve(a.Value) // and what it was before does not count: it may have been hidden
+		v.model = v.model || isModel
 	}
-	if a.Equal(slog.Attr{}) {
+	a.Value = v.Value
+	if a.Equal(slog.Attr{}) || v.model && a.Value.Equal(slog.Value{}) {
 		return
 	}
-	if a.Value.Kind() == slog.KindGroup {
-		switch {
-		case isModel: // it told its fields by LogValue
-			b.attrs(a.Value.Group(), model)
-		case a.Key == "":
-			b.attrs(a.Value.Group(), who)
-		default:
-			b.group(a.Key, a.Value.Group(), who)
-		}
-		return
-	}
-	if isModel && b.isModel(a.Value) {
+	b.exceptional(a.Key, v.err)
+	switch {
+	case a.Value.Kind() == slog.KindGroup && v.model: // it told its fields by LogValue
+		b.attrs(a.Value.Group(), model)
+	case a.Value.Kind() == slog.KindGroup && a.Key == "":
+		b.attrs(a.Value.Group(), who)
+	case a.Value.Kind() == slog.KindGroup:
+		b.group(a.Key, a.Value.Group(), who)
+	case v.model && b.isModel(a.Value):
 		b.dissolve(a.Key, a.Value.Any())
-		return
+	default:
+		b.member(a.Key, a.Value, who)
 	}
-	b.exceptional(a)
-	b.member(a.Key, a.Value, who)
 }
 
 // isModel tells whether the value is a log model.
@@ -136,12 +134,8 @@ func (b *builder) object(attrs []slog.Attr) bool {
 }
 
 // exceptional lets an error at the top of the record, under one of the two keys that Go gives it, fill exception and stack.
-func (b *builder) exceptional(a slog.Attr) {
-	if !b.top().root || a.Value.Kind() != slog.KindAny || a.Key != "err" && a.Key != "error" {
-		return
-	}
-	err, ok := a.Value.Any().(error)
-	if !ok {
+func (b *builder) exceptional(key string, err error) {
+	if err == nil || !b.top().root || key != "err" && key != "error" {
 		return
 	}
 	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
@@ -157,14 +151,20 @@ func (b *builder) exceptional(a slog.Attr) {
 }
 
 // dissolve writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
-// turns into something else than an object is a value like any other, under its key.
+// turns into something else than an object is a value like any other, under its key. One that is an error is its fields, not
+// its text.
 func (b *builder) dissolve(name string, m any) {
 	v := reflect.ValueOf(m)
-	if b.types.of(v.Type()).how.receiver == onPointer {
+	how := b.types.of(v.Type()).how
+	if how.receiver == onPointer {
 		v = addressed(v)
 	}
 	start := len(b.buf)
-	b.value(v)
+	if s := reflect.Indirect(v); how.method == errorType && s.Kind() == reflect.Struct {
+		b.nested(s, func() { b.structure(s, b.types.of(s.Type()).fields) })
+	} else {
+		b.value(v)
+	}
 	if isNull(b.buf[start:]) {
 		b.buf = b.buf[:start]
 		return
@@ -202,7 +202,7 @@ func (b *builder) formatted(ctx context.Context, r slog.Record) {
 	defer func() {
 		if p := recover(); p != nil {
 			b.rewind(at)
-			b.schemaErrors = append(b.schemaErrors, panicNote+"Format: "+fmt.Sprint(p))
+			b.schemaErrors = append(b.schemaErrors, "Format: panic: "+fmt.Sprint(p))
 		}
 	}()
 	if m := b.format(ctx, r); m != nil {

@@ -255,7 +255,7 @@ func TestFormat(t *testing.T) {
 	for n, want := range []string{
 		`{}`,
 		`{"service":"mine","site":"us"}`,
-		`{"site":"us","a":1,"schema_errors":["!PANIC:Format: bang"]}`,
+		`{"site":"us","a":1,"schema_errors":["Format: panic: bang"]}`,
 	} {
 		text, _ := encode(t, e, []any{"site", "us", "a", 1}[:2*n]...)
 		if diff := cmp.Diff(parse(t, want), fields(t, text)); diff != "" {

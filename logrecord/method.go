@@ -103,14 +103,14 @@ func (b *builder) method(v reflect.Value, h how) {
 	}()
 	switch h.method {
 	case slogValueType:
-		b.slogValue(resolve(v.Interface().(slog.Value)))
+		b.slogValue(b.resolve(v.Interface().(slog.Value)).Value)
 	case logValuerType:
 		if b.levels == 0 {
 			b.buf = appendString(b.buf, tooDeep)
 			return
 		}
 		b.levels-- // it may return something that holds itself
-		b.slogValue(resolve(slog.AnyValue(v.Interface())))
+		b.slogValue(b.resolve(slog.AnyValue(v.Interface())).Value)
 		b.levels++
 	case marshalerType:
 		text, err := v.Interface().(json.Marshaler).MarshalJSON()
@@ -135,17 +135,33 @@ func (b *builder) method(v reflect.Value, h how) {
 	}
 }
 
+// resolved is a value that is no slog.LogValuer any more, with what was met on the way to it.
+type resolved struct {
+	slog.Value
+	model bool  // one was a log model
+	err   error // one was this error
+}
+
 // resolve is slog.Value.Resolve that lets a panic through, for the caller to note it in the value's place. A nil pointer
 // whose method cannot take it is nil.
-func resolve(v slog.Value) slog.Value {
+func (b *builder) resolve(v slog.Value) (r resolved) {
 	const most = 100
 	for range most {
-		if v.Kind() != slog.KindLogValuer {
-			return v
+		k := v.Kind()
+		if k == slog.KindAny || k == slog.KindLogValuer {
+			r.model = r.model || b.isModel(v)
+			if err, ok := v.Any().(error); ok {
+				r.err = err
+			}
+		}
+		if k != slog.KindLogValuer {
+			r.Value = v
+			return r
 		}
 		v = logValue(v.LogValuer())
 	}
-	return slog.StringValue(errorNote + "LogValue called too many times")
+	r.Value = slog.StringValue(errorNote + "LogValue called too many times")
+	return r
 }
 
 func logValue(l slog.LogValuer) slog.Value {

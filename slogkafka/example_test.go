@@ -2,6 +2,7 @@ package slogkafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -56,6 +57,45 @@ func ExampleNewHandler() {
 type UserLog struct {
 	logrecord.Model
 	User string `json:"user" jsonschema:"minLength=1"`
+}
+
+// A queue that may not lose records, and one place for those that are lost all the same.
+func ExampleOverflow() {
+	app := bus.New(bus.Config{}) // no Kafka is configured, so nothing can be delivered
+	handler := slogkafka.NewHandler(app, "logs.audit",
+		slogkafka.QueueSize(2, 0),
+		slogkafka.Overflow(slogkafka.Block(10*time.Millisecond)),
+		slogkafka.Fallback(slog.DiscardHandler), // such as slog.NewTextHandler(os.Stderr, nil)
+	)
+	logger := slog.New(handler)
+	for range 3 {
+		logger.Info("transferred", "amount", 7)
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	var left *slogkafka.UndeliveredError
+	if err := handler.Close(ctx); errors.As(err, &left) {
+		fmt.Println("left:", left.Records, "in stream", left.Stream, errors.Is(err, bus.ErrNotConfigured))
+	}
+	stats := handler.Stats()
+	fmt.Println("accepted:", stats.Accepted, "dropped:", stats.DroppedBy)
+	// Output:
+	// left: 2 in stream logs.audit true
+	// accepted: 3 dropped: map[full:1 undelivered:2]
+}
+
+// The record that goes to Kafka, as a line of JSON, and without an envelope. It has no time here, so that the output is always
+// the same.
+func ExampleNewStreamHandler() {
+	h := slogkafka.NewStreamHandler(os.Stdout,
+		slogkafka.Logger("shop"), slogkafka.Hostname("web-1"), slogkafka.Service("web"), slogkafka.Namespace("prod"), slogkafka.Cluster("eu"))
+	r := slog.NewRecord(time.Time{}, slog.LevelInfo, "signed in", 0)
+	r.AddAttrs(logrecord.Attr(UserLog{User: "ada"}), slog.Group("request", "path", "/"))
+	if err := h.Handle(context.Background(), r); err != nil {
+		fmt.Println(err)
+	}
+	// Output: {"timestamp":null,"severity":"INFO","level":20,"message":"signed in","logger":"shop","exception":null,"trace":null,"stack":null,"hostname":"web-1","service":"web","namespace":"prod","cluster":"eu","user":"ada","request":{"path":"/"}}
 }
 
 // Without a time, so that the output is always the same.

@@ -9,6 +9,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
+// fallenKey marks the context of what a fallback gets, so that it ends here when the fallback leads back.
+type fallenKey struct{}
+
+func fallen(ctx context.Context) bool { return ctx.Value(fallenKey{}) != nil }
+
 // lost gives records that are dropped to the fallback.
 func (c *core) lost(items []item) {
 	if c.fallback == nil {
@@ -30,10 +35,10 @@ func (c *core) lostUntil(end time.Time, items []item) {
 }
 
 // fallBack makes a slog.Record out of what was encoded, because nothing of the original is kept, and gives it to the
-// fallback. The mark in the context keeps it from coming back here. A fallback that panics harms nobody.
+// fallback. The marks in the context keep it from coming back here. A fallback that panics harms nobody.
 func (c *core) fallBack(it *item) {
 	defer func() { _ = recover() }()
-	ctx := ownlog.Mark(context.Background())
+	ctx := context.WithValue(ownlog.Mark(context.Background()), fallenKey{}, true)
 	record, err := logrecord.Decode(it.value)
 	if err != nil || !c.fallback.Enabled(ctx, record.Level) {
 		return

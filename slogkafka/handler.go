@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -53,7 +51,7 @@ type core struct {
 // It never fails. An option that cannot be honoured it does without; [Handler.Err] tells.
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	o := collect(opts)
-	if err := declare(app, o.record.SchemaID); err != nil {
+	if err := declare(app, o.schema, o.version); err != nil {
 		o.refuse("declare the schema of log records: %w", err)
 	}
 	h := newHandler(app, stream, o)
@@ -84,17 +82,9 @@ func newHandler(app publisher, stream string, o options) *Handler {
 // for its key and headers.
 const maxRecord = 900 << 10
 
-// schemaName is the Go type that the schema of log records is declared for.
-type schemaName struct{}
-
 // declare declares the schema with the app. Another handler may have done so before.
-func declare(app *bus.App, id string) error {
-	name, digits, _ := strings.Cut(id, ":")
-	version, err := strconv.Atoi(digits)
-	if err != nil {
-		return fmt.Errorf("schema id %q: its version is not a number", id)
-	}
-	err = bus.Schema[schemaName](app, name, bus.Version(version), bus.SchemaJSON(logrecord.Schema()))
+func declare(app *bus.App, name string, version int) error {
+	err := bus.Schema[any](app, name, bus.Version(version), bus.SchemaJSON(logrecord.Schema()))
 	var conflict *bus.SchemaConflictError
 	if errors.As(err, &conflict) {
 		for _, s := range app.Schemas() {
@@ -120,18 +110,24 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 }
 
 // Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it returns. It
-// returns bus.ErrClosed after Close, and an error when the record found no room; both are counted. Cancelling ctx does not keep
-// the record from being delivered.
+// returns bus.ErrClosed after Close, [ErrFull] when the record found no room, and bus.ErrTooLarge when it never will, because its key is
+// too large for the queue; all are counted. Cancelling ctx does not keep the record from being delivered.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	value, result := h.encoder.Append(nil, ctx, r)
-	h.queue.note(result.Invalid, result.Truncated)
 	it := item{value: value, time: r.Time, headers: headers(ctx)}
 	if h.key != nil {
 		it.key = h.keyOf(ctx, r)
+		if it.size() > h.queue.maxBytes { // without its key the record fits
+			it.value, _ = h.encoder.Shorten(value, max(len(value)-(it.size()-h.queue.maxBytes), smallest))
+			result.Truncated = true
+		}
 	}
+	h.queue.note(result.Invalid, result.Truncated)
 	if ownlog.Marked(ctx) {
 		h.queue.refuse(DroppedOwn)
-		h.lost([]item{it})
+		if !fallen(ctx) {
+			h.lost([]item{it})
+		}
 		return nil
 	}
 	h.begin.Do(h.start)
@@ -140,11 +136,13 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 		return nil
 	}
 	h.lost(dropped)
-	switch own := &dropped[len(dropped)-1].value[0] == &value[0]; {
+	switch own := &dropped[len(dropped)-1].value[0] == &it.value[0]; {
 	case !own: // older ones made room for it
 		return nil
 	case reason == DroppedClosed:
 		return fmt.Errorf("slogkafka: %w", bus.ErrClosed)
+	case reason == DroppedTooLarge:
+		return fmt.Errorf("slogkafka: %w", bus.ErrTooLarge)
 	default:
 		return ErrFull
 	}

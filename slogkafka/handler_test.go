@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"strings"
 	"sync"
@@ -196,6 +197,93 @@ func TestSeveralHandlersOfOneApp(t *testing.T) {
 	}
 	if err := app.Close(within(t, time.Second)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Handlers of one app may have schema ids of their own, on one stream too: their schemas are all declared.
+func TestSchemaIDsOfOneApp(t *testing.T) {
+	t.Parallel()
+	cluster := kafkatest.Start(t)
+	prefix := cluster.Prefix(t)
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix})
+	for _, id := range []string{"", "AuditLog", "AuditLog:2", "AuditLog:02"} {
+		var opts []slogkafka.Option
+		if id != "" {
+			opts = append(opts, slogkafka.SchemaID(id))
+		}
+		h := slogkafka.NewHandler(app, "logs", opts...)
+		if err := h.Err(); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+		slog.New(h).Info("m")
+	}
+	var declared []string
+	for _, s := range app.Schemas() {
+		declared = append(declared, fmt.Sprint(s.ID, ":", s.Version))
+	}
+	if want := "AuditLog:1 AuditLog:2 LogRecord:1"; strings.Join(declared, " ") != want {
+		t.Errorf("the schemas are %v, want %s", declared, want)
+	}
+	if err := app.Close(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	reader := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix})
+	defer func() { _ = reader.Close(within(t, 10*time.Second)) }()
+	written := map[string]int{}
+	for _, r := range tail(t, reader, "logs") {
+		record, err := logrecord.Decode(r.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written[record.Schema]++
+	}
+	if len(written) != 3 || written["AuditLog:2"] != 2 {
+		t.Errorf("written are %v", written)
+	}
+}
+
+// As slog's default, with the default before it as the logger of the app: that one leads back here.
+func TestAsSlogsDefault(t *testing.T) {
+	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	})
+	cluster := kafkatest.Start(t)
+	app := bus.New(bus.Config{
+		Servers: cluster.Servers(), TopicPrefix: cluster.Prefix(t), Logger: before,
+		Settings: bus.Settings{"api_version": "auto"}, // which is worth a warning
+	})
+	h := slogkafka.NewHandler(app, "logs")
+	slog.SetDefault(slog.New(h))
+	slog.Info("by slog")
+	log.Print("by log")
+	if err := h.Flush(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.Stats(); s.Accepted != 2 || s.Delivered != 2 {
+		t.Errorf("the counts are %+v", s)
+	}
+	if err := app.Close(within(t, 20*time.Second)); err != nil {
+		t.Error(err)
+	}
+}
+
+// An option that is refused leaves its default.
+func TestRefusedOptions(t *testing.T) {
+	t.Parallel()
+	app := bus.New(bus.Config{})
+	for _, id := range []string{"", ":1", "Log:", "Log:x", "Log:0", "Log:-1", "Log:1:2"} {
+		if h := slogkafka.NewHandler(app, "logs", slogkafka.SchemaID(id)); h.Err() == nil {
+			t.Errorf("schema id %q: no error", id)
+		}
+	}
+	if s := app.Schemas(); len(s) != 1 || s[0].ID != "LogRecord" || s[0].Version != 1 {
+		t.Errorf("the schemas are %v", s)
+	}
+	if h := slogkafka.NewHandler(app, "logs", slogkafka.Level(nil)); !h.Enabled(t.Context(), slog.LevelInfo) || h.Enabled(t.Context(), slog.LevelDebug) {
+		t.Error("no level is not the default level")
 	}
 }
 

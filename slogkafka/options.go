@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -17,6 +19,8 @@ type Option func(*options)
 // options are all options, with what is wrong with them.
 type options struct {
 	record   logrecord.Options
+	schema   string // the name of the schema
+	version  int
 	level    slog.Leveler
 	records  int
 	bytes    int
@@ -29,18 +33,18 @@ type options struct {
 }
 
 const (
-	defaultSchema  = "LogRecord:1"
+	defaultName    = "LogRecord"
 	defaultRecords = 10_000
 	defaultBytes   = 16 << 20
 	defaultLinger  = 2 * time.Millisecond
 )
 
 func collect(opts []Option) options {
-	o := options{level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, policy: DropNewest}
-	o.record.SchemaID = defaultSchema
+	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, policy: DropNewest}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	o.record.SchemaID = o.schema + ":" + strconv.Itoa(o.version)
 	return o
 }
 
@@ -49,8 +53,14 @@ func (o *options) refuse(format string, args ...any) {
 	o.err = errors.Join(o.err, fmt.Errorf("slogkafka: "+format, args...))
 }
 
-// Level sets the lowest level that is logged. Defaults to slog.LevelInfo.
-func Level(l slog.Leveler) Option { return func(o *options) { o.level = l } }
+// Level sets the lowest level that is logged. A nil one changes nothing. Defaults to slog.LevelInfo.
+func Level(l slog.Leveler) Option {
+	return func(o *options) {
+		if l != nil {
+			o.level = l
+		}
+	}
+}
 
 // AddSource adds the field source to each record: function, file and line of the log call. Defaults to off.
 func AddSource() Option { return func(o *options) { o.record.AddSource = true } }
@@ -87,17 +97,20 @@ func Namespace(name string) Option { return func(o *options) { o.record.Base.Nam
 // Cluster sets the field cluster. Defaults to the environment variable CLUSTER, else null.
 func Cluster(name string) Option { return func(o *options) { o.record.Base.Cluster = &name } }
 
-// SchemaID sets the schema that the envelopes of the records name, with its version. Defaults to "LogRecord:1".
+// SchemaID sets the schema that the envelopes of the records name, with its version, which may be left out when it is 1. Defaults
+// to "LogRecord:1".
 func SchemaID(id string) Option {
 	return func(o *options) {
-		switch name, version, found := strings.Cut(id, ":"); {
-		case name == "" || found && version == "":
-			o.refuse("schema id %q: it has to be a name and a version, as in %q", id, defaultSchema)
-		case !found:
-			o.record.SchemaID = id + ":1"
-		default:
-			o.record.SchemaID = id
+		name, digits, found := strings.Cut(id, ":")
+		version, err := 1, error(nil)
+		if found {
+			version, err = strconv.Atoi(digits)
 		}
+		if name == "" || err != nil || version < 1 {
+			o.refuse("schema id %q: it has to be a name and a version from 1, as in %q", id, defaultName+":1")
+			return
+		}
+		o.schema, o.version = name, version
 	}
 }
 
@@ -169,10 +182,11 @@ func Overflow(p Policy) Option {
 // about its own work. It gets them with all their fields as attributes: on the goroutine that logs when the record was not
 // queued, else later. Defaults to none: dropped records are only counted, and what there is to say goes to standard error.
 //
-// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see [Handler.Err].
+// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see [Handler.Err]. One that
+// leads here in another way has to pass its context on: what comes with it goes no further.
 func Fallback(h slog.Handler) Option {
 	return func(o *options) {
-		if _, ours := h.(*Handler); ours || h == nil || fmt.Sprintf("%T", h) == "*slog.defaultHandler" {
+		if _, ours := h.(*Handler); ours || h == nil || ownlog.IsDefault(h) {
 			o.refuse("fallback %T: it may log to this handler; use another, such as slog.NewTextHandler(os.Stderr, nil)", h)
 			return
 		}

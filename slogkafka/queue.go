@@ -37,18 +37,19 @@ type queue struct {
 	// wake has room for one: the worker is to look again.
 	wake chan struct{}
 
-	mu      sync.Mutex
-	waiting []item // oldest first
-	sending []item // the worker's batch: older than all that wait
-	bytes   int    // of both
-	seq     uint64 // of the last one that was queued
-	stats   Stats  // but for Queued and QueuedBytes
-	worker  workerState
-	hurried int   // Flush and Close calls: the worker does not linger
-	closed  bool  // nothing comes in any more
-	over    bool  // nothing is left, and late outcomes do not count
-	failure error // of the last batch, if it failed
-	change  chan struct{}
+	mu           sync.Mutex
+	waiting      []item // oldest first
+	sending      []item // the worker's batch: older than all that wait
+	bytes        int    // of both
+	sendingBytes int    // of the batch alone
+	seq          uint64 // of the last one that was queued
+	stats        Stats  // but for Queued and QueuedBytes
+	worker       workerState
+	hurried      int   // Flush and Close calls: the worker does not linger
+	closed       bool  // nothing comes in any more
+	over         bool  // nothing is left, and late outcomes do not count
+	failure      error // of the last batch, if it failed
+	change       chan struct{}
 }
 
 // workerState is what the worker waits for, and so what has to wake it.
@@ -96,13 +97,18 @@ func (q *queue) fits(n int) bool {
 	return len(q.waiting)+len(q.sending) < q.maxRecords && q.bytes+n <= q.maxBytes
 }
 
+// fitsBesideSending tells whether a record of n bytes would fit if nothing waited.
+func (q *queue) fitsBesideSending(n int) bool {
+	return len(q.sending) < q.maxRecords && q.sendingBytes+n <= q.maxBytes
+}
+
 // push takes a record in, as the policy says. It returns the records that were dropped for it, the record itself
 // perhaps, and then why.
 func (q *queue) push(it item) (dropped []item, reason string) {
 	n := it.size()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if d, blocks := q.policy.(block); blocks && !q.closed && !q.fits(n) {
+	if d, blocks := q.policy.(block); blocks && !q.closed && n <= q.maxBytes && !q.fits(n) {
 		q.await(n, time.Duration(d))
 	}
 	q.stats.Accepted++
@@ -110,7 +116,11 @@ func (q *queue) push(it item) (dropped []item, reason string) {
 		q.drop(DroppedClosed, 1)
 		return []item{it}, DroppedClosed
 	}
-	if q.policy == DropOldest {
+	if n > q.maxBytes {
+		q.drop(DroppedTooLarge, 1)
+		return []item{it}, DroppedTooLarge
+	}
+	if q.policy == DropOldest && q.fitsBesideSending(n) {
 		for !q.fits(n) && len(q.waiting) > 0 {
 			dropped = append(dropped, q.waiting[0])
 			q.bytes -= q.waiting[0].size()
@@ -229,6 +239,7 @@ func (q *queue) cut() []item {
 	q.sending = append(q.sending[:0], q.waiting[:n]...)
 	clear(q.waiting[:n])
 	q.waiting = q.waiting[n:]
+	q.sendingBytes = bytes
 	return q.sending
 }
 
@@ -244,15 +255,15 @@ func (q *queue) settle(delivered int, dropped map[string]int, left []item) []ite
 	for reason, n := range dropped {
 		q.drop(reason, n)
 	}
-	for i := range q.sending {
-		q.bytes -= q.sending[i].size()
-	}
+	q.bytes -= q.sendingBytes
 	n := copy(q.sending, left)
 	clear(q.sending[n:])
 	q.sending = q.sending[:n]
+	q.sendingBytes = 0
 	for i := range q.sending {
-		q.bytes += q.sending[i].size()
+		q.sendingBytes += q.sending[i].size()
 	}
+	q.bytes += q.sendingBytes
 	q.tell()
 	return q.sending
 }
@@ -332,7 +343,7 @@ func (q *queue) abandon(ctx context.Context) ([]item, error) {
 	if len(left) > 0 {
 		q.drop(DroppedUndelivered, len(left))
 	}
-	q.sending, q.waiting, q.bytes = nil, nil, 0
+	q.sending, q.waiting, q.bytes, q.sendingBytes = nil, nil, 0, 0
 	q.tell()
 	return left, q.why(ctx)
 }

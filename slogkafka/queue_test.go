@@ -139,6 +139,55 @@ func TestDropOldest(t *testing.T) {
 	})
 }
 
+// A record that would not fit beside what is on its way, were all others dropped, costs none of them.
+func TestDropOldestDropsNothingInVain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := fake(&fakeBus{hang: true}, QueueSize(0, 10_000), Overflow(DropOldest), Linger(0))
+		logger := slog.New(h)
+		logger.Info("large", "x", strings.Repeat("x", 5000))
+		synctest.Wait() // it is on its way
+		logger.Info("1")
+		logger.Info("2")
+		r := record("large")
+		r.Add("x", strings.Repeat("x", 5000))
+		if err := h.Handle(context.Background(), r); !errors.Is(err, ErrFull) {
+			t.Errorf("the error is %v", err)
+		}
+		if s := h.Stats(); s.Queued != 3 || s.DroppedBy[DroppedFull] != 1 {
+			t.Errorf("the counts are %+v", s)
+		}
+		_ = h.Close(within(t, time.Second))
+		balanced(t, h.Stats())
+	})
+}
+
+// The key takes its part of the queue, and the record what it leaves.
+func TestKeyAndRecordFitTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeBus{}
+		h := fake(f, QueueSize(0, 8000), Overflow(Block(time.Hour)), Key(func(_ context.Context, r slog.Record) []byte {
+			if r.Message == "too large" {
+				return make([]byte, 9000)
+			}
+			return make([]byte, 1000)
+		}))
+		slog.New(h).Info("large", "x", strings.Repeat("x", 100_000))
+		if err := h.Handle(context.Background(), record("too large")); !errors.Is(err, bus.ErrTooLarge) {
+			t.Errorf("a key larger than the queue: %v", err)
+		}
+		if err := h.Close(within(t, time.Second)); err != nil {
+			t.Error(err)
+		}
+		s := h.Stats()
+		if s.Delivered != 1 || s.DroppedBy[DroppedTooLarge] != 1 || !f.records(t)[0].Truncated {
+			t.Errorf("the counts are %+v", s)
+		}
+		balanced(t, s)
+	})
+}
+
 func TestBlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -398,6 +447,36 @@ func TestRecursion(t *testing.T) {
 		t.Errorf("the counts are %+v", s)
 	}
 	balanced(t, h.Stats())
+}
+
+// leadsTo passes everything to a handler that is known later, as one that looks up slog.Default does.
+type leadsTo struct{ h *slog.Handler }
+
+func (l leadsTo) Enabled(context.Context, slog.Level) bool { return true }
+func (l leadsTo) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l leadsTo) WithGroup(string) slog.Handler            { return l }
+func (l leadsTo) Handle(ctx context.Context, record slog.Record) error {
+	return (*l.h).Handle(ctx, record)
+}
+
+// A fallback that leads back ends there.
+func TestFallbackThatLeadsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var back slog.Handler
+		h := fake(&fakeBus{hang: true}, QueueSize(1, 0), Fallback(leadsTo{&back}))
+		back = h
+		for range 3 { // two find no room
+			_ = h.Handle(context.Background(), record("m"))
+		}
+		_ = h.Handle(ownlog.Mark(context.Background()), record("the bus's own"))
+		s := h.Stats()
+		if s.Queued != 1 || s.DroppedBy[DroppedFull] != 2 || s.DroppedBy[DroppedOwn] == 0 {
+			t.Errorf("the counts are %+v", s)
+		}
+		_ = h.Close(within(t, time.Second))
+		balanced(t, h.Stats())
+	})
 }
 
 // The counts add up whenever one looks, whatever happens at the same time; and each record ends in exactly one of them.
