@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 // Config configures an [App]. Its zero value is complete but for Servers, which [App.Configure] can bring later.
@@ -75,7 +77,8 @@ func (c Config) replace(by Config) Config {
 // secrets, so they print their names only, whatever the verb.
 type Settings map[string]any
 
-// ParseSettings reads Settings from a JSON object, as --kafka-settings takes it. An empty text means none.
+// ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize] does: what is
+// wrong on a command line is told before any broker is asked. An empty text means none.
 func ParseSettings(text string) (Settings, error) {
 	if text == "" {
 		return nil, nil
@@ -83,6 +86,9 @@ func ParseSettings(text string) (Settings, error) {
 	var s Settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return nil, fmt.Errorf(`bus: settings are not a JSON object such as {"security_protocol":"SSL"}: %w`, err)
+	}
+	if _, _, err := kafka.ParseSettings(s); err != nil {
+		return nil, fmt.Errorf("bus: settings: %w", err)
 	}
 	return s, nil
 }

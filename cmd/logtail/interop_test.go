@@ -5,10 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
@@ -41,6 +47,54 @@ func TestRecordOfKcatIsShown(t *testing.T) {
 	stdout, stderr, code := b.run("--no-follow", "-l", "warning", "-o", "pretty", "--color", "never", "logs.*")
 	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, " WARNING  logs.kcat  written by kcat\n") || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+// What kafkaesk for Python wrote, byte for byte, lies in Kafka and is shown, each record with all its fields.
+func TestPythonsRecordsInKafkaAreShown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.publish("logs.python", logValue("first", "INFO", 20), time.Now()) // creates the topic
+	golden, err := os.ReadFile(filepath.Join("..", "..", "logrecord", "testdata", "python", "logs.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values bytes.Buffer // one a line, as kcat takes them
+	want := []string{`{"level":20,"message":"first","severity":"INFO"}`}
+	for line := range bytes.Lines(golden) {
+		var r struct {
+			Value []byte `json:"value_b64"`
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		var envelope struct{ Data map[string]any }
+		if err := json.Unmarshal(r.Value, &envelope); err != nil {
+			t.Fatal(err)
+		}
+		text, _ := json.Marshal(envelope.Data) // in the order of its keys
+		want = append(want, string(text))
+		values.Write(append(r.Value, '\n'))
+	}
+	b.kcat(values.String(), "-P", "-t", b.prefix+"logs.python")
+	stdout, stderr, code := b.run("--no-follow", "--from=start", "logs.*")
+	if code != exitOK || stderr != "" {
+		t.Errorf("code %d, stderr %q", code, stderr)
+	}
+	var got []string
+	for line := range strings.Lines(stdout) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		maps.DeleteFunc(fields, func(name string, _ any) bool { return reserved(name) })
+		text, _ := json.Marshal(fields)
+		got = append(got, string(text))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 )
 
 // serversVariable is the one variable that messages name.
@@ -184,6 +185,11 @@ func (o *options) validate() error {
 	}
 	if slices.Contains(o.patterns, "") {
 		return usageErrorf("a pattern is empty; '*' matches every stream")
+	}
+	for _, pattern := range slices.Concat(o.patterns, o.exclude) {
+		if _, err := fnmatch.Compile("", pattern); err != nil {
+			return usageErrorf("the pattern %.20q...: %w", pattern, err)
+		}
 	}
 	if len(o.servers) == 0 {
 		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT, or set %s", serversVariable)

@@ -201,6 +201,9 @@ func TestUsage(t *testing.T) {
 		{"lines that are no number", []string{servers, "-n", "x", "a"}, `"x" for "-n, --lines"`},
 		{"two places to begin", []string{servers, "-n", "1", "--from", "end", "a"}, "--lines and --from"},
 		{"settings that are no JSON", []string{servers, "--kafka-settings", "acks=1", "a"}, "--kafka-settings"},
+		{"a setting that nobody knows", []string{servers, "--kafka-settings", `{"security_protocl":"SSL"}`, "a"}, "security_protocol"},
+		{"a setting of the wrong type", []string{servers, "--kafka-settings", `{"request_timeout_ms":"soon"}`, "a"}, "request_timeout_ms"},
+		{"a pattern that is too long", []string{servers, strings.Repeat("*a", 500)}, "pattern"},
 		{"what an argument hides", []string{servers, "--from", "\x1b[2J", "a"}, `\x1b[2J`},
 	}
 	for _, test := range tests {

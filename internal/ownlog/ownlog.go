@@ -7,6 +7,7 @@ package ownlog
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 )
@@ -19,16 +20,29 @@ func Mark(ctx context.Context) context.Context { return context.WithValue(ctx, m
 // Marked reports whether ctx carries the mark.
 func Marked(ctx context.Context) bool { return ctx != nil && ctx.Value(markKey{}) != nil }
 
+// IsDefault reports whether h is the handler that slog's default logger has at first. It writes through package log, and package log
+// writes to the default logger once slog.SetDefault has set another: whatever is logged by h then ends there, without its context,
+// and so without its mark.
+func IsDefault(h slog.Handler) bool { return fmt.Sprintf("%T", h) == "*slog.defaultHandler" }
+
 // Logger returns l with every record marked. A nil l means warnings and errors as text on standard error: never slog's default
-// logger, which may be the very handler that the marks are for.
+// logger, which may be the very handler that the marks are for. That logger as it is at first ([IsDefault]) stands for standard
+// error too, from its level on.
 func Logger(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		l = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	switch {
+	case l == nil:
+		l = toStderr(slog.LevelWarn)
+	case IsDefault(l.Handler()):
+		l = toStderr(slog.LevelInfo)
 	}
 	if _, marked := l.Handler().(handler); marked {
 		return l
 	}
 	return slog.New(handler{l.Handler()})
+}
+
+func toStderr(least slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: least}))
 }
 
 type handler struct{ slog.Handler }
