@@ -1,8 +1,10 @@
 package kafkatest
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -35,19 +37,31 @@ func (embeddedProvider) start(r request) (backend, error) {
 		}
 	}
 	e := &embedded{dir: dir, options: devkafka.Options{DataDir: dir, Brokers: r.nodes, Kfake: append(opts, r.kfake...)}}
-	if r.nodes == 1 { // it may be killed: nobody must get its port meanwhile
-		ports, err := apache.FreePorts(1)
-		if err != nil {
-			return nil, err
-		}
-		e.options.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	}
-	if e.broker, err = devkafka.Start(e.options); err != nil {
+	if err := e.begin(r.nodes); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
 	e.addrs = e.broker.Addrs()
 	return e, nil
+}
+
+// begin starts the broker. One that may be killed gets a port that nobody is given meanwhile; another test binary may be as fast to
+// take a port that was free, so a taken one is no failure yet.
+func (e *embedded) begin(nodes int) (err error) {
+	const tries = 5
+	for range tries {
+		if nodes == 1 {
+			ports, err := apache.FreePorts(1)
+			if err != nil {
+				return err
+			}
+			e.options.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
+		}
+		if e.broker, err = devkafka.Start(e.options); !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return err
 }
 
 // embedded is a development broker. It is used by one test at a time where it is killed and restarted, so nothing is locked.
