@@ -26,6 +26,7 @@ type Client struct {
 	logger    *slog.Logger
 	transport *kafkago.Transport
 	dialer    *dialer
+	login     *login // nil without SASL
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -35,6 +36,8 @@ type Client struct {
 	pools atomic.Uint64
 	// reached is set when a broker has answered for the first time.
 	reached atomic.Bool
+	// told is set while the log has a warning of an outage that is not over.
+	told atomic.Bool
 
 	snapshots snapshots
 	creating  flights
@@ -69,6 +72,10 @@ func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, erro
 		dialer:   newDialer(slices.Clone(servers), config),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if mechanism != nil {
+		c.login = &login{Mechanism: mechanism}
+		mechanism = c.login
+	}
 	c.transport = &kafkago.Transport{
 		Dial:        c.dialer.dial, // with TLS, where that is configured
 		DialTimeout: min(dialTimeout, s.RequestTimeout),
@@ -137,6 +144,7 @@ func (c *Client) roundTrip(ctx context.Context, msg protocol.Message, timeout ti
 		return response, nil
 	}
 	err = c.explain(ctx, attempt, err, timeout)
+	c.login.note(err)
 	if isLost(err) || errors.Is(err, ErrAuth) {
 		// After a refused login the pool would go on trying, twice a second, until the account is locked.
 		c.drop(pool)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
@@ -94,10 +96,27 @@ func (c *Cluster) addresses() []string {
 }
 
 // Refresh makes the Transport ask a broker for metadata now, and returns when the answer is there, or nobody gave one. Use it
-// after a [Moved] or [TopicMissing] error, with a pause: each call is a request for all topics.
+// after a [Moved] or [TopicMissing] error, with a pause: each call is a request for all topics. It takes a quarter of RequestTimeout
+// at most (but a second, where that allows it); the broker that hangs is left then.
 func (c *Client) Refresh(ctx context.Context) error {
-	_, err := c.RoundTrip(ctx, refresh{}, 0)
-	return err
+	if err := c.refresh(ctx); err != nil {
+		return fmt.Errorf("kafka: asking for metadata: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) refresh(ctx context.Context) error {
+	pool := c.pools.Load()
+	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := c.roundTrip(limited, refresh{}, 0)
+	if limited.Err() == nil || ctx.Err() != nil || c.ctx.Err() != nil {
+		return err
+	}
+	// The Transport has one connection for metadata, and MetadataMaxAge may let it wait there for minutes.
+	c.drop(pool)
+	return fmt.Errorf("no answer within %s: %w", patience, os.ErrDeadlineExceeded)
 }
 
 // refresh is a message that is never sent. The Transport refreshes its metadata when it sees the response of CreateTopics, and

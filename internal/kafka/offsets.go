@@ -93,7 +93,7 @@ func (l *offsetLister) attempt(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := l.client.roundTrip(ctx, refresh{}, 0); err != nil {
+	if err := l.client.refresh(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 )
 
-// worthTelling is the failed attempt, counted from 0, that is told as a warning, once per loop: a few failures are everyday life
-// in a cluster, and for the rest of an outage one line says it.
+// worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a cluster. For
+// all loops of a Client, and the rest of an outage, one line says it.
 const worthTelling = 3
 
 // retry calls attempt until it succeeds, fails with what no retry mends, or ctx ends. The error then says both that it ended
@@ -20,6 +20,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		err := attempt()
 		switch {
 		case err == nil:
+			c.told.Store(false)
 			return nil
 		case ctx.Err() != nil:
 			return ended(ctx, err, last)
@@ -28,7 +29,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		}
 		last = err
 		level := slog.LevelDebug
-		if n == worthTelling {
+		if n == worthTelling && c.told.CompareAndSwap(false, true) {
 			level = slog.LevelWarn
 		}
 		c.logger.Log(ctx, level, "kafka: will try again until the context ends", "error", err, "attempts", n+1)

@@ -125,7 +125,7 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 func (c *Client) awaitLeaders(ctx context.Context, name string) error {
 	deadline := time.Now().Add(c.settings.RequestTimeout)
 	for n := 0; ; n++ {
-		if _, err := c.roundTrip(ctx, refresh{}, 0); err != nil {
+		if err := c.refresh(ctx); err != nil {
 			return err
 		}
 		cluster, err := c.cluster(ctx)

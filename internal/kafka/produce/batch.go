@@ -23,7 +23,7 @@ type batch struct {
 	mortal   bool       // a record's context can end
 
 	attempts int  // times it was sent
-	unsure   bool // an attempt ended without a word from the broker: it may have been written
+	unsure   bool // an attempt ended without saying that nothing was written: the broker may have it
 
 	encoded []byte        // the finished batch; never changed once made, as an abandoned exchange may still be writing it
 	stamp   wire.Producer // the identity and sequence in encoded

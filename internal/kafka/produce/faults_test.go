@@ -396,3 +396,53 @@ func TestABrokerThatIsAwayIsWaitedFor(t *testing.T) {
 	}
 	eventually(t, "healthy again", func() bool { return p.Health() == nil })
 }
+
+// Each request that a publish needs fails, with each error that passes, and loses its connection; each a few times.
+func TestAPublishSucceedsThoughEveryAPIFailsAtFirst(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		key  kmsg.Key
+		errs []*kerr.Error // none: only the connection is lost
+	}{
+		{kmsg.ApiVersions, nil},
+		{kmsg.Metadata, []*kerr.Error{kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.UnknownServerError}},
+		{kmsg.CreateTopics, []*kerr.Error{kerr.NotController, kerr.RequestTimedOut, kerr.ThrottlingQuotaExceeded, kerr.UnknownServerError, kerr.TopicAlreadyExists}},
+		{kmsg.InitProducerID, []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.UnknownServerError}},
+		{kmsg.Produce, []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas}}, // all: the test above
+	}
+	for _, test := range tests {
+		for _, e := range append(test.errs, nil) {
+			what := "CONNECTION_LOST"
+			if e != nil {
+				what = e.Message
+			}
+			t.Run(test.key.Name()+" "+what, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, kfake.NumBrokers(2))
+				var hits func() int64
+				if e != nil {
+					f := b.fake.Fault(kfake.Fault{Keys: []kmsg.Key{test.key}, Err: e, Count: 2})
+					hits = func() int64 { return int64(f.Hits()) }
+				} else {
+					var n atomic.Int64
+					b.fake.ControlKey(int16(test.key), func(kmsg.Request) (kmsg.Response, error, bool) {
+						b.fake.KeepControl()
+						if n.Add(1) <= 2 {
+							return nil, errors.New("lost"), true
+						}
+						return nil, nil, false
+					})
+					hits = n.Load
+				}
+				p := b.producer(produce.Options{EnsureTopic: func(ctx context.Context, topic string) error {
+					return b.client.EnsureTopic(ctx, topic, kafka.TopicSpec{})
+				}}, nil)
+				produceKeyed(t, p, "a", 5, 101, nil)
+				checkOrder(t, b.read("a"), 5, 101)
+				if hits() == 0 {
+					t.Error("no request met the fault")
+				}
+			})
+		}
+	}
+}

@@ -98,6 +98,7 @@ func (p *Producer) Close(ctx context.Context) error {
 
 	_ = p.Flush(ctx) // what is left is counted below
 	p.cancel(fmt.Errorf("produce: %w", kafka.ErrClosed))
+	p.abandon()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	select {
@@ -118,7 +119,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	return err
 }
 
-// abandon fails everything that is still held. It runs once, when the producer's own context has ended.
+// abandon fails everything that is still held, once the producer's own context has ended: nothing is added any more. It is Close that calls
+// it, not the sender, as a logger that blocks could hold that up.
 func (p *Producer) abandon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

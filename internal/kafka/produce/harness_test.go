@@ -13,10 +13,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "30"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	kafkatest.Main(m)
 }
 
 // bench is one broker (or more), one client and the means to break what lies between.

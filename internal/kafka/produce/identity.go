@@ -1,6 +1,7 @@
 package produce
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,7 +46,14 @@ func (p *Producer) askIdentity() {
 	}
 	switch kafka.Classify(err) {
 	case kafka.Denied, kafka.Permanent:
-		p.failWaiting(err)
+		if errors.Is(err, kafka.CodeError(clusterDenied)) {
+			err = fmt.Errorf("%w (before Kafka 2.8 this needs IdempotentWrite on the cluster, or enable_idempotence set to false)", err)
+		}
+		for _, q := range p.active {
+			if q.identity.ID < 0 { // those that have an id go on with it
+				p.failPartition(q, err)
+			}
+		}
 		p.identity.fault.clear()
 	default:
 		p.identity.fault.failed(err, time.Now(), p.backoff, 0)

@@ -70,6 +70,14 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// Anything there twice would come before the last record of its key.
+	checkOrder(t, readBack(t, c, topic, keys*n), keys, n)
+}
+
+// readBack reads that many records, and checks that each was written under a producer id: also the first ones, right after a broker's first
+// start, when it answers 14 to whoever asks for one.
+func readBack(t *testing.T, c *kafkatest.Cluster, topic string, want int) map[int32][]*kgo.Record {
+	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Servers()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
@@ -77,12 +85,14 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 	defer cl.Close()
 	records, got := map[int32][]*kgo.Record{}, 0
 	ctx := within(t, 30*time.Second)
-	for got < keys*n && ctx.Err() == nil {
+	for got < want && ctx.Err() == nil {
 		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if r.ProducerID < 0 {
+				t.Errorf("partition %d, offset %d was written without a producer id", r.Partition, r.Offset)
+			}
 			records[r.Partition] = append(records[r.Partition], r)
 			got++
 		})
 	}
-	// Anything there twice would come before the last record of its key.
-	checkOrder(t, records, keys, n)
+	return records
 }

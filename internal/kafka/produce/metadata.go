@@ -157,7 +157,8 @@ func (p *Producer) ensureTopics(a *agenda) {
 		p.trouble = p.trouble.older(t.fault)
 		if !t.ensuring && a.due(t.fault.due) {
 			t.ensuring = true
-			p.work.Go(func() { p.ensureTopic(t) })
+			failures := t.fault.attempts
+			p.work.Go(func() { p.ensureTopic(t, failures) })
 		}
 	}
 }
@@ -175,9 +176,15 @@ func (t *topic) wanted() bool {
 	return false
 }
 
+// ensurePatience is how long a try may take. EnsureTopic tries again by itself until its context ends, and tells only then what is wrong: the
+// first tries are short, so that the log, Health and the errors of those who wait know it soon.
+func ensurePatience(failures int) time.Duration {
+	return min(time.Second<<min(failures, 10), maxAttempt)
+}
+
 // ensureTopic makes one try to have the topic and its leaders.
-func (p *Producer) ensureTopic(t *topic) {
-	ctx, cancel := context.WithTimeout(p.ctx, maxAttempt)
+func (p *Producer) ensureTopic(t *topic, failures int) {
+	ctx, cancel := context.WithTimeout(p.ctx, ensurePatience(failures))
 	defer cancel()
 	cluster, err := p.findTopic(ctx, t.name)
 
@@ -204,9 +211,12 @@ func (p *Producer) ensureTopic(t *topic) {
 	default:
 		p.failParked(t, err)
 		for _, q := range t.partitions {
-			p.failUnsent(q, err)
+			p.failPartition(q, err)
 		}
 		t.fault.clear()
+		if t.wanted() { // a batch is in a request, and may be sent back here
+			t.fault.failed(err, time.Now(), p.backoff, movedDelay)
+		}
 		p.forget(t)
 	}
 }

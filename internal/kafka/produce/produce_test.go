@@ -30,6 +30,7 @@ func TestARecordArrivesAsItWasGiven(t *testing.T) {
 		{"value alone", wire.None, produce.Record{Value: []byte("v")}},
 		{"empty key is a key", wire.None, produce.Record{Key: []byte{}, Value: []byte("v")}},
 		{"null value", wire.Gzip, produce.Record{Key: []byte("k")}},
+		{"empty value", wire.None, produce.Record{Key: []byte("k"), Value: []byte{}}},
 		{"headers", wire.Zstd, produce.Record{Key: []byte("k"), Value: []byte("v"), Headers: []wire.Header{{Name: "a", Value: []byte("1")}, {Name: "b"}}}},
 		{"snappy", wire.Snappy, produce.Record{Value: []byte(strings.Repeat("v", 9999))}},
 		{"lz4", wire.Lz4, produce.Record{Value: []byte(strings.Repeat("v", 9999))}},
@@ -262,9 +263,10 @@ func TestDeniedComesBackAtOnceAsErrAuth(t *testing.T) {
 	tests := []struct {
 		name  string
 		fault kfake.Fault
+		text  string // part of the error
 	}{
-		{"topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: -1}},
-		{"producer id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ClusterAuthorizationFailed, Count: -1}},
+		{"topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: -1}, "Topic Authorization Failed"},
+		{"producer id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ClusterAuthorizationFailed, Count: -1}, "enable_idempotence"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -273,8 +275,8 @@ func TestDeniedComesBackAtOnceAsErrAuth(t *testing.T) {
 			b.topic("a", 1)
 			p := b.producer(produce.Options{}, nil)
 			f := b.fake.Fault(test.fault)
-			if err := send(t, p, within(t, 5*time.Second), "a", "x"); !errors.Is(err, kafka.ErrAuth) {
-				t.Errorf("err = %v, want ErrAuth", err)
+			if err := send(t, p, within(t, 5*time.Second), "a", "x"); !errors.Is(err, kafka.ErrAuth) || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("err = %v, want ErrAuth with %q", err, test.text)
 			}
 			f.Remove()
 			if err := send(t, p, within(t, 5*time.Second), "a", "y"); err != nil {

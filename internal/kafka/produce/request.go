@@ -14,6 +14,7 @@ import (
 const (
 	unknownServer     = -1 // the broker failed in a way it has no word for
 	unknownTopic      = 3
+	clusterDenied     = 31
 	duplicateSequence = 46 // the broker has the batch already, and has forgotten where
 )
 
@@ -121,6 +122,9 @@ func (it *item) judge(a *wire.ProducedPartition) {
 
 // class is what to do about the item's error.
 func (it *item) class() kafka.Class {
+	if it.b.encoded == nil {
+		return kafka.Permanent // it could not be sealed, and would not be the next time
+	}
 	if it.b.attempts >= maxUnknownServer && errors.Is(it.err, kafka.CodeErr(unknownServer)) {
 		return kafka.BadRecord
 	}
@@ -169,6 +173,8 @@ func (p *Producer) settle(r *request, lost error) {
 				q.fault.failed(err, now, p.backoff, 0)
 			}
 		case kafka.Moved, kafka.TopicMissing:
+			// A leader that steps down says so of batches, too, that it has written and others may have copied.
+			it.b.unsure = it.b.unsure || class == kafka.Moved
 			p.metadata.stale = true
 			q.fault.failed(err, now, p.backoff, movedDelay)
 		case kafka.Sequence:

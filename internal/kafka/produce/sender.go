@@ -47,7 +47,6 @@ func (p *Producer) run() {
 		case <-p.wake:
 		case <-timer.C:
 		case <-p.ctx.Done():
-			p.abandon()
 			p.work.Wait()
 			return
 		}

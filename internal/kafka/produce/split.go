@@ -57,7 +57,7 @@ func (p *Producer) failFlight(q *partition, err error) {
 	q.fault.clear()
 	if b.unsure {
 		p.disown(q)
-		err = fmt.Errorf("%w (an earlier attempt got no answer: the records may have been written)", err)
+		err = fmt.Errorf("%w (after an earlier attempt of unknown outcome: the records may have been written)", err)
 	}
 	p.drop(b, err)
 }
@@ -92,16 +92,21 @@ func (p *Producer) failParked(t *topic, err error) int {
 	return n
 }
 
-// failWaiting fails everything that was not sent yet: the cluster does not let us in, and no retry mends that.
+// failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry mends that.
 func (p *Producer) failWaiting(err error) {
 	for t := range p.unsettled {
 		p.failParked(t, err)
 	}
 	for _, q := range p.active {
-		p.failUnsent(q, err)
-		if q.flight != nil && !q.busy {
-			p.failFlight(q, err)
-		}
+		p.failPartition(q, err)
+	}
+}
+
+// failPartition fails everything of the partition but a batch that is in a request right now: its answer decides.
+func (p *Producer) failPartition(q *partition, err error) {
+	p.failUnsent(q, err)
+	if q.flight != nil && !q.busy {
+		p.failFlight(q, err)
 	}
 }
 

@@ -202,6 +202,9 @@ func (p *Producer) moveAway(q *partition) {
 	if q.open != nil {
 		batches = append(batches, q.open)
 	}
+	if q.flight != nil && q.flight.unsure {
+		p.disown(q) // should the partition come back after all, the sequence may be spent
+	}
 	q.flight, q.queue, q.open = nil, nil, nil
 	q.topic.stickyBatch = nil
 	for _, b := range batches {

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package apache
+
+import "errors"
+
+// Pause is for Unix only.
+func (c *Cluster) Pause(int) error { return errors.ErrUnsupported }
+
+// Resume is for Unix only.
+func (c *Cluster) Resume(int) error { return errors.ErrUnsupported }
