@@ -19,8 +19,9 @@ const (
 	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
 	// to be noticed, and an attempt costs it little.
 	longestPause = 2 * time.Second
-	// refreshTimeout bounds the wait for new metadata: meanwhile nothing is regrouped.
-	refreshTimeout = 5 * time.Second
+	// refreshTimeout bounds the wait for new metadata: meanwhile nothing is regrouped. It is longer than Refresh waits for a broker
+	// that hangs, by default, so that Refresh gets to leave it.
+	refreshTimeout = 15 * time.Second
 	// lookUpTimeout bounds one attempt to look up offsets. A leader that hangs delays its own
 	// partitions alone.
 	lookUpTimeout = 10 * time.Second

@@ -9,10 +9,17 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
+// store is the memory of a batch, which serves again.
+type store struct {
+	builder  wire.Builder
+	promises []*Promise
+}
+
 // batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
 // Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
 type batch struct {
+	store    *store // where its memory comes from; nil where it has its own
 	builder  *wire.Builder
 	promises []*Promise // by position; nil where the promise was resolved early
 	live     int        // promises not resolved yet

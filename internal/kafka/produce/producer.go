@@ -77,7 +77,7 @@ type Producer struct {
 	work    sync.WaitGroup // what the sender started
 	stopped chan struct{}  // closed when the sender and all it started have ended
 
-	builders sync.Pool // of *wire.Builder, with buffers that have grown already
+	stores sync.Pool // of *store, with memory that has grown already
 
 	mu        sync.Mutex
 	closing   bool
@@ -116,9 +116,9 @@ func New(c *kafka.Client, o Options) *Producer {
 		backoff:   kafka.Backoff{First: s.RetryBackoff},
 
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		builders: sync.Pool{New: func() any { return new(wire.Builder) }},
-		room:     room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
-		topics:   map[string]*topic{}, unsettled: map[*topic]struct{}{}, brokers: map[int32]*broker{},
+		stores: sync.Pool{New: func() any { return new(store) }},
+		room:   room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
+		topics: map[string]*topic{}, unsettled: map[*topic]struct{}{}, brokers: map[int32]*broker{},
 		identity: identity{Producer: wire.NoProducer()}, group: newGroup(0),
 	}
 	if p.log == nil {
@@ -192,7 +192,7 @@ func (p *Producer) signal() {
 }
 
 func (p *Producer) newBatch(g *group) *batch {
-	b := p.builders.Get().(*wire.Builder)
-	b.Reset()
-	return &batch{builder: b, group: g, born: time.Now()}
+	m := p.stores.Get().(*store)
+	m.builder.Reset()
+	return &batch{store: m, builder: &m.builder, promises: m.promises[:0], group: g, born: time.Now()}
 }
