@@ -84,8 +84,8 @@ func TestKillingTheBrokerThreeTimesLosesRepeatsAndReordersNothing(t *testing.T) 
 		acknowledged[i] = true
 	}
 	lost, repeated, disordered, read := compare(ctx, t, app, acknowledged)
-	t.Logf("%d published, %d failed, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
-		records, failed, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered)
+	t.Attr("figures", fmt.Sprintf("%d published, %d failed, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
+		records, failed, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered))
 	if failed+lost+repeated+disordered > 0 {
 		t.Fail()
 	}

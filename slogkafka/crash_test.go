@@ -107,8 +107,8 @@ func TestKillingTheBrokerThreeTimesWhileLogging(t *testing.T) {
 			lost++
 		}
 	}
-	t.Logf("%d logged, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
-		records, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered)
+	t.Attr("figures", fmt.Sprintf("%d logged, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
+		records, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered))
 	if lost+repeated+disordered > 0 {
 		t.Fail()
 	}

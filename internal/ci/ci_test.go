@@ -87,6 +87,18 @@ func TestCollect(t *testing.T) {
 			prints: []string{"timed out"},
 		},
 		{
+			name: "figures that a test tells",
+			events: `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"attr","Package":"p","Test":"TestA","Key":"figures","Value":"3 kills, lost 0"}
+{"Action":"attr","Package":"p","Test":"TestA","Key":"other","Value":"not for us"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}
+`,
+			want:   []result{{Package: "p", Test: "TestA", Status: passed}},
+			tested: 1,
+			prints: []string{"  figures: TestA: 3 kills, lost 0\n"},
+		},
+		{
 			name:   "output that is cut off",
 			events: `{"Action":"run","Package":"p","Test":"TestA"}` + "\n",
 			want:   []result{{Package: "p", Test: "TestA", Status: failed}},

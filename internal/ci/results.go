@@ -66,8 +66,13 @@ type event struct {
 	Output  string
 	Elapsed float64 // seconds
 
+	Key, Value string // of a test's attribute
+
 	ImportPath string // of a build's output, instead of Package
 }
+
+// figures is the key of the attribute (t.Attr) in which a test tells what it measured.
+const figures = "figures"
 
 // collect reads the output of `go test -json` to its end, tells w about every package, and what failing tests said, and returns
 // the results.
@@ -123,6 +128,10 @@ func (c *collector) add(e event) {
 	switch e.Action {
 	case "run":
 		p.tests[e.Test] = ""
+	case "attr":
+		if e.Key == figures {
+			fmt.Fprintf(c.w, "  figures: %s: %s\n", e.Test, e.Value)
+		}
 	case "output":
 		b := p.output[e.Test]
 		if b == nil {

@@ -19,14 +19,12 @@ func shapes(depth int) *rapid.Generator[reflect.Type] {
 	for _, s := range samples() {
 		leaves = append(leaves, s.typ)
 	}
-	for _, t := range []reflect.Type{
+	leaves = append(leaves,
 		reflect.TypeFor[byValue](), reflect.TypeFor[byPointer](), reflect.TypeFor[textValue](), reflect.TypeFor[textPoint](), reflect.TypeFor[twoWays](),
 		reflect.TypeFor[zeroValue](), reflect.TypeFor[zeroPoint](), reflect.TypeFor[speaker](), reflect.TypeFor[namedBytes](), reflect.TypeFor[small](),
 		reflect.TypeFor[json.Number](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[textKey]int](), reflect.TypeFor[struct{}](),
 		reflect.TypeFor[[0]int](), reflect.TypeFor[complexity](), reflect.TypeFor[chan int](), reflect.TypeFor[complex64](), reflect.TypeFor[uintptr](),
-	} {
-		leaves = append(leaves, t)
-	}
+	)
 	leaf := rapid.SampledFrom(leaves)
 	if depth == 3 {
 		return leaf

@@ -98,8 +98,9 @@ type odd struct {
 	Number   json.Number `json:",omitempty"`
 	Raw      json.RawMessage
 	Zone     *time.Location `json:"-"`
-	Dash     int            `json:"-,"`
-	HTML     bool           `json:"<&>"`
+	//lint:ignore SA5008 a field named "-" is what is meant
+	Dash int  `json:"-,"`
+	HTML bool `json:"<&>"`
 	hidden
 	*embedded
 	io.Writer
@@ -148,8 +149,9 @@ type (
 type family struct {
 	*Left
 	*Right
-	Own   string `json:"own,omitempty"`
-	grade        // not exported and no struct: not written
+	Own string `json:"own,omitempty"`
+	//lint:ignore U1000 not exported and no struct: reflection sees it, and it is not written
+	grade
 }
 
 type Left struct {

@@ -65,7 +65,7 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 			t.Fatalf("record %d: %v", i, err)
 		}
 	}
-	t.Logf("all acknowledged %s after the last restart: %+v", time.Since(start).Round(time.Millisecond), p.Stats())
+	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the last restart: %+v", time.Since(start).Round(time.Millisecond), p.Stats()))
 	if err := p.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

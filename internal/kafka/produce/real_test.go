@@ -237,7 +237,7 @@ func TestAKilledLeaderOfThreeLosesNothing(t *testing.T) {
 			t.Fatalf("record %d: %v", i, err)
 		}
 	}
-	t.Logf("all acknowledged %s after the kill, by the other two: %+v", time.Since(start).Round(time.Millisecond), p.Stats())
+	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the kill, by the other two: %+v", time.Since(start).Round(time.Millisecond), p.Stats()))
 	if s := p.Stats(); s.Retries == 0 {
 		t.Error("no batch was on its way to the leader that was killed: the test shows nothing")
 	}
