@@ -85,7 +85,8 @@ func (a *App) String() string {
 func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
 
 // OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An error of one
-// is an error of Initialize. It may publish.
+// is an error of Initialize. It may publish, with the context it is given: with another one it would wait for the very Initialize
+// that calls it.
 func (a *App) OnInitialize(f func(context.Context) error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

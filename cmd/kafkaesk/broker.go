@@ -87,7 +87,7 @@ func (o *brokerOptions) run(ctx context.Context, streams Streams) error {
 It is for development: no replication, no authentication, no promise of durability. Ctrl-C ends it.
 
   read logs          logtail -b %[1]s 'logs.*'
-  run a program      KAFKAESK_KAFKA_SERVERS=%[1]s go run .
+  connect an app     bus.New(bus.Config{Servers: []string{"%[1]s"}})
   look around        kcat -b %[1]s -L
 `, addr, data)
 	<-ctx.Done()

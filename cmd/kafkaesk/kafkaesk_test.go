@@ -136,7 +136,7 @@ func TestBrokerKeepsItsDataBetweenRuns(t *testing.T) {
 		}
 		consumer.Close()
 		p.end(t, signal)
-		for _, hint := range []string{"logtail -b " + p.addr, "KAFKAESK_KAFKA_SERVERS=" + p.addr, dir} {
+		for _, hint := range []string{"logtail -b " + p.addr, `Servers: []string{"` + p.addr, dir} {
 			if !strings.Contains(p.stderr.String(), hint) {
 				t.Errorf("%q is not in what the broker said:\n%s", hint, p.stderr)
 			}
