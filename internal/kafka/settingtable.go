@@ -255,7 +255,7 @@ func integer(value any) (int64, error) {
 	case uint32:
 		return int64(v), nil
 	case uint:
-		return int64(min(v, math.MaxInt64)), nil
+		return integer(uint64(v))
 	case uint64:
 		return int64(min(v, math.MaxInt64)), nil
 	case float32:
