@@ -11,6 +11,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
+	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
 // PublishOption is an option of one publish.
@@ -87,7 +88,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 		return err
 	}
 	promises := make([]produce.Promise, len(batch))
-	now, trace := time.Now(), newTraceHeaders(ctx)
+	now, trace := time.Now(), tracecontext.Headers(ctx)
 	w := a.take()
 	for i := range batch {
 		o := &batch[i]
@@ -202,7 +203,7 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 	if w.time.IsZero() {
 		w.time = now
 	}
-	w.complete(newTraceHeaders(ctx), now)
+	w.complete(tracecontext.Headers(ctx), now)
 	if w.stream != r.stream {
 		w.stream, w.topic = r.stream, c.prefix+r.stream
 	}

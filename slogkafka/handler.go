@@ -9,10 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -158,19 +157,11 @@ func (h *Handler) keyOf(ctx context.Context, r slog.Record) (key []byte) {
 	return bytes.Clone(h.key(ctx, r))
 }
 
-// headers returns the W3C trace context of the call's span, if there is one.
+// headers returns the trace context of the call's span, if there is one: the worker that publishes has another context.
 func headers(ctx context.Context) []bus.Header {
-	if ctx == nil {
-		return nil
-	}
-	span := trace.SpanContextFromContext(ctx)
-	if !span.IsValid() {
-		return nil
-	}
-	parent := "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
-	h := []bus.Header{{Name: "traceparent", Value: []byte(parent)}}
-	if state := span.TraceState().String(); state != "" {
-		h = append(h, bus.Header{Name: "tracestate", Value: []byte(state)})
+	var h []bus.Header
+	for _, t := range tracecontext.Headers(ctx) {
+		h = append(h, bus.Header(t))
 	}
 	return h
 }
