@@ -19,8 +19,7 @@ type store struct {
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
 // Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
 type batch struct {
-	store    *store // where its memory comes from; nil where it has its own
-	builder  *wire.Builder
+	store    *store     // its records, and the memory that serves another batch after it
 	promises []*Promise // by position; nil where the promise was resolved early
 	live     int        // promises not resolved yet
 	bytes    int64      // what its records hold of Options.MaxBytes
@@ -37,7 +36,7 @@ type batch struct {
 }
 
 func (b *batch) add(e *entry, promise *Promise, size int64) {
-	b.builder.Append(e.timeMs, e.key, e.value, e.headers)
+	b.store.builder.Append(e.timeMs, e.key, e.value, e.headers)
 	b.promises = append(b.promises, promise)
 	b.live++
 	b.bytes += size
@@ -49,7 +48,7 @@ func (b *batch) add(e *entry, promise *Promise, size int64) {
 func (b *batch) seal(s wire.Producer, c wire.Compression) error {
 	switch {
 	case b.encoded == nil:
-		encoded, err := b.builder.Seal(s, c)
+		encoded, err := b.store.builder.Seal(s, c)
 		if err != nil {
 			return fmt.Errorf("produce: seal a batch of %d records: %w", len(b.promises), err)
 		}
@@ -77,7 +76,7 @@ func (b *batch) records() ([]wire.Record, error) {
 	encoded := b.encoded
 	if encoded == nil {
 		var err error
-		if encoded, err = b.builder.Seal(wire.NoProducer(), wire.None); err != nil {
+		if encoded, err = b.store.builder.Seal(wire.NoProducer(), wire.None); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +84,7 @@ func (b *batch) records() ([]wire.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := header.Records(make([]wire.Record, 0, len(b.promises)), b.builder.Size())
+	records, err := header.Records(make([]wire.Record, 0, len(b.promises)), b.store.builder.Size())
 	if err == nil && len(records) != len(b.promises) {
 		err = fmt.Errorf("%d records where %d were put in", len(records), len(b.promises))
 	}
@@ -95,7 +94,7 @@ func (b *batch) records() ([]wire.Record, error) {
 // subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and takes these promises
 // over. It returns nil when there are none.
 func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) bool) *batch {
-	s := &batch{builder: new(wire.Builder), group: b.group, born: b.born, urgent: b.urgent}
+	s := &batch{store: new(store), group: b.group, born: b.born, urgent: b.urgent}
 	for i := from; i < to; i++ {
 		if b.promises[i] == nil || !keep(i) {
 			continue

@@ -194,5 +194,5 @@ func (p *Producer) signal() {
 func (p *Producer) newBatch(g *group) *batch {
 	m := p.stores.Get().(*store)
 	m.builder.Reset()
-	return &batch{store: m, builder: &m.builder, promises: m.promises[:0], group: g, born: time.Now()}
+	return &batch{store: m, promises: m.promises[:0], group: g, born: time.Now()}
 }

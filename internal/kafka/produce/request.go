@@ -229,7 +229,7 @@ func (p *Producer) retire(acked []*item, records [][]*Promise) {
 		b := it.b
 		b.group.settled(b.live)
 		p.room.release(len(records[i]), b.bytes)
-		if b.attempts == 1 && b.store != nil { // no abandoned exchange can still be reading its memory
+		if b.attempts == 1 { // no abandoned exchange can still be reading its memory
 			clear(records[i])
 			b.store.promises = records[i]
 			p.stores.Put(b.store)

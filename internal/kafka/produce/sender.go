@@ -174,7 +174,7 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *agenda) bo
 		r = &request{leader: q.leader}
 		requests[q.leader] = r
 	}
-	size := b.builder.Size()
+	size := b.store.builder.Size()
 	if len(r.items) > 0 && r.size+size > maxRequest {
 		a.next = 0
 		return false

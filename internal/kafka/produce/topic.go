@@ -118,7 +118,7 @@ func (p *Producer) place(t *topic, e *entry, promise *Promise, size int64, g *gr
 		b.urgent = true
 		p.signal()
 	}
-	if b.builder.Size() >= p.maxBatch {
+	if b.store.builder.Size() >= p.maxBatch {
 		q.close()
 		p.signal()
 	}
@@ -128,7 +128,7 @@ func (p *Producer) place(t *topic, e *entry, promise *Promise, size int64, g *gr
 // earlier one would not wait for it.
 func (p *Producer) fits(q *partition, size int64, g *group) bool {
 	b := q.open
-	return b == nil || b.group.number <= g.number && b.builder.Size()+int(size) <= p.maxBatch
+	return b == nil || b.group.number <= g.number && b.store.builder.Size()+int(size) <= p.maxBatch
 }
 
 // unkeyed returns the partition for a record without a key: the same one until its batch is gone, then the next that has a leader. Whole
