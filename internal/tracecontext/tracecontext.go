@@ -1,5 +1,4 @@
-// Package tracecontext writes the OpenTelemetry context of a record, for all who send records: the headers traceparent and tracestate
-// of the W3C.
+// Package tracecontext writes and reads the OpenTelemetry context of a record: the headers traceparent and tracestate of the W3C.
 package tracecontext
 
 import (
@@ -24,6 +23,22 @@ func Headers(ctx context.Context) []Header {
 	propagation.TraceContext{}.Inject(ctx, &c)
 	return c
 }
+
+// Of returns the span that a record's headers name, as their last traceparent and tracestate tell; it is not valid if they name none.
+func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
+	parent, ok := header(traceparent)
+	if !ok {
+		return trace.SpanContext{}
+	}
+	state, _ := header(tracestate)
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: string(parent), tracestate: string(state)})
+	return trace.SpanContextFromContext(ctx)
+}
+
+const (
+	traceparent = "traceparent"
+	tracestate  = "tracestate"
+)
 
 // carrier collects what the propagator writes.
 type carrier []Header
