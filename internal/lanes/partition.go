@@ -1,0 +1,204 @@
+package lanes
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// Partition is a partition while it is ours. All methods may be called at any time from any goroutine, but for Add, which has one caller
+// at a time.
+type Partition[T any] struct {
+	pool   *Pool[T]
+	ctx    context.Context
+	report func(full bool)
+	lanes  []*lane[T]
+	idle   chan struct{}
+	ended  atomic.Bool // nothing further begins; set under mu
+
+	mu        sync.Mutex // taken before those of lanes, and of the pool
+	tracker   tracker[T]
+	items     int   // held, as far as it has been settled
+	bytes     int64 // of them
+	running   int   // workers at it
+	stopped   bool
+	full      bool
+	reported  bool // what report was called with last
+	reporting bool // somebody calls report
+}
+
+// Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the pool's until they are
+// finished, and must not be changed. next is the offset behind them; without items only that moves. Add never blocks. It does nothing
+// when the partition has ended, by Stop or by a handler.
+func (x *Partition[T]) Add(items []T, next int64) {
+	var bytes int64
+	for i := range items {
+		bytes += int64(x.pool.opts.Size(&items[i]))
+	}
+	shares := x.pool.share(items)
+
+	x.mu.Lock()
+	defer x.unlock()
+	if x.ended.Load() {
+		return
+	}
+	r := x.tracker.add(items, next)
+	if r == nil {
+		return
+	}
+	x.items += len(items)
+	x.bytes += bytes
+	if x.items > x.pool.opts.PartitionItems || x.bytes > x.pool.opts.PartitionBytes {
+		x.full = true
+	}
+	if shares == nil {
+		x.push(x.lanes[0], &work[T]{part: x, run: r})
+		return
+	}
+	for i, places := range shares {
+		if len(places) > 0 {
+			x.push(x.lanes[i], &work[T]{part: x, run: r, places: places})
+		}
+	}
+}
+
+func (x *Partition[T]) push(l *lane[T], w *work[T]) {
+	if l.push(w) {
+		x.pool.wake(l)
+	}
+}
+
+// Mark returns the watermark: the lowest offset that is not finished, or the last next when all are. It never falls. It is false before
+// the first Add.
+func (x *Partition[T]) Mark() (offset int64, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if item := x.tracker.oldest(); item != nil {
+		return x.pool.opts.Offset(item), true
+	}
+	return x.tracker.next, x.tracker.begun
+}
+
+// Oldest returns the item at the watermark; false when everything is finished.
+func (x *Partition[T]) Oldest() (item T, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if oldest := x.tracker.oldest(); oldest != nil {
+		return *oldest, true
+	}
+	return item, false
+}
+
+// Held returns how many items are not finished, their bytes, and how many handlers run. What a partition has dropped at its end is not
+// finished. It goes through all that is held: something to ask every second, not for every item.
+func (x *Partition[T]) Held() (items int, bytes int64, running int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	items, bytes = x.tracker.held(x.pool.opts.Size)
+	return items, bytes, x.running
+}
+
+// Stop ends the partition: what waits is dropped and stays unfinished, handlers that run go on, until their context ends. A partition
+// may be stopped more than once.
+func (x *Partition[T]) Stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.end()
+	if !x.stopped {
+		x.stopped = true
+		x.rest()
+	}
+}
+
+// Idle returns a channel that is closed once the partition has been stopped and none of its handlers runs.
+func (x *Partition[T]) Idle() <-chan struct{} { return x.idle }
+
+// end lets nothing further begin. x.mu is held.
+func (x *Partition[T]) end() {
+	if x.ended.Swap(true) {
+		return
+	}
+	for _, l := range x.lanes {
+		l.drop(x)
+	}
+}
+
+// rest tells who waits for Idle. x.mu is held.
+func (x *Partition[T]) rest() {
+	if x.stopped && x.running == 0 {
+		close(x.idle)
+	}
+}
+
+// enter makes the caller a worker of the partition, unless that has ended.
+func (x *Partition[T]) enter() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended.Load() {
+		return false
+	}
+	x.running++
+	x.pool.running.Add(1)
+	return true
+}
+
+// leave takes back an enter that was true.
+func (x *Partition[T]) leave() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pool.running.Add(-1)
+	x.running--
+	x.rest()
+}
+
+// handle runs the items of w from one place to before another, no more bytes than a stride, and returns how many it has finished. It is
+// fewer, or none, when the partition ends.
+func (x *Partition[T]) handle(w *work[T], from, to int) (n int) {
+	o, failed, bytes := &x.pool.opts, false, int64(0)
+	for from+n < to && bytes < x.pool.stride.bytes && !x.ended.Load() {
+		i := from + n
+		if w.places != nil {
+			i = int(w.places[i])
+		}
+		item := &w.run.items[i]
+		if failed = !o.Do(x.ctx, item); failed {
+			break
+		}
+		w.run.finish(i)
+		bytes += int64(o.Size(item))
+		n++
+	}
+	if n > 0 || failed {
+		x.settle(w.run, n, bytes, failed)
+	}
+	return n
+}
+
+// settle gives back the room of n finished items of a run. failed says that another one remains unfinished.
+func (x *Partition[T]) settle(r *run[T], n int, bytes int64, failed bool) {
+	x.mu.Lock()
+	defer x.unlock()
+	if failed {
+		x.end()
+	}
+	x.tracker.settle(r, n)
+	x.items -= n
+	x.bytes -= bytes
+	if x.items <= x.pool.opts.PartitionItems/2 && x.bytes <= x.pool.opts.PartitionBytes/2 {
+		x.full = false
+	}
+}
+
+// unlock unlocks x.mu, and reports first when the partition has become full or is no longer. Whoever reports does it for all who change
+// full meanwhile: so reports come in order, the last one is true, and no lock is held.
+func (x *Partition[T]) unlock() {
+	for !x.reporting && x.full != x.reported && !x.ended.Load() {
+		full := x.full
+		x.reported, x.reporting = full, true
+		x.mu.Unlock()
+		x.report(full)
+		x.mu.Lock()
+		x.reporting = false
+	}
+	x.mu.Unlock()
+}
