@@ -280,7 +280,7 @@ func (f *Fetcher) refused(a asked, err error) {
 	case code == outOfRange:
 		f.outOfRange.Add(1)
 		if f.opts.OutOfRange == kafka.NoReset {
-			f.stop(p, a.from, errOutOfRange)
+			f.stop(p, a.from, ErrOutOfRange)
 			return
 		}
 		at := kafka.FirstOffset

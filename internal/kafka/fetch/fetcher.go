@@ -41,8 +41,9 @@ type Chunk struct {
 	Topic     string
 	Partition int32
 	// Records are valid until the next chunk is asked for. Their Key, Value and Headers stay valid, and
-	// keep the response that they lie in in memory. There may be none, when only Next has moved: over
-	// control records, aborted transactions, and what compaction has removed.
+	// keep in memory what one response had for this partition, or the unpacked batch that they lie in.
+	// There may be none, when only Next has moved: over control records, aborted transactions, and what
+	// compaction has removed.
 	Records []wire.Record
 	// Next is the offset after the chunk.
 	Next int64
@@ -159,7 +160,7 @@ func New(c *kafka.Client, o Options) *Fetcher {
 }
 
 // Add begins to read a partition at an offset. A partition that is being read starts again there. It
-// need not exist yet.
+// need not exist yet. Where its broker waits for records of others, it is asked when that wait is over.
 func (f *Fetcher) Add(tp kafka.TopicPartition, offset int64) {
 	f.add(&partition{TopicPartition: tp, next: max(offset, 0), leader: -1})
 }
@@ -180,7 +181,7 @@ func (f *Fetcher) add(p *partition) {
 }
 
 // Remove ends reading of a partition: no call of Next that begins after Remove returns has anything of
-// it.
+// it, unless it is added again, and then nothing from before.
 func (f *Fetcher) Remove(tp kafka.TopicPartition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -197,7 +198,7 @@ func (f *Fetcher) removeLocked(tp kafka.TopicPartition) {
 // Pause leaves a partition out of the requests until Resume. What has been fetched still comes.
 func (f *Fetcher) Pause(tp kafka.TopicPartition) { f.setPaused(tp, true) }
 
-// Resume ends a Pause.
+// Resume ends a Pause. Where its broker waits for records of others, it is asked when that wait is over.
 func (f *Fetcher) Resume(tp kafka.TopicPartition) { f.setPaused(tp, false) }
 
 func (f *Fetcher) setPaused(tp kafka.TopicPartition, paused bool) {

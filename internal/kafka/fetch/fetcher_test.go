@@ -373,22 +373,3 @@ func TestNextEnds(t *testing.T) {
 	}
 	f.Close()
 }
-
-// TestIdlePartitionsCostOneRequestAtATime is invariant 27, as far as fetching goes.
-func TestIdlePartitionsCostOneRequestAtATime(t *testing.T) {
-	t.Parallel()
-	b := setup(t, 140)
-	f := b.fetcher(fetch.Options{})
-	for id := range int32(140) {
-		f.Add(b.part(id), 0)
-	}
-	b.waitFor(func() bool { return f.Stats().Requests >= 1 })
-	began, before := time.Now(), f.Stats().Requests
-	b.waitFor(func() bool { return f.Stats().Requests >= before+5 })
-	if d := time.Since(began); d < 400*time.Millisecond {
-		t.Errorf("5 idle fetches of 100ms took %s", d)
-	}
-	if s := f.Stats(); s.Brokers > 1 || s.Failures > 0 {
-		t.Errorf("stats %+v", s)
-	}
-}

@@ -14,6 +14,9 @@ const (
 	// regroupSoon is the pause before that where something has moved, and the least between two fetches
 	// of a partition that fails.
 	regroupSoon = 100 * time.Millisecond
+	// gather is the pause before the leaders are looked at: who adds one partition adds others, and the first
+	// request to a broker is to be for all of them. The next one would have to wait for it.
+	gather = 5 * time.Millisecond
 	// slowly is the pause after an answer that somebody has to mend: long enough not to lock an account.
 	slowly = 5 * time.Second
 	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
@@ -35,6 +38,13 @@ func (f *Fetcher) route(ctx context.Context) {
 	defer timer.Stop()
 	var refreshed time.Time
 	for failures := 0; ; {
+		if kafka.Sleep(ctx, gather) != nil {
+			return
+		}
+		select {
+		case <-f.poked: // for what is seen now
+		default:
+		}
 		pause, least := regroupEvery, regroupSoon // least: whoever pokes
 		if time.Since(refreshed) >= regroupEvery && f.stale.Swap(false) {
 			refreshed = time.Now()
@@ -144,26 +154,35 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("fetch: looking up where to begin; trying again", "broker", q.leader, "error", err)
 	}
-	denied := kafka.Classify(err) == kafka.Denied
-	for _, p := range parts {
-		if denied {
+	if kafka.Classify(err) == kafka.Denied {
+		for _, p := range parts {
 			f.stop(p, max(q.at, 0), err)
-			continue
 		}
-		offset, ok := offsets[p.TopicPartition]
-		f.mu.Lock()
+		return
+	}
+	if err != nil {
+		offsets = nil
+	}
+	f.begin(parts, offsets)
+	f.poke()
+}
+
+// begin lets the partitions begin whose offsets have been found: all at once, so that the next request is
+// for all of them.
+func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int64) {
+	segments := make([]*segment, 0, len(parts))
+	f.mu.Lock()
+	for _, p := range parts {
 		p.resolving = false
-		if ok && err == nil {
+		if offset, ok := offsets[p.TopicPartition]; ok {
 			p.next, p.attempt, p.retryAt = offset, 0, time.Time{}
-		}
-		f.wakeLocked(p.leader)
-		f.mu.Unlock()
-		if ok && err == nil {
 			// Its owner learns where the partition begins even if there is nothing to read.
-			f.queue.push(&segment{part: p, from: offset, next: offset, highWatermark: -1})
+			segments = append(segments, &segment{part: p, from: offset, next: offset, highWatermark: -1})
+			f.wakeLocked(p.leader)
 		}
 	}
-	f.poke()
+	f.queue.push(segments...) // under the lock: a loop cannot ask yet, so no answer comes before it
+	f.mu.Unlock()
 }
 
 // endWhereNone replaces the offset -1, for "no record since that time", by the partition's end.
@@ -197,5 +216,5 @@ func (f *Fetcher) stop(p *partition, offset int64, err error) {
 	}}}})
 }
 
-// errOutOfRange is what an owner that wants no reset gets.
-var errOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has been made anew")
+// ErrOutOfRange is the cause of the *PartitionError that an owner who wants no reset gets (Options.OutOfRange).
+var ErrOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has been made anew")

@@ -333,3 +333,21 @@ func TestCompressionNames(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestVarint reads numbers of every length, and what is cut off.
+func TestVarint(t *testing.T) {
+	t.Parallel()
+	for bits := range 64 {
+		for _, v := range []int64{1 << bits, 1<<bits - 1, -1 << bits, -1<<bits - 1} {
+			b := append([]byte{0xff}, binary.AppendVarint(nil, v)...)
+			if got, at := varint(append(b, 0xff), 1); got != v || at != len(b) {
+				t.Errorf("%d: got %d, ended at %d of %d", v, got, at, len(b))
+			}
+			for n := range len(b) {
+				if _, at := varint(b[:n], 1); at != -1 {
+					t.Errorf("%d cut at %d: ended at %d", v, n, at)
+				}
+			}
+		}
+	}
+}

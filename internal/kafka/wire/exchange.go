@@ -15,25 +15,39 @@ const correlationID = 1 // one exchange at a time on a connection of kafka-go
 // at most limit bytes. It returns the answer from behind the correlation id. It is made for the
 // RawExchange method of a message; an error out of there closes the connection, as it should.
 func Exchange(rw io.ReadWriter, version int16, clientID string, req protocol.Message, limit uint32) ([]byte, error) {
-	if err := protocol.WriteRequest(rw, version, correlationID, clientID, req); err != nil {
+	size, err := ask(rw, version, clientID, req, limit)
+	if err != nil {
 		return nil, err
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(rw, b); err != nil {
+		return nil, readError(req, err)
+	}
+	return b, nil
+}
+
+// ask does the first half of an exchange: it reads the answer up to its correlation id, and returns how
+// many bytes are behind that.
+func ask(rw io.ReadWriter, version int16, clientID string, req protocol.Message, limit uint32) (size int, err error) {
+	if err := protocol.WriteRequest(rw, version, correlationID, clientID, req); err != nil {
+		return 0, err
 	}
 	var head [8]byte
 	if _, err := io.ReadFull(rw, head[:]); err != nil {
-		return nil, fmt.Errorf("wire: reading the answer to %s: %w", req.ApiKey(), noEOF(err))
+		return 0, readError(req, err)
 	}
-	size := binary.BigEndian.Uint32(head[:])
-	if size < 4 || size > limit {
-		return nil, fmt.Errorf("wire: the answer to %s has %d bytes: at least 4 and at most %d can be", req.ApiKey(), size, limit)
+	all := binary.BigEndian.Uint32(head[:])
+	if all < 4 || all > limit {
+		return 0, fmt.Errorf("wire: the answer to %s has %d bytes: at least 4 and at most %d can be", req.ApiKey(), all, limit)
 	}
 	if id := binary.BigEndian.Uint32(head[4:]); id != correlationID {
-		return nil, fmt.Errorf("wire: the answer to %s has the correlation id %d instead of %d", req.ApiKey(), id, correlationID)
+		return 0, fmt.Errorf("wire: the answer to %s has the correlation id %d instead of %d", req.ApiKey(), id, correlationID)
 	}
-	b := make([]byte, size-4)
-	if _, err := io.ReadFull(rw, b); err != nil {
-		return nil, fmt.Errorf("wire: reading the answer to %s: %w", req.ApiKey(), noEOF(err))
-	}
-	return b, nil
+	return int(all - 4), nil
+}
+
+func readError(req protocol.Message, err error) error {
+	return fmt.Errorf("wire: reading the answer to %s: %w", req.ApiKey(), noEOF(err))
 }
 
 // noEOF turns the end of the connection into the error that it is in the middle of an exchange.

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -52,11 +50,15 @@ func (r *FetchRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if limit == 0 {
 		limit = DefaultResponseLimit
 	}
-	b, err := Exchange(rw, r.version, r.ClientID, &r.Request, limit)
+	size, err := ask(rw, r.version, r.ClientID, &r.Request, limit)
 	if err != nil {
 		return nil, err
 	}
-	return parseFetch(b)
+	res, err := readFetch(rw, size)
+	if err != nil {
+		return nil, readError(r, err)
+	}
+	return res, nil
 }
 
 // FetchResponse is the answer to a FetchRequest.
@@ -79,7 +81,7 @@ type FetchedPartition struct {
 	LastStable    int64 // where the first open transaction begins; the high watermark if there is none
 	LogStart      int64
 	Aborted       []AbortedTransaction
-	Records       []byte // batches for NextBatch, the last one possibly cut off
+	Records       []byte // batches for NextBatch, the last one possibly cut off; in memory of their own
 }
 
 // AbortedTransaction is a transaction in the fetched range that was given up.
@@ -88,93 +90,44 @@ type AbortedTransaction struct {
 	FirstOffset int64
 }
 
-// parseFetch reads a fetch response of version 11 from behind its correlation id.
-func parseFetch(b []byte) (*FetchResponse, error) {
-	r := reader{b: b}
-	res := &FetchResponse{ThrottleMs: r.int32(), Code: r.int16(), Size: len(b)}
-	r.int32() // session id
-	for range r.count(2 + 4) {
-		topic := r.string()
-		for range r.count(4 + 2 + 3*8 + 4 + 4 + 4) {
-			p := FetchedPartition{
-				Topic: topic, Partition: r.int32(), Code: r.int16(),
-				HighWatermark: r.int64(), LastStable: r.int64(), LogStart: r.int64(),
+// readFetch reads the size bytes of a fetch response of version 11 behind its correlation id. The records
+// of each partition get memory of their own: who holds on to one of them holds on to no other partition's.
+func readFetch(src io.Reader, size int) (*FetchResponse, error) {
+	s := newStream(src, size)
+	head := s.fields(4 + 2 + 4 + 4)
+	res := &FetchResponse{ThrottleMs: head.int32(), Code: head.int16(), Size: size}
+	head.int32() // session id
+	for topics := s.count(head.int32(), 2+4); topics > 0 && s.err == nil; topics-- {
+		name := s.fields(2)
+		topic := string(s.bytes(int(name.int16())))
+		parts := s.fields(4)
+		for n := s.count(parts.int32(), 4+2+3*8+4+4+4); n > 0 && s.err == nil; n-- {
+			if p := readPartition(s, topic); s.err == nil {
+				res.Partitions = append(res.Partitions, p)
 			}
-			if n := r.count(8 + 8); n > 0 {
-				p.Aborted = make([]AbortedTransaction, n)
-				for i := range p.Aborted {
-					p.Aborted[i] = AbortedTransaction{ProducerID: r.int64(), FirstOffset: r.int64()}
-				}
-			}
-			r.int32() // preferred read replica
-			p.Records = r.bytes()
-			if r.failed {
-				return nil, errFetch
-			}
-			res.Partitions = append(res.Partitions, p)
 		}
 	}
-	if r.failed {
-		return nil, errFetch
+	if err := s.end(); err != nil {
+		return nil, err
 	}
 	return res, nil
 }
 
-var errFetch = errors.New("wire: reading a fetch response: a count or a length in it exceeds its bytes")
-
-// reader reads the protocol's types one after another. After the first that is not there it has failed,
-// and all that follow are zero.
-type reader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *reader) take(n int) []byte {
-	if r.failed || n > len(r.b) {
-		r.failed, r.b = true, nil
-		return nil
+func readPartition(s *stream, topic string) FetchedPartition {
+	f := s.fields(4 + 2 + 3*8 + 4)
+	p := FetchedPartition{
+		Topic: topic, Partition: f.int32(), Code: f.int16(),
+		HighWatermark: f.int64(), LastStable: f.int64(), LogStart: f.int64(),
 	}
-	b := r.b[:n:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) int16() int16 {
-	if b := r.take(2); b != nil {
-		return int16(binary.BigEndian.Uint16(b))
+	for n := s.count(f.int32(), 8+8); n > 0 && s.err == nil; n-- {
+		a := s.fields(8 + 8)
+		p.Aborted = append(p.Aborted, AbortedTransaction{ProducerID: a.int64(), FirstOffset: a.int64()})
 	}
-	return 0
+	f = s.fields(4 + 4)
+	f.int32() // preferred read replica
+	p.Records = s.bytes(int(f.int32()))
+	return p
 }
-
-func (r *reader) int32() int32 {
-	if b := r.take(4); b != nil {
-		return int32(binary.BigEndian.Uint32(b))
-	}
-	return 0
-}
-
-func (r *reader) int64() int64 {
-	if b := r.take(8); b != nil {
-		return int64(binary.BigEndian.Uint64(b))
-	}
-	return 0
-}
-
-// count returns the length of an array whose elements have at least size bytes each; 0 for null.
-func (r *reader) count(size int) int {
-	n := int(r.int32())
-	if n > len(r.b)/size {
-		r.failed = true
-	}
-	if r.failed || n < 0 {
-		return 0
-	}
-	return n
-}
-
-func (r *reader) string() string { return string(r.take(max(int(r.int16()), 0))) }
-
-func (r *reader) bytes() []byte { return r.take(max(int(r.int32()), 0)) }
 
 var (
 	_ protocol.BrokerMessage = (*FetchRequest)(nil)

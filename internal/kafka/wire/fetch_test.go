@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go/protocol"
@@ -114,22 +117,91 @@ func TestFetchExchangeErrors(t *testing.T) {
 	}
 }
 
-// TestFetchResponseBounds cuts a response at every length and puts a huge number at every place: no
-// panic, and nothing is allocated that the bytes could not fill.
+// TestFetchResponseBounds cuts a response at every length, once by what it says of itself and once by the
+// end of the connection, and puts a huge number at every place: no panic, and no more memory than what a
+// length is believed.
 func TestFetchResponseBounds(t *testing.T) {
 	body := fetchResponse("topic", 3, []byte("records"))
 	for i := range body {
-		if _, err := parseFetch(body[:i]); err == nil {
-			t.Errorf("cut at %d: no error", i)
+		if _, err := readFetch(bytes.NewReader(body), i); !errors.Is(err, errLength) {
+			t.Errorf("cut at %d: %v", i, err)
+		}
+		if _, err := readFetch(bytes.NewReader(body[:i]), len(body)); !errors.Is(noEOF(err), io.ErrUnexpectedEOF) {
+			t.Errorf("ended at %d: %v", i, err)
 		}
 	}
 	for i := range len(body) - 4 {
-		b := bytes.Clone(body)
-		binary.BigEndian.PutUint32(b[i:], 1<<31-1)
-		if n := testing.AllocsPerRun(1, func() { _, _ = parseFetch(b) }); n > 20 {
-			t.Errorf("a huge number at %d: %v allocations", i, n)
+		for number, size := range map[uint32]int{1<<31 - 1: len(body), 100 << 20: DefaultResponseLimit} {
+			b := bytes.Clone(body)
+			binary.BigEndian.PutUint32(b[i:], number)
+			if n := allocated(func() { _, _ = readFetch(bytes.NewReader(b), size) }); n > believed+(64<<10) {
+				t.Errorf("%d at %d of %d: %d bytes allocated", number, i, size, n)
+			}
 		}
 	}
+}
+
+// allocated returns how many bytes f allocates, if nothing else runs.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestFetchResponseGrows reads records that are longer than a length is believed.
+func TestFetchResponseGrows(t *testing.T) {
+	t.Parallel()
+	records := make([]byte, 5*believed+1)
+	for i := range records {
+		records[i] = byte(i * 7 >> 3)
+	}
+	body := fetchResponse("topic", 3, records)
+	res, err := readFetch(bytes.NewReader(body), len(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := res.Partitions[0].Records
+	if !bytes.Equal(got, records) || cap(got) != len(got) {
+		t.Errorf("got %d bytes with room for %d, want %d", len(got), cap(got), len(records))
+	}
+}
+
+// TestFetchResponseLeavesTheRest puts two answers on one connection, the first with bytes that nobody knows.
+func TestFetchResponseLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	body := fetchResponse("topic", 3, []byte("records"))
+	c := &conn{Reader: bytes.NewReader(append(answer(1, append(body, "more"...)), answer(1, body)...))}
+	for i := range 2 {
+		r := newFetch()
+		r.Required(map[protocol.ApiKey]int16{protocol.Fetch: 11})
+		if _, err := r.RawExchange(c); err != nil {
+			t.Errorf("exchange %d: %v", i, err)
+		}
+	}
+}
+
+// TestPartitionsShareNoMemory holds on to the records of one partition: those of the other go.
+func TestPartitionsShareNoMemory(t *testing.T) {
+	t.Parallel()
+	one := fetchResponse("one", 0, make([]byte, 1<<20))
+	two := fetchResponse("two", 0, make([]byte, 1<<20))
+	const head = 4 + 2 + 4 + 4
+	body := append(one, two[head:]...)
+	binary.BigEndian.PutUint32(body[head-4:], 2)
+	res, err := readFetch(bytes.NewReader(body), len(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, other := res.Partitions[0].Records, weak.Make(&res.Partitions[1].Records[0])
+	res = nil
+	for deadline := time.Now().Add(10 * time.Second); other.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the other partition's records stay")
+		}
+	}
+	runtime.KeepAlive(held)
 }
 
 func TestFetchRoutesToItsLeader(t *testing.T) {

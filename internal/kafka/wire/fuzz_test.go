@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -51,11 +53,19 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
+// FuzzFetchResponse reads the same bytes as they come at once, and one by one.
 func FuzzFetchResponse(f *testing.F) {
 	f.Add(fetchResponse("topic", 3, build(f, None, Record{Value: []byte("v")})))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := parseFetch(b)
+		r, err := readFetch(bytes.NewReader(b), len(b))
+		slow, slowErr := readFetch(iotest.OneByteReader(bytes.NewReader(b)), len(b))
+		if !errors.Is(slowErr, err) {
+			t.Fatalf("%v, and slowly %v", err, slowErr)
+		}
+		if diff := cmp.Diff(r, slow); diff != "" {
+			t.Fatal(diff)
+		}
 		if err != nil {
 			return
 		}

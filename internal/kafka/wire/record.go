@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Record is one record as it was read. Key, Value and the headers' values are views into the response
-// or into the unpacked batch, which nobody writes to again: they stay valid, and keep that memory
-// alive, for as long as they are held.
+// Record is one record as it was read. Key, Value and the headers' values are views into what the
+// response has for the partition, or into the unpacked batch. Nobody writes to that again: they stay
+// valid, and keep that memory alive, for as long as they are held.
 type Record struct {
 	Offset     int64
 	Time       int64  // ms since the epoch
@@ -142,18 +142,24 @@ func nullable(b []byte, at int) ([]byte, int) {
 	return b[at:end:end], end
 }
 
-// varint reads a zigzag varint from b[at:], and returns where it ended; -1 when there is none.
+// varint reads a zigzag varint from b[at:], and returns where it ended; -1 when there is none. Nearly all
+// have one byte or two.
 func varint(b []byte, at int) (int64, int) {
-	if uint(at) < uint(len(b)) && b[at] < 0x80 {
-		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	if uint(at) >= uint(len(b)) {
+		return 0, -1
 	}
-	return longVarint(b, at)
+	u := uint64(b[at])
+	if u >= 0x80 {
+		if at+1 >= len(b) || b[at+1] >= 0x80 {
+			return longVarint(b, at)
+		}
+		u = u&0x7f | uint64(b[at+1])<<7
+		at++
+	}
+	return int64(u>>1) ^ -int64(u&1), at + 1
 }
 
 func longVarint(b []byte, at int) (int64, int) {
-	if at >= len(b) {
-		return 0, -1
-	}
 	v, n := binary.Varint(b[at:])
 	if n <= 0 {
 		return 0, -1

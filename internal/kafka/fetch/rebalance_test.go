@@ -1,0 +1,201 @@
+package fetch_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// observed are the partitions of each fetch request that a fake broker has got.
+type observed struct {
+	mu       sync.Mutex
+	requests [][]int32
+}
+
+// observe looks at the requests from now on, and leaves them to the fake broker.
+func (b *bench) observe() *observed {
+	o := new(observed)
+	fake := b.cluster.Fake()
+	fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		var ids []int32
+		for _, t := range r.(*kmsg.FetchRequest).Topics {
+			for _, p := range t.Partitions {
+				ids = append(ids, p.Partition)
+			}
+		}
+		slices.Sort(ids)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.requests = append(o.requests, ids)
+		return nil, nil, false
+	})
+	return o
+}
+
+func (o *observed) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.requests)
+}
+
+// from returns the requests since there were n.
+func (o *observed) from(n int) [][]int32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.requests[n:])
+}
+
+// TestManyAtOnce gives a Fetcher a thousand partitions one by one, takes them away and gives them again, as a
+// rebalance does: nearly all of them are in the first request, for those that are not would wait for it to end.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	const partitions = 1000
+	b := setup(t, partitions, embedded())
+	o := b.observe()
+	for _, tt := range []struct {
+		name string
+		add  func(*fetch.Fetcher, kafka.TopicPartition)
+	}{
+		{"at an offset", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.Add(tp, 0) }},
+		{"looked up", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.AddAt(tp, kafka.FirstOffset) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := fetch.New(b.client, fetch.Options{})
+			defer f.Close()
+			for range 3 {
+				before := o.count()
+				for id := range int32(partitions) {
+					tt.add(f, b.part(id))
+				}
+				var requests [][]int32
+				b.waitFor(func() bool {
+					requests = o.from(before)
+					return len(requests) > 0 && len(requests[len(requests)-1]) == partitions
+				})
+				if len(requests) > 2 { // two where the test was held up while it added
+					t.Errorf("%d requests until one was for all partitions", len(requests))
+				}
+				for id := range int32(partitions) {
+					f.Remove(b.part(id))
+				}
+				b.waitFor(func() bool { return f.Stats().Brokers == 0 })
+				if n := f.Stats().Partitions; n > 0 {
+					t.Errorf("%d partitions left", n)
+				}
+			}
+		})
+	}
+}
+
+// TestFirstRequestIsForAll looks up where idle partitions begin: were one of them asked for as soon as its offset is
+// known, the others would have to wait until the broker has nothing for it.
+func TestFirstRequestIsForAll(t *testing.T) {
+	t.Parallel()
+	const partitions = 7
+	b := setup(t, partitions, embedded())
+	o := b.observe()
+	f := b.fetcher(fetch.Options{})
+	for id := range int32(partitions) {
+		f.AddAt(b.part(id), kafka.EndOffset)
+	}
+	b.waitFor(func() bool { return o.count() > 0 })
+	if first := o.from(0)[0]; len(first) != partitions {
+		t.Errorf("the first request is for %v", first)
+	}
+}
+
+// TestAddedAgainWhileAsked removes a partition and adds it again elsewhere while the broker works at a request for it:
+// what that brings is not seen.
+func TestAddedAgainWhileAsked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		add  func(*fetch.Fetcher, kafka.TopicPartition)
+	}{
+		{"at an offset", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.Add(tp, 100) }},
+		{"looked up", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.AddAt(tp, kafka.FirstOffset) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, 1, embedded())
+			b.produce(b.producer, &kgo.Record{Value: []byte("x")})
+			f := b.fetcher(fetch.Options{})
+			b.answerFetch(1000, func(offset int64) []byte {
+				switch offset {
+				case 500: // the request before
+					f.Remove(b.part(0))
+					tt.add(f, b.part(0))
+					return batch(t, 500, wire.None, "stale")
+				case 100, 0:
+					return batch(t, offset, wire.None, "new")
+				}
+				return nil
+			})
+			f.Add(b.part(0), 500)
+			got := b.read(f, func(s *seen) bool { return len(s.values[0]) > 0 })
+			if got.values[0][0] != "new" || got.errs != nil {
+				t.Errorf("got %v, %v", got.values[0], got.errs)
+			}
+		})
+	}
+}
+
+// TestResumeWhileAsked resumes a partition while the broker waits for records of another: it waits for no more than
+// that request, which takes FetchMaxWait.
+func TestResumeWhileAsked(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2, embedded())
+	o := b.observe()
+	f := b.fetcher(fetch.Options{})
+	f.Add(b.part(0), 0)
+	f.Add(b.part(1), 0)
+	for range 3 {
+		f.Pause(b.part(1))
+		b.waitFor(func() bool {
+			requests := o.from(0)
+			return len(requests) > 0 && slices.Equal(requests[len(requests)-1], []int32{0})
+		})
+		known := o.count()
+		f.Resume(b.part(1))
+		b.waitFor(func() bool { return o.count() >= known+2 })
+		// The first of them may have been made before, and sent after Resume.
+		if requests := o.from(known); !slices.Contains(requests[1], 1) {
+			t.Errorf("after Resume the requests are for %v", requests)
+		}
+	}
+	b.produce(b.producer, &kgo.Record{Partition: 1, Value: []byte("a")})
+	b.read(f, func(s *seen) bool { return s.next[1] == 1 })
+}
+
+// TestResumeWhileAllPaused resumes the only partition that its broker could be asked for: nothing is on its way, and
+// the request goes out at once.
+func TestResumeWhileAllPaused(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2, embedded())
+	o := b.observe()
+	f := b.fetcher(fetch.Options{})
+	for id := range int32(2) {
+		f.Add(b.part(id), 0)
+	}
+	b.waitFor(func() bool { return o.count() > 0 })
+	for id := range int32(2) {
+		f.Pause(b.part(id))
+	}
+	b.waitFor(func() bool { return int(f.Stats().Requests) == o.count() }) // all have been answered
+	before := o.count()
+	began := time.Now()
+	f.Resume(b.part(1))
+	b.waitFor(func() bool { return o.count() > before })
+	if d := time.Since(began); !slices.Equal(o.from(before)[0], []int32{1}) || d > time.Second {
+		t.Errorf("after %s asked for %v", d, o.from(before)[0])
+	}
+}

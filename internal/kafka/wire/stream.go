@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"bufio"
+	"errors"
+	"io"
+)
+
+const (
+	// readAhead is how much a stream reads at once where it reads fields.
+	readAhead = 4 << 10
+	// believed is how many bytes a length is believed without any of them having been seen. Beyond that,
+	// memory grows with what arrives, fourfold.
+	believed = 4 << 20
+)
+
+var errLength = errors.New("a count or a length in it exceeds its bytes")
+
+// stream reads an answer as it arrives. After an error, which err is then, all that follows is zero.
+type stream struct {
+	src  *bufio.Reader
+	left int // bytes of the answer that are still to be read
+	err  error
+}
+
+// newStream returns a stream of the next size bytes of src. It takes no byte beyond them.
+func newStream(src io.Reader, size int) *stream {
+	return &stream{src: bufio.NewReaderSize(io.LimitReader(src, int64(size)), readAhead), left: size}
+}
+
+// has takes n off what is left. It reports whether there is as much.
+func (s *stream) has(n int) bool {
+	if s.err == nil && n > s.left {
+		s.err = errLength
+	}
+	if s.err != nil {
+		return false
+	}
+	s.left -= n
+	return true
+}
+
+// fields returns a reader of the next n bytes, at most readAhead. It is good until the stream is read on.
+func (s *stream) fields(n int) reader {
+	if !s.has(n) {
+		return reader{failed: true}
+	}
+	b, err := s.src.Peek(n)
+	if err != nil {
+		s.err = err
+		return reader{failed: true}
+	}
+	_, _ = s.src.Discard(n) // what has been seen is there
+	return reader{b: b}
+}
+
+// count returns n, the length of an array whose elements have at least size bytes each; -1 for null.
+func (s *stream) count(n int32, size int) int {
+	if s.err == nil && int(n) > s.left/size {
+		s.err = errLength
+	}
+	if s.err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+// bytes reads n bytes into memory of their own; nil where n is 0, or -1 for null.
+func (s *stream) bytes(n int) []byte {
+	if n <= 0 || !s.has(n) {
+		return nil
+	}
+	var b []byte
+	for at := 0; at < n; at = len(b) {
+		grown := make([]byte, min(n, max(believed, 4*at)))
+		copy(grown, b)
+		if _, err := io.ReadFull(s.src, grown[at:]); err != nil {
+			s.err = err
+			return nil
+		}
+		b = grown
+	}
+	return b
+}
+
+// end passes what is left of the answer, so that the connection stands at the next one, and returns the
+// stream's error.
+func (s *stream) end() error {
+	if s.err == nil {
+		_, s.err = io.CopyN(io.Discard, s.src, int64(s.left))
+	}
+	return s.err
+}
