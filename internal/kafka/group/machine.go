@@ -1,0 +1,333 @@
+package group
+
+import "time"
+
+const (
+	// unjoined stands for the generation of a member that is in none.
+	unjoined int32 = -1
+	// spacing is the least time between a join and one of the member's own wish after it: topics can come and go faster than
+	// a group can rebalance.
+	spacing = time.Second
+	// slowly is the pause after what somebody has to mend: an ACL, a password, a limit.
+	slowly = 5 * time.Second
+	// patience is how long a member tries to get into a group whose members share no assignor with it. They may be on their way
+	// out: this is what a deployment looks like that changes assignors.
+	patience = 30 * time.Second
+	// enoughDoubts is how many heartbeats in a row must contradict a pending join before it is believed to be lost. One may have been
+	// answered before the join arrived.
+	enoughDoubts = 2
+)
+
+// happening is what the machine can be told.
+type happening int
+
+const (
+	changed happening = iota // the cluster has been seen for the first time, or has other topics or partitions than it had
+	unseen                   // the cluster cannot be looked at
+	named                    // Join: not yet, but this will be your id
+	joined                   // Join: in
+	synced                   // Sync: partitions, and where they begin
+	drained                  // no handler runs, and what could be committed is
+	failed                   // the join or the sync that was under way has failed
+	beaten                   // a heartbeat has been answered, or not
+	refused                  // a commit has been refused for what the member is
+	woke                     // the pause is over
+	stop                     // the program ends
+)
+
+// event is something that has happened. Beaten and refused carry who was meant: an answer may be late.
+type event struct {
+	what       happening
+	id         string // of named, joined, beaten, refused
+	generation int32  // of joined, beaten, refused
+	err        error  // of unseen, failed, beaten, refused; nil is good news
+}
+
+// deed is what the machine can ask for.
+type deed int
+
+const (
+	doJoin    deed = iota // under way until named, joined or failed
+	doSync                // under way until synced or failed
+	doAssign              // at once
+	doDrain               // under way until drained
+	doAbandon             // at once: what is under way is not wanted any more
+	doWait                // until woke; a new one replaces the last
+	doLeave               // the last deed
+)
+
+// action is something to be done.
+type action struct {
+	do    deed
+	pause time.Duration // of doWait
+}
+
+// machine decides what a member does. It does no I/O and has no clock: events go into on, actions come out. At most one join,
+// sync or drain is under way at a time.
+//
+//	         changed, woke        joined            synced            27, changed, stop, 22, 25, 82
+//	Idle ───────────────▶ Joining ───────▶ Syncing ───────▶ Stable ─────────────────────────▶ Draining
+//	 ▲                      ▲ │               │                                                  │
+//	 └──── failed: pause ───┼─┴───────────────┘◀── 27, 22, 25                                    │
+//	                        └──────────────────────────── drained ────────────────────────────────┤
+//	stop, from Idle, Joining, Syncing ──▶ Left ◀── drained, when it was told to stop ─────────────┤
+//	an error that nothing mends ────────▶ Dead ◀── drained, when it was fenced ───────────────────┘
+type machine struct {
+	static  bool                            // it has an instance id: it does not leave, so that it finds its partitions again
+	backoff func(attempt int) time.Duration // pause after a failed attempt, counted from 0
+
+	state      State
+	id         string // "" = none
+	generation int32  // unjoined = none that the group would know
+	settled    bool   // it has been Stable
+	changed    bool   // since its last join was sent
+	lost       bool   // its generation went on without it, and is drained for that
+	stopping   bool   // told to stop while Draining
+	failures   int    // attempts in a row that did not get it into a generation
+	doubts     int    // heartbeats in a row that contradict the pending join
+	lastJoin   time.Time
+	strangers  time.Time // since when the group has refused its assignors; zero = it does not
+	err        error     // why it is dead, or will be when it is drained
+}
+
+// over reports whether nothing more will happen.
+func (m *machine) over() bool { return m.state == Left || m.state == Dead }
+
+// alive reports whether there is a membership to keep up by heartbeats.
+func (m *machine) alive() bool { return m.id != "" && m.generation != unjoined && !m.over() }
+
+// on takes what has happened and returns what is to be done, in order.
+func (m *machine) on(now time.Time, e event) []action {
+	if m.over() {
+		return nil
+	}
+	switch e.what {
+	case stop:
+		return m.stop()
+	case changed:
+		m.changed = true
+		if m.lastJoin.IsZero() {
+			return m.join(now) // all that a member waits for in the beginning
+		}
+		return m.follow(now)
+	case beaten, refused:
+		if e.id != m.id || e.generation != m.generation {
+			return nil // of another life
+		}
+		return m.heard(e)
+	}
+
+	switch m.state {
+	case Idle:
+		switch e.what {
+		case woke:
+			return m.join(now)
+		case unseen:
+			if f := faultOf(e.err); !m.settled && (f == denied || f == fatal) {
+				return m.die(e.err)
+			}
+		}
+	case Joining:
+		switch e.what {
+		case joined:
+			m.state, m.id, m.generation, m.strangers = Syncing, e.id, e.generation, time.Time{}
+			return []action{{do: doSync}}
+		case named:
+			had := m.id != ""
+			m.id = e.id
+			if had {
+				return m.retry() // at once, this could go on for ever
+			}
+			return m.join(now)
+		case failed:
+			return m.again(now, e.err)
+		}
+	case Syncing:
+		switch e.what {
+		case synced:
+			m.state, m.settled, m.failures = Stable, true, 0
+			return append([]action{{do: doAssign}}, m.follow(now)...)
+		case failed:
+			return m.again(now, e.err)
+		}
+	case Stable:
+		if e.what == woke {
+			return m.follow(now)
+		}
+	case Draining:
+		if e.what == drained {
+			switch {
+			case m.err != nil:
+				return m.die(m.err)
+			case m.stopping:
+				return m.leave(Left)
+			}
+			if wait := m.spaced(now); m.lost && wait > 0 {
+				return m.pause(wait) // a group that throws it out again and again is not joined without end
+			}
+			return m.join(now)
+		}
+	}
+	return nil
+}
+
+// heard is what a heartbeat or a commit tells about the membership.
+func (m *machine) heard(e event) []action {
+	f := faultOf(e.err)
+	switch f {
+	case none, passing, denied, full, strangers:
+		if m.state == Joining && f == none && e.what == beaten {
+			return m.doubt(f)
+		}
+		return nil // the same generation goes on working
+	case fenced:
+		m.err = e.err
+	}
+	switch m.state {
+	case Joining:
+		switch {
+		case m.err != nil:
+			return m.abandon(m.die(m.err))
+		case e.what == beaten:
+			return m.doubt(f)
+		}
+	case Syncing:
+		if m.err != nil {
+			return m.abandon(m.die(m.err))
+		}
+		m.forget(f)
+		return m.abandon(m.retry())
+	case Stable:
+		m.forget(f)
+		m.lost = e.what == refused || f != rebalancing
+		return m.drain()
+	case Idle:
+		if m.err != nil {
+			return m.die(m.err)
+		}
+		m.forget(f)
+	default:
+		m.forget(f)
+	}
+	return nil
+}
+
+// doubt weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a join it answers with 27; one that
+// says anything else again and again has not got it, or its answer has been lost, and would be waited for until the rebalance
+// timeout is over.
+func (m *machine) doubt(f fault) []action {
+	if f == rebalancing {
+		m.doubts = 0
+		return nil
+	}
+	if m.doubts++; m.doubts < enoughDoubts {
+		return nil
+	}
+	m.forget(f)
+	return m.abandon(m.retry())
+}
+
+// forget gives up what the coordinator does not know any longer.
+func (m *machine) forget(f fault) {
+	switch f {
+	case unknown:
+		m.id, m.generation = "", unjoined
+	case stale, fatal:
+		m.generation = unjoined
+	}
+}
+
+// follow joins again when topics have changed, but not sooner than spacing allows.
+func (m *machine) follow(now time.Time) []action {
+	if m.state != Stable || !m.changed {
+		return nil // the next join takes what there is then
+	}
+	if wait := m.spaced(now); wait > 0 {
+		return []action{{do: doWait, pause: wait}}
+	}
+	return m.drain()
+}
+
+// spaced is how long it is until the member may join of its own wish.
+func (m *machine) spaced(now time.Time) time.Duration { return m.lastJoin.Add(spacing).Sub(now) }
+
+// again decides what becomes of a join or a sync that has failed.
+func (m *machine) again(now time.Time, err error) []action {
+	f := faultOf(err)
+	m.forget(f)
+	switch f {
+	case fenced, fatal:
+		return m.die(err)
+	case strangers:
+		if m.strangers.IsZero() {
+			m.strangers = now
+		}
+		if now.Sub(m.strangers) >= patience {
+			return m.die(err)
+		}
+	case denied:
+		if !m.settled {
+			return m.die(err)
+		}
+		return m.pause(slowly)
+	case full:
+		return m.pause(slowly)
+	}
+	return m.retry()
+}
+
+// retry joins again when a pause is over.
+func (m *machine) retry() []action {
+	m.failures++
+	return m.pause(m.backoff(m.failures - 1))
+}
+
+func (m *machine) join(now time.Time) []action {
+	m.state, m.changed, m.lost, m.doubts, m.lastJoin = Joining, false, false, 0, now
+	return []action{{do: doJoin}}
+}
+
+func (m *machine) pause(d time.Duration) []action {
+	m.state = Idle
+	return []action{{do: doWait, pause: d}}
+}
+
+// abandon does something else than what is under way.
+func (m *machine) abandon(then []action) []action { return append([]action{{do: doAbandon}}, then...) }
+
+func (m *machine) drain() []action {
+	m.state = Draining
+	return []action{{do: doDrain}}
+}
+
+func (m *machine) stop() []action {
+	switch m.state {
+	case Stable:
+		m.stopping = true
+		return m.drain()
+	case Draining:
+		m.stopping = true
+		return nil
+	case Joining, Syncing:
+		return m.abandon(m.leave(Left))
+	default:
+		return m.leave(Left)
+	}
+}
+
+func (m *machine) die(err error) []action {
+	m.err = err
+	if faultOf(err) == fenced {
+		m.id = "" // it is the other's now
+	}
+	return m.leave(Dead)
+}
+
+// leave is the end. A static member keeps its place: the group waits a session timeout for it to come back.
+func (m *machine) leave(s State) []action {
+	m.state = s
+	if m.id == "" || m.static {
+		return nil
+	}
+	return []action{{do: doLeave}}
+}

@@ -1,0 +1,400 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func newMachine() *machine {
+	return &machine{generation: unjoined, backoff: func(n int) time.Duration { return time.Duration(n+1) * 100 * time.Millisecond }}
+}
+
+// in returns a machine that has come to a state as member "m" of generation 7, its last join 10s ago.
+func in(t *testing.T, s State) *machine {
+	t.Helper()
+	m := newMachine()
+	way := []event{
+		{what: changed}, {what: named, id: "m"}, {what: joined, id: "m", generation: 7}, {what: synced},
+		{what: beaten, id: "m", generation: 7, err: codeRebalance}, {what: drained},
+	}
+	switch s {
+	case Idle:
+		way = append(way, event{what: failed, err: kafka.CodeError(16)})
+	case Joining:
+	case Syncing:
+		way = append(way, event{what: joined, id: "m", generation: 7})
+	case Stable:
+		way = way[:4]
+	case Draining:
+		way = way[:5]
+	}
+	for _, e := range way {
+		m.on(start.Add(-10*time.Second), e)
+	}
+	if m.state != s || m.id != "m" || m.generation != 7 {
+		t.Fatalf("cannot get to %s: %+v", s, m)
+	}
+	return m
+}
+
+func (a action) String() string {
+	name := [...]string{"join", "sync", "assign", "drain", "abandon", "wait", "leave"}[a.do]
+	if a.do == doWait {
+		name += " " + a.pause.String()
+	}
+	return name
+}
+
+func names(actions []action) []string {
+	var s []string
+	for _, a := range actions {
+		s = append(s, a.String())
+	}
+	return s
+}
+
+var errNetwork = errors.New("connection reset by peer")
+
+// TestEveryAnswerInEveryState is the member's behaviour in one table: each answer that a broker can give, to each request that may
+// bring it, in each state.
+func TestEveryAnswerInEveryState(t *testing.T) {
+	t.Parallel()
+	code := func(c int16) error { return kafka.CodeErr(c) }
+	const keeps, noGeneration, nothing = "m/7", "m/-1", "/-1" // what it still believes itself to be
+	tests := []struct {
+		state State
+		what  happening
+		errs  []error
+		then  State
+		do    []string
+		who   string
+	}{
+		// A join or a sync that failed.
+		{Joining, failed, []error{code(14), code(15), code(16), code(27), code(8), code(79), code(80), code(-1), errNetwork}, Idle, []string{"wait 100ms"}, keeps},
+		{Joining, failed, []error{code(22)}, Idle, []string{"wait 100ms"}, noGeneration},
+		{Joining, failed, []error{code(25), code(69)}, Idle, []string{"wait 100ms"}, nothing},
+		{Joining, failed, []error{code(23)}, Idle, []string{"wait 100ms"}, keeps},
+		{Joining, failed, []error{code(81), code(30), code(58)}, Idle, []string{"wait 5s"}, keeps},
+		{Joining, failed, []error{code(82)}, Dead, nil, "/7"},
+		{Joining, failed, []error{code(24), code(26), code(35), code(42), kafka.ErrTooOld, kafka.ErrClosed}, Dead, []string{"leave"}, noGeneration},
+		{Syncing, failed, []error{code(14), code(15), code(16), code(27), code(8), errNetwork}, Idle, []string{"wait 100ms"}, keeps},
+		{Syncing, failed, []error{code(22)}, Idle, []string{"wait 100ms"}, noGeneration},
+		{Syncing, failed, []error{code(25), code(69)}, Idle, []string{"wait 100ms"}, nothing},
+		{Syncing, failed, []error{code(23)}, Idle, []string{"wait 100ms"}, keeps},
+		{Syncing, failed, []error{code(81), code(29), code(30)}, Idle, []string{"wait 5s"}, keeps},
+		{Syncing, failed, []error{code(82)}, Dead, nil, "/7"},
+		{Syncing, failed, []error{code(24), code(26), code(35)}, Dead, []string{"leave"}, noGeneration},
+
+		// Heartbeats. What says nothing about the membership changes nothing.
+		{Idle, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), code(79), code(81), errNetwork}, Idle, nil, keeps},
+		{Syncing, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork}, Syncing, nil, keeps},
+		{Stable, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork}, Stable, nil, keeps},
+		{Draining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), errNetwork}, Draining, nil, keeps},
+		{Joining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(22), code(25), code(30), errNetwork}, Joining, nil, keeps},
+		{Syncing, beaten, []error{code(27)}, Idle, []string{"abandon", "wait 100ms"}, keeps},
+		{Stable, beaten, []error{code(27)}, Draining, []string{"drain"}, keeps},
+		{Idle, beaten, []error{code(22), code(42)}, Idle, nil, noGeneration},
+		{Syncing, beaten, []error{code(22), code(42)}, Idle, []string{"abandon", "wait 100ms"}, noGeneration},
+		{Stable, beaten, []error{code(22), code(42)}, Draining, []string{"drain"}, noGeneration},
+		{Draining, beaten, []error{code(22), code(42)}, Draining, nil, noGeneration},
+		{Idle, beaten, []error{code(25), code(69)}, Idle, nil, nothing},
+		{Syncing, beaten, []error{code(25), code(69)}, Idle, []string{"abandon", "wait 100ms"}, nothing},
+		{Stable, beaten, []error{code(25), code(69)}, Draining, []string{"drain"}, nothing},
+		{Draining, beaten, []error{code(25), code(69)}, Draining, nil, nothing},
+		{Idle, beaten, []error{code(82)}, Dead, nil, "/7"},
+		{Joining, beaten, []error{code(82)}, Dead, []string{"abandon"}, "/7"},
+		{Syncing, beaten, []error{code(82)}, Dead, []string{"abandon"}, "/7"},
+		{Stable, beaten, []error{code(82)}, Draining, []string{"drain"}, keeps},
+		{Draining, beaten, []error{code(82)}, Draining, nil, keeps},
+
+		// Commits that were refused for what the member is. The machine hears of no others.
+		{Stable, refused, []error{code(27)}, Draining, []string{"drain"}, keeps},
+		{Stable, refused, []error{code(22)}, Draining, []string{"drain"}, noGeneration},
+		{Stable, refused, []error{code(25), code(69)}, Draining, []string{"drain"}, nothing},
+		{Stable, refused, []error{code(82)}, Draining, []string{"drain"}, keeps},
+		{Draining, refused, []error{code(27), code(82)}, Draining, nil, keeps},
+		{Draining, refused, []error{code(25)}, Draining, nil, nothing},
+		{Joining, refused, []error{code(22), code(25), code(27)}, Joining, nil, keeps},
+		{Idle, refused, []error{code(27)}, Idle, nil, keeps},
+
+		// Everything else.
+		{Idle, woke, []error{nil}, Joining, []string{"join"}, keeps},
+		{Idle, changed, []error{nil}, Idle, nil, keeps},
+		{Idle, unseen, []error{code(31), errNetwork, nil, kafka.ErrTooOld}, Idle, nil, keeps},
+		{Joining, joined, []error{nil}, Syncing, []string{"sync"}, keeps},
+		{Joining, named, []error{nil}, Idle, []string{"wait 100ms"}, keeps},
+		{Joining, changed, []error{nil}, Joining, nil, keeps},
+		{Joining, woke, []error{nil}, Joining, nil, keeps},
+		{Syncing, synced, []error{nil}, Stable, []string{"assign"}, keeps},
+		{Syncing, changed, []error{nil}, Syncing, nil, keeps},
+		{Stable, changed, []error{nil}, Draining, []string{"drain"}, keeps},
+		{Stable, woke, []error{nil}, Stable, nil, keeps},
+		{Stable, unseen, []error{code(31), errNetwork, kafka.ErrTooOld}, Stable, nil, keeps},
+		{Draining, changed, []error{nil}, Draining, nil, keeps},
+		{Draining, drained, []error{nil}, Joining, []string{"join"}, keeps},
+		{Idle, stop, []error{nil}, Left, []string{"leave"}, keeps},
+		{Joining, stop, []error{nil}, Left, []string{"abandon", "leave"}, keeps},
+		{Syncing, stop, []error{nil}, Left, []string{"abandon", "leave"}, keeps},
+		{Stable, stop, []error{nil}, Draining, []string{"drain"}, keeps},
+		{Draining, stop, []error{nil}, Draining, nil, keeps},
+	}
+	for _, tt := range tests {
+		for _, err := range tt.errs {
+			t.Run(fmt.Sprintf("%s/%d/%v", tt.state, tt.what, err), func(t *testing.T) {
+				m := in(t, tt.state)
+				m.failures = 0
+				do := m.on(start, event{what: tt.what, id: "m", generation: 7, err: err})
+				if diff := cmp.Diff(tt.do, names(do)); diff != "" || m.state != tt.then {
+					t.Errorf("%s instead of %s, actions %s", m.state, tt.then, diff)
+				}
+				if who := fmt.Sprintf("%s/%d", m.id, m.generation); who != tt.who {
+					t.Errorf("it believes to be %s instead of %s", who, tt.who)
+				}
+			})
+		}
+	}
+}
+
+// TestStories are what one answer alone does not show.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	type happens struct {
+		at   time.Duration
+		e    event
+		then []string
+	}
+	beat := func(err error) event { return event{what: beaten, id: "m", generation: 7, err: err} }
+	tests := []struct {
+		name    string
+		machine func(t *testing.T) *machine
+		story   []happens
+		end     State
+		err     error
+	}{
+		{"from the first look to work", func(*testing.T) *machine { return newMachine() }, []happens{
+			{0, event{what: changed}, []string{"join"}},
+			{1, event{what: named, id: "m"}, []string{"join"}},
+			{2, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
+			{3, event{what: synced}, []string{"assign"}},
+		}, Stable, nil},
+		{"denied before it ever joined", func(*testing.T) *machine { return newMachine() }, []happens{
+			{0, event{what: unseen, err: errNetwork}, nil},
+			{1, event{what: unseen, err: kafka.CodeErr(58)}, nil},
+		}, Dead, kafka.ErrAuth},
+		{"the group denied before it ever joined", func(*testing.T) *machine { return newMachine() }, []happens{
+			{0, event{what: changed}, []string{"join"}},
+			{1, event{what: failed, err: kafka.CodeErr(30)}, nil},
+		}, Dead, kafka.ErrAuth},
+		{"told to stop before anything", func(*testing.T) *machine { return newMachine() }, []happens{
+			{0, event{what: stop}, nil},
+		}, Left, nil},
+		{"a static member does not leave", func(t *testing.T) *machine { m := in(t, Stable); m.static = true; return m }, []happens{
+			{0, event{what: stop}, []string{"drain"}},
+			{1, event{what: drained}, nil},
+		}, Left, nil},
+		{"told to stop while it drains", func(t *testing.T) *machine { return in(t, Draining) }, []happens{
+			{0, event{what: stop}, nil},
+			{1, event{what: drained}, []string{"leave"}},
+		}, Left, nil},
+		{"fenced while it works", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
+			{0, beat(codeFencedInstance), []string{"drain"}},
+			{1, event{what: changed}, nil},
+			{2, event{what: drained}, nil},
+		}, Dead, codeFencedInstance},
+		{"thrown out while it drains: it comes back as a new member", func(t *testing.T) *machine { return in(t, Draining) }, []happens{
+			{0, beat(codeUnknownMember), nil},
+			{time.Second, event{what: drained}, []string{"join"}},
+			{time.Second, event{what: named, id: "n"}, []string{"join"}},
+		}, Joining, nil},
+		{"thrown out again and again", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
+			{0, beat(codeIllegalGeneration), []string{"drain"}},
+			{0, event{what: drained}, []string{"join"}},
+			{1, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
+			{2, event{what: synced}, []string{"assign"}},
+			{3, beat(codeIllegalGeneration), []string{"drain"}},
+			{4, event{what: drained}, []string{"wait 999.999996ms"}},
+			{time.Second, event{what: woke}, []string{"join"}},
+		}, Joining, nil},
+		{"topics that come and go all the time", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
+			{0, event{what: changed}, []string{"drain"}},
+			{100 * time.Millisecond, event{what: changed}, nil},
+			{200 * time.Millisecond, event{what: drained}, []string{"join"}},
+			{300 * time.Millisecond, event{what: changed}, nil},
+			{400 * time.Millisecond, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
+			{500 * time.Millisecond, event{what: synced}, []string{"assign", "wait 700ms"}},
+			{600 * time.Millisecond, event{what: changed}, []string{"wait 600ms"}},
+			{1200 * time.Millisecond, event{what: woke}, []string{"drain"}},
+			{1300 * time.Millisecond, event{what: drained}, []string{"join"}},
+		}, Joining, nil},
+		{"a pending join that the coordinator knows nothing of", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+			{0, beat(nil), nil},
+			{1, beat(codeRebalance), nil}, // it was only early
+			{2, beat(codeUnknownMember), nil},
+			{3, beat(errNetwork), nil},
+			{4, beat(codeUnknownMember), []string{"abandon", "wait 100ms"}},
+			{5, event{what: woke}, []string{"join"}},
+			{6, event{what: named, id: "n"}, []string{"join"}},
+		}, Joining, nil},
+		{"nobody shares an assignor, for long", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+			{0, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
+			{29 * time.Second, event{what: woke}, []string{"join"}},
+			{29 * time.Second, event{what: failed, err: errNetwork}, []string{"wait 200ms"}},
+			{30 * time.Second, event{what: woke}, []string{"join"}},
+			{30 * time.Second, event{what: failed, err: codeInconsistentProtocol}, []string{"leave"}},
+		}, Dead, codeInconsistentProtocol},
+		{"nobody shares an assignor, for a while", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+			{0, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
+			{20 * time.Second, event{what: woke}, []string{"join"}},
+			{20 * time.Second, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
+			{20 * time.Second, event{what: failed, err: codeRebalance}, []string{"wait 200ms"}},
+			{40 * time.Second, event{what: woke}, []string{"join"}},
+			{40 * time.Second, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 300ms"}},
+		}, Idle, nil},
+		{"answers of another life", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
+			{0, event{what: beaten, id: "m", generation: 6, err: codeUnknownMember}, nil},
+			{1, event{what: beaten, id: "l", generation: 7, err: codeUnknownMember}, nil},
+			{2, event{what: refused, id: "m", generation: 6, err: codeIllegalGeneration}, nil},
+		}, Stable, nil},
+		{"nothing after the end", func(t *testing.T) *machine { return in(t, Idle) }, []happens{
+			{0, event{what: stop}, []string{"leave"}},
+			{1, event{what: woke}, nil},
+			{2, event{what: changed}, nil},
+			{3, event{what: stop}, nil},
+			{4, event{what: joined, id: "m", generation: 9}, nil},
+		}, Left, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := tt.machine(t)
+			m.failures = 0
+			for i, h := range tt.story {
+				if h.e.what == changed || h.e.what == woke {
+					h.e.id, h.e.generation = "", 0
+				}
+				got := names(m.on(start.Add(h.at), h.e))
+				if diff := cmp.Diff(h.then, got); diff != "" {
+					t.Fatalf("event %d: %s", i, diff)
+				}
+			}
+			if m.state != tt.end || !errors.Is(m.err, tt.err) {
+				t.Errorf("it ends %s with %v, not %s with %v", m.state, m.err, tt.end, tt.err)
+			}
+		})
+	}
+}
+
+// TestNoSequenceOfEventsBreaksTheMachine plays a coordinator that answers anything at any time, and checks what holds always.
+func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
+	t.Parallel()
+	codes := []error{
+		nil, errNetwork, kafka.CodeErr(14), kafka.CodeErr(16), codeIllegalGeneration, codeInconsistentProtocol, codeUnknownMember,
+		codeRebalance, codeMemberIDRequired, codeGroupFull, codeFencedInstance, kafka.CodeErr(30), kafka.CodeErr(35),
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine()
+		m.static = rapid.Bool().Draw(t, "static")
+		now := start
+		var (
+			underWay   = deed(-1) // join, sync or drain
+			working    bool       // between assign and drained
+			term       identity   // in which the Consumer works
+			waiting    bool
+			ended      bool
+			ownWish    bool // the drain that is under way is of its own wish
+			lastJoin   time.Time
+			generation int32
+		)
+		check := func(ok bool, format string, args ...any) {
+			if !ok {
+				t.Fatalf(format, args...)
+			}
+		}
+		do := func(actions []action, e event) {
+			for _, a := range actions {
+				check(!ended, "it does %s after the end", a)
+				switch a.do {
+				case doJoin:
+					check(underWay < 0, "it joins with %s under way", action{do: underWay})
+					check(!working, "it joins while the Consumer works")
+					check(!ownWish || now.Sub(lastJoin) >= spacing, "it joins of its own wish %s after its last join", now.Sub(lastJoin))
+					underWay, lastJoin, ownWish, waiting = doJoin, now, false, false
+				case doSync:
+					check(underWay < 0 && !working, "it syncs while it works, or with another request")
+					underWay = doSync
+				case doAssign:
+					check(underWay < 0 && !working, "it assigns what has not been drained")
+					check(m.generation == generation, "it assigns generation %d in %d", generation, m.generation)
+					working, term = true, identity{m.id, m.generation}
+				case doDrain:
+					check(underWay < 0 && working, "it drains what does not work")
+					check(term.generation == generation, "it drains and commits generation %d in %d", term.generation, generation)
+					underWay, ownWish = doDrain, e.what == changed || e.what == woke || e.what == synced
+				case doAbandon:
+					check(underWay == doJoin || underWay == doSync, "it abandons %d", underWay)
+					underWay = -1
+				case doWait:
+					check(a.pause > 0, "it waits for %s", a.pause)
+					waiting = true
+				case doLeave:
+					check(!m.static, "a static member leaves")
+				}
+			}
+			if m.over() {
+				check(underWay < 0 && !working, "it ends with work under way")
+				ended = true
+			}
+		}
+		for range rapid.IntRange(1, 80).Draw(t, "events") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
+			var possible []event
+			possible = append(possible, event{what: changed}, event{what: unseen, err: rapid.SampledFrom(codes).Draw(t, "unseen")})
+			err := rapid.SampledFrom(codes).Draw(t, "err")
+			for _, who := range []identity{{m.id, m.generation}, term} {
+				if who.id != "" {
+					possible = append(possible, event{what: beaten, id: who.id, generation: who.generation, err: err})
+				}
+			}
+			if working && faultOf(err).endsTerm() {
+				possible = append(possible, event{what: refused, id: term.id, generation: term.generation, err: err})
+			}
+			if waiting {
+				possible = append(possible, event{what: woke})
+			}
+			switch {
+			case underWay == doDrain:
+				possible = append(possible, event{what: drained})
+			case underWay >= 0 && err != nil:
+				possible = append(possible, event{what: failed, err: err})
+			case underWay == doJoin:
+				possible = append(possible, event{what: joined, id: "m", generation: generation + 1}, event{what: named, id: "m"})
+			case underWay == doSync:
+				possible = append(possible, event{what: synced})
+			}
+			if rapid.IntRange(0, 30).Draw(t, "stop") == 0 {
+				possible = []event{{what: stop}}
+			}
+			e := rapid.SampledFrom(possible).Draw(t, "event")
+			switch e.what {
+			case drained:
+				underWay, working = -1, false
+			case joined:
+				underWay, generation = -1, e.generation
+			case named, synced, failed:
+				underWay = -1
+			case woke:
+				waiting = false
+			}
+			do(m.on(now, e), e)
+			check(ended == m.over(), "over and ended differ")
+		}
+	})
+}
