@@ -126,7 +126,8 @@ type Settings struct {
 	// RebalanceTimeout is how long a group waits for its members to finish and join again. Defaults to 5m.
 	// Setting: rebalance_timeout_ms, else max_poll_interval_ms.
 	RebalanceTimeout time.Duration
-	// MaxPollRecords bounds how many records of a subscription are in work or waiting for it. 0, the default, is no bound.
+	// MaxPollRecords bounds, for each partition of a subscription, how many records are in work or waiting for it: beyond it the partition is
+	// not read on. What is on its way then still comes. Defaults to 0: 10,000, and 2 MiB.
 	// Setting: max_poll_records.
 	MaxPollRecords int
 	// GroupInstanceID makes the member of a group static: it keeps its partitions over a restart. Defaults to none.

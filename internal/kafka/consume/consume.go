@@ -1,0 +1,247 @@
+// Package consume runs one subscription: a member of a consumer group, the fetcher that reads the partitions the member is given, and the
+// lanes that their records are handled in.
+//
+//	member   joins, keeps beating, commits; calls Assign and Drain
+//	fetcher  reads the assigned partitions
+//	dispatch one goroutine a generation: takes chunks from the fetcher and puts their records into lanes
+//	lanes    handle records, and know the watermark of each partition
+//
+// What it promises: a record is handled at least once; nothing is committed beyond a record that has not been handled; when a partition is
+// taken away nothing of it begins any more, and what runs may finish until the drain time is over.
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// Options of a Consumer of records that are kept as T.
+type Options[T any] struct {
+	// Group is the consumer group.
+	Group string
+	// InstanceID makes the member a static one (group.instance.id). Defaults to none.
+	InstanceID string
+	// Match tells which topics to read.
+	Match func(topic string) bool
+	// Lanes and Limit are those of [lanes.Options].
+	Lanes lanes.Mode
+	Limit int
+	// Make fills items, one for each record of the chunk.
+	Make func(items []T, chunk *fetch.Chunk)
+	// Offset, Key and Size tell of an item what the lanes have to know.
+	Offset func(*T) int64
+	Key    func(*T) []byte
+	Size   func(*T) int
+	// Do handles an item. False leaves it unfinished: nothing further of its partition begins. [PlaceOf] tells from ctx where the item
+	// comes from. It must not panic.
+	Do func(ctx context.Context, item *T) bool
+	// NotBefore tells of an item when it may be handled; asked only about topics that Delayed says have such items.
+	NotBefore func(*T) time.Time
+	Delayed   func(topic string) bool
+	// Manual: only what [Place.Commit] was called for is committed.
+	Manual bool
+	// DrainTimeout is how long handlers may run on when their partitions are taken away, or at the end.
+	DrainTimeout time.Duration
+	// Logger must not be nil.
+	Logger *slog.Logger
+}
+
+// Consumer is one running subscription.
+type Consumer[T any] struct {
+	opts    Options[T]
+	client  *kafka.Client
+	cfg     kafka.Settings
+	log     *slog.Logger
+	member  *group.Member
+	fetcher *fetch.Fetcher
+	pool    *lanes.Pool[T]
+
+	stopping chan struct{} // closed by the first Stop or Fail
+	once     sync.Once
+	failure  error // valid after stopping
+
+	mu      sync.Mutex
+	current *generation[T] // the last one assigned; its lanes may be stopped
+	// abandoned are partitions with a handler that did not return when its context ended: whoever gets such a partition next in this
+	// process waits for it, so that a record is never handled twice at the same time.
+	abandoned map[kafka.TopicPartition]<-chan struct{}
+	lastError error
+	errorAt   time.Time
+	handled   uint64 // items of generations that are over
+
+	corrupt atomic.Uint64 // batches that could not be read
+}
+
+// New returns a Consumer, which does nothing before Run.
+func New[T any](c *kafka.Client, o Options[T]) *Consumer[T] {
+	x := &Consumer[T]{
+		opts: o, client: c, cfg: c.Settings(), log: o.Logger,
+		stopping:  make(chan struct{}),
+		abandoned: make(map[kafka.TopicPartition]<-chan struct{}),
+	}
+	x.pool = lanes.New(lanes.Options[T]{
+		Mode: o.Lanes, Limit: o.Limit, Offset: o.Offset, Key: o.Key, Size: o.Size, Do: o.Do,
+		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
+	})
+	x.member = group.New(c, group.Config{
+		Group: o.Group, InstanceID: o.InstanceID, Match: o.Match, Commit: x.cfg.AutoCommitInterval, Drain: o.DrainTimeout,
+		Logger: o.Logger, Consumer: x,
+	})
+	return x
+}
+
+// partitionBytes is how much of a partition is held for its lanes before it is not read any further: about two fetches' worth, so that the
+// next is there when the last has been handled.
+const partitionBytes = 2 << 20
+
+// errDraining is the cause of a context that ended because the time to finish was over.
+var errDraining = errors.New("the partition has been taken away, and the time to finish is over")
+
+// Run reads and handles until ctx ends or Stop is called, and then drains, commits and leaves; that is no error. Otherwise it returns what
+// Fail was called with, or why the member cannot go on. It can be called once.
+func (c *Consumer[T]) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-c.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	c.mu.Lock() // Status may look
+	c.fetcher = fetch.New(c.client, fetch.Options{OutOfRange: c.cfg.AutoOffsetReset, Logger: c.log.With("group", c.opts.Group)})
+	c.mu.Unlock()
+	wg.Go(func() { c.watch(ctx) })
+	err := c.member.Run(ctx)
+	cancel()
+	wg.Wait()
+	c.fetcher.Close()
+	c.finish()
+	select {
+	case <-c.stopping:
+		return errors.Join(c.failure, err)
+	default:
+		return err
+	}
+}
+
+// finish waits for the lanes, but not for handlers that have been abandoned: they do not listen, and their records will be handled again.
+func (c *Consumer[T]) finish() {
+	c.mu.Lock()
+	stuck := c.stuckLocked()
+	c.mu.Unlock()
+	if stuck == 0 {
+		c.pool.Close()
+	}
+}
+
+func (c *Consumer[T]) stuckLocked() int {
+	for tp, idle := range c.abandoned {
+		if isDone(idle) {
+			delete(c.abandoned, tp)
+		}
+	}
+	return len(c.abandoned)
+}
+
+// Stop ends Run: without an error, unless Fail came first. It does not wait.
+func (c *Consumer[T]) Stop() { c.Fail(nil) }
+
+// Fail ends Run with err. Only the first call counts.
+func (c *Consumer[T]) Fail(err error) {
+	c.once.Do(func() {
+		c.failure = err
+		close(c.stopping)
+	})
+}
+
+// Hurry ends the time that handlers have to finish now.
+func (c *Consumer[T]) Hurry() {
+	c.mu.Lock()
+	g := c.current
+	c.mu.Unlock()
+	if g != nil {
+		g.cancel(errDraining)
+	}
+}
+
+// Assign implements group.Consumer.
+func (c *Consumer[T]) Assign(a group.Assignment) {
+	g := newGeneration(c, a)
+	c.mu.Lock()
+	c.current = g
+	c.mu.Unlock()
+	g.start()
+}
+
+// Drain implements group.Consumer.
+func (c *Consumer[T]) Drain(ctx context.Context) {
+	c.mu.Lock()
+	g := c.current
+	c.mu.Unlock()
+	if g != nil && !g.drained.Load() {
+		g.drain(ctx)
+	}
+}
+
+// Marks implements group.Consumer.
+func (c *Consumer[T]) Marks() map[kafka.TopicPartition]int64 {
+	c.mu.Lock()
+	g := c.current
+	c.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	marks := make(map[kafka.TopicPartition]int64, len(g.places))
+	for tp, p := range g.places {
+		if mark, ok := p.mark(); ok {
+			marks[tp] = mark
+		}
+	}
+	return marks
+}
+
+// trouble notes an error for Status.
+func (c *Consumer[T]) trouble(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastError, c.errorAt = err, time.Now()
+}
+
+// abandon remembers a partition whose handler does not end.
+func (c *Consumer[T]) abandon(tp kafka.TopicPartition, idle <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abandoned[tp] = idle
+}
+
+// heldBy returns the channel that is closed when an earlier generation's handler of the partition has ended; nil if none runs.
+func (c *Consumer[T]) heldBy(tp kafka.TopicPartition) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stuckLocked()
+	return c.abandoned[tp]
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func name(tp kafka.TopicPartition) string { return fmt.Sprintf("%s/%d", tp.Topic, tp.Partition) }

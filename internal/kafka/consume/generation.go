@@ -1,0 +1,156 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+)
+
+// generation is the work of one assignment, from Assign until Drain has returned.
+type generation[T any] struct {
+	c        *Consumer[T]
+	number   int32
+	places   map[kafka.TopicPartition]*place[T]
+	draining chan struct{} // closed when nothing further is to begin
+	drained  atomic.Bool
+
+	ctx    context.Context // of the handlers; ends when the time to finish is over
+	cancel context.CancelCauseFunc
+
+	reading context.Context // of the dispatcher and all that feeds lanes
+	halt    context.CancelFunc
+	wg      sync.WaitGroup
+}
+
+// grace is how long a handler may take to return when its context has ended, before it is given up.
+const grace = time.Second
+
+func newGeneration[T any](c *Consumer[T], a group.Assignment) *generation[T] {
+	g := &generation[T]{
+		c: c, number: a.Generation, draining: make(chan struct{}),
+		places: make(map[kafka.TopicPartition]*place[T], len(a.Partitions)),
+	}
+	g.ctx, g.cancel = context.WithCancelCause(context.Background())
+	g.reading, g.halt = context.WithCancel(context.Background())
+	for tp, start := range a.Partitions {
+		g.places[tp] = newPlace(g, tp, start)
+	}
+	return g
+}
+
+func (g *generation[T]) start() {
+	if len(g.places) == 0 {
+		return
+	}
+	for tp, p := range g.places {
+		if held := g.c.heldBy(tp); held != nil {
+			g.c.log.Warn("consume: a handler of this partition has not returned yet; the partition waits for it",
+				"group", g.c.opts.Group, "partition", name(tp))
+			g.wg.Go(func() {
+				select {
+				case <-held:
+					p.read()
+				case <-g.reading.Done():
+				}
+			})
+			continue
+		}
+		p.read()
+	}
+	g.wg.Go(g.dispatch)
+}
+
+// dispatch moves chunks from the fetcher to their lanes. It never waits for a lane: a full one pauses its partition.
+func (g *generation[T]) dispatch() {
+	for {
+		chunk, err := g.c.fetcher.Next(g.reading)
+		switch {
+		case err == nil:
+			if p := g.places[kafka.TopicPartition{Topic: chunk.Topic, Partition: chunk.Partition}]; p != nil {
+				p.take(chunk)
+			}
+		case g.reading.Err() != nil || errors.Is(err, fetch.ErrClosed):
+			return
+		default:
+			g.failed(err)
+		}
+	}
+}
+
+// failed deals with what the fetcher says is wrong. It goes on with all else by itself.
+func (g *generation[T]) failed(err error) {
+	c := g.c
+	c.trouble(err)
+	bad, ok := errors.AsType[*fetch.PartitionError](err)
+	if !ok {
+		c.log.Error("consume: reading fails; trying again", "group", c.opts.Group, "error", err)
+		return
+	}
+	p := g.places[kafka.TopicPartition{Topic: bad.Topic, Partition: bad.Partition}]
+	switch {
+	case p == nil:
+	case bad.Next >= 0:
+		// Nobody can read these records, today or later: waiting for them would stop the partition for ever.
+		c.corrupt.Add(1)
+		c.log.Error("consume: a batch is broken and cannot be handled", "group", c.opts.Group, "partition", name(p.tp), "offset", bad.Offset, "next", bad.Next, "error", bad.Err)
+		p.pass(bad.Next)
+	case errors.Is(err, fetch.ErrOutOfRange):
+		c.Fail(err)
+	default:
+		c.log.Error("consume: a partition cannot be read; trying again", "group", c.opts.Group, "partition", name(p.tp), "error", bad.Err)
+		p.readAgain(bad.Offset)
+	}
+}
+
+// again is the pause before a partition is tried once more that we may not read, say: somebody has to mend that.
+const again = 10 * time.Second
+
+// drain ends the generation: nothing begins any more, and what runs has until ctx ends, or Hurry is called.
+func (g *generation[T]) drain(ctx context.Context) {
+	ctx, hurry := context.WithCancel(ctx)
+	defer hurry()
+	defer context.AfterFunc(g.ctx, hurry)()
+	close(g.draining)
+	g.halt()
+	g.wg.Wait() // the dispatcher: from here on nobody feeds the lanes
+	for tp, p := range g.places {
+		g.c.fetcher.Remove(tp)
+		p.stop()
+	}
+	expired := false
+	for _, p := range g.places {
+		busy := p.ends(ctx)
+		if busy != nil && !expired {
+			expired = true
+			g.cancel(errDraining)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+			defer cancel()
+			ctx = limited
+			busy = p.ends(ctx)
+		}
+		if busy != nil {
+			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record will be handled again",
+				"group", g.c.opts.Group, "partition", name(p.tp), "offset", p.oldest())
+			g.c.abandon(p.tp, busy)
+		}
+	}
+	g.cancel(errDraining)
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	g.c.handled += g.finished()
+	g.drained.Store(true)
+}
+
+// finished counts the items that have been handled.
+func (g *generation[T]) finished() (n uint64) {
+	for _, p := range g.places {
+		n += p.finished()
+	}
+	return n
+}

@@ -1,0 +1,348 @@
+package consume
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// Place is where an item comes from: a partition, as long as the member has it.
+type Place interface {
+	// Draining is closed when nothing further is to begin: who only waits should stop waiting, and leave its item unfinished.
+	Draining() <-chan struct{}
+	// Context ends when the time to finish is over. It is the parent of what Do gets.
+	Context() context.Context
+	// Commit commits what lies below offset and is finished, counting the item right below it as finished, and returns when the group has it.
+	// It is group.ErrRevoked when the partition is no longer the member's.
+	Commit(ctx context.Context, offset int64) error
+}
+
+// PlaceOf returns the place of the item that Do was called with.
+func PlaceOf(ctx context.Context) Place {
+	p, _ := ctx.Value(placeKey{}).(Place)
+	return p
+}
+
+type placeKey struct{}
+
+// place is one assigned partition.
+type place[T any] struct {
+	g     *generation[T]
+	tp    kafka.TopicPartition
+	start group.Start
+	ctx   context.Context
+	lane  atomic.Pointer[lanes.Partition[T]]
+	past  []*lanes.Partition[T] // lanes of records that the partition no longer has; the dispatcher's until that has ended
+
+	committed atomic.Int64 // what the group had when the partition was assigned; -1 = nothing
+	position  atomic.Int64 // the offset after what was read; -1 = nothing yet
+	end       atomic.Int64 // of the partition, when it was last heard of; -1 = not known
+	delayed   bool
+	allowance atomic.Int64 // manual commit: what may be committed at most; -1 = nothing
+
+	mu      sync.Mutex // what the fetcher is told; the lane's callback takes it
+	paused  bool       // the fetcher leaves the partition out
+	full    bool       // its lane has enough
+	early   bool       // some items' time has not come
+	stopped bool
+
+	feed    sync.Mutex // what the lane has been given, and what waits for its time; taken before mu
+	added   uint64     // items
+	waiting []T        // those whose time has not come, and all behind them
+	next    int64
+	timer   *time.Timer // until the first of waiting may be handled
+	over    bool
+}
+
+func newPlace[T any](g *generation[T], tp kafka.TopicPartition, start group.Start) *place[T] {
+	p := &place[T]{g: g, tp: tp, start: start}
+	p.ctx = context.WithValue(g.ctx, placeKey{}, p)
+	p.delayed = g.c.opts.Delayed != nil && g.c.opts.Delayed(tp.Topic)
+	p.committed.Store(start.Committed)
+	p.position.Store(-1)
+	p.end.Store(-1)
+	p.allowance.Store(-1)
+	p.lane.Store(g.c.pool.Open(p.ctx, p.setFull))
+	return p
+}
+
+// read begins to read the partition. What waits in a retry stream is never passed over, whatever auto_offset_reset says: it was published
+// before, and moved there by this group.
+func (p *place[T]) read() {
+	c := p.g.c
+	switch {
+	case p.start.Committed >= 0:
+		c.fetcher.Add(p.tp, p.start.Committed)
+	case p.start.Late || p.delayed || c.cfg.AutoOffsetReset == kafka.Earliest:
+		c.fetcher.AddAt(p.tp, kafka.FirstOffset)
+	case c.cfg.AutoOffsetReset == kafka.Latest:
+		c.fetcher.AddAt(p.tp, kafka.EndOffset)
+	default:
+		c.Fail(&NoOffsetError{Group: c.opts.Group, Topic: p.tp.Topic, Partition: p.tp.Partition})
+	}
+}
+
+// readAgain reads on from offset after a pause; where nothing has been read yet it looks again for where to begin.
+func (p *place[T]) readAgain(offset int64) {
+	p.g.wg.Go(func() {
+		if kafka.Sleep(p.g.reading, again) != nil {
+			return
+		}
+		if p.position.Load() < 0 {
+			p.read()
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.g.c.fetcher.Add(p.tp, offset)
+		p.paused = false
+		p.pauseLocked()
+	})
+}
+
+// take puts a chunk into the lane. The dispatcher alone calls it.
+func (p *place[T]) take(chunk *fetch.Chunk) {
+	if p.opening() {
+		// Where the group begins is settled now. It is committed even if nothing is handled, or the next member of a group that begins
+		// at the end would miss what is written in between.
+		p.allow(first(chunk))
+	}
+	if begin := first(chunk); begin < max(p.position.Load(), p.committed.Load()) {
+		p.rewind(begin)
+	}
+	p.position.Store(chunk.Next)
+	if chunk.HighWatermark >= 0 {
+		p.end.Store(chunk.HighWatermark)
+	}
+	var items []T
+	if len(chunk.Records) > 0 {
+		items = make([]T, len(chunk.Records))
+		p.g.c.opts.Make(items, chunk)
+	}
+	p.add(items, chunk.Next)
+}
+
+// pass goes on at offset next: what lies before it cannot be read.
+func (p *place[T]) pass(next int64) {
+	p.position.Store(next)
+	p.add(nil, next)
+}
+
+// add gives items to the lane. In a retry stream the first that has to wait for its time holds up those behind it: in a stream of one delay
+// they are due later still. The dispatcher alone calls it.
+func (p *place[T]) add(items []T, next int64) {
+	p.feed.Lock()
+	defer p.feed.Unlock()
+	p.added += uint64(len(items))
+	if !p.delayed {
+		p.lane.Load().Add(items, next)
+		return
+	}
+	p.waiting, p.next = append(p.waiting, items...), next
+	p.releaseLocked()
+}
+
+// rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made anew, or its log was cut off.
+// What was read before is nobody's any more, and lower offsets are to be committed.
+func (p *place[T]) rewind(offset int64) {
+	c := p.g.c
+	c.log.Warn("consume: the partition ends before what was read of it; starting again",
+		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(), "offset", offset)
+	p.committed.Store(-1)
+	p.allowance.Store(offset)
+	c.member.Forget(p.g.number, p.tp)
+
+	p.feed.Lock()
+	old := p.lane.Load()
+	old.Stop()
+	p.added -= uint64(p.heldLocked())
+	p.waiting = nil
+	p.past = append(p.past, old)
+	p.lane.Store(c.pool.Open(p.ctx, p.setFull))
+	p.feed.Unlock()
+	p.setEarly(false)
+	p.setFull(false)
+}
+
+// opening reports whether nothing has been read yet of a partition without a commit.
+func (p *place[T]) opening() bool { return p.position.Load() < 0 && p.committed.Load() < 0 }
+
+func first(chunk *fetch.Chunk) int64 {
+	if len(chunk.Records) > 0 {
+		return chunk.Records[0].Offset
+	}
+	return chunk.Next
+}
+
+// setFull is called by the lane.
+func (p *place[T]) setFull(full bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.full = full
+	p.pauseLocked()
+}
+
+// setEarly tells whether items wait for their time.
+func (p *place[T]) setEarly(early bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.early = early
+	p.pauseLocked()
+}
+
+// pauseLocked tells the fetcher whether to read the partition.
+func (p *place[T]) pauseLocked() {
+	want := p.full || p.early
+	if want == p.paused || p.stopped {
+		return
+	}
+	p.paused = want
+	if want {
+		p.g.c.fetcher.Pause(p.tp)
+	} else {
+		p.g.c.fetcher.Resume(p.tp)
+	}
+}
+
+// release is called when the first of waiting is due.
+func (p *place[T]) release() {
+	p.feed.Lock()
+	defer p.feed.Unlock()
+	p.releaseLocked()
+}
+
+// releaseLocked puts those items into the lane whose time has come.
+func (p *place[T]) releaseLocked() {
+	if p.over {
+		return
+	}
+	now, due := time.Now(), len(p.waiting)
+	var pause time.Duration
+	for i := range p.waiting {
+		if pause = p.g.c.opts.NotBefore(&p.waiting[i]).Sub(now); pause > 0 {
+			due = i
+			break
+		}
+	}
+	next := p.next
+	if due < len(p.waiting) {
+		next = p.g.c.opts.Offset(&p.waiting[due])
+	}
+	p.lane.Load().Add(p.waiting[:due:due], next)
+	p.waiting = p.waiting[due:]
+	switch {
+	case len(p.waiting) == 0:
+		p.waiting = nil // let go of the array
+	case p.timer == nil:
+		p.timer = time.AfterFunc(pause, p.release)
+	default:
+		p.timer.Reset(pause)
+	}
+	p.setEarly(len(p.waiting) > 0)
+}
+
+// stop lets nothing further begin.
+func (p *place[T]) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.feed.Lock()
+	p.added -= uint64(len(p.waiting))
+	p.over, p.waiting = true, nil
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.feed.Unlock()
+	p.lane.Load().Stop()
+}
+
+// ends waits until nothing of the partition runs. When ctx ended first it returns the channel that tells when it does, else nil.
+func (p *place[T]) ends(ctx context.Context) (busy <-chan struct{}) {
+	for _, lane := range append(p.past, p.lane.Load()) {
+		idle := lane.Idle()
+		if isDone(idle) {
+			continue
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return idle
+		}
+	}
+	return nil
+}
+
+// mark returns what may be committed.
+func (p *place[T]) mark() (int64, bool) {
+	mark, ok := p.lane.Load().Mark()
+	if !ok {
+		return 0, false
+	}
+	if p.g.c.opts.Manual {
+		allowed := p.allowance.Load()
+		return min(mark, allowed), allowed >= 0
+	}
+	return mark, true
+}
+
+// allow raises what may be committed with manual commits.
+func (p *place[T]) allow(offset int64) {
+	for {
+		old := p.allowance.Load()
+		if offset <= old || p.allowance.CompareAndSwap(old, offset) {
+			return
+		}
+	}
+}
+
+// finished counts the items that have been handled.
+func (p *place[T]) finished() uint64 {
+	p.feed.Lock()
+	defer p.feed.Unlock()
+	return p.added - uint64(p.heldLocked())
+}
+
+// held counts the items that are here and not finished.
+func (p *place[T]) held() int {
+	p.feed.Lock()
+	defer p.feed.Unlock()
+	return p.heldLocked()
+}
+
+func (p *place[T]) heldLocked() int {
+	held, _, _ := p.lane.Load().Held()
+	return held + len(p.waiting)
+}
+
+// oldest returns the offset of the first unfinished item, or where reading goes on.
+func (p *place[T]) oldest() int64 {
+	if mark, ok := p.lane.Load().Mark(); ok {
+		return mark
+	}
+	return p.committed.Load()
+}
+
+// Draining implements Place.
+func (p *place[T]) Draining() <-chan struct{} { return p.g.draining }
+
+// Context implements Place.
+func (p *place[T]) Context() context.Context { return p.ctx }
+
+// Commit implements Place.
+func (p *place[T]) Commit(ctx context.Context, offset int64) error {
+	p.allow(offset)
+	mark, ok := p.lane.Load().Mark()
+	if !ok {
+		return nil // nothing has been read, so nothing can be finished
+	}
+	if mark == offset-1 {
+		mark = offset // the item itself, which still runs
+	}
+	return p.g.c.member.Commit(ctx, p.g.number, map[kafka.TopicPartition]int64{p.tp: min(mark, offset)})
+}

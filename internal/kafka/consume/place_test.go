@@ -1,0 +1,192 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+)
+
+func TestItemsWaitForTheirTime(t *testing.T) {
+	t.Parallel()
+	var handled atomic.Int64
+	c := idle(t, options(func(_ context.Context, i *item) bool {
+		if time.Now().Before(i.due) {
+			t.Errorf("%d is handled before its time", i.offset)
+		}
+		return handled.Add(1) > 0
+	}))
+	_, p := assign(c, "delayed")
+	p.take(chunk("delayed", 0, 3, time.Now().Add(-time.Hour)))
+	p.take(chunk("delayed", 3, 5, time.Now().Add(300*time.Millisecond)))
+	p.take(chunk("delayed", 5, 7, time.Now().Add(-time.Hour))) // due, but behind those that are not
+	eventually(t, func() bool { return handled.Load() == 3 })
+	s := c.Status()
+	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 || p.Oldest.offset != 3 {
+		t.Errorf("while they wait: %+v", p)
+	}
+	eventually(t, func() bool { return handled.Load() == 7 })
+	eventually(t, func() bool { return c.Marks()[p.tp] == 7 })
+	if p := c.Status().Partitions[0]; p.Paused || p.Held != 0 {
+		t.Errorf("afterwards: %+v", p)
+	}
+}
+
+// What nobody can read is passed over. What has been read before it, and waits for its time, is not.
+func TestABrokenBatchPassesNothingElse(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"topic", "delayed"} {
+		t.Run(topic, func(t *testing.T) {
+			t.Parallel()
+			release := make(chan struct{})
+			c := idle(t, options(func(_ context.Context, i *item) bool {
+				<-release
+				return true
+			}))
+			g, p := assign(c, topic)
+			p.take(chunk(topic, 0, 5, time.Now().Add(500*time.Millisecond)))
+			g.failed(&fetch.PartitionError{Topic: topic, Offset: 5, Next: 10, Err: errors.New("broken")})
+			if mark := c.Marks()[p.tp]; mark != 0 {
+				t.Errorf("marked %d, and nothing is finished", mark)
+			}
+			if s := c.Status(); s.Corrupt != 1 || s.LastError == nil || s.Partitions[0].Position != 10 || s.Partitions[0].Held != 5 {
+				t.Errorf("status %+v", s)
+			}
+			close(release)
+			eventually(t, func() bool { return c.Marks()[p.tp] == 10 })
+		})
+	}
+}
+
+// With auto_offset_reset none, an offset that the broker no longer has ends the Consumer.
+func TestAnOffsetThatIsGoneEndsTheConsumer(t *testing.T) {
+	t.Parallel()
+	c := idle(t, options(func(context.Context, *item) bool { return true }))
+	g, _ := assign(c, "topic")
+	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 5, Next: -1, Err: fetch.ErrOutOfRange})
+	if !isDone(c.stopping) || !errors.Is(c.failure, fetch.ErrOutOfRange) {
+		t.Errorf("failure %v", c.failure)
+	}
+}
+
+// Counting never tells of an item that it is finished before it is.
+func TestNothingIsCountedBeforeItIsFinished(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"topic", "delayed"} {
+		t.Run(topic, func(t *testing.T) {
+			t.Parallel()
+			release := make(chan struct{})
+			c := idle(t, options(func(context.Context, *item) bool { <-release; return true }))
+			_, p := assign(c, topic)
+			const chunks, size = 300, 10
+			fed := make(chan struct{})
+			go func() {
+				defer close(fed)
+				for i := range int64(chunks) {
+					p.take(chunk(topic, i*size, (i+1)*size, time.Time{}))
+				}
+			}()
+			for !isDone(fed) {
+				if n := c.Status().Handled; n != 0 {
+					t.Fatalf("%d are said to be finished", n)
+				}
+			}
+			close(release)
+			eventually(t, func() bool { return c.Status().Handled == chunks*size })
+			c.Drain(t.Context())
+			if n := c.Status().Handled; n != chunks*size {
+				t.Errorf("%d are finished after the drain", n)
+			}
+		})
+	}
+}
+
+// A drain drops what waits, here and for its time, and neither counts nor marks it.
+func TestADrainLeavesWhatHasNotBegun(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"topic", "delayed"} {
+		t.Run(topic, func(t *testing.T) {
+			t.Parallel()
+			begun := make(chan struct{}, 10)
+			c := idle(t, options(func(ctx context.Context, _ *item) bool {
+				begun <- struct{}{}
+				<-ctx.Done()
+				return true
+			}))
+			_, p := assign(c, topic)
+			p.take(chunk(topic, 0, 2, time.Now().Add(-time.Hour)))
+			p.take(chunk(topic, 2, 4, time.Now().Add(time.Hour)))
+			<-begun
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			c.Drain(over)
+			if mark, s := c.Marks()[p.tp], c.Status(); mark != 1 || s.Handled != 1 || len(s.Partitions) != 0 || len(begun) != 0 {
+				t.Errorf("marked %d, %d begun, status %+v", mark, len(begun), s)
+			}
+		})
+	}
+}
+
+func TestWhereManualCommitsMayGo(t *testing.T) {
+	t.Parallel()
+	o := options(func(context.Context, *item) bool { return true })
+	o.Manual = true
+	c := idle(t, o)
+	_, p := assign(c, "topic")
+	p.take(chunk("topic", 0, 5, time.Time{}))
+	eventually(t, func() bool { return c.Status().Handled == 5 })
+	if marks := c.Marks(); len(marks) > 0 {
+		t.Errorf("marks %v, and nobody has asked for a commit", marks)
+	}
+	p.allow(3)
+	p.allow(2)
+	if mark := c.Marks()[p.tp]; mark != 3 {
+		t.Errorf("marked %d", mark)
+	}
+	p.allow(9)
+	if mark := c.Marks()[p.tp]; mark != 5 {
+		t.Errorf("marked %d, which is more than what is finished", mark)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	var p progress
+	tp := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	steps := []struct {
+		offset  int64
+		running bool
+		after   time.Duration
+		tell    bool
+	}{
+		{5, true, 0, false},
+		{5, true, 59 * time.Second, false},
+		{5, true, time.Second, true},
+		{5, true, 59 * time.Second, false},
+		{5, true, time.Second, true}, // two minutes
+		{5, true, time.Minute, false},
+		{5, true, time.Minute, true}, // four
+		{6, true, time.Minute, false},
+		{6, true, 59 * time.Second, false},
+		{6, false, time.Second, false}, // nothing runs
+		{6, true, time.Hour, true},
+	}
+	for i, s := range steps {
+		tp = tp.Add(s.after)
+		var tell bool
+		if p, tell = p.after(s.offset, s.running, tp); tell != s.tell {
+			t.Errorf("step %d: tells %v, want %v", i, tell, s.tell)
+		}
+	}
+}
+
+func TestNoOffsetErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	got := (&NoOffsetError{Group: "g", Topic: "t", Partition: 3}).Error()
+	if want := `consume: group "g" has no committed offset for t/3, and auto_offset_reset is none: commit one, or set auto_offset_reset to earliest or latest`; got != want {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,99 @@
+package consume
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// item is what these tests make of a record: its time is when it may be handled.
+type item struct {
+	offset int64
+	due    time.Time
+}
+
+// options are those of a Consumer of items, which are all due but in the topic "delayed".
+func options(do func(context.Context, *item) bool) Options[item] {
+	return Options[item]{
+		Group: "g",
+		Match: func(topic string) bool { return topic == "topic" },
+		Limit: 0,
+		Make: func(items []item, chunk *fetch.Chunk) {
+			for i := range items {
+				items[i] = item{chunk.Records[i].Offset, time.UnixMilli(chunk.Records[i].Time)}
+			}
+		},
+		Offset:       func(i *item) int64 { return i.offset },
+		Key:          func(*item) []byte { return nil },
+		Size:         func(*item) int { return 100 },
+		Do:           do,
+		NotBefore:    func(i *item) time.Time { return i.due },
+		Delayed:      func(topic string) bool { return topic == "delayed" },
+		DrainTimeout: time.Minute,
+		Logger:       slog.New(slog.DiscardHandler),
+	}
+}
+
+// idle returns a Consumer that does not run and whose broker is not there: a test hands it its assignments and chunks.
+func idle(t *testing.T, o Options[item]) *Consumer[item] {
+	t.Helper()
+	client, err := kafka.NewClient([]string{"127.0.0.1:1"}, kafka.DefaultSettings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(client, o)
+	c.fetcher = fetch.New(client, fetch.Options{})
+	t.Cleanup(func() {
+		c.Hurry()
+		c.Drain(t.Context())
+		c.fetcher.Close()
+		c.pool.Close()
+		client.Close()
+	})
+	return c
+}
+
+// assign gives the Consumer partition 0 of a topic, and returns its place.
+func assign(c *Consumer[item], topic string) (*generation[item], *place[item]) {
+	tp := kafka.TopicPartition{Topic: topic}
+	c.Assign(group.Assignment{Generation: 1, Partitions: map[kafka.TopicPartition]group.Start{tp: {Committed: 0}}})
+	return c.current, c.current.places[tp]
+}
+
+// chunk returns records from one offset to before another.
+func chunk(topic string, from, to int64, due time.Time) *fetch.Chunk {
+	c := &fetch.Chunk{Topic: topic, Next: to, HighWatermark: to}
+	for offset := from; offset < to; offset++ {
+		c.Records = append(c.Records, wire.Record{Offset: offset, Time: due.UnixMilli()})
+	}
+	return c
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited too long")
+		}
+	}
+}
+
+// within fails the test when f takes longer.
+func within(t *testing.T, d time.Duration, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	if took := time.Since(began); took > d {
+		t.Errorf("took %v, want less than %v", took, d)
+	}
+}

@@ -1,0 +1,92 @@
+package consume
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+)
+
+// Status is what a Consumer is at, at one moment.
+type Status[T any] struct {
+	Member     group.Status
+	Fetch      fetch.Stats
+	Partitions []PartitionStatus[T] // by topic and partition
+	// Handled counts finished items since Run began; Corrupt batches that could not be read and were passed over.
+	Handled, Corrupt uint64
+	// Running counts handlers that run now; Abandoned those that did not return when their context ended.
+	Running, Abandoned int
+	// LastError is the last thing that went wrong in reading.
+	LastError   error
+	LastErrorAt time.Time
+}
+
+// PartitionStatus is what is known of an assigned partition.
+type PartitionStatus[T any] struct {
+	kafka.TopicPartition
+	Committed int64 // -1 = nothing yet
+	Watermark int64 // the first offset that is not finished; -1 = not known yet
+	Position  int64 // where reading goes on; -1 = not known yet
+	End       int64 // of the partition, when it was last heard of; -1 = not known yet
+	Held      int   // items that were read and are not finished
+	Bytes     int64 // of them
+	Running   int   // handlers that run now
+	Paused    bool  // it is not being read, because enough is held or what is held has to wait
+	Oldest    *T    // the first item that is not finished; nil if nothing is held
+}
+
+// Status may be called at any time.
+func (c *Consumer[T]) Status() Status[T] {
+	s := Status[T]{Member: c.member.Status(), Running: c.pool.Running(), Corrupt: c.corrupt.Load()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Handled, s.LastError, s.LastErrorAt = c.handled, c.lastError, c.errorAt
+	s.Abandoned = c.stuckLocked()
+	if c.fetcher != nil {
+		s.Fetch = c.fetcher.Stats()
+	}
+	g := c.current
+	if g == nil || g.drained.Load() {
+		return s
+	}
+	s.Handled += g.finished()
+	for _, p := range g.places {
+		s.Partitions = append(s.Partitions, p.status(s.Member.Committed))
+	}
+	slices.SortFunc(s.Partitions, func(a, b PartitionStatus[T]) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return s
+}
+
+func (p *place[T]) status(committed map[kafka.TopicPartition]int64) PartitionStatus[T] {
+	s := PartitionStatus[T]{
+		TopicPartition: p.tp, Committed: p.committed.Load(), Watermark: p.committed.Load(),
+		Position: p.position.Load(), End: p.end.Load(), Held: p.held(), Paused: p.isPaused(),
+	}
+	if offset, ok := committed[p.tp]; ok {
+		s.Committed = offset
+	}
+	if mark, ok := p.lane.Load().Mark(); ok {
+		s.Watermark = mark
+	}
+	_, s.Bytes, s.Running = p.lane.Load().Held()
+	if item, ok := p.lane.Load().Oldest(); ok {
+		s.Oldest = &item
+	} else if item, ok := p.firstWaiting(); ok {
+		s.Oldest = &item
+	}
+	return s
+}
+
+func (p *place[T]) firstWaiting() (item T, ok bool) {
+	p.feed.Lock()
+	defer p.feed.Unlock()
+	if len(p.waiting) == 0 {
+		return item, false
+	}
+	return p.waiting[0], true
+}
