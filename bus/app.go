@@ -33,6 +33,13 @@ type App struct {
 	finalize   []func(context.Context) error
 	closing    bool
 
+	subscriptions []*subscription
+	middleware    []Middleware
+	observers     []func(context.Context, Consumed)
+	running       *run  // nil while nothing runs
+	last          *run  // the one that ended last
+	failed        error // why it did; nil when it ended as it should
+
 	life     context.Context // ends when Close begins its last step: from then on nothing is taken
 	end      context.CancelCauseFunc
 	done     chan struct{} // closed when Close is over
@@ -72,6 +79,13 @@ func (a *App) Configure(c Config) {
 		return
 	}
 	a.cfg = a.cfg.replace(c)
+}
+
+// Logger returns [Config.Logger]; nil when the application has set none.
+func (a *App) Logger() *slog.Logger {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg.Logger
 }
 
 // String tells the servers and the prefix, and nothing that is secret.
@@ -233,25 +247,11 @@ func (a *App) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Health returns nil when the App is initialized and its producer delivers, else why not.
-func (a *App) Health(context.Context) error {
-	switch c := a.core.Load(); {
-	case a.isClosed():
-		return fmt.Errorf("bus: %w", ErrClosed)
-	case c == nil || !a.ready.Load():
-		return errors.New("bus: not initialized: call Initialize, or publish once")
-	default:
-		if err := c.producer.Health(); err != nil {
-			return fmt.Errorf("bus: producer: %w", err)
-		}
-		return nil
-	}
-}
-
-// Close ends the App: it calls the functions given to [App.OnFinalize], waits until what was published has its outcome, and
-// closes the connections. When ctx ends first it stops waiting: records that are left fail with [ErrClosed], and the error says how
-// many. Close returns by ctx's deadline and leaves no goroutine or connection behind. Calls after the first wait for it and return
-// the same.
+// Close ends the App: a [App.Run] that is under way drains, commits and leaves its groups; then the functions given to [App.OnFinalize] are
+// called; then it waits until what was published has its outcome, and closes the connections. When ctx ends first it stops waiting:
+// handlers are cancelled, records that are left fail with [ErrClosed], and the error says how many. Close returns by ctx's deadline and
+// leaves no goroutine or connection behind, but for a handler that does not return when its context ends. Calls after the first wait for
+// it and return the same.
 func (a *App) Close(ctx context.Context) error {
 	a.mu.Lock()
 	first := !a.closing
@@ -267,7 +267,7 @@ func (a *App) Close(ctx context.Context) error {
 		}
 	}
 	defer close(a.done)
-	var errs []error
+	errs := []error{a.stopRun(ctx)} // first: what runs may need what the functions end
 	for i := len(finalize) - 1; i >= 0; i-- {
 		errs = append(errs, finalize[i](ctx))
 	}

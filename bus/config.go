@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
@@ -25,10 +27,13 @@ type Config struct {
 	// The logger that slog.Default returns before any slog.SetDefault stands for text on standard error.
 	// Defaults to warnings and errors as text on standard error.
 	Logger *slog.Logger
-	// DisableAutoCommit turns off the periodic commit of finished records' offsets (enable.auto.commit).
+	// DisableAutoCommit makes every subscription one with [ManualCommit] (enable.auto.commit): nothing is committed but what
+	// [Message.Commit] was called for.
 	DisableAutoCommit bool
 	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
 	DrainTimeout time.Duration
+	// TracerProvider makes the spans of consumed records. Defaults to OpenTelemetry's global one as it is when [App.Run] begins.
+	TracerProvider trace.TracerProvider
 	// MaxBufferedRecords bounds how many published records wait for their acknowledgement (PublishAsync blocks beyond it).
 	// Defaults to 250,000.
 	MaxBufferedRecords int
@@ -58,6 +63,9 @@ func (c Config) replace(by Config) Config {
 	}
 	if by.DrainTimeout != 0 {
 		c.DrainTimeout = by.DrainTimeout
+	}
+	if by.TracerProvider != nil {
+		c.TracerProvider = by.TracerProvider
 	}
 	if by.MaxBufferedRecords != 0 {
 		c.MaxBufferedRecords = by.MaxBufferedRecords

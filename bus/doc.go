@@ -28,6 +28,51 @@
 // before the first publish: 7 partitions, a replication factor of at most 3, and the retention of the schema. A stream carries one schema
 // id; versions of that id may follow each other.
 //
+// # Subscribing
+//
+// A subscription is a pattern, a consumer group and a handler:
+//
+//	bus.MustSubscribe(app, "content.*", func(ctx context.Context, c Content) error {
+//		...
+//	}, bus.Group("indexer"))
+//
+//	err := app.Run(ctx)
+//
+// It runs as one member of its group. The members of a group, in this process and in others, share the records of its streams; every group
+// gets all of them. The type of the handler's argument says what it gets: a struct the data, a *[Message] the data with its record, []byte the
+// value, *[Record] the record, map[string]any the whole message. [Subscribe] has the details. [App.Run] ends with its context; package worker
+// makes a program of it.
+//
+// # What is finished
+//
+// Every acknowledged record reaches a handler of each group at least once. The handler's error is the record's outcome:
+//
+//   - nil: it is done.
+//   - Any other error, or a panic: it is tried again, as the [RetryPolicy] says. Then it is a dead letter, or, without [DeadLetter], Run ends.
+//   - [Reject]: it is given up at once. It is a dead letter, or, without DeadLetter, counted and logged. So is what cannot be decoded.
+//   - [RetryAfter]: it is tried again after a time.
+//   - [Abort]: Run ends, and the record is not committed.
+//   - [ErrStop]: the subscription ends without an error, and the record is not committed.
+//
+// [RetryTopics] sends records that have failed through streams of their own, so that none waits for them. [Message.Forward] sends a record to
+// any stream.
+//
+// Only what lies below the first unfinished record of a partition is ever committed: every second, when the partition is taken away, and at
+// the end. So a crash brings back the records that were in work, and what was finished within the last second. [ManualCommit] leaves the word
+// to the handler.
+//
+// # Order
+//
+// Within a lane handlers run one after another, in the order of the records; lanes run beside each other. By default a partition is a lane. With
+// [Concurrency], lanes are partitions of which only so many run at once ([ByPartition]), or keys ([ByKey]), or there is no order at all
+// ([Unordered]). A record that is tried again holds up its lane, not others.
+//
+// # Rebalances and the end
+//
+// When partitions are taken away, and when Run ends, nothing further begins; handlers that run may finish, for [Config.DrainTimeout]; what they
+// did is committed; then the member joins again, or leaves. Heartbeats go on meanwhile. When the time is over the handlers' contexts end, and
+// their records are handled again, by whoever has the partition then.
+//
 // # Reading without a group
 //
 // [App.Tail] reads every stream that matches a pattern, from the start, the end, a time or the last n records on, and follows streams

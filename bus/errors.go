@@ -47,9 +47,9 @@ type Violation struct {
 	Text string
 }
 
-// ValidationError says that data breaks its schema. Nothing was sent.
+// ValidationError says that data breaks its schema. What was to be published was not sent; what was consumed (see [Validate]) is rejected.
 type ValidationError struct {
-	// Schema is the broken schema, as in "Content:1".
+	// Schema is the broken schema, as in "Content:1"; for consumed data the name of the handler's type, whose constraints it breaks.
 	Schema string
 	// Field and Rule are those of the first violation.
 	Field, Rule string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
@@ -15,6 +16,26 @@ import (
 type Edited struct {
 	Title string `json:"title" jsonschema:"minLength=1"`
 }
+
+// PrintJob is work that may take long, and may fail.
+type PrintJob struct {
+	Name string `json:"name" jsonschema:"minLength=1"`
+	Torn bool   `json:"torn,omitempty"`
+	Long bool   `json:"long,omitempty"`
+}
+
+// Print does the job, unless ctx ends before.
+func (j PrintJob) Print(ctx context.Context) error {
+	if j.Long {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	fmt.Println("printed", j.Name)
+	return nil
+}
+
+// errTorn is a problem that no retry mends.
+var errTorn = errors.New("the page is torn")
 
 // broker starts the development broker that the examples talk to.
 func broker() (servers []string, stop func()) {
@@ -87,4 +108,207 @@ func ExampleApp_PublishBatch() {
 	err := app.PublishBatch(ctx, "raw", batch)
 	fmt.Println(errors.Is(err, bus.ErrTooLarge), batch[0].Err, errors.Is(batch[1].Err, bus.ErrTooLarge))
 	// Output: true <nil> true
+}
+
+// printTitle takes what an Edited record says, and no more.
+func printTitle(ctx context.Context, e Edited) error {
+	fmt.Println("edited:", e.Title)
+	return nil
+}
+
+func ExampleSubscribe() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[Edited](app, "Content")
+	bus.MustSubscribe(app, "content.*", printTitle, bus.Group("printer"))
+
+	for _, title := range []string{"Notes", "Notes on the engine"} {
+		if err := app.Publish(ctx, "content.edited.Page", Edited{Title: title}, bus.Key([]byte("42"))); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	handled, err := app.ConsumeFor(ctx, 2)
+	fmt.Println(handled, err)
+	// Output:
+	// edited: Notes
+	// edited: Notes on the engine
+	// 2 <nil>
+}
+
+func ExampleApp_Run() {
+	servers, stop := broker()
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	app := bus.New(bus.Config{Servers: servers})
+	bus.MustSchema[Edited](app, "Content")
+	bus.MustSubscribe(app, "content.*", func(_ context.Context, m *bus.Message[Edited]) error {
+		fmt.Println(m.Schema, m.Record.Stream, m.Data.Title)
+		cancel() // what a signal does in a program
+		return nil
+	}, bus.Group("printer"))
+	if err := app.Publish(ctx, "content.edited.Page", Edited{Title: "Notes"}); err != nil {
+		log.Fatal(err)
+	}
+
+	if err := app.Run(ctx); err != nil { // until ctx ends
+		log.Fatal(err)
+	}
+	fmt.Println(app.Close(context.Background()))
+	// Output:
+	// Content:1 content.edited.Page Notes
+	// <nil>
+}
+
+func ExampleRouter() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	// A package declares what it does, and knows no App.
+	router := bus.NewRouter()
+	bus.MustSchema[Edited](router, "Content")
+	bus.MustSubscribe(router, "content.*", printTitle) // its group is called printTitle
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	if err := app.Mount(router); err != nil {
+		log.Fatal(err)
+	}
+	if err := app.Publish(ctx, "content.edited.Page", Edited{Title: "Notes"}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output: edited: Notes
+}
+
+// work prints a job. One that takes too long goes on to those who have the time.
+func work(ctx context.Context, m *bus.Message[PrintJob]) error {
+	if m.Data.Torn {
+		return bus.Reject(errTorn) // no retry mends it
+	}
+	limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	err := m.Data.Print(limited)
+	if limited.Err() != nil && ctx.Err() == nil {
+		return m.Forward(ctx, "jobs.slow") // the same value, key and headers
+	}
+	return err
+}
+
+func ExampleMessage_Forward() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[PrintJob](app, "PrintJob")
+	bus.MustSubscribe(app, "jobs", work, bus.Group("printers"))
+	for _, job := range []PrintJob{{Name: "label"}, {Name: "yearbook", Long: true}} {
+		if err := app.Publish(ctx, "jobs", job, bus.Key([]byte(job.Name))); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if _, err := app.ConsumeFor(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+	for record, err := range app.Tail(ctx, "jobs.slow", bus.FromStart(), bus.StopAtEnd()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s %s\n", record.Stream, record.Value)
+	}
+	// Output:
+	// printed label
+	// jobs.slow {"schema":"PrintJob:1","data":{"name":"yearbook","long":true}}
+}
+
+func ExampleDeadLetter() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	app := bus.New(bus.Config{Servers: servers, Logger: slog.New(slog.DiscardHandler)})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[PrintJob](app, "PrintJob")
+	bus.MustSubscribe(app, "jobs", work,
+		bus.Group("printers"),
+		bus.Concurrency(8, bus.ByKey), // eight at once; the jobs of one key keep their order
+		bus.Timeout(30*time.Second),   // for all attempts at a job
+		bus.Retry(bus.RetryPolicy{Attempts: 3}),
+		bus.DeadLetter())
+	if err := app.Publish(ctx, "jobs", PrintJob{Name: "label", Torn: true}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+
+	for record, err := range app.Tail(ctx, "jobs.*.dead", bus.FromStart(), bus.StopAtEnd()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		why, _ := record.Header(bus.ErrorHeader)
+		attempts, _ := record.Header(bus.AttemptsHeader)
+		fmt.Printf("%s: %s (attempts: %s)\n%s\n", record.Stream, why, attempts, record.Value)
+	}
+	// Output:
+	// jobs.printers.dead: rejected: the page is torn (attempts: 1)
+	// {"schema":"PrintJob:1","data":{"name":"label","torn":true}}
+}
+
+func ExampleRetryTopics() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[PrintJob](app, "PrintJob")
+	bus.MustSubscribe(app, "jobs", func(ctx context.Context, m *bus.Message[PrintJob]) error {
+		if m.Record.Stream == "jobs" {
+			return errors.New("the printer is out of paper")
+		}
+		fmt.Println("from", m.Record.Stream)
+		return m.Data.Print(ctx)
+	}, bus.Group("printers"), bus.RetryTopics(10*time.Millisecond, time.Minute))
+	if err := app.Publish(ctx, "jobs", PrintJob{Name: "invoice"}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.ConsumeFor(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// from jobs.printers.retry.1
+	// printed invoice
+}
+
+func ExampleManualCommit() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[Edited](app, "Content")
+	bus.MustSubscribe(app, "content.*", func(ctx context.Context, m *bus.Message[Edited]) error {
+		fmt.Println("stored:", m.Data.Title)
+		return m.Commit(ctx) // everything up to this record that is finished
+	}, bus.Group("store"), bus.ManualCommit())
+	if err := app.Publish(ctx, "content.edited.Page", Edited{Title: "Notes"}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output: stored: Notes
 }

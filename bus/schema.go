@@ -14,11 +14,6 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
-// Registrar is what schemas are declared with: an [App].
-type Registrar interface {
-	declare(*declaration) error
-}
-
 // SchemaInfo describes a declared schema.
 type SchemaInfo struct {
 	// ID and Version are the two parts of the schema's name, "Content:1".
@@ -174,28 +169,57 @@ func newRegistry() registry {
 	}
 }
 
-func (r *registry) add(d *declaration) error {
+// add adds declarations: all, or none and an error.
+func (r *registry) add(declarations ...*declaration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if other := r.names[d.name()]; other != nil {
-		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("is declared for %v already", other.typ)}
-	}
-	byType := d.typ.Kind() != reflect.Interface // no value has an interface's type
-	if other := r.types[d.typ]; byType && other != nil {
-		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ, other.name())}
-	}
-	for _, stream := range d.streams {
-		if err := conflict(r.stream[stream], d, stream); err != nil {
-			return err
+	for i, d := range declarations {
+		for _, other := range declarations[:i] {
+			if err := clash(other, d); err != nil {
+				return err
+			}
+		}
+		for _, other := range r.names {
+			if err := clash(other, d); err != nil {
+				return err
+			}
+		}
+		for _, stream := range d.streams {
+			if err := conflict(r.stream[stream], d, stream); err != nil {
+				return err
+			}
 		}
 	}
-	r.names[d.name()] = d
-	if byType {
-		r.types[d.typ] = d
+	for _, d := range declarations {
+		r.names[d.name()] = d
+		if d.byType() {
+			r.types[d.typ] = d
+		}
+		for _, stream := range d.streams {
+			if r.stream[stream] == nil {
+				r.stream[stream] = d
+			}
+		}
+	}
+	return nil
+}
+
+// byType reports whether values of the declaration's type are published as it: no value has an interface's type.
+func (d *declaration) byType() bool { return d.typ.Kind() != reflect.Interface }
+
+// clash tells whether two declarations can stand side by side.
+func clash(first, d *declaration) error {
+	switch {
+	case first.name() == d.name():
+		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("is declared for %v already", first.typ)}
+	case d.byType() && first.typ == d.typ:
+		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ, first.name())}
 	}
 	for _, stream := range d.streams {
-		if r.stream[stream] == nil {
-			r.stream[stream] = d
+		if slices.Contains(first.streams, stream) {
+			if err := conflict(first, d, stream); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -250,6 +274,15 @@ func (r *registry) streams() []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// each calls f with every stream that is known to carry a schema.
+func (r *registry) each(f func(stream string, d *declaration)) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for stream, d := range r.stream {
+		f(stream, d)
+	}
 }
 
 func (r *registry) list() []SchemaInfo {

@@ -11,7 +11,6 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // TailOption is an option of [App.Tail].
@@ -65,8 +64,8 @@ func Exclude(pattern string) TailOption {
 // read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse us. The
 // end of ctx is how following ends, and no error. The App is initialized if need be.
 //
-// A record and its slices are the caller's: they are never written again. Holding on to one record keeps the memory of the
-// response it came in.
+// A record and its slices are the caller's: they are never written again. Holding on to one record keeps what its partition had in the
+// response it came in in memory.
 func (a *App) Tail(ctx context.Context, pattern string, opts ...TailOption) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if err := a.tail(ctx, pattern, opts, yield); err != nil {
@@ -107,8 +106,8 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 		// One slab for the records of a chunk: they are the caller's, while the chunk's own list serves again.
 		slab := make([]Record, len(chunk.Records))
 		stream := strings.TrimPrefix(chunk.Topic, c.prefix)
-		for i := range chunk.Records {
-			fill(&slab[i], &chunk.Records[i], stream, chunk)
+		fill(slab, stream, chunk)
+		for i := range slab {
 			if !yield(&slab[i], nil) {
 				return nil
 			}
@@ -145,16 +144,24 @@ func matchAny(patterns []fnmatch.Pattern, topic string) bool {
 	return slices.ContainsFunc(patterns, func(p fnmatch.Pattern) bool { return p.Match(topic) })
 }
 
-// fill makes a record of what was fetched.
-func fill(to *Record, from *wire.Record, stream string, chunk *fetch.Chunk) {
-	*to = Record{
-		Stream: stream, Topic: chunk.Topic, Partition: int(chunk.Partition), Offset: from.Offset,
-		Key: from.Key, Value: from.Value, Time: time.UnixMilli(from.Time),
+// fill makes the records of a chunk, one for each of to. Their headers lie in one slab.
+func fill(to []Record, stream string, chunk *fetch.Chunk) {
+	n := 0
+	for i := range chunk.Records {
+		n += len(chunk.Records[i].Headers)
 	}
-	if len(from.Headers) > 0 {
-		to.Headers = make([]Header, len(from.Headers))
-		for i, h := range from.Headers {
-			to.Headers[i] = Header(h)
+	slab := make([]Header, n)
+	for i := range to {
+		from := &chunk.Records[i]
+		to[i] = Record{
+			Stream: stream, Topic: chunk.Topic, Partition: int(chunk.Partition), Offset: from.Offset,
+			Key: from.Key, Value: from.Value, Time: time.UnixMilli(from.Time),
+		}
+		if n := len(from.Headers); n > 0 {
+			to[i].Headers, slab = slab[:n:n], slab[n:]
+			for j, h := range from.Headers {
+				to[i].Headers[j] = Header(h)
+			}
 		}
 	}
 }

@@ -26,19 +26,19 @@ func Headers(ctx context.Context) []Header {
 
 // Of returns the span that a record's headers name, as their last traceparent and tracestate tell; it is not valid if they name none.
 func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
-	parent, ok := header(traceparent)
+	parent, ok := header(Parent)
 	if !ok {
 		return trace.SpanContext{}
 	}
-	state, _ := header(tracestate)
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: string(parent), tracestate: string(state)})
+	vendors, _ := header(state)
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: string(parent), state: string(vendors)})
 	return trace.SpanContextFromContext(ctx)
 }
 
-const (
-	traceparent = "traceparent"
-	tracestate  = "tracestate"
-)
+// Parent is the header that names the span; without it a record belongs to none.
+const Parent = "traceparent"
+
+const state = "tracestate"
 
 // carrier collects what the propagator writes.
 type carrier []Header

@@ -1,0 +1,92 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+)
+
+// chain makes the innermost part of a subscription's handler, which is called for each attempt at a record: decode it, then the
+// application's middleware, then the application's handler. What lies around it is in runner.go.
+func chain[T any](a *App, decode func(*Record) (T, error), handler func(context.Context, T) error, middleware []Middleware) Handler {
+	handle := func(ctx context.Context, _ *Record, v T) error { return handler(ctx, v) }
+	if _, ok := any(*new(T)).(carriesDelivery); ok {
+		handle = func(ctx context.Context, r *Record, v T) error {
+			any(v).(carriesDelivery).deliver(&delivery{app: a, record: r, place: consume.PlaceOf(ctx)})
+			return handler(ctx, v)
+		}
+	}
+	decodeAndHandle := func(ctx context.Context, r *Record) error {
+		v, err := decode(r)
+		if err != nil {
+			return Reject(err)
+		}
+		return handle(ctx, r, v)
+	}
+	if len(middleware) == 0 {
+		return decodeAndHandle
+	}
+	// The middleware sees records that have been decoded; what they were decoded to waits in the context.
+	wrapped := wrap(func(ctx context.Context, r *Record) error {
+		if d, ok := ctx.Value(decodedKey{}).(*decoded[T]); ok && d.record == r {
+			return handle(ctx, r, d.value)
+		}
+		return decodeAndHandle(ctx, r) // another record than the one that came in
+	}, middleware)
+	return func(ctx context.Context, r *Record) error {
+		v, err := decode(r)
+		if err != nil {
+			return Reject(err)
+		}
+		return wrapped(context.WithValue(ctx, decodedKey{}, &decoded[T]{r, v}), r)
+	}
+}
+
+// wrap puts middleware around h, the first one outermost.
+func wrap(h Handler, middleware []Middleware) Handler {
+	for i := len(middleware) - 1; i >= 0; i-- {
+		h = middleware[i](h)
+	}
+	return h
+}
+
+type decodedKey struct{}
+
+type decoded[T any] struct {
+	record *Record
+	value  T
+}
+
+// PanicError is what a handler's panic is turned into.
+type PanicError struct {
+	// Value is what the handler panicked with.
+	Value any
+	// Stack is the handler's stack, as text.
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value if it is an error, but for an outcome as [Reject] makes it: to panic with one is to panic.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	if isA[*rejection](err) || isA[*later](err) || isA[*abortion](err) || errors.Is(err, ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// protect turns a panic of next into a *PanicError.
+func protect(next Handler) Handler {
+	return func(ctx context.Context, r *Record) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = &PanicError{Value: v, Stack: debug.Stack()}
+			}
+		}()
+		return next(ctx, r)
+	}
+}

@@ -1,0 +1,64 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+)
+
+// Handler handles one record. What it returns is the record's outcome: nil when it is done, or an error, of which [Reject],
+// [RetryAfter], [Abort] and [ErrStop] have a meaning of their own. Any other error is tried again as the subscription's [RetryPolicy]
+// says, then goes to the dead letters if there are any ([DeadLetter]), else ends the App's Run. A panic is such an error, with its
+// stack.
+//
+// The context ends when the record's partition has been taken away and the time to finish is over ([Config.DrainTimeout]), or when
+// [Timeout] is: a handler has to return then. A record that was not finished will be handled again.
+type Handler func(ctx context.Context, r *Record) error
+
+// Middleware wraps a Handler. It is called for each attempt at a record, after the record was decoded and so never for one that
+// cannot be. When it hands on another record than it was given, that one is decoded for the handler.
+type Middleware func(next Handler) Handler
+
+var (
+	// ErrStop is the outcome of a handler that wants no more records: its subscription ends without an error, its member leaves the
+	// group. The record it is returned for is not committed, and will be handled by whoever reads on.
+	ErrStop = errors.New("stop this subscription")
+	// ErrRevoked is what [Message.Commit] returns when the record's partition has been given to another member, or the member has
+	// stopped: the record may be handled again.
+	ErrRevoked = group.ErrRevoked
+)
+
+// rejection is what Reject returns.
+type rejection struct{ err error }
+
+func (e *rejection) Error() string { return fmt.Sprintf("rejected: %v", e.err) }
+func (e *rejection) Unwrap() error { return e.err }
+
+// Reject gives up the record, because of err: it is counted, logged, written to the dead letters if there are any, and then the next
+// one has its turn. There are no further attempts.
+func Reject(err error) error { return &rejection{err} }
+
+// later is what RetryAfter returns.
+type later struct {
+	after time.Duration
+	err   error
+}
+
+func (e *later) Error() string { return fmt.Sprintf("again in %s: %v", e.after, e.err) }
+func (e *later) Unwrap() error { return e.err }
+
+// RetryAfter wants the record handled again after d, because of err: when a service has said how long it wants to be left in peace,
+// say. The lane waits; the member stays in its group meanwhile. It does not count as one of the attempts of the [RetryPolicy].
+func RetryAfter(d time.Duration, err error) error { return &later{d, err} }
+
+// abortion is what Abort returns.
+type abortion struct{ err error }
+
+func (e *abortion) Error() string { return fmt.Sprintf("aborted: %v", e.err) }
+func (e *abortion) Unwrap() error { return e.err }
+
+// Abort ends the App's Run with err, whatever the retry policy says, and leaves the record uncommitted.
+func Abort(err error) error { return &abortion{err} }

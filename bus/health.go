@@ -1,0 +1,70 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+)
+
+// Health returns nil when the App is initialized, its producer delivers, and, while it runs, every subscription's member has joined its
+// group and is heard by it; else all that is wrong. After a [App.Run] that failed it returns why. It does no I/O.
+func (a *App) Health(context.Context) error {
+	a.mu.Lock()
+	r, failed := a.running, a.failed
+	a.mu.Unlock()
+	c := a.core.Load()
+	switch {
+	case a.isClosed():
+		return fmt.Errorf("bus: %w", ErrClosed)
+	case c == nil || !a.ready.Load():
+		return errors.New("bus: not initialized: call Initialize, or publish once")
+	}
+	var errs []error
+	if err := c.producer.Health(); err != nil {
+		errs = append(errs, fmt.Errorf("bus: producer: %w", err))
+	}
+	if failed != nil {
+		errs = append(errs, fmt.Errorf("bus: run: %w", failed))
+	}
+	if r != nil {
+		session := c.client.Settings().SessionTimeout
+		for _, x := range r.runners {
+			if err := health(x.consumer.Status(), session); err != nil {
+				errs = append(errs, fmt.Errorf("bus: subscription %q of group %q: %w", x.patterns[0], x.group, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// health tells what is wrong with a member.
+func health(s consume.Status[Record], session time.Duration) error {
+	m := s.Member
+	var err error
+	heard := m.LastRebalance // joining is to be heard of, too
+	if m.LastHeartbeat.After(heard) {
+		heard = m.LastHeartbeat
+	}
+	switch silence := time.Since(heard); {
+	case m.State == group.Left:
+		return nil // stopped, as its handler wanted
+	case m.State == group.Dead:
+		err = errors.New("the member has ended")
+	case m.State == group.Idle, m.MemberID == "", m.LastRebalance.IsZero():
+		err = errors.New("the member has not joined its group yet")
+	case silence > session:
+		err = fmt.Errorf("the group has not answered a heartbeat for %s", silence.Round(time.Millisecond))
+	case s.Abandoned > 0:
+		err = fmt.Errorf("%d handlers have not returned although their context ended", s.Abandoned)
+	default:
+		return nil
+	}
+	if m.LastError != nil {
+		err = fmt.Errorf("%w: %w", err, m.LastError)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+package bus
+
+import (
+	"context"
+	"errors"
+)
+
+// Message is a record with its data decoded, for handlers that need both: func(ctx, *Message[Content]) error.
+//
+// X is the type of the data: a struct, or whatever else encoding/json can decode. []byte and json.RawMessage are the JSON of the data as
+// the record has it. A record without data is rejected, and one whose data is null unless X is a pointer, a map, a slice or any: those
+// are nil then. Numbers in an any are float64, which is exact up to 2^53.
+//
+// Every attempt at a record gets a Message of its own, which the handler may keep.
+type Message[X any] struct {
+	// Schema is the name that the record gives its schema, as in "Content:1". It is empty when the record gives none.
+	Schema string
+	// Data is the data of the envelope.
+	Data X
+	// Record is the record itself. It must not be changed: further attempts, Forward and the dead letters use its bytes, and Data may
+	// point into them.
+	Record *Record
+
+	job *delivery
+}
+
+// errNotDelivered says that a Message was not made by a subscription, which alone knows where it came from.
+var errNotDelivered = errors.New("this Message was not delivered by a subscription: use the one that the handler was given")
+
+// Commit commits the record's partition, for a subscription with ManualCommit: up to and including this record, or the record before
+// the first one whose handler has not returned, whichever comes first. This record's own handler, which calls Commit, counts as
+// returned. It returns when the group's coordinator has the offset, or when ctx ends; [ErrRevoked] says that the partition has been taken
+// away meanwhile, and that its next owner will handle the record again.
+func (m *Message[X]) Commit(ctx context.Context) error {
+	if m.job == nil {
+		return errNotDelivered
+	}
+	return m.job.commit(ctx)
+}
+
+// Forward publishes the record to another stream, and returns when it is acknowledged there, as [App.Publish] does. Value, key and
+// headers are the record's; options add headers behind them, and may set another key ([Key]) or time ([Timestamp]).
+func (m *Message[X]) Forward(ctx context.Context, stream string, opts ...PublishOption) error {
+	if m.job == nil {
+		return errNotDelivered
+	}
+	return m.job.forward(ctx, stream, opts...)
+}
+
+// carriesDelivery is every *Message, for code that does not know its X.
+type carriesDelivery interface {
+	deliver(*delivery)
+}
+
+// deliver ties the message to where it came from, before the handler gets it.
+func (m *Message[X]) deliver(job *delivery) { m.job = job }

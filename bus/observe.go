@@ -1,0 +1,104 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Outcome is what became of a record.
+type Outcome string
+
+// The outcomes, of which a record of a partition that is taken away may have several.
+const (
+	OutcomeHandled    Outcome = "handled"     // the handler returned nil
+	OutcomeRejected   Outcome = "rejected"    // given up: see Reject
+	OutcomePostponed  Outcome = "postponed"   // moved to a retry stream: see RetryTopics
+	OutcomeDeadLetter Outcome = "dead_letter" // moved to the dead letters: see DeadLetter
+	OutcomeFailed     Outcome = "failed"      // its error ends the subscription or the App's Run
+	OutcomeUnfinished Outcome = "unfinished"  // its partition was taken away before it was done; it will be handled again
+)
+
+// Consumed tells how one record went.
+type Consumed struct {
+	// Record must not be changed.
+	Record *Record
+	// Group is that of the subscription.
+	Group string
+	// Outcome is what became of the record.
+	Outcome Outcome
+	// Err is its last error; nil for OutcomeHandled.
+	Err error
+	// Duration is how long it was worked on, with all attempts and the pauses between them.
+	Duration time.Duration
+	// Lead is the time from the record's timestamp to the end of the work.
+	Lead time.Duration
+}
+
+// OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of its lane: for metrics,
+// say. It has to be quick. It may be called concurrently, and has to be added before [App.Run]: later it takes effect with the next one.
+func (a *App) OnConsumed(f func(context.Context, Consumed)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.observers = append(a.observers, f)
+}
+
+// observed calls the functions of OnConsumed.
+func (x *runner) observed(next Handler) Handler {
+	return func(ctx context.Context, r *Record) error {
+		began := time.Now()
+		err := next(ctx, r)
+		now := time.Now()
+		c := Consumed{Record: r, Group: x.group, Outcome: outcomeOf(err), Err: err, Duration: now.Sub(began), Lead: now.Sub(r.Time)}
+		for _, f := range x.observe {
+			f(ctx, c)
+		}
+		return err
+	}
+}
+
+func outcomeOf(err error) Outcome {
+	if err == nil {
+		return OutcomeHandled
+	}
+	if m, ok := errors.AsType[*moved](err); ok {
+		if m.dead {
+			return OutcomeDeadLetter
+		}
+		return OutcomePostponed
+	}
+	switch {
+	case isA[*rejection](err):
+		return OutcomeRejected
+	case errors.Is(err, errUnfinished):
+		return OutcomeUnfinished
+	default:
+		return OutcomeFailed
+	}
+}
+
+// pace lets a line of the log through once a second, so that a stream of bad records does not become a stream of log lines.
+type pace struct {
+	mu         sync.Mutex
+	last       time.Time
+	suppressed int
+}
+
+func (p *pace) warn(log *slog.Logger, text string, attributes ...any) {
+	p.mu.Lock()
+	now := time.Now()
+	if now.Sub(p.last) < time.Second {
+		p.suppressed++
+		p.mu.Unlock()
+		return
+	}
+	suppressed := p.suppressed
+	p.last, p.suppressed = now, 0
+	p.mu.Unlock()
+	if suppressed > 0 {
+		attributes = append(attributes, "suppressed", suppressed)
+	}
+	log.Warn(text, attributes...)
+}

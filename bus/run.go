@@ -1,0 +1,197 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
+)
+
+var (
+	errRunning         = errors.New("the App is running already")
+	errAllStopped      = errors.New("every subscription has stopped")
+	errNoSubscriptions = errors.New("there is nothing to run: add a subscription with bus.Subscribe")
+)
+
+// run is one call of Run or ConsumeFor.
+type run struct {
+	ctx     context.Context // ends when the run is to end
+	cancel  context.CancelFunc
+	runners []*runner
+	budget  *budget
+	done    chan struct{} // closed when every member has left
+}
+
+// runConfig is what the runners of a run share.
+type runConfig struct {
+	budget     *budget
+	middleware []Middleware
+	observe    []func(context.Context, Consumed)
+	tracer     trace.TracerProvider
+	manual     bool
+	drain      time.Duration
+	groups     map[string]int // subscriptions of each group so far
+}
+
+// instance returns the static id of a member (group.instance.id). The members of one group need different ones.
+func (c *runConfig) instance(id string, s *subscription) string {
+	c.groups[s.group]++
+	if n := c.groups[s.group]; id != "" && n > 1 {
+		return id + "-" + strconv.Itoa(n)
+	}
+	return id
+}
+
+// Run handles the records of all subscriptions until ctx ends, which is no error, or one of them fails: then it returns why. At the end it
+// lets running handlers finish ([Config.DrainTimeout]), commits what is done, and leaves the groups. It initializes the App if need be, and
+// waits for a broker until ctx ends. When every subscription has ended by [ErrStop] it returns nil. Only one Run, or [App.ConsumeFor], can
+// be under way. Close comes after it, or ends it.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.run(ctx, nil); err != nil {
+		return fmt.Errorf("bus: run: %w", err)
+	}
+	return nil
+}
+
+// ConsumeFor is [App.Run] until n records have been handled, over all subscriptions together. It returns how many have been: n, or fewer and
+// an error when ctx ended before, or a subscription failed. No further record is begun once n are under way. Tests and jobs use it.
+func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
+	if n < 1 {
+		return 0, fmt.Errorf("bus: consume for %d records: give a number from 1", n)
+	}
+	b := newBudget(n)
+	err := a.run(ctx, b)
+	handled := b.count()
+	if err == nil && handled < n {
+		err = cmp.Or(context.Cause(ctx), errAllStopped)
+	}
+	if err != nil {
+		err = fmt.Errorf("bus: consume for %d records: %d were handled: %w", n, handled, err)
+	}
+	return handled, err
+}
+
+func (a *App) run(ctx context.Context, b *budget) error {
+	c, err := a.use(ctx)
+	if err != nil {
+		if ctx.Err() != nil && b == nil && !a.isClosed() {
+			return nil
+		}
+		return err
+	}
+	r, err := a.prepare(ctx, c, b)
+	if err != nil {
+		return err
+	}
+	err = r.wait()
+	a.mu.Lock()
+	a.running, a.last = nil, r
+	if err != nil {
+		a.failed = err
+	}
+	a.mu.Unlock()
+	close(r.done)
+	return err
+}
+
+// prepare makes the run, and makes it the App's one.
+func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.mountable(); err != nil {
+		return nil, err
+	}
+	if len(a.subscriptions) == 0 {
+		return nil, errNoSubscriptions
+	}
+	cfg := runConfig{
+		budget: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
+		tracer: a.cfg.TracerProvider, manual: a.cfg.DisableAutoCommit, drain: a.cfg.DrainTimeout, groups: make(map[string]int),
+	}
+	if cfg.tracer == nil {
+		cfg.tracer = otel.GetTracerProvider()
+	}
+	if cfg.drain <= 0 {
+		cfg.drain = defaultDrain
+	}
+	r := &run{budget: b, done: make(chan struct{})}
+	for _, s := range a.subscriptions {
+		x, err := newRunner(a, c, s, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		r.runners = append(r.runners, x)
+	}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	a.running, a.failed = r, nil
+	return r, nil
+}
+
+// wait runs the members until all have ended.
+func (r *run) wait() error {
+	errs := make([]error, len(r.runners))
+	var members, watch sync.WaitGroup
+	for i, x := range r.runners {
+		members.Go(func() {
+			if errs[i] = x.consumer.Run(r.ctx); errs[i] != nil {
+				r.cancel() // one that fails ends all
+			}
+		})
+	}
+	if r.budget != nil {
+		watch.Go(func() {
+			select {
+			case <-r.budget.spent:
+				r.cancel()
+			case <-r.ctx.Done():
+			}
+		})
+	}
+	members.Wait()
+	r.cancel()
+	watch.Wait()
+	return errors.Join(errs...)
+}
+
+// hurry ends the time that running handlers have.
+func (r *run) hurry() {
+	for _, x := range r.runners {
+		x.consumer.Hurry()
+	}
+}
+
+// stopRun ends the run that is under way, if any, and waits for it. Shortly before ctx ends handlers that still run are cancelled.
+func (a *App) stopRun(ctx context.Context) error {
+	a.mu.Lock()
+	r := a.running
+	a.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.cancel()
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		hurry := time.AfterFunc(left-min(left/4, mostHaste), r.hurry)
+		defer hurry.Stop()
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		r.hurry()
+		return fmt.Errorf("subscriptions still run: %w", context.Cause(ctx))
+	}
+}
+
+const (
+	defaultDrain = 30 * time.Second
+	// mostHaste is what Close keeps of its time for what comes after the handlers: the commit, the functions of OnFinalize, the producer.
+	mostHaste = 5 * time.Second
+)

@@ -1,0 +1,179 @@
+package bus
+
+import (
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+)
+
+// Stats is what an App is at, at one moment.
+type Stats struct {
+	// Initialized and Running tell whether the App is connected, and whether [App.Run] is under way.
+	Initialized, Running bool
+	// Producer is what is published and not yet acknowledged, and what has been.
+	Producer ProducerStats
+	// Streams are those that schemas declare, that were published to, or that subscriptions read, by name.
+	Streams []StreamStats
+	// Subscriptions are all that are declared, in the order they were. Those of a run that is over keep what they were at its end.
+	Subscriptions []SubscriptionStats
+}
+
+// ProducerStats are the figures of what an App publishes, since it was initialized.
+type ProducerStats struct {
+	// Records are published and wait for their acknowledgement, and Bytes is the memory they take.
+	Records int
+	Bytes   int64
+	// InFlight counts requests that wait for their answer.
+	InFlight int
+	// Sent records have been acknowledged; Failed ones never will be.
+	Sent, Failed uint64
+	// Requests counts those sent, Retries batches that were sent again, and Resets how often a partition went on under another producer id:
+	// only there can a record be written twice.
+	Requests, Retries, Resets uint64
+}
+
+// StreamStats is what an App knows of a stream.
+type StreamStats struct {
+	// Stream is its name, Topic that of its topic.
+	Stream, Topic string
+	// Schema is the name of the schema that the App publishes on it, as in "Content:1"; empty if it publishes nothing there.
+	Schema string
+	// Partitions is how many it has; 0 when no subscription reads it.
+	Partitions int
+	// Groups of the subscriptions that read it.
+	Groups []string
+}
+
+// SubscriptionStats is what a subscription is at.
+type SubscriptionStats struct {
+	// Patterns, Group and Handler are as they were declared; Handler is the name of the function, "" for a function literal.
+	Patterns []string
+	Group    string
+	Handler  string
+
+	// State of the member: idle, joining, syncing, stable, draining, left or dead.
+	State string
+	// MemberID is what the group calls the member, Generation the group's current one, Protocol the assignor it agreed on, and Leader whether
+	// the member is the one that assigns.
+	MemberID   string
+	Generation int32
+	Protocol   string
+	Leader     bool
+	// Rebalances counts the generations that the member has been part of.
+	Rebalances uint64
+	// Times are zero for what has not happened yet.
+	LastRebalance, LastHeartbeat, LastCommit time.Time
+
+	// Streams that match now, by name.
+	Streams []string
+	// Assigned are the partitions the member has, by topic and partition.
+	Assigned []PartitionStats
+	// Lag is how many records of the assigned partitions are not finished, as far as their ends are known.
+	Lag int64
+	// InFlight counts handlers that run now, Waiting records that have been read and wait for one, and Bytes what both keep in memory.
+	InFlight, Waiting int
+	Bytes             int64
+	// Abandoned counts handlers that have not returned although their context has ended.
+	Abandoned int
+
+	// Finished counts records that are done with, whatever became of them. Of them Rejected were given up without a dead letter, Postponed went
+	// to a retry stream, and DeadLettered to the dead letters. Retried counts further attempts.
+	Finished, Rejected, Postponed, DeadLettered, Retried uint64
+	// Broken counts batches that could not be read, OutOfRange how often the broker no longer had the offset to read on from.
+	Broken, OutOfRange uint64
+
+	// LastError is the last thing that went wrong and was gone on after, or that ended the subscription; nil for none.
+	LastError   error
+	LastErrorAt time.Time
+}
+
+// PartitionStats is what a subscription knows of a partition that its member has.
+type PartitionStats struct {
+	Stream, Topic string
+	Partition     int
+	// Committed is the group's offset, Watermark the first that is not finished, Position where reading goes on, and End the partition's end
+	// when it was last heard of. They are -1 as long as they are not known.
+	Committed, Watermark, Position, End int64
+	// Lag is End less Watermark; -1 when one of them is not known.
+	Lag int64
+	// InFlight counts handlers that run now, Waiting records that wait for one.
+	InFlight, Waiting int
+	Bytes             int64
+	// Paused: it is not being read now, because enough of it is waiting, or what waits has to (RetryTopics).
+	Paused bool
+	// Oldest is the time of the first record that is not finished; zero when none is held.
+	Oldest time.Time
+}
+
+// Stats returns a snapshot. It does no I/O, and may be called at any time.
+func (a *App) Stats() Stats {
+	a.mu.Lock()
+	r, subscriptions := a.running, a.subscriptions
+	s := Stats{Initialized: a.ready.Load(), Running: r != nil}
+	if r == nil {
+		r = a.last
+	}
+	prefix := a.cfg.TopicPrefix
+	a.mu.Unlock()
+	if c := a.core.Load(); c != nil {
+		s.Producer = ProducerStats(c.producer.Stats())
+	}
+	streams := newStreamTable(prefix)
+	a.schemas.each(func(stream string, d *declaration) { streams.of(stream).Schema = d.name() })
+	for i, sub := range subscriptions {
+		if r != nil && i < len(r.runners) {
+			s.Subscriptions = append(s.Subscriptions, r.runners[i].stats(streams))
+			continue
+		}
+		s.Subscriptions = append(s.Subscriptions, SubscriptionStats{Patterns: sub.patterns, Group: sub.group, Handler: sub.handler, State: "idle"})
+	}
+	s.Streams = streams.sorted()
+	return s
+}
+
+func (x *runner) stats(streams *streamTable) SubscriptionStats {
+	now := x.consumer.Status()
+	m := now.Member
+	s := SubscriptionStats{
+		Patterns: x.patterns, Group: x.group, Handler: x.handler,
+		State: m.State.String(), MemberID: m.MemberID, Generation: m.Generation, Protocol: m.Protocol, Leader: m.Leader, Rebalances: m.Rebalances,
+		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
+		Streams:  x.core.streamsOf(m.Topics),
+		InFlight: now.Running, Abandoned: now.Abandoned,
+		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(), DeadLettered: x.buried.Load(), Retried: x.retried.Load(),
+		Broken: now.Corrupt, OutOfRange: now.Fetch.OutOfRange,
+		LastError: m.LastError, LastErrorAt: m.LastErrorAt,
+	}
+	for topic, partitions := range m.Topics {
+		streams.read(x.core.stream(topic), partitions, x.group)
+	}
+	for _, p := range now.Partitions {
+		ps := x.partition(p)
+		s.Assigned = append(s.Assigned, ps)
+		s.Lag += max(ps.Lag, 0)
+		s.Waiting += ps.Waiting
+		s.Bytes += ps.Bytes
+	}
+	if now.LastErrorAt.After(s.LastErrorAt) {
+		s.LastError, s.LastErrorAt = now.LastError, now.LastErrorAt
+	}
+	if t := x.lastError.Load(); t != nil && t.at.After(s.LastErrorAt) {
+		s.LastError, s.LastErrorAt = t.err, t.at
+	}
+	return s
+}
+
+func (x *runner) partition(p consume.PartitionStatus[Record]) PartitionStats {
+	s := PartitionStats{
+		Stream: x.core.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
+		Committed: p.Committed, Watermark: p.Watermark, Position: p.Position, End: p.End, Lag: -1,
+		InFlight: p.Running, Waiting: p.Held - p.Running, Bytes: p.Bytes, Paused: p.Paused,
+	}
+	if p.End >= 0 && p.Watermark >= 0 {
+		s.Lag = max(p.End-p.Watermark, 0)
+	}
+	if p.Oldest != nil {
+		s.Oldest = p.Oldest.Time
+	}
+	return s
+}

@@ -1,0 +1,108 @@
+package bus
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+)
+
+const (
+	deadSuffix = ".dead"
+	retryInfix = ".retry."
+)
+
+// ownStream is how the bus names its streams of retries and dead letters: <stream>.<group>.dead, <stream>.<group>.retry.<n>.
+var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+)$`)
+
+// streamSet tells which topics a subscription reads.
+type streamSet struct {
+	prefix   string
+	patterns []fnmatch.Pattern // of streams that applications publish to
+	named    []fnmatch.Pattern // those among them that say that they mean the bus's own streams
+	group    string
+	tiers    int  // retry streams of the subscription's own
+	buries   bool // the subscription writes dead letters
+}
+
+func newStreamSet(prefix string, s *subscription) (streamSet, error) {
+	patterns, err := compile(prefix, s.patterns)
+	if err != nil {
+		return streamSet{}, err
+	}
+	set := streamSet{prefix: prefix, patterns: patterns, group: s.group, tiers: len(s.delays), buries: s.deadLetter}
+	for i, text := range s.patterns {
+		if strings.HasSuffix(text, deadSuffix) || strings.Contains(text, retryInfix) {
+			set.named = append(set.named, patterns[i])
+		}
+	}
+	return set, nil
+}
+
+// match tells whether the subscription reads a topic: one of its patterns, or a retry stream of its own.
+func (s *streamSet) match(topic string) bool {
+	stream, ok := strings.CutPrefix(topic, s.prefix)
+	if !ok {
+		return false
+	}
+	if ownStream.MatchString(stream) {
+		return matchAny(s.named, topic) && !s.written(stream) || s.delayed(topic)
+	}
+	return matchAny(s.patterns, topic)
+}
+
+// written tells whether a stream is where the subscription's own dead letters go: if it read them, those that fail would go round for ever.
+func (s *streamSet) written(stream string) bool {
+	base, ours := strings.CutSuffix(stream, "."+s.group+deadSuffix)
+	return ours && s.buries && matchAny(s.patterns, s.prefix+base)
+}
+
+// delayed tells whether a topic is one of the subscription's own retry streams.
+func (s *streamSet) delayed(topic string) bool {
+	if s.tiers == 0 {
+		return false
+	}
+	stream, ok := strings.CutPrefix(topic, s.prefix)
+	if !ok {
+		return false
+	}
+	base, tier := s.origin(stream)
+	return tier > 0 && matchAny(s.patterns, s.prefix+base)
+}
+
+// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none.
+func (s *streamSet) origin(stream string) (base string, tier int) {
+	name, number, ok := cutLast(stream, retryInfix)
+	if !ok {
+		return stream, 0
+	}
+	n, err := strconv.Atoi(number)
+	base, ours := strings.CutSuffix(name, "."+s.group)
+	if err != nil || !ours || base == "" || n < 1 || n > s.tiers {
+		return stream, 0
+	}
+	return base, n
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// streamsOf returns the names of topics as the application knows them, sorted.
+func (c *core) streamsOf(topics map[string]int) []string {
+	streams := make([]string, 0, len(topics))
+	for topic := range topics {
+		streams = append(streams, c.stream(topic))
+	}
+	slices.Sort(streams)
+	return streams
+}
+
+// stream returns the name of a topic as the application knows it.
+func (c *core) stream(topic string) string { return strings.TrimPrefix(topic, c.prefix) }

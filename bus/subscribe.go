@@ -1,0 +1,226 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// Lanes says which records of a subscription wait for each other. Within a lane handlers run one after another, in the order of the
+// records.
+type Lanes = lanes.Mode
+
+const (
+	// ByPartition makes each partition a lane: all records of a partition keep their order. It is the default.
+	ByPartition = lanes.ByPartition
+	// ByKey keeps the order of the records of each key, and spreads records without a key.
+	ByKey = lanes.ByKey
+	// Unordered keeps no order at all.
+	Unordered = lanes.Unordered
+)
+
+// RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Its lane waits meanwhile; the others go
+// on, and the member stays in its group.
+type RetryPolicy struct {
+	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
+	Attempts int
+	// First bounds the pause after the first attempt. Each further bound is twice the one before, and each pause a random part of its
+	// bound (full jitter). Defaults to 100ms.
+	First time.Duration
+	// Max bounds every pause. Defaults to 10s.
+	Max time.Duration
+}
+
+// SubscribeOption is an option of [Subscribe].
+type SubscribeOption func(*subscription)
+
+// Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one program and in
+// many; each group gets all of them. Defaults to the name of the handler function.
+func Group(name string) SubscribeOption { return func(s *subscription) { s.group = name } }
+
+// Patterns adds further patterns.
+func Patterns(patterns ...string) SubscribeOption {
+	return func(s *subscription) { s.patterns = append(s.patterns, patterns...) }
+}
+
+// Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most n of the partitions
+// that the member has; with [ByKey] and [Unordered] n lanes. Without it every partition is a lane of its own, and all of them run at once.
+func Concurrency(n int, l Lanes) SubscribeOption {
+	return func(s *subscription) { s.concurrency, s.lanes = &n, l }
+}
+
+// Timeout bounds the work on one record: all attempts and the pauses between them. When it is over the handler's context ends with
+// [context.DeadlineExceeded] as its error, there is no further attempt, and the record goes to the dead letters, if there are any, else
+// the App's Run ends. A handler that does not return then blocks its lane, which the log tells. Defaults to none.
+func Timeout(d time.Duration) SubscribeOption { return func(s *subscription) { s.timeout = &d } }
+
+// Retry sets the retry policy. Without it a subscription has the policy's defaults, or with [RetryTopics] a single attempt before a record
+// moves on.
+func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.retry = &p } }
+
+// DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be decoded, or have failed
+// as often as the retry policy allows. Key and value are unchanged; headers say what happened (see [GroupHeader] and those below it). The
+// record is committed only when the dead letter is acknowledged: until then its lane waits.
+func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter = true } }
+
+// RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription handles it again after the
+// first delay; when it fails there, to .retry.2, and so on, and after the last delay to the dead letters ([DeadLetter] is implied). While a
+// record waits for its time its partition is not read, and no handler sleeps. The order of records is given up.
+func RetryTopics(delays ...time.Duration) SubscribeOption {
+	return func(s *subscription) { s.delays = append(s.delays, delays...) }
+}
+
+// ManualCommit leaves it to the handler to say what is finished, by [Message.Commit]. It needs a handler that takes a *[Message].
+func ManualCommit() SubscribeOption { return func(s *subscription) { s.manual = true } }
+
+// Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks it is rejected, with a
+// [*ValidationError].
+func Validate() SubscribeOption { return func(s *subscription) { s.validate = true } }
+
+// subscription is one as it was declared.
+type subscription struct {
+	patterns    []string
+	group       string
+	handler     string // the function's name
+	concurrency *int
+	lanes       Lanes
+	timeout     *time.Duration
+	retry       *RetryPolicy
+	deadLetter  bool
+	delays      []time.Duration
+	manual      bool
+	validate    bool
+
+	// chain makes the handler of an attempt, with the App's middleware in it.
+	chain func(a *App, middleware []Middleware) Handler
+}
+
+// Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is an fnmatch pattern over
+// streams, such as "content.*", or a stream's name. New streams that match are read from their first record, within seconds. A stream that is
+// missing is waited for. Kafka's internal topics are never read, and the bus's own streams of retries and dead letters (those whose names
+// end in .retry.<n> or .dead behind a stream and a group) only by a pattern that says so, "content.*.dead" say.
+//
+// T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value; *[Record] the record;
+// map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded into: json.RawMessage leaves it as it is. The
+// schema's id plays no part. A record that cannot be decoded is rejected: its value is no JSON object in UTF-8, it has no data, or data that T
+// cannot hold, as null for a struct. Raw bytes are the record's own, and must not be changed.
+//
+// Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has returned (see [Handler]), and
+// only what lies below the first unfinished record of a partition is ever committed, every second (auto_commit_interval_ms), when partitions
+// are taken away, and at the end. A group without a commit starts at auto_offset_reset, which defaults to earliest.
+//
+// Two subscriptions of one group are two members of it, which share its records; each record reaches one of the handlers.
+func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) error {
+	s := &subscription{patterns: []string{pattern}}
+	for _, o := range opts {
+		o(s)
+	}
+	err := s.check(handler)
+	if err == nil {
+		var decode func(*Record) (T, error)
+		if decode, err = decoderOf[T](s.validate); err == nil {
+			s.chain = func(a *App, middleware []Middleware) Handler { return chain(a, decode, handler, middleware) }
+			err = r.subscribe(s)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("bus: subscribe %q: %w", pattern, err)
+	}
+	return nil
+}
+
+// MustSubscribe is [Subscribe] for the start of a program: it panics on an error.
+func MustSubscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) {
+	if err := Subscribe(r, pattern, handler, opts...); err != nil {
+		panic(err)
+	}
+}
+
+// topicName is what Kafka takes for the name of a topic.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// check completes the subscription and tells what is wrong with it.
+func (s *subscription) check(handler any) error {
+	f := reflect.ValueOf(handler)
+	if f.IsNil() {
+		return errors.New("the handler is nil")
+	}
+	s.handler = functionName(f)
+	if s.group == "" {
+		s.group = s.handler
+	}
+	s.deadLetter = s.deadLetter || len(s.delays) > 0
+	for _, pattern := range s.patterns {
+		if pattern == "" {
+			return errors.New("a pattern needs a text: name a stream, or write * for all")
+		}
+		if _, err := fnmatch.Compile("", pattern); err != nil {
+			return fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+	}
+	switch {
+	case s.group == "":
+		return errors.New("a function literal has no name to call its group by: give one with Group")
+	case s.deadLetter && !topicName.MatchString(s.group):
+		return fmt.Errorf("group %q is part of the names of its dead letter and retry streams, and a topic's name has letters, digits, dots, dashes and underscores only", s.group)
+	case s.concurrency != nil && *s.concurrency < 1:
+		return fmt.Errorf("concurrency %d: at least one handler has to run", *s.concurrency)
+	case s.lanes != ByPartition && s.lanes != ByKey && s.lanes != Unordered:
+		return fmt.Errorf("concurrency: there are no lanes %d: take ByPartition, ByKey or Unordered", s.lanes)
+	case s.timeout != nil && *s.timeout <= 0:
+		return fmt.Errorf("timeout %v: it is a time from the record's start", *s.timeout)
+	case slices.ContainsFunc(s.delays, func(d time.Duration) bool { return d <= 0 }):
+		return fmt.Errorf("retry topics %v: a delay is longer than nothing", s.delays)
+	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.First < 0 || s.retry.Max < 0):
+		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
+	}
+	if _, ok := reflect.Zero(f.Type().In(1)).Interface().(carriesDelivery); s.manual && !ok {
+		return fmt.Errorf("ManualCommit needs a handler that can commit: take a *bus.Message[X] instead of %v", f.Type().In(1))
+	}
+	return nil
+}
+
+// functionName returns the name of a function or method, without its package and type; "" for a function literal.
+func functionName(f reflect.Value) string {
+	name := runtime.FuncForPC(f.Pointer()).Name()
+	name = strings.ReplaceAll(name, "[...]", "") // type arguments
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	if literal.MatchString(name) {
+		return ""
+	}
+	return strings.TrimSuffix(name, "-fm")
+}
+
+// literal is how the compiler names function literals: func1, and those inside of others 1 or func1-range1.
+var literal = regexp.MustCompile(`^(func)?[0-9]+(-range[0-9]+)?$`)
+
+// policy returns the retry policy with its defaults.
+func (s *subscription) policy() RetryPolicy {
+	var p RetryPolicy
+	switch {
+	case s.retry != nil:
+		p = *s.retry
+	case len(s.delays) > 0:
+		p.Attempts = 1
+	}
+	if p.Attempts == 0 {
+		p.Attempts = 5
+	}
+	if p.First == 0 {
+		p.First = 100 * time.Millisecond
+	}
+	if p.Max == 0 {
+		p.Max = 10 * time.Second
+	}
+	return p
+}
