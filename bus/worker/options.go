@@ -1,0 +1,215 @@
+package worker
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+)
+
+// options are what the command line and the environment say.
+type options struct {
+	config bus.Config // only what they set
+	format string     // of the log: text or json
+	level  slog.Level
+	log    bool // they say something of the log
+}
+
+// option is a flag and the variable that stands in for it.
+type option struct {
+	name    string
+	short   string // another name, or ""
+	value   string // what the help calls its value
+	usage   string
+	initial string // what the help says it is without flag and variable
+	set     func(o *options, value string) error
+}
+
+func (o option) variable() string {
+	return "KAFKAESK_" + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
+}
+
+const asConfigured = "as the program configured"
+
+// table lists the options in the order of the help. Errors of set never hold the value: it may be a secret, or hold one.
+func table() []option {
+	return []option{
+		{name: "kafka-servers", short: "b", value: "HOST:PORT[,...]", usage: "brokers to ask first", initial: asConfigured, set: setServers},
+		{name: "kafka-settings", value: "JSON|@FILE", usage: "client settings in aiokafka's names, as a JSON object or a file of one; they replace all that the program configured",
+			initial: asConfigured, set: setSettings},
+		{name: "topic-prefix", value: "PREFIX", usage: "stands in front of every topic's name", initial: asConfigured, set: setPrefix},
+		{name: "replication-factor", value: "N", usage: "of the topics that the app creates", initial: asConfigured + ", or one for each broker, at most 3", set: setReplication},
+		{name: "drain-timeout", value: "DURATION", usage: "how long running handlers may finish when partitions are taken away or the program ends",
+			initial: asConfigured + ", or 30s", set: setDrain},
+		{name: "log-format", value: "text|json", usage: "the form of the log on standard error", initial: "the logger that the program configured, else text", set: setFormat},
+		{name: "log-level", value: "LEVEL", usage: "the least level that is logged: debug, info, warn, error", initial: "the logger that the program configured, else info", set: setLevel},
+	}
+}
+
+// parse reads the command line, and the environment for what that leaves out. It returns flag.ErrHelp when help is asked for. Its errors
+// hold no value, because a value may be a secret.
+func parse(args []string, env func(string) (string, bool)) (options, error) {
+	o := options{format: "text"}
+	given := make(map[string]string)
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	for _, x := range table() {
+		keep := func(value string) error {
+			given[x.name] = value
+			return nil
+		}
+		fs.Func(x.name, x.usage, keep)
+		if x.short != "" {
+			fs.Func(x.short, x.usage, keep)
+		}
+	}
+	ofPython := false
+	fs.Func("api-version", "", func(string) error { ofPython = true; return nil })
+	switch err := fs.Parse(args); {
+	case err != nil:
+		return o, err
+	case ofPython:
+		return o, errors.New("--api-version is a flag of Python's kafkaesk: leave it out, the brokers are asked for their versions")
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("argument %d is no flag: is a value with blanks in it without quotes?", len(args)-fs.NArg()+1)
+	}
+	for _, x := range table() {
+		value, ok := given[x.name]
+		source := "--" + x.name
+		if !ok {
+			if value, ok = env(x.variable()); !ok || value == "" {
+				continue
+			}
+			source = "$" + x.variable()
+		}
+		if err := x.set(&o, value); err != nil {
+			return o, fmt.Errorf("%s: %w", source, err)
+		}
+	}
+	return o, nil
+}
+
+func setServers(o *options, value string) error {
+	for server := range strings.SplitSeq(value, ",") {
+		if server = strings.TrimSpace(server); server == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(server)
+		if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil || host == "" {
+			return fmt.Errorf("server %d: want host:port, like localhost:9092", len(o.config.Servers)+1)
+		}
+		o.config.Servers = append(o.config.Servers, server)
+	}
+	if len(o.config.Servers) == 0 {
+		return errors.New("there is no server in it: want host:port, like localhost:9092")
+	}
+	return nil
+}
+
+func setSettings(o *options, value string) error {
+	if name, ok := strings.CutPrefix(value, "@"); ok {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		value = strings.TrimSpace(string(text))
+	}
+	settings, err := bus.ParseSettings(value)
+	if err != nil {
+		return err
+	}
+	o.config.Settings = settings
+	return nil
+}
+
+func setPrefix(o *options, value string) error {
+	o.config.TopicPrefix = value
+	return nil
+}
+
+func setReplication(o *options, value string) error {
+	n, err := strconv.ParseInt(value, 10, 16)
+	if err != nil || n < 1 {
+		return errors.New("want a number from 1, no larger than the number of brokers")
+	}
+	o.config.ReplicationFactor = int(n)
+	return nil
+}
+
+func setDrain(o *options, value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return errors.New("want a duration above zero, like 30s or 2m")
+	}
+	o.config.DrainTimeout = d
+	return nil
+}
+
+func setFormat(o *options, value string) error {
+	if value != "text" && value != "json" {
+		return errors.New("want text or json")
+	}
+	o.format, o.log = value, true
+	return nil
+}
+
+func setLevel(o *options, value string) error {
+	switch strings.ToLower(value) {
+	case "debug":
+		o.level = slog.LevelDebug
+	case "info":
+		o.level = slog.LevelInfo
+	case "warn", "warning":
+		o.level = slog.LevelWarn
+	case "error":
+		o.level = slog.LevelError
+	default:
+		return errors.New("want debug, info, warn or error")
+	}
+	o.log = true
+	return nil
+}
+
+// logger returns the worker's logger.
+func (o options) logger(w io.Writer) *slog.Logger {
+	h := &slog.HandlerOptions{Level: o.level}
+	if o.format == "json" {
+		return slog.New(slog.NewJSONHandler(w, h))
+	}
+	return slog.New(slog.NewTextHandler(w, h))
+}
+
+// help writes what --help prints.
+func help(w io.Writer, program string) error {
+	fmt.Fprintf(w, "Usage: %s [flags]\n\nHandles the records of the app's subscriptions until it is told to end.\n\n", program)
+	for _, x := range table() {
+		short := "    "
+		if x.short != "" {
+			short = "-" + x.short + ", "
+		}
+		fmt.Fprintf(w, "  %s--%s %s\n        %s\n        $%s; default: %s\n", short, x.name, x.value, x.usage, x.variable(), x.initial)
+	}
+	_, err := fmt.Fprintf(w, `
+A flag wins over its variable, and both win over what the program configured. Settings may hold secrets: give such settings by the variable
+or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.
+
+SIGINT and SIGTERM let running handlers finish for the drain timeout, commit what is done and leave the groups, and give the app %v more to
+close. A second signal ends the program at once.
+
+Exit codes:
+  0    ended by a signal, or every subscription has stopped
+  1    failed: a handler's error that nothing deals with, brokers that refuse, records that could not be delivered at the end
+  2    the command line or the environment is wrong, or there are no servers
+  130  ended at once by a second SIGINT
+  143  ended at once by a second SIGTERM
+`, closeTimeout)
+	return err
+}

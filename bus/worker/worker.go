@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitSignal = 128 // and the signal's number: ended at once by a second signal
+)
+
+// closeTimeout is what bus.App.Close has after the handlers are done: for the functions of OnFinalize, and for what they and the handlers
+// have published.
+const closeTimeout = 10 * time.Second
+
+// Main runs the App as this process, with its command line, environment and signals, and ends the process. The package comment says how
+// it is configured and what the exit codes mean. Deferred functions of the caller do not run: what has to be done at the end belongs in
+// [bus.App.OnFinalize].
+func Main(app *bus.App) {
+	p := process{
+		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
+		signals: make(chan os.Signal, 2), // room for both that mean something
+	}
+	if app == nil {
+		p.complain(errors.New("worker.Main has got a nil App: make it with bus.New"))
+		os.Exit(exitUsage)
+	}
+	signal.Notify(p.signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(p.run(context.Background(), app))
+}
+
+// process is what a process gives to the worker. A test brings its own.
+type process struct {
+	name           string
+	args           []string // without the name
+	env            func(string) (string, bool)
+	stdout, stderr io.Writer
+	signals        chan os.Signal
+}
+
+// application is the part of a *bus.App that the worker needs.
+type application interface {
+	fmt.Stringer // tells the servers, and nothing that is secret
+	Logger() *slog.Logger
+	Configure(bus.Config)
+	Run(context.Context) error
+	Close(context.Context) error
+}
+
+// run runs the application until it ends or a signal ends it, and returns the exit code. After a second signal it returns while the
+// application still runs: the process is to end then.
+func (p process) run(ctx context.Context, app application) int {
+	o, err := parse(p.args, p.env)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		if err := help(p.stdout, p.name); err != nil {
+			return exitFailed
+		}
+		return exitOK
+	case err != nil:
+		p.complain(err)
+		return exitUsage
+	}
+	log := app.Logger()
+	if o.log || log == nil {
+		log = o.logger(p.stderr)
+		o.config.Logger = log
+	}
+	app.Configure(o.config)
+	log.Info("worker: starting", "app", app.String(), "kafkaesk", version())
+
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	ended := make(chan int, 1)
+	go func() { ended <- serve(ctx, app, log) }()
+	for told := false; ; told = true {
+		select {
+		case code := <-ended:
+			return code
+		case s := <-p.signals:
+			if told {
+				log.Warn("worker: a second signal: ending at once", "signal", s.String())
+				return atOnce(s)
+			}
+			log.Info("worker: ending: running handlers may finish; a second signal ends at once", "signal", s.String())
+			end()
+		}
+	}
+}
+
+// serve runs the application and closes it.
+func serve(ctx context.Context, app application, log *slog.Logger) int {
+	code := exitOK
+	if err := app.Run(ctx); err != nil {
+		log.Error("worker: failed", "error", err)
+		code = exitFailed
+		if errors.Is(err, bus.ErrNotConfigured) {
+			code = exitUsage
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := app.Close(ctx); err != nil {
+		log.Error("worker: closing", "error", err)
+		return max(code, exitFailed)
+	}
+	if code == exitOK {
+		log.Info("worker: ended")
+	}
+	return code
+}
+
+// complain says what is wrong with the command line, in one line.
+func (p process) complain(err error) {
+	fmt.Fprintf(p.stderr, "%s: %s (--help lists the flags)\n", p.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// atOnce returns the exit code of a process that a signal ends.
+func atOnce(s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok {
+		return exitSignal + int(n)
+	}
+	return exitFailed
+}
+
+// version tells which kafkaesk is part of the program.
+func version() string {
+	const module = "github.com/kafkaesk/kafkaesk"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == module && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
