@@ -1,4 +1,5 @@
-// Command kafkaesk helps to develop with the bus. Its broker command runs a development Kafka that needs nothing installed.
+// Command kafkaesk runs applications on the bus, by `kafkaesk ./pkg:App`, and helps to develop them. Its broker command runs a development
+// Kafka that needs nothing installed.
 package main
 
 import (

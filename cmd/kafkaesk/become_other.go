@@ -1,0 +1,28 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+)
+
+// become runs the program and waits for it. Ctrl-C reaches it by the console they share, and what it does then is its own affair: this
+// process only waits.
+func become(file string, argv []string) error {
+	signal.Ignore(os.Interrupt)
+	cmd := exec.Command(file)
+	cmd.Args, cmd.Stdin, cmd.Stdout, cmd.Stderr = argv, os.Stdin, os.Stdout, os.Stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exitError(exit.ExitCode())
+	case err != nil:
+		return fmt.Errorf("starting %s: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor directory.
+type goCommand struct {
+	path   string
+	dir    string
+	flags  []string  // build flags, for list as for build
+	stderr io.Writer // gets what go build says
+}
+
+// newGoCommand looks for the go command.
+func newGoCommand(dir string, flags []string, stderr io.Writer) (*goCommand, error) {
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return nil, fmt.Errorf("building the worker needs Go, and %w: where there is no Go, run a program whose main calls worker.Main(app), "+
+			"or that `kafkaesk build` has made elsewhere", err)
+	}
+	return &goCommand{path: path, dir: dir, flags: flags, stderr: stderr}, nil
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Name       string
+	Dir        string
+	Export     string // the file with the types of what it exports
+	Standard   bool   // it belongs to Go itself
+	Module     *struct {
+		Path, Dir string
+		Main      bool
+	}
+	Error      *struct{ Err string }
+	DepsErrors []*struct{ Err string }
+}
+
+// err returns what is wrong with the package, in the go command's words.
+func (p *listed) err() error {
+	switch {
+	case p.Error != nil:
+		return errors.New(strings.TrimSpace(p.Error.Err))
+	case len(p.DepsErrors) > 0:
+		return errors.New(strings.TrimSpace(p.DepsErrors[0].Err))
+	}
+	return nil
+}
+
+// list compiles the packages, which is quick when it has been done before, and returns what they are: also those with errors.
+func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, error) {
+	args := append([]string{"list", "-e", "-export", "-json=ImportPath,Name,Dir,Export,Standard,Module,Error,DepsErrors"}, g.flags...)
+	cmd := g.command(ctx, append(append(args, "--"), patterns...))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("go list: %w\n%s", err, strings.TrimSpace(stderr.String()))
+	}
+	var packages []*listed
+	for dec := json.NewDecoder(&stdout); ; {
+		p := new(listed)
+		switch err := dec.Decode(p); {
+		case errors.Is(err, io.EOF):
+			return packages, nil
+		case err != nil:
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// build builds the program at a package, given as go build takes it, into a file.
+func (g *goCommand) build(ctx context.Context, output, pattern string, flags ...string) error {
+	args := append(append([]string{"build", "-o", output}, g.flags...), flags...)
+	cmd := g.command(ctx, append(args, "--", pattern))
+	cmd.Stdout, cmd.Stderr = g.stderr, g.stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("go build: %w", err)
+	}
+	return nil
+}
+
+func (g *goCommand) command(ctx context.Context, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, g.path, args...)
+	cmd.Dir = g.dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has temporary files to remove
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}

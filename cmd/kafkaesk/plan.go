@@ -1,0 +1,113 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// virtualDir is the directory of the generated main, below that of the package it runs: from there it may import the package even when
+// that is internal. The go command is made to see it; it never is on the disk.
+const virtualDir = "kafkaesk_worker_main"
+
+// plan is what is to be built of a target.
+type plan struct {
+	target target
+	pkg    *listed
+	symbol string
+	main   []byte // the generated main; nil for a package main, which is built as it is
+}
+
+// resolve finds out what the target is, and says what to do when nothing can be built of it.
+func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
+	packages, err := g.list(ctx, t.pattern, workerPath)
+	if err != nil {
+		return nil, err
+	}
+	if len(packages) != 2 {
+		return nil, fmt.Errorf("%s means %d packages: name one", t.given, len(packages)-1)
+	}
+	p := &plan{target: t, pkg: packages[0], symbol: cmp.Or(t.symbol, defaultSymbol)}
+	worker := packages[1]
+	switch {
+	case p.pkg.Name == "main" && t.symbol != "":
+		return nil, fmt.Errorf("%s is a program (package main), which nothing can import: run it as it is, by %s, or move %s into a package of its own",
+			p.pkg.ImportPath, strings.TrimSuffix(t.given, ":"+t.symbol), t.symbol)
+	case p.pkg.Name == "main" && p.pkg.err() == nil:
+		return p, nil
+	case p.pkg.Standard:
+		return nil, fmt.Errorf("%s is a package of Go itself: name one of yours, like ./pkg:App", p.pkg.ImportPath)
+	case p.pkg.Module == nil && p.pkg.err() == nil:
+		return nil, fmt.Errorf("%s is in no module: make one, by go mod init", p.pkg.ImportPath)
+	case p.pkg.Module != nil && !p.pkg.Module.Main:
+		return nil, fmt.Errorf("%s belongs to the module %s, which this one only requires: run it in its own module, or write a main that calls worker.Main",
+			p.pkg.ImportPath, p.pkg.Module.Path)
+	case p.pkg.Module != nil && worker.err() != nil:
+		return nil, withoutWorker(p.pkg.Module.Path, p.pkg.Module.Dir, worker.err())
+	case p.pkg.err() != nil:
+		return nil, fmt.Errorf("%s: %w", t.given, p.pkg.err())
+	}
+	f, err := findSymbol(p.pkg, p.symbol)
+	if err != nil {
+		return nil, err
+	}
+	if dir := p.virtualDir(); !missing(dir) {
+		return nil, fmt.Errorf("%s is there: kafkaesk needs the name for the main that it generates, which is never written to the disk", dir)
+	}
+	p.main, err = generate(source{form: f, Target: t.given, Package: p.pkg.ImportPath, Symbol: p.symbol})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// withoutWorker says what to do when the module does not have the package that the generated main imports, or not what that needs.
+func withoutWorker(module, dir string, err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "-mod=vendor"):
+		return fmt.Errorf("the vendor directory of the module %s lacks %s, which the generated main imports. Write tools/tools.go, which is part of no program:\n\n"+
+			"\t//go:build tools\n\n\tpackage tools\n\n\timport _ %[2]q\n\nand run, in %s,\n\n\tgo mod vendor", module, workerPath, dir)
+	case strings.Contains(text, "no required module provides"):
+		return fmt.Errorf("the module %s does not require kafkaesk, and nothing is changed in it here. Run, in %s,\n\n\tgo get %s", module, dir, workerPath)
+	case strings.Contains(text, "missing go.sum entry"):
+		return fmt.Errorf("%w\nNothing is changed in the module %s here. Run, in %s,\n\n\tgo mod tidy", err, module, dir)
+	default:
+		return err
+	}
+}
+
+func (p *plan) virtualDir() string { return filepath.Join(p.pkg.Dir, virtualDir) }
+
+// build builds the program into a file. What it needs is written into scratch, a directory that is not the user's.
+func (p *plan) build(ctx context.Context, g *goCommand, scratch, output string, flags ...string) error {
+	if p.main == nil {
+		return g.build(ctx, output, p.target.pattern, flags...)
+	}
+	file, overlay := filepath.Join(scratch, "main.go"), filepath.Join(scratch, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(p.virtualDir(), "main.go"): file}})
+	if err == nil {
+		err = errors.Join(os.WriteFile(file, p.main, 0o600), os.WriteFile(overlay, list, 0o600))
+	}
+	if err != nil {
+		return fmt.Errorf("preparing the build: %w", err)
+	}
+	return g.build(ctx, output, p.virtualDir(), append([]string{"-overlay", overlay}, flags...)...)
+}
+
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+
+// name is what the program's file is called: the last part of the import path that is not a version, as go build has it.
+func (p *plan) name() string {
+	base := path.Base(p.pkg.ImportPath)
+	if up := path.Base(path.Dir(p.pkg.ImportPath)); majorVersion.MatchString(base) && up != "." {
+		return up
+	}
+	return base
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// target is what a command line names to be run: a package and, behind a colon, an exported name in it.
+type target struct {
+	given   string // as it was written
+	dir     string // where the go command is to run; "" is the current directory
+	pattern string // the package, as the go command takes it there
+	symbol  string // "" when none was given
+}
+
+// defaultSymbol is the name that is looked for when a target gives none.
+const defaultSymbol = "App"
+
+// looksLikeTarget tells a target from a mistyped command: it holds a colon or a slash, or is a directory's dot.
+func looksLikeTarget(arg string) bool {
+	return strings.ContainsAny(arg, `:/\`) || arg == "." || arg == ".."
+}
+
+// parseTarget reads ./dir:App, /dir:App, example.com/m/pkg:App, and as Python writes it, pkg.sub:App for ./pkg/sub. It looks at the
+// directories to tell the last two from each other.
+func parseTarget(arg string) (target, error) {
+	t := target{given: arg}
+	path := arg
+	if i := strings.LastIndexByte(arg, ':'); i >= 0 && !strings.ContainsAny(arg[i+1:], `/\`) {
+		path, t.symbol = arg[:i], arg[i+1:]
+		if err := checkSymbol(t); err != nil {
+			return target{}, err
+		}
+	}
+	switch dotted := filepath.Join(strings.Split(path, ".")...); {
+	case path == "":
+		return target{}, fmt.Errorf("%s names no package: write ./pkg:%[2]s, or .%[1]s for the one in this directory", arg, defaultSymbol)
+	case strings.Contains(path, "..."):
+		return target{}, fmt.Errorf("%s means many packages: name one", arg)
+	case path == "." || path == ".." || filepath.IsAbs(path) || hasPrefix(path, "./", "../", `.\`, `..\`):
+		t.dir, t.pattern = path, "."
+	case !strings.ContainsAny(path, `/\`) && isDir(dotted):
+		t.dir, t.pattern = dotted, "."
+	default:
+		t.pattern = path
+		return t, nil
+	}
+	if !isDir(t.dir) {
+		return target{}, fmt.Errorf("%s: there is no directory %s", arg, t.dir)
+	}
+	return t, nil
+}
+
+// checkSymbol says what is wrong with the name behind the colon.
+func checkSymbol(t target) error {
+	switch {
+	case t.symbol == "":
+		return fmt.Errorf("%s: a name is missing behind the colon: write %[1]s%s", t.given, defaultSymbol)
+	case !token.IsIdentifier(t.symbol):
+		return fmt.Errorf("%s: %q is no name of a Go variable or function", t.given, t.symbol)
+	case !token.IsExported(t.symbol):
+		return fmt.Errorf("%s: %s is not exported, so no other package sees it: begin its name with a capital letter", t.given, t.symbol)
+	}
+	return nil
+}
+
+func hasPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// missing reports whether nothing has the name, not even a link that leads nowhere.
+func missing(name string) bool {
+	_, err := os.Lstat(name)
+	return errors.Is(err, os.ErrNotExist)
+}
