@@ -156,8 +156,6 @@ func (p *place[T]) rewind(offset int64) {
 		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(), "offset", offset)
 	p.committed.Store(-1)
 	p.allowance.Store(offset)
-	c.member.Forget(p.g.number, p.tp)
-
 	p.feed.Lock()
 	old := p.lane.Load()
 	old.Stop()
@@ -166,6 +164,7 @@ func (p *place[T]) rewind(offset int64) {
 	p.past = append(p.past, old)
 	p.lane.Store(c.pool.Open(p.ctx, p.setFull))
 	p.feed.Unlock()
+	c.member.Forget(p.g.number, p.tp) // after the old lane is gone, which a commit could ask for its mark
 	p.setEarly(false)
 	p.setFull(false)
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
@@ -42,6 +45,7 @@ func TestChurn(t *testing.T) {
 	join := func() {
 		m := b.member(func(c *group.Config, s *kafka.Settings) {
 			c.Commit = 10 * time.Millisecond
+			s.RebalanceTimeout = 6 * time.Second // so long the embedded broker waits for a static member that stopped while it joined
 			if n := len(members); n%3 == 0 {
 				c.InstanceID = fmt.Sprint("static", rand.N(1<<30))
 				s.SessionTimeout = time.Second // its place is kept so long
@@ -117,5 +121,45 @@ func TestCoordinatorRestarts(t *testing.T) {
 	b.until("it commits again", func() bool { return m.Status().Committed[p] == 4 && m.count() == 2 })
 	if b.cluster.IsReal() && m.generation() != generation {
 		t.Errorf("generation %d instead of %d: the group has forgotten it, or it the group", m.generation(), generation)
+	}
+}
+
+// TestCoordinatorMoves is the member's part of invariant 21: of three brokers the coordinator is killed, another takes over, and the member goes
+// on in the generation that it was in.
+func TestCoordinatorMoves(t *testing.T) {
+	b := setup(t, kafkatest.Nodes(3), kafkatest.Own())
+	if !b.cluster.CanKill() {
+		t.Skip("kills one of three brokers: run with KAFKA=apache")
+	}
+	topic := b.topic("t", 6)
+	m := b.member(func(_ *group.Config, s *kafka.Settings) {
+		s.SessionTimeout, s.RebalanceTimeout = 30*time.Second, 30*time.Second
+	})
+	b.work(m)
+	p := kafka.TopicPartition{Topic: topic}
+	m.mark(p, 3)
+	b.until("it commits", func() bool { return m.Status().Committed[p] == 3 })
+	id, generation := m.Status().MemberID, m.generation()
+
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorKey, find.CoordinatorKeys = b.group, []string{b.group}
+	res, err := find.RequestWith(t.Context(), b.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := res.Port
+	if len(res.Coordinators) > 0 {
+		port = res.Coordinators[0].Port
+	}
+	for i, server := range b.cluster.Servers() {
+		if strings.HasSuffix(server, fmt.Sprint(":", port)) {
+			b.cluster.Kill(i)
+		}
+	}
+	m.mark(p, 4)
+	b.until("heartbeats fail", func() bool { return m.Status().LastError != nil })
+	b.until("it commits again", func() bool { return m.Status().Committed[p] == 4 })
+	if s := m.Status(); s.MemberID != id || m.generation() != generation || m.count() != 6 {
+		t.Errorf("it was %s in generation %d and is %s in %d, with %s", id, generation, s.MemberID, m.generation(), m.has())
 	}
 }

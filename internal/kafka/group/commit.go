@@ -93,6 +93,7 @@ func (c *committer) flush(ctx context.Context) error {
 // commit commits offsets of a generation. It tries again what a retry can mend, until ctx or the generation ends.
 func (c *committer) commit(ctx context.Context, generation int32, offsets map[kafka.TopicPartition]int64) error {
 	backoff := pauses(c.coordinator.settings)
+	var before error // what the last attempt met, if ctx ends in this one
 	for n := 0; ; n++ {
 		c.ask(generation, offsets)
 		err := c.once(ctx, func(t *term) (map[kafka.TopicPartition]int64, error) {
@@ -113,12 +114,15 @@ func (c *committer) commit(ctx context.Context, generation int32, offsets map[ka
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("%w; before that: %w", context.Cause(ctx), err)
+			if before == nil {
+				return err
+			}
+			return fmt.Errorf("%w; before that: %w", context.Cause(ctx), before)
 		case !mends(err):
 			return err
 		}
-		if kafka.Sleep(ctx, backoff.Delay(n)) != nil {
-			return fmt.Errorf("%w; before that: %w", context.Cause(ctx), err)
+		if before = err; kafka.Sleep(ctx, backoff.Delay(n)) != nil {
+			return fmt.Errorf("%w; before that: %w", context.Cause(ctx), before)
 		}
 	}
 }
@@ -129,6 +133,7 @@ func (c *committer) forget(generation int32, p kafka.TopicPartition) {
 	defer func() { <-c.turn }()
 	if t := c.term; t != nil && t.who.generation == generation {
 		t.forget(p)
+		c.told(t)
 	}
 }
 

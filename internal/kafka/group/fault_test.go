@@ -251,7 +251,7 @@ func TestLostJoin(t *testing.T) {
 	began := time.Now()
 	b.grow(topic, 2)
 	b.until("it joins again", func() bool { return m.count() == 2 })
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -280,7 +280,7 @@ func TestHangingBroker(t *testing.T) {
 	if err := m.Commit(ctx, generation, map[kafka.TopicPartition]int64{p: 5}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a commit to a hung broker: %v", err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	if m.count() != 2 || m.generation() != generation {

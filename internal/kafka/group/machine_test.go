@@ -277,9 +277,6 @@ func TestStories(t *testing.T) {
 			m := tt.machine(t)
 			m.failures = 0
 			for i, h := range tt.story {
-				if h.e.what == changed || h.e.what == woke {
-					h.e.id, h.e.generation = "", 0
-				}
 				got := names(m.on(start.Add(h.at), h.e))
 				if diff := cmp.Diff(h.then, got); diff != "" {
 					t.Fatalf("event %d: %s", i, diff)

@@ -135,12 +135,12 @@ func TestDrainLongerThanTheSession(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	topic := b.topic("t", 2)
-	short := func(_ *group.Config, s *kafka.Settings) { s.SessionTimeout = 500 * time.Millisecond }
+	const session, drain = 2 * time.Second, 3500 * time.Millisecond
+	short := func(_ *group.Config, s *kafka.Settings) { s.SessionTimeout = session }
 	first := b.member(short)
 	b.until("it works", func() bool { return first.count() == 2 })
 	id := first.Status().MemberID
 	p := kafka.TopicPartition{Topic: topic}
-	const session, drain = 500 * time.Millisecond, 2 * time.Second
 	first.mu.Lock()
 	first.drain = func(ctx context.Context) {
 		if kafka.Sleep(ctx, drain) == nil {
@@ -241,25 +241,25 @@ func TestManualCommitOnly(t *testing.T) {
 	}
 }
 
-// TestHeartbeatsReachTheCoordinator is invariant 22: among several brokers, the coordinator is not where one has connected first, and
-// a rebalance is noticed within an interval.
+// TestHeartbeatsReachTheCoordinator is invariant 22: among several brokers the coordinator is not the one that was connected first, and any
+// other refuses heartbeats. A rebalance is heard of by them, too.
 func TestHeartbeatsReachTheCoordinator(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Nodes(3))
 	b.topic("t", 6)
 	for i := range 3 { // three groups: as many coordinators, most likely
 		b.group = fmt.Sprint(b.prefix, "group", i)
-		short := func(_ *group.Config, s *kafka.Settings) { s.SessionTimeout = time.Second }
-		first := b.member(short)
+		first := b.member()
 		b.work(first)
-		beaten := func() bool { return time.Since(first.Status().LastHeartbeat) < 500*time.Millisecond }
-		b.until("heartbeats are answered", beaten)
-		second := b.member(short)
-		b.until("they share", func() bool { return first.count() == 3 && second.count() == 3 })
-		kafka.Sleep(t.Context(), 1500*time.Millisecond) // longer than the session
-		if !beaten() || first.Status().Rebalances != 2 {
-			t.Errorf("after a session: %+v", first.Status())
+		for range 3 {
+			last := first.Status().LastHeartbeat
+			b.until("heartbeats are answered", func() bool { return first.Status().LastHeartbeat.After(last) })
 		}
+		if n := first.Status().Rebalances; n != 1 {
+			t.Errorf("%d generations of one member", n)
+		}
+		second := b.member()
+		b.until("they share", func() bool { return first.count() == 3 && second.count() == 3 })
 	}
 }
 
@@ -281,7 +281,7 @@ func TestStopWhileJoining(t *testing.T) {
 	if err := second.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	close(release)
@@ -299,7 +299,7 @@ func TestCloseIdle(t *testing.T) {
 	if err := m.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 2*time.Second { // a few milliseconds on a machine that has nothing else to do
 		t.Errorf("it took %s", took)
 	}
 	if err := m.Run(t.Context()); err == nil {

@@ -78,6 +78,19 @@ func TestTermUnknownTopicThatIsThere(t *testing.T) {
 	}
 }
 
+// TestTermForgets: of a partition that was made anew lower offsets are committed, of the others not.
+func TestTermForgets(t *testing.T) {
+	t.Parallel()
+	term := newTerm(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): 50, part(1): 60})
+	_ = term.settle(term.due(map[kafka.TopicPartition]int64{part(0): 100}), nil, errNetwork, nil)
+	term.forget(part(0))
+	term.forget(part(9)) // not ours
+	marks := map[kafka.TopicPartition]int64{part(0): 3, part(1): 4, part(9): 5}
+	if diff := cmp.Diff(map[kafka.TopicPartition]int64{part(0): 3}, term.due(marks)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestCommitsNeverFallForLong plays a broker that loses answers, and carries requests out late. What is sent never falls; and once the broker
 // has answered twice, what it has committed is the highest that was sent, whatever came late.
 func TestCommitsNeverFallForLong(t *testing.T) {
