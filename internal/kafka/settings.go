@@ -104,7 +104,7 @@ type Settings struct {
 	FetchMaxWait time.Duration
 	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
 	FetchMinBytes int
-	// FetchMaxBytes bounds a fetch from one broker. Defaults to 10 MiB. Setting: fetch_max_bytes.
+	// FetchMaxBytes bounds a fetch from one broker. Defaults to 50 MiB, as in aiokafka and Java. Setting: fetch_max_bytes.
 	FetchMaxBytes int
 	// MaxPartitionFetchBytes bounds the share of one partition. Defaults to 1 MiB. Setting: max_partition_fetch_bytes.
 	MaxPartitionFetchBytes int
@@ -157,7 +157,7 @@ func DefaultSettings() Settings {
 
 		FetchMaxWait:           500 * time.Millisecond,
 		FetchMinBytes:          1,
-		FetchMaxBytes:          10 << 20,
+		FetchMaxBytes:          50 << 20,
 		MaxPartitionFetchBytes: 1 << 20,
 		IsolationLevel:         ReadCommitted,
 

@@ -119,7 +119,7 @@ func (f *Fetcher) take(l *loop) (parts []asked, wait time.Duration, over bool) {
 		}
 		leads = true
 		switch {
-		case p.paused, p.stopped, p.next < 0, p.busy:
+		case p.paused, p.stopped, p.next < 0, p.busy, p.queued >= f.partitionBytes():
 		case p.retryAt.After(now):
 			if d := p.retryAt.Sub(now); wait == 0 || d < wait {
 				wait = d
@@ -268,7 +268,11 @@ func (f *Fetcher) moved(a asked, s *segment, cutOff bool) bool {
 		f.rounds++
 		p.served = f.rounds
 	}
-	return s.next > a.from || len(s.items) > 0
+	if s.next == a.from && len(s.items) == 0 {
+		return false
+	}
+	p.queued += s.bytes
+	return true
 }
 
 var errCutOff = errors.New("the broker sent the first batch cut off, again and again")

@@ -25,7 +25,9 @@ type Options struct {
 	// Kafka: auto.offset.reset.
 	OutOfRange string
 	// MaxBuffered bounds the bytes that have been fetched and not yet been decoded: no broker is asked
-	// for more beyond it. What is on its way then still comes, about as much again.
+	// for more beyond it. What is on its way then still comes, about as much again. Of one partition no
+	// more is asked for while two requests' worth (max_partition_fetch_bytes) of it is there; what paused
+	// partitions have comes on top of MaxBuffered, so that they take no room from the others.
 	// Defaults to 32 MiB.
 	MaxBuffered int
 	// MaxUnpacked bounds what one compressed batch may unpack to; a batch with more is a *PartitionError
@@ -127,8 +129,10 @@ type partition struct {
 	leader    int32 // -1 = not known
 	served    uint64
 	paused    bool
-	stopped   bool // after an error that no retry mends
-	busy      bool // part of a request that is on its way
+	parked    []*segment // what came up in Next while it was paused, in order
+	queued    int        // bytes fetched and not yet decoded, parked ones too
+	stopped   bool       // after an error that no retry mends
+	busy      bool       // part of a request that is on its way
 	resolving bool
 	attempt   int // failures in a row
 	cutOff    int // answers in a row that ended within the first batch
@@ -195,10 +199,11 @@ func (f *Fetcher) removeLocked(tp kafka.TopicPartition) {
 	}
 }
 
-// Pause leaves a partition out of the requests until Resume. What has been fetched still comes.
+// Pause leaves a partition out of the requests, and out of what Next returns, until Resume: what has been
+// fetched stays as it came, packed and not decoded. It does not wait for a call of Next that is under way.
 func (f *Fetcher) Pause(tp kafka.TopicPartition) { f.setPaused(tp, true) }
 
-// Resume ends a Pause. Where its broker waits for records of others, it is asked when that wait is over.
+// Resume ends a Pause: what has been fetched comes first. Where its broker waits for records of others, it is asked when that wait is over.
 func (f *Fetcher) Resume(tp kafka.TopicPartition) { f.setPaused(tp, false) }
 
 func (f *Fetcher) setPaused(tp kafka.TopicPartition, paused bool) {
@@ -206,6 +211,10 @@ func (f *Fetcher) setPaused(tp kafka.TopicPartition, paused bool) {
 	defer f.mu.Unlock()
 	if p := f.partitions[tp]; p != nil {
 		p.paused = paused
+		if !paused && len(p.parked) > 0 {
+			f.queue.pushFront(p.parked...)
+			p.parked = nil
+		}
 		f.wakeLocked(p.leader)
 	}
 }
@@ -242,7 +251,8 @@ type Stats struct {
 	Corrupt    uint64 // batches that could not be read
 	OutOfRange uint64 // times that a partition's offset was reset
 	Failures   uint64 // fetches that failed as a whole
-	Buffered   int    // bytes fetched and not yet decoded, now
+	Buffered   int    // bytes fetched and not yet decoded, now, without those of paused partitions
+	Parked     int    // bytes of paused partitions, now
 	Brokers    int    // brokers that are being asked, now
 	Partitions int    // partitions that are being read, now
 }
@@ -251,9 +261,15 @@ type Stats struct {
 func (f *Fetcher) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	parked := 0
+	for _, p := range f.partitions {
+		for _, s := range p.parked {
+			parked += s.bytes
+		}
+	}
 	return Stats{
 		Requests: f.requests.Load(), Bytes: f.bytes.Load(), Corrupt: f.corrupt.Load(),
 		OutOfRange: f.outOfRange.Load(), Failures: f.failures.Load(),
-		Buffered: f.queue.buffered(), Brokers: len(f.loops), Partitions: len(f.partitions),
+		Buffered: f.queue.buffered(), Parked: parked, Brokers: len(f.loops), Partitions: len(f.partitions),
 	}
 }

@@ -37,8 +37,12 @@ func (f *Fetcher) Next(ctx context.Context) (*Chunk, error) {
 			f.finish()
 			return nil, s.broker
 		}
-		if !f.reads(s.part) {
+		switch f.standing(s) {
+		case gone:
 			f.finish()
+			continue
+		case parked:
+			f.current = nil
 			continue
 		}
 		next, err := f.decode(s)
@@ -110,16 +114,49 @@ func dropBefore(records []wire.Record, start int, from int64) []wire.Record {
 
 // finish lets go of the current segment.
 func (f *Fetcher) finish() {
-	f.queue.release(f.current)
+	s := f.current
 	f.current = nil
-}
-
-// reads reports whether the partition is still the one that is being read.
-func (f *Fetcher) reads(p *partition) bool {
+	f.queue.release(s)
+	if s.part == nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.partitions[p.TopicPartition] == p
+	before := s.part.queued
+	s.part.queued -= s.bytes
+	if most := f.partitionBytes(); before >= most && s.part.queued < most {
+		f.wakeLocked(s.part.leader)
+	}
 }
+
+// What is to be done with a segment.
+type standing int
+
+const (
+	read   standing = iota
+	gone            // its partition is no longer read, or has been added anew
+	parked          // it has been put aside until its partition is resumed
+)
+
+// standing tells what is to be done with a segment, and parks it if its partition is paused.
+func (f *Fetcher) standing(s *segment) standing {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := s.part
+	switch {
+	case f.partitions[p.TopicPartition] != p:
+		return gone
+	case p.paused:
+		p.parked = append(p.parked, s)
+		f.queue.release(s)
+		return parked
+	default:
+		return read
+	}
+}
+
+// partitionBytes is how much of a partition may be fetched and not yet decoded for more to be asked for.
+func (f *Fetcher) partitionBytes() int { return 2 * f.cfg.MaxPartitionFetchBytes }
 
 func isDone(done <-chan struct{}) bool {
 	select {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -41,11 +42,20 @@ func newQueue(limit int) *queue {
 }
 
 func (q *queue) push(segments ...*segment) {
+	q.insert(segments, func() { q.segments = append(q.segments, segments...) })
+}
+
+// pushFront is push in front of all others.
+func (q *queue) pushFront(segments ...*segment) {
+	q.insert(segments, func() { q.segments = slices.Concat(segments, q.segments) })
+}
+
+func (q *queue) insert(segments []*segment, insert func()) {
 	if len(segments) == 0 {
 		return
 	}
 	q.mu.Lock()
-	q.segments = append(q.segments, segments...)
+	insert()
 	for _, s := range segments {
 		q.bytes += s.bytes
 	}

@@ -50,6 +50,11 @@ func newClient(t *testing.T, cluster *kafkatest.Cluster) *kafka.Client {
 	t.Helper()
 	s := kafka.DefaultSettings()
 	s.FetchMaxWait = 100 * time.Millisecond
+	return newClientOf(t, cluster, s)
+}
+
+func newClientOf(t *testing.T, cluster *kafkatest.Cluster, s kafka.Settings) *kafka.Client {
+	t.Helper()
 	c, err := kafka.NewClient(cluster.Servers(), s, nil)
 	if err != nil {
 		t.Fatal(err)
