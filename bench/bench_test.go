@@ -94,7 +94,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 	warm := cluster.Prefix(b) + "warm"
 	topic(b, cluster.Servers(), warm)
-	fill(b, cluster.Servers(), warm, stored) // the broker's code is compiled by use
+	fill(b, cluster.Servers(), warm, stored, letters()) // the broker's code is compiled by use
 	inTurns(b,
 		peer{"kafkaesk", func(b *testing.B) { publish(b, cluster.Servers(), cluster.Prefix(b), list, sample) }},
 		peer{"franz-go", func(b *testing.B) { franzPublish(b, cluster.Servers(), cluster.Prefix(b), list, sample) }})
@@ -186,14 +186,14 @@ func BenchmarkTail(b *testing.B) {
 	servers, prefix := cluster.Servers(), cluster.Prefix(b)
 	name := prefix + "records"
 	topic(b, servers, name)
-	fill(b, servers, name, stored)
+	fill(b, servers, name, stored, letters())
 	inTurns(b,
 		peer{"kafkaesk", func(b *testing.B) { tail(b, servers, prefix) }},
 		peer{"franz-go", func(b *testing.B) { franzRead(b, servers, name) }},
 		peer{"kafka-go.Reader", func(b *testing.B) { readerRead(b, servers, name) }})
 }
 
-// stored is how many records BenchmarkTail reads.
+// stored is how many records a benchmark reads.
 const stored = 1_000_000
 
 func tail(b *testing.B, servers []string, prefix string) {
@@ -265,8 +265,17 @@ func readerRead(b *testing.B, servers []string, name string) {
 	recordsPerSecond(b, stored)
 }
 
-// fill writes n records of 240 bytes.
-func fill(b *testing.B, servers []string, name string, n int) {
+// letters are the value of the records that BenchmarkTail reads.
+func letters() []byte {
+	value := make([]byte, 240)
+	for i := range value {
+		value[i] = 'a' + byte(i%26)
+	}
+	return value
+}
+
+// fill writes n records of this value.
+func fill(b *testing.B, servers []string, name string, n int, value []byte) {
 	b.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.DefaultProduceTopic(name),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -274,10 +283,6 @@ func fill(b *testing.B, servers []string, name string, n int) {
 		b.Fatal(err)
 	}
 	defer client.Close()
-	value := make([]byte, 240)
-	for i := range value {
-		value[i] = 'a' + byte(i%26)
-	}
 	for range n {
 		client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 			if err != nil {

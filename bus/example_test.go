@@ -198,7 +198,7 @@ func work(ctx context.Context, m *bus.Message[PrintJob]) error {
 	limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
 	err := m.Data.Print(limited)
-	if limited.Err() != nil && ctx.Err() == nil {
+	if err != nil && limited.Err() != nil && ctx.Err() == nil { // our limit, and not the end of the program
 		return m.Forward(ctx, "jobs.slow") // the same value, key and headers
 	}
 	return err

@@ -1,0 +1,95 @@
+// Content publishes a few records, has them handled by a subscription, and ends:
+//
+//	go run ./examples/content
+//
+// It needs nothing but Go: without KAFKA=host:port in the environment, it runs a small Kafka of its own. On a Kafka that stays, run it
+// twice: the group goes on where it was. (A worker of the same app beside it would take its share of the records, and this program would
+// wait for the rest.)
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/examples/content/app"
+	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "content:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	// A Kafka that cannot be reached is waited for until the context ends, so give it a deadline.
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+
+	servers := strings.Split(os.Getenv("KAFKA"), ",")
+	if servers[0] == "" {
+		broker, err := devkafka.Start(devkafka.Options{})
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		servers = broker.Addrs()
+	}
+
+	service := app.App()
+	service.Configure(bus.Config{Servers: servers})
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, service.Close(ctx))
+	}()
+
+	published, err := publish(ctx, service)
+	if err != nil {
+		return err
+	}
+
+	// ConsumeFor handles so many records, commits them and leaves the group. A service goes on until it is told to end: by Run, or by
+	// worker.Main, which adds flags and signals.
+	handled, err := service.ConsumeFor(ctx, published)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records published, %d handled\n", published, handled)
+	return nil
+}
+
+// publish publishes content, and returns how many records that were.
+func publish(ctx context.Context, service *bus.App) (published int, err error) {
+	for _, c := range []struct{ stream, page, title string }{
+		// Records of one key keep their order within a stream. Between two streams, or two keys, there is none.
+		{"content.created.Page", "home", "Welcome"},
+		{"content.edited.Page", "home", "Welcome!"},
+		{"content.edited.Page", "about", "Who we are"},
+		{"content.edited.Page", "home", "Welcome back"},
+		{"content.edited.Page", "about", ""}, // breaks a rule of the schema, and never leaves
+		{"content.deleted.Page", "about", "Who we are"},
+	} {
+		// No error means that all in-sync replicas have the record. The stream is made before the first record, if need be.
+		err := service.Publish(ctx, c.stream, app.Content{Title: c.title}, bus.Key([]byte(c.page)))
+		if invalid, ok := errors.AsType[*bus.ValidationError](err); ok {
+			fmt.Printf("refused    %-20s %-6s %s: %s\n", c.stream, c.page, invalid.Field, invalid.Rule)
+			continue
+		}
+		if err != nil {
+			return published, err
+		}
+		fmt.Printf("published  %-20s %-6s %q\n", c.stream, c.page, c.title)
+		published++
+	}
+	return published, nil
+}
