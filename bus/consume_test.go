@@ -43,20 +43,28 @@ type world struct {
 	cluster *kafkatest.Cluster
 	prefix  string
 	raw     *kgo.Client
+
+	transactions *kgo.Client // of transaction; nil before the first
 }
 
 func newWorld(t *testing.T, opts ...kafkatest.Option) *world {
 	t.Helper()
 	w := &world{t: t, cluster: kafkatest.Start(t, opts...)}
 	w.prefix = w.cluster.Prefix(t)
+	w.connect()
+	return w
+}
+
+// connect makes the client, anew for a test that has closed it.
+func (w *world) connect() {
+	w.t.Helper()
 	raw, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MetadataMinAge(10*time.Millisecond), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	t.Cleanup(raw.Close)
+	w.t.Cleanup(raw.Close)
 	w.raw = raw
-	return w
 }
 
 // app returns an App of this world, which is closed with the test. Fields that are set in config replace those of the world.

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -30,9 +31,9 @@ func TestMemoryIsBoundedWithOneSlowLane(t *testing.T) {
 	const (
 		partitions = 21
 		size       = 10_000
-		each       = 1_000 // records in a partition: 10 MB
-		slow       = 4_000 // in the one that is held up
-		most       = 60 << 20
+		each       = 1_000     // records in a partition: 10 MB
+		slow       = 4_000     // in the one that is held up
+		most       = 100 << 20 // what is fetched, twice (on its way and not yet decoded), and what 20 lanes hold
 	)
 	w := newWorld(t)
 	w.stream("s", partitions)
@@ -84,5 +85,58 @@ func TestMemoryIsBoundedWithOneSlowLane(t *testing.T) {
 	eventually(t, func() bool { return handled.Load() == (partitions-1)*each+slow }, func() string { return fmt.Sprintf("%d handled", handled.Load()) })
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The same with partitions that are all held up and a topic that is compressed twentyfold: what has been fetched is not unpacked before there
+// is room for it.
+func TestMemoryIsBoundedWithCompressedTopics(t *testing.T) {
+	const (
+		partitions = 7
+		batch      = 100_000 // bytes, unpacked
+		batches    = 300     // in each partition: 30 MB
+		most       = 80 << 20
+	)
+	w := newWorld(t)
+	w.stream("s", partitions)
+	packed, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(batch+10_000), kgo.DefaultProduceTopic(w.prefix+"s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := bytes.Repeat([]byte(`{"schema":"Content:1","data":{"title":"all the same"}}`), batch/54/10)
+	for i := range partitions * batches * 10 {
+		packed.Produce(t.Context(), &kgo.Record{Partition: int32(i % partitions), Value: value}, nil)
+	}
+	if err := packed.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	packed.Close()
+	app := w.app()
+	release := make(chan struct{})
+	bus.MustSubscribe(app, "s", func(context.Context, []byte) error {
+		<-release
+		return nil
+	}, bus.Group(w.group("g")))
+	before := liveHeap()
+	stop := running(t, app)
+	eventually(t, func() bool {
+		s := stats(app)
+		paused := 0
+		for _, p := range s.Assigned {
+			if p.Paused {
+				paused++
+			}
+		}
+		return paused == partitions
+	}, says("not all partitions are paused"))
+	used, held := liveHeap()-before, stats(app).Bytes
+	t.Attr("figures", fmt.Sprintf("%d MB in partitions that are held up: %.1f MiB in their lanes, %.1f MiB more in use", partitions*batches*batch/1_000_000, float64(held)/(1<<20), float64(used)/(1<<20)))
+	if used > most {
+		t.Errorf("%d MiB in use, want no more than %d", used>>20, most>>20)
+	}
+	close(release)
+	if err := stop(); err != nil {
+		t.Fatal(err)
 	}
 }
