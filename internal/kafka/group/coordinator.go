@@ -14,7 +14,7 @@ import (
 const (
 	// joinGrace is what a join may take beyond the rebalance timeout, for which the coordinator may hold it.
 	joinGrace = 5 * time.Second
-	// farewell bounds the request that leaves the group.
+	// farewell bounds the request that leaves the group, and the wait for the name to leave with.
 	farewell = 2 * time.Second
 )
 

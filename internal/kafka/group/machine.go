@@ -82,7 +82,7 @@ type machine struct {
 	settled    bool   // it has been Stable
 	changed    bool   // since its last join was sent
 	lost       bool   // its generation went on without it, and is drained for that
-	stopping   bool   // told to stop while Draining
+	stopping   bool   // told to stop while Draining, or Joining without a name
 	failures   int    // attempts in a row that did not get it into a generation
 	doubts     int    // heartbeats in a row that contradict the pending join
 	lastJoin   time.Time
@@ -128,6 +128,9 @@ func (m *machine) on(now time.Time, e event) []action {
 			}
 		}
 	case Joining:
+		if m.stopping {
+			return m.unnamed(e)
+		}
 		switch e.what {
 		case joined:
 			m.state, m.id, m.generation, m.strangers = Syncing, e.id, e.generation, time.Time{}
@@ -309,10 +312,29 @@ func (m *machine) stop() []action {
 		m.stopping = true
 		return nil
 	case Joining, Syncing:
+		if m.id == "" && !m.static {
+			m.stopping = true
+			return []action{{do: doWait, pause: farewell}}
+		}
 		return m.abandon(m.leave(Left))
 	default:
 		return m.leave(Left)
 	}
+}
+
+// unnamed ends a member that was told to stop while its first join was under way. It waits for the answer, which comes at once: the coordinator
+// holds a place for whom it has given a name, and every rebalance waits for that member until its session is over, unless it leaves.
+func (m *machine) unnamed(e event) []action {
+	switch e.what {
+	case named, joined:
+		m.id = e.id
+		return m.leave(Left)
+	case failed:
+		return m.leave(Left)
+	case woke:
+		return m.abandon(m.leave(Left))
+	}
+	return nil
 }
 
 func (m *machine) die(err error) []action {
