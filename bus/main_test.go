@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -9,7 +11,16 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+func TestMain(m *testing.M) {
+	if config := os.Getenv(consumerVariable); config != "" {
+		if err := consume(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	kafkatest.Main(m)
+}
 
 // start returns an App with topics of its own on the test's broker. It is closed when the test ends.
 func start(t *testing.T, config ...bus.Config) *bus.App {
