@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
@@ -73,8 +74,24 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // Unwrap returns the value if it is an error, but for an outcome as [Reject] makes it: to panic with one is to panic.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
-	if isA[*rejection](err) || isA[*later](err) || isA[*abortion](err) || errors.Is(err, ErrStop) {
+	if verdictOf(err) != nil {
 		return nil
+	}
+	return err
+}
+
+// stackOf returns the stack of a panic as an attribute for the log, which would tell only the panic's text; none for other errors.
+func stackOf(err error) []any {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		return []any{"stack", string(p.Stack)}
+	}
+	return nil
+}
+
+// printable replaces an error that is a nil pointer, which Go takes for an error like any other, though its text is mostly a panic.
+func printable(err error) error {
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("the handler returned a nil %T as an error, which is not the error nil: return nil itself", err)
 	}
 	return err
 }
@@ -87,6 +104,9 @@ func protect(next Handler) Handler {
 				err = &PanicError{Value: v, Stack: debug.Stack()}
 			}
 		}()
-		return next(ctx, r)
+		if err = next(ctx, r); err != nil {
+			return printable(err)
+		}
+		return nil
 	}
 }

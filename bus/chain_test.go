@@ -211,3 +211,55 @@ func TestAPanicOfAnObserverEndsRun(t *testing.T) {
 		t.Errorf("run: %v", err)
 	}
 }
+
+// A context that knows nothing of the record is the application's fault, which an error tells.
+func TestMiddlewareWithAContextOfItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 1)...)
+	app := w.app()
+	app.Use(func(next bus.Handler) bus.Handler {
+		return func(_ context.Context, r *bus.Record) error { return next(t.Context(), r) }
+	})
+	var got numbers
+	bus.MustSubscribe(app, "s", func(ctx context.Context, m *bus.Message[Content]) error {
+		if err := m.Commit(ctx); err == nil || !strings.Contains(err.Error(), "a context of its own") {
+			t.Errorf("commit: %v", err)
+		}
+		return got.handle(ctx, m.Data)
+	}, bus.Group(w.group("g")), bus.ManualCommit())
+	if n, err := app.ConsumeFor(within(t, 30*time.Second), 1); n != 1 || err != nil || got.len() != 1 {
+		t.Errorf("%d handled: %v", n, err)
+	}
+}
+
+// Middleware that is added while the App runs takes effect with the next run.
+func TestUseComesBeforeRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	app := w.app()
+	var got, through numbers
+	bus.MustSubscribe(app, "s", got.handle, bus.Group(w.group("g")))
+	stop := running(t, app)
+	eventually(t, func() bool { return app.Stats().Running }, says("not running"))
+	app.Use(func(next bus.Handler) bus.Handler {
+		return func(ctx context.Context, r *bus.Record) error {
+			through.add(int(r.Offset))
+			return next(ctx, r)
+		}
+	})
+	w.put("s", 0, contents(0, 1)...)
+	got.wait(t, 1)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	w.put("s", 0, contents(1, 1)...)
+	if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(through.get(), []int{1}) {
+		t.Errorf("through the middleware went %v", through.get())
+	}
+}

@@ -17,6 +17,7 @@ func TestCloseIsQuickWhenIdleAndLeavesNothingBehind(t *testing.T) {
 	w := newWorld(t)
 	w.stream("s", 7)
 	w.put("s", 0, contents(0, 10)...)
+	w.raw.Close()
 	before := goleak.IgnoreCurrent()
 	app := w.unclosed()
 	var got numbers
@@ -38,6 +39,7 @@ func TestCloseIsQuickWhenIdleAndLeavesNothingBehind(t *testing.T) {
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
 	}
+	w.connect()
 	for _, group := range []string{"a", "b", "c"} {
 		if c := w.committed(w.group(group), "s")[0]; c != 10 {
 			t.Errorf("group %s committed %d", group, c)
@@ -124,6 +126,7 @@ func TestCloseReturnsByItsDeadlineFromAHandlerThatIgnoresItsContext(t *testing.T
 	w := newWorld(t)
 	w.stream("s", 1)
 	w.put("s", 0, contents(0, 2)...)
+	w.raw.Close()
 	before := goleak.IgnoreCurrent()
 	app := w.unclosed()
 	begun, release := make(chan struct{}), make(chan struct{})
@@ -155,6 +158,7 @@ func TestCloseReturnsByItsDeadlineFromAHandlerThatIgnoresItsContext(t *testing.T
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
 	}
+	w.connect()
 	if c := w.committed(w.group("g"), "s")[0]; c != 0 {
 		t.Errorf("committed %d", c)
 	}

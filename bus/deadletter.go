@@ -59,10 +59,11 @@ func (e *moved) Unwrap() error { return e.err }
 func (x *runner) burying(next Handler) Handler {
 	return func(ctx context.Context, r *Record) error {
 		err := next(ctx, r)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, errUnfinished), isA[*abortion](err), errors.Is(err, ErrStop):
+		if err == nil || errors.Is(err, errUnfinished) {
+			return err
+		}
+		switch verdictOf(err).(type) {
+		case *abortion, stopped:
 			return err
 		}
 		m := x.destination(r, err)
@@ -99,7 +100,8 @@ func (x *runner) destination(r *Record, err error) *moved {
 		m.attempts, m.err = earlierAttempts(r)+f.attempts, f.err
 	}
 	base, tier := x.streams.origin(r.Stream)
-	if m.dead = isA[*rejection](err) || tier >= len(x.delays); m.dead {
+	_, rejected := verdictOf(err).(*rejection)
+	if m.dead = rejected || tier >= len(x.delays); m.dead {
 		m.stream = base + "." + x.group + deadSuffix
 	} else {
 		m.stream = base + "." + x.group + retryInfix + strconv.Itoa(tier+1)
@@ -107,11 +109,22 @@ func (x *runner) destination(r *Record, err error) *moved {
 	return m
 }
 
+// foreign tells of a record in one of our retry streams that another group has put it there: the name of a group may be the end of another's,
+// and so two groups have a retry stream of the same name, which both read.
+func (x *runner) foreign(r *Record) bool {
+	if !x.streams.delayed(r.Topic) {
+		return false
+	}
+	group, ok := r.Header(GroupHeader)
+	return ok && string(group) != x.group
+}
+
 func (x *runner) noteMoved(r *Record, m *moved) {
 	x.trouble(m.err)
 	if m.dead {
 		x.buried.Add(1)
-		x.refusals.warn(x.log, "bus: a record goes to the dead letters", "record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err))
+		x.refusals.warn(x.log, "bus: a record goes to the dead letters",
+			append([]any{"record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err)}, stackOf(m.err)...)...)
 		return
 	}
 	x.postponed.Add(1)

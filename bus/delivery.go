@@ -16,6 +16,9 @@ type delivery struct {
 }
 
 func (d *delivery) commit(ctx context.Context) error {
+	if d.place == nil {
+		return fmt.Errorf("bus: commit %s: a middleware called the handler with a context of its own: make it of the one that the middleware was given", where(d.record))
+	}
 	if err := d.place.Commit(ctx, d.record.Offset+1); err != nil {
 		return fmt.Errorf("bus: commit %s: %w", where(d.record), err)
 	}

@@ -12,7 +12,8 @@ import (
 // Handler handles one record. What it returns is the record's outcome: nil when it is done, or an error, of which [Reject],
 // [RetryAfter], [Abort] and [ErrStop] have a meaning of their own. Any other error is tried again as the subscription's [RetryPolicy]
 // says, then goes to the dead letters if there are any ([DeadLetter]), else ends the App's Run. A panic is such an error, with its
-// stack.
+// stack. Where one of them wraps another the outer one counts. A handler that ends its goroutine, by [runtime.Goexit] or testing's
+// FailNow, ends the App's Run.
 //
 // The context ends when the record's partition has been taken away and the time to finish is over ([Config.DrainTimeout]), or when
 // [Timeout] is: a handler has to return then. A record that was not finished will be handled again.
@@ -25,11 +26,34 @@ type Middleware func(next Handler) Handler
 var (
 	// ErrStop is the outcome of a handler that wants no more records: its subscription ends without an error, its member leaves the
 	// group. The record it is returned for is not committed, and will be handled by whoever reads on.
-	ErrStop = errors.New("stop this subscription")
+	ErrStop error = stopped{}
 	// ErrRevoked is what [Message.Commit] returns when the record's partition has been given to another member, or the member has
 	// stopped: the record may be handled again.
 	ErrRevoked = group.ErrRevoked
 )
+
+// verdict is an outcome that has a meaning of its own: what [Reject], [RetryAfter] and [Abort] return, and [ErrStop].
+type verdict interface {
+	error
+	verdict()
+}
+
+func (stopped) verdict()    {}
+func (*rejection) verdict() {}
+func (*later) verdict()     {}
+func (*abortion) verdict()  {}
+
+// verdictOf returns the verdict in an error, nil if there is none. Of several it is the outermost, which the handler gave itself: what lies
+// beneath is why.
+func verdictOf(err error) verdict {
+	v, _ := errors.AsType[verdict](err)
+	return v
+}
+
+// stopped is ErrStop.
+type stopped struct{}
+
+func (stopped) Error() string { return "stop this subscription" }
 
 // rejection is what Reject returns.
 type rejection struct{ err error }

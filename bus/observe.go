@@ -69,14 +69,13 @@ func outcomeOf(err error) Outcome {
 		}
 		return OutcomePostponed
 	}
-	switch {
-	case isA[*rejection](err):
-		return OutcomeRejected
-	case errors.Is(err, errUnfinished):
+	if errors.Is(err, errUnfinished) {
 		return OutcomeUnfinished
-	default:
-		return OutcomeFailed
 	}
+	if _, ok := verdictOf(err).(*rejection); ok {
+		return OutcomeRejected
+	}
+	return OutcomeFailed
 }
 
 // pace lets a line of the log through once a second, so that a stream of bad records does not become a stream of log lines.

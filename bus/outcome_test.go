@@ -261,7 +261,8 @@ func TestAPanicIsAnErrorWithItsStack(t *testing.T) {
 	w := newWorld(t)
 	w.stream("s", 1)
 	w.put("s", 0, contents(0, 1)...)
-	app := w.app()
+	log := new(logged)
+	app := w.app(bus.Config{Logger: log.logger()})
 	calls := 0
 	bus.MustSubscribe(app, "s", func(context.Context, Content) error {
 		calls++
@@ -274,6 +275,9 @@ func TestAPanicIsAnErrorWithItsStack(t *testing.T) {
 	}
 	if p.Value != any(errBroken) || !strings.Contains(string(p.Stack), "TestAPanicIsAnErrorWithItsStack") {
 		t.Errorf("value %v, stack\n%s", p.Value, p.Stack)
+	}
+	if !log.has("ends the run") || !log.has("TestAPanicIsAnErrorWithItsStack.func") {
+		t.Errorf("the log does not tell where:\n%s", log)
 	}
 }
 

@@ -122,16 +122,26 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 		cfg.drain = defaultDrain
 	}
 	r := &run{budget: b, done: make(chan struct{})}
-	for _, s := range a.subscriptions {
-		x, err := newRunner(a, c, s, &cfg)
+	for len(r.runners) < len(a.subscriptions) {
+		x, err := a.unlockedRunner(c, a.subscriptions[len(r.runners)], &cfg)
 		if err != nil {
 			return nil, err
 		}
 		r.runners = append(r.runners, x)
 	}
+	if err := a.mountable(); err != nil { // once more: the lock was free meanwhile
+		return nil, err
+	}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	a.running, a.failed = r, nil
 	return r, nil
+}
+
+// unlockedRunner is newRunner, while a.mu, which the caller has, is free: the application's middleware is called, and may ask the App.
+func (a *App) unlockedRunner(c *core, s *subscription, cfg *runConfig) (*runner, error) {
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	return newRunner(a, c, s, cfg)
 }
 
 // wait runs the members until all have ended.

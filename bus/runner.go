@@ -115,10 +115,20 @@ func (x *runner) chainOf(cfg *runConfig) Handler {
 
 // do handles one record; it reports whether the record is finished. Lanes call it.
 func (x *runner) do(ctx context.Context, r *Record) bool {
+	if x.foreign(r) {
+		return true
+	}
 	if !x.budget.take(ctx) {
 		return false
 	}
+	returned := false
+	defer func() {
+		if !returned { // nor has it panicked, which the chain would have told
+			x.consumer.Fail(x.failure(r, errGoexit))
+		}
+	}()
 	err := x.handle(ctx, r)
+	returned = true
 	if err != nil && !x.settle(r, err) {
 		x.budget.giveBack()
 		return false
@@ -132,24 +142,36 @@ func (x *runner) settle(r *Record, err error) bool {
 	switch {
 	case isA[*moved](err):
 		return true // it lies elsewhere now, which has been counted and logged
-	case isA[*rejection](err):
+	case errors.Is(err, errUnfinished):
+		return false
+	}
+	switch verdictOf(err).(type) {
+	case *rejection:
 		x.rejected.Add(1)
 		x.trouble(err)
 		x.refusals.warn(x.log, "bus: a record is rejected", "record", where(r), "error", brief(err))
 		return true
-	case errors.Is(err, errUnfinished):
-		return false
-	case errors.Is(err, ErrStop):
+	case stopped:
 		x.log.Info("bus: the handler stops its subscription", "record", where(r))
 		x.consumer.Stop()
 		return false
 	default:
-		err = fmt.Errorf("subscription %q of group %q: record %s: %w", x.patterns[0], x.group, where(r), err)
+		x.log.Error("bus: a record that failed ends the run", append([]any{"record", where(r), "error", brief(err)}, stackOf(err)...)...)
+		err = x.failure(r, err)
 		x.trouble(err)
 		x.consumer.Fail(err)
 		return false
 	}
 }
+
+// failure is what ends the App's Run because of a record.
+func (x *runner) failure(r *Record, err error) error {
+	return fmt.Errorf("subscription %q of group %q: record %s: %w", x.patterns[0], x.group, where(r), err)
+}
+
+// errGoexit says that a handler took with it the goroutine that its lane works on. The lane cannot go on, and its partition would stand
+// still unseen.
+var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of returning")
 
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
@@ -162,8 +184,9 @@ var errUnfinished = errors.New("the record is left for the partition's next owne
 // limited bounds the work on a record by Timeout.
 func (x *runner) limited(next Handler) Handler {
 	limit := *x.timeout
+	over := fmt.Errorf("the record was not handled within %s: %w", limit, context.DeadlineExceeded)
 	return func(ctx context.Context, r *Record) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the record was not handled within %s: %w", limit, context.DeadlineExceeded))
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 		late := time.AfterFunc(limit+patience, func() {
 			x.log.Warn("bus: the time of a record is over, but its handler has not returned, or its dead letter is not written; it blocks its lane",
@@ -239,9 +262,10 @@ func (x *runner) retrying(next Handler) Handler {
 		attempts := 1 // of those that the policy counts
 		for calls := 1; ; calls++ {
 			var wait time.Duration
-			again, postponed := errors.AsType[*later](err)
+			verdict := verdictOf(err)
+			again, postponed := verdict.(*later)
 			switch over := ended(ctx); {
-			case isA[*abortion](err), isA[*rejection](err), errors.Is(err, ErrStop):
+			case verdict != nil && !postponed:
 				return &failure{calls, err}
 			case over != nil && errors.Is(over, errUnfinished):
 				return errUnfinished

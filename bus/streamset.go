@@ -72,7 +72,8 @@ func (s *streamSet) delayed(topic string) bool {
 	return tier > 0 && matchAny(s.patterns, s.prefix+base)
 }
 
-// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none.
+// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none. It may be one beyond the
+// subscription's last: when there are fewer delays than there were, what waits there is to be handled all the same.
 func (s *streamSet) origin(stream string) (base string, tier int) {
 	name, number, ok := cutLast(stream, retryInfix)
 	if !ok {
@@ -80,7 +81,7 @@ func (s *streamSet) origin(stream string) (base string, tier int) {
 	}
 	n, err := strconv.Atoi(number)
 	base, ours := strings.CutSuffix(name, "."+s.group)
-	if err != nil || !ours || base == "" || n < 1 || n > s.tiers {
+	if err != nil || !ours || base == "" || n < 1 || s.tiers == 0 {
 		return stream, 0
 	}
 	return base, n

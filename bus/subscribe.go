@@ -54,6 +54,9 @@ func Patterns(patterns ...string) SubscribeOption {
 
 // Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most n of the partitions
 // that the member has; with [ByKey] and [Unordered] n lanes. Without it every partition is a lane of its own, and all of them run at once.
+//
+// With ByKey and Unordered records are finished out of order, and what is committed is only what lies below the first that is not: when
+// partitions are taken away more records are handled again than with ByPartition, by whoever has them next.
 func Concurrency(n int, l Lanes) SubscribeOption {
 	return func(s *subscription) { s.concurrency, s.lanes = &n, l }
 }
@@ -74,7 +77,8 @@ func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter 
 
 // RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription handles it again after the
 // first delay; when it fails there, to .retry.2, and so on, and after the last delay to the dead letters ([DeadLetter] is implied). While a
-// record waits for its time its partition is not read, and no handler sleeps. The order of records is given up.
+// record waits for its time its partition is not read, and no handler sleeps. The order of records is given up. What waits in a stream
+// behind the last delay, because there were more delays once, is handled as well; without any delay no retry stream is read.
 func RetryTopics(delays ...time.Duration) SubscribeOption {
 	return func(s *subscription) { s.delays = append(s.delays, delays...) }
 }

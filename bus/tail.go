@@ -152,15 +152,14 @@ func fill(to []Record, stream string, chunk *fetch.Chunk) {
 	}
 	slab := make([]Header, n)
 	for i := range to {
-		from := &chunk.Records[i]
-		to[i] = Record{
-			Stream: stream, Topic: chunk.Topic, Partition: int(chunk.Partition), Offset: from.Offset,
-			Key: from.Key, Value: from.Value, Time: time.UnixMilli(from.Time),
-		}
+		r, from := &to[i], &chunk.Records[i]
+		// Field by field: a Record as a whole would be made, and then copied.
+		r.Stream, r.Topic, r.Partition, r.Offset = stream, chunk.Topic, int(chunk.Partition), from.Offset
+		r.Key, r.Value, r.Time = from.Key, from.Value, time.UnixMilli(from.Time)
 		if n := len(from.Headers); n > 0 {
-			to[i].Headers, slab = slab[:n:n], slab[n:]
+			r.Headers, slab = slab[:n:n], slab[n:]
 			for j, h := range from.Headers {
-				to[i].Headers[j] = Header(h)
+				r.Headers[j] = Header(h)
 			}
 		}
 	}

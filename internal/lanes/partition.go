@@ -28,9 +28,9 @@ type Partition[T any] struct {
 }
 
 // Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the pool's until they are
-// finished, and must not be changed. next is the offset behind them; without items only that moves. Add never blocks. It does nothing
-// when the partition has ended, by Stop or by a handler.
-func (x *Partition[T]) Add(items []T, next int64) {
+// finished, and must not be changed. next is the offset behind them; without items only that moves. Add never blocks. It does nothing, and
+// says so, when the partition has ended, by Stop or by a handler.
+func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
 	var bytes int64
 	for i := range items {
 		bytes += int64(x.pool.opts.Size(&items[i]))
@@ -40,11 +40,11 @@ func (x *Partition[T]) Add(items []T, next int64) {
 	x.mu.Lock()
 	defer x.unlock()
 	if x.ended.Load() {
-		return
+		return false
 	}
 	r := x.tracker.add(items, next)
 	if r == nil {
-		return
+		return true
 	}
 	x.items += len(items)
 	x.bytes += bytes
@@ -53,13 +53,14 @@ func (x *Partition[T]) Add(items []T, next int64) {
 	}
 	if shares == nil {
 		x.push(x.lanes[0], &work[T]{part: x, run: r})
-		return
+		return true
 	}
 	for i, places := range shares {
 		if len(places) > 0 {
 			x.push(x.lanes[i], &work[T]{part: x, run: r, places: places})
 		}
 	}
+	return true
 }
 
 func (x *Partition[T]) push(l *lane[T], w *work[T]) {

@@ -39,7 +39,7 @@ type Options[T any] struct {
 	// Size returns the bytes that an item keeps in memory. It is called at any time and must always say the same of an item.
 	Size func(*T) int
 	// Do handles an item, which it must not change, with the context of its partition. It returns true when the item is finished;
-	// false leaves it unfinished, and nothing further of its partition begins. It must not panic.
+	// false leaves it unfinished, and nothing further of its partition begins. It must neither panic nor end its goroutine.
 	Do func(ctx context.Context, item *T) bool
 	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full, and at half of
 	// both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even so. Default to 1 MiB and

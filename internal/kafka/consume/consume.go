@@ -43,7 +43,7 @@ type Options[T any] struct {
 	Key    func(*T) []byte
 	Size   func(*T) int
 	// Do handles an item. False leaves it unfinished: nothing further of its partition begins. [PlaceOf] tells from ctx where the item
-	// comes from. It must not panic.
+	// comes from. It must neither panic nor end its goroutine.
 	Do func(ctx context.Context, item *T) bool
 	// NotBefore tells of an item when it may be handled; asked only about topics that Delayed says have such items.
 	NotBefore func(*T) time.Time
@@ -121,7 +121,8 @@ func (c *Consumer[T]) Run(ctx context.Context) error {
 		}
 	})
 	c.mu.Lock() // Status may look
-	c.fetcher = fetch.New(c.client, fetch.Options{OutOfRange: c.cfg.AutoOffsetReset, Logger: c.log.With("group", c.opts.Group)})
+	// Where a partition begins again that has lost an offset is decided here, and not for all alike: see place.reset.
+	c.fetcher = fetch.New(c.client, fetch.Options{OutOfRange: kafka.NoReset, Logger: c.log.With("group", c.opts.Group)})
 	c.mu.Unlock()
 	wg.Go(func() { c.watch(ctx) })
 	err := c.member.Run(ctx)

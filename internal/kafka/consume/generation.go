@@ -101,10 +101,10 @@ func (g *generation[T]) failed(err error) {
 		c.log.Error("consume: a batch is broken and cannot be handled", "group", c.opts.Group, "partition", name(p.tp), "offset", bad.Offset, "next", bad.Next, "error", bad.Err)
 		p.pass(bad.Next)
 	case errors.Is(err, fetch.ErrOutOfRange):
-		c.Fail(err)
+		p.reset(bad)
 	default:
 		c.log.Error("consume: a partition cannot be read; trying again", "group", c.opts.Group, "partition", name(p.tp), "error", bad.Err)
-		p.readAgain(bad.Offset)
+		p.readAgain()
 	}
 }
 

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,39 +69,79 @@ func newPlace[T any](g *generation[T], tp kafka.TopicPartition, start group.Star
 	p.position.Store(-1)
 	p.end.Store(-1)
 	p.allowance.Store(-1)
-	p.lane.Store(g.c.pool.Open(p.ctx, p.setFull))
+	p.openLane()
 	return p
 }
 
-// read begins to read the partition. What waits in a retry stream is never passed over, whatever auto_offset_reset says: it was published
-// before, and moved there by this group.
+// openLane begins with a lane that holds nothing.
+func (p *place[T]) openLane() {
+	var lane *lanes.Partition[T]
+	lane = p.g.c.pool.Open(p.ctx, func(full bool) { p.setFull(lane, full) })
+	p.lane.Store(lane)
+}
+
+// read begins to read the partition.
 func (p *place[T]) read() {
 	c := p.g.c
+	at, ok := p.beginning()
 	switch {
 	case p.start.Committed >= 0:
 		c.fetcher.Add(p.tp, p.start.Committed)
-	case p.start.Late || p.delayed || c.cfg.AutoOffsetReset == kafka.Earliest:
-		c.fetcher.AddAt(p.tp, kafka.FirstOffset)
-	case c.cfg.AutoOffsetReset == kafka.Latest:
-		c.fetcher.AddAt(p.tp, kafka.EndOffset)
+	case ok:
+		c.fetcher.AddAt(p.tp, at)
 	default:
 		c.Fail(&NoOffsetError{Group: c.opts.Group, Topic: p.tp.Topic, Partition: p.tp.Partition})
 	}
 }
 
-// readAgain reads on from offset after a pause; where nothing has been read yet it looks again for where to begin.
-func (p *place[T]) readAgain(offset int64) {
+// beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is never passed over,
+// whatever auto_offset_reset says: it was published before, and moved there by this group.
+func (p *place[T]) beginning() (at int64, ok bool) {
+	switch reset := p.g.c.cfg.AutoOffsetReset; {
+	case p.start.Late || p.delayed || reset == kafka.Earliest:
+		return kafka.FirstOffset, true
+	case reset == kafka.Latest:
+		return kafka.EndOffset, true
+	}
+	return 0, false
+}
+
+// reset reads on from the beginning, as the broker does not have the offset to read on from.
+func (p *place[T]) reset(gone *fetch.PartitionError) {
+	c := p.g.c
+	at, ok := p.beginning()
+	if !ok {
+		c.Fail(gone)
+		return
+	}
+	from := "its first record"
+	if at == kafka.EndOffset {
+		from = "its end"
+	}
+	c.trouble(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset, gone.Err))
+	c.log.Warn("consume: the broker does not have this offset; the partition begins again",
+		"group", c.opts.Group, "partition", name(p.tp), "offset", gone.Offset, "at", from)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.fetcher.AddAt(p.tp, at)
+	p.paused = false
+	p.pauseLocked()
+}
+
+// readAgain reads on after a pause; where nothing has been read yet it looks again for where to begin.
+func (p *place[T]) readAgain() {
 	p.g.wg.Go(func() {
 		if kafka.Sleep(p.g.reading, again) != nil {
 			return
 		}
-		if p.position.Load() < 0 {
+		position := p.position.Load()
+		if position < 0 {
 			p.read()
 			return
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.g.c.fetcher.Add(p.tp, offset)
+		p.g.c.fetcher.Add(p.tp, position)
 		p.paused = false
 		p.pauseLocked()
 	})
@@ -141,11 +182,18 @@ func (p *place[T]) add(items []T, next int64) {
 	defer p.feed.Unlock()
 	p.added += uint64(len(items))
 	if !p.delayed {
-		p.lane.Load().Add(items, next)
+		p.giveLocked(items, next)
 		return
 	}
 	p.waiting, p.next = append(p.waiting, items...), next
 	p.releaseLocked()
+}
+
+// giveLocked hands items to the lane. They are no longer here when it has ended: a handler has left one unfinished.
+func (p *place[T]) giveLocked(items []T, next int64) {
+	if !p.lane.Load().Add(items, next) {
+		p.added -= uint64(len(items))
+	}
 }
 
 // rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made anew, or its log was cut off.
@@ -160,13 +208,13 @@ func (p *place[T]) rewind(offset int64) {
 	old := p.lane.Load()
 	old.Stop()
 	p.added -= uint64(p.heldLocked())
-	p.waiting = nil
+	p.waiting, p.next = nil, offset
 	p.past = append(p.past, old)
-	p.lane.Store(c.pool.Open(p.ctx, p.setFull))
+	p.openLane()
 	p.feed.Unlock()
 	c.member.Forget(p.g.number, p.tp) // after the old lane is gone, which a commit could ask for its mark
 	p.setEarly(false)
-	p.setFull(false)
+	p.setFull(p.lane.Load(), false)
 }
 
 // opening reports whether nothing has been read yet of a partition without a commit.
@@ -179,10 +227,13 @@ func first(chunk *fetch.Chunk) int64 {
 	return chunk.Next
 }
 
-// setFull is called by the lane.
-func (p *place[T]) setFull(full bool) {
+// setFull is called by a lane. What one of the past has to say counts no longer: nobody would take it back.
+func (p *place[T]) setFull(lane *lanes.Partition[T], full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.lane.Load() != lane {
+		return
+	}
 	p.full = full
 	p.pauseLocked()
 }
@@ -233,7 +284,7 @@ func (p *place[T]) releaseLocked() {
 	if due < len(p.waiting) {
 		next = p.g.c.opts.Offset(&p.waiting[due])
 	}
-	p.lane.Load().Add(p.waiting[:due:due], next)
+	p.giveLocked(p.waiting[:due:due], next)
 	p.waiting = p.waiting[due:]
 	switch {
 	case len(p.waiting) == 0:

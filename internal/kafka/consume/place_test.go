@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
@@ -65,6 +66,7 @@ func TestABrokenBatchPassesNothingElse(t *testing.T) {
 func TestAnOffsetThatIsGoneEndsTheConsumer(t *testing.T) {
 	t.Parallel()
 	c := idle(t, options(func(context.Context, *item) bool { return true }))
+	c.cfg.AutoOffsetReset = kafka.NoReset
 	g, _ := assign(c, "topic")
 	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 5, Next: -1, Err: fetch.ErrOutOfRange})
 	if !isDone(c.stopping) || !errors.Is(c.failure, fetch.ErrOutOfRange) {

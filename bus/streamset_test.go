@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestWhichStreamsASubscriptionReads(t *testing.T) {
+	t.Parallel()
+	delays := []time.Duration{time.Second, time.Minute}
+	tests := []struct {
+		name     string
+		patterns []string
+		delays   []time.Duration
+		dead     bool
+		match    []string // topics that are read
+		delayed  []string // those among them that are retry streams of its own
+		not      []string // topics that are not read
+	}{
+		{
+			name: "streams", patterns: []string{"content.*", "exact"},
+			match: []string{"p[1].content.a", "p[1].content.a.b", "p[1].exact", "p[1].content.dead", "p[1].content.retry.1"},
+			not:   []string{"content.a", "p1.content.a", "p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
+		},
+		{
+			name: "its own retries", patterns: []string{"content.*"}, delays: delays, dead: true,
+			match:   []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"},
+			delayed: []string{"p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"}, // one more than there are delays now
+			not:     []string{"p[1].content.a.g.retry.0", "p[1].content.a.h.retry.1", "p[1].other.g.retry.1", "p[1].content.a.g.dead", "p[1].g.retry.1"},
+		},
+		{
+			name: "those of others, named", patterns: []string{"content.*.dead", "*.retry.2"},
+			match: []string{"p[1].content.a.g.dead", "p[1].content.a.h.dead", "p[1].x.h.retry.2"},
+			not:   []string{"p[1].x.h.retry.1", "p[1].x.h.dead", "p[1].content.a"},
+		},
+		{
+			name: "named with dead letters of its own", patterns: []string{"content.*.dead"}, dead: true,
+			match: []string{"p[1].content.a.g.dead", "p[1].content.a.h.dead"},
+			not:   []string{"p[1].content.a.g.dead.g.dead"},
+		},
+		{
+			name: "retries of dead letters", patterns: []string{"*.dead"}, delays: delays, dead: true,
+			match:   []string{"p[1].a.h.dead", "p[1].a.h.dead.g.retry.1"},
+			delayed: []string{"p[1].a.h.dead.g.retry.1"},
+			not:     []string{"p[1].a.h.dead.g.dead"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			set, err := newStreamSet("p[1].", &subscription{patterns: test.patterns, group: "g", delays: test.delays, deadLetter: test.dead})
+			if err != nil {
+				t.Fatal(err)
+			}
+			delayed := make(map[string]bool)
+			for _, topic := range test.delayed {
+				delayed[topic] = true
+			}
+			for _, topic := range test.match {
+				if !set.match(topic) || set.delayed(topic) != delayed[topic] {
+					t.Errorf("%s: match %v, delayed %v", topic, set.match(topic), set.delayed(topic))
+				}
+			}
+			for _, topic := range test.not {
+				if set.match(topic) || set.delayed(topic) {
+					t.Errorf("%s: match %v, delayed %v", topic, set.match(topic), set.delayed(topic))
+				}
+			}
+		})
+	}
+}
+
+func TestWhereARetriedRecordComesFrom(t *testing.T) {
+	t.Parallel()
+	none := streamSet{group: "the.group"}
+	if base, tier := none.origin("s.the.group.retry.1"); base != "s.the.group.retry.1" || tier != 0 {
+		t.Errorf("without retry topics: %s, %d", base, tier)
+	}
+	set := streamSet{group: "the.group", tiers: 2}
+	for stream, want := range map[string]string{
+		"s":                                      "s 0",
+		"s.the.group.retry.1":                    "s 1",
+		"a.b.the.group.retry.2":                  "a.b 2",
+		"s.the.group.retry.3":                    "s 3",
+		"s.group.retry.1":                        "s.group.retry.1 0",
+		".the.group.retry.1":                     ".the.group.retry.1 0",
+		"s.the.group.retry.x":                    "s.the.group.retry.x 0",
+		"s.the.group.retry.1.the.group.retry.2":  "s.the.group.retry.1 2",
+		"s.the.group.dead":                       "s.the.group.dead 0",
+		"s.the.group.retry.99999999999999999999": "s.the.group.retry.99999999999999999999 0",
+	} {
+		if base, tier := set.origin(stream); fmt.Sprint(base, " ", tier) != want {
+			t.Errorf("%s comes from %s, %d; want %s", stream, base, tier, want)
+		}
+	}
+}
