@@ -25,23 +25,20 @@ func (f *Fetcher) Next(ctx context.Context) (*Chunk, error) {
 		case isDone(f.done):
 			return nil, ErrClosed
 		}
-		if f.current == nil {
-			s, err := f.queue.pop(ctx, f.done)
-			if err != nil {
+		s, standing := f.upNext()
+		switch {
+		case s == nil:
+			if err := f.queue.wait(ctx, f.done); err != nil {
 				return nil, err
 			}
-			f.current = s
-		}
-		s := f.current
-		if s.broker != nil {
+			continue
+		case s.broker != nil:
 			f.finish()
 			return nil, s.broker
-		}
-		switch f.standing(s) {
-		case gone:
+		case standing == gone:
 			f.finish()
 			continue
-		case parked:
+		case standing == parked:
 			f.current = nil
 			continue
 		}
@@ -138,10 +135,22 @@ const (
 	parked          // it has been put aside until its partition is resumed
 )
 
-// standing tells what is to be done with a segment, and parks it if its partition is paused.
-func (f *Fetcher) standing(s *segment) standing {
+// upNext makes the next segment the current one, unless there is one, and tells what is to be done with it; nil if there is none. It is
+// parked if its partition is paused. All of that is one step: a Resume in between would put what is parked behind it.
+func (f *Fetcher) upNext() (*segment, standing) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.current == nil {
+		f.current = f.queue.take()
+	}
+	s := f.current
+	if s == nil || s.broker != nil {
+		return s, read
+	}
+	return s, f.standingLocked(s)
+}
+
+func (f *Fetcher) standingLocked(s *segment) standing {
 	p := s.part
 	switch {
 	case f.partitions[p.TopicPartition] != p:

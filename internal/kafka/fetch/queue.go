@@ -80,27 +80,29 @@ func (q *queue) report(err *BrokerError) {
 	}
 }
 
-// pop returns the next segment, whose bytes count until release. It waits until there is one, ctx ends,
-// or closed does.
-func (q *queue) pop(ctx context.Context, closed <-chan struct{}) (*segment, error) {
-	for {
-		q.mu.Lock()
-		if len(q.segments) > 0 {
-			s := q.segments[0]
-			q.segments[0] = nil
-			q.segments = q.segments[1:]
-			q.mu.Unlock()
-			return s, nil
-		}
+// take returns the next segment, whose bytes count until release; nil if there is none.
+func (q *queue) take() *segment {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.segments) == 0 {
 		q.segments = nil // let go of the array, which has grown behind its beginning
-		q.mu.Unlock()
-		select {
-		case <-q.ready:
-		case <-closed:
-			return nil, ErrClosed
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+		return nil
+	}
+	s := q.segments[0]
+	q.segments[0] = nil
+	q.segments = q.segments[1:]
+	return s
+}
+
+// wait returns when there may be a segment, ctx ends, or closed does.
+func (q *queue) wait(ctx context.Context, closed <-chan struct{}) error {
+	select {
+	case <-q.ready:
+		return nil
+	case <-closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
