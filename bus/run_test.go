@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -134,7 +135,7 @@ func TestConsumeForHandlesExactlyAsMany(t *testing.T) {
 		begun.Add(1)
 		return got.handle(ctx, c)
 	}
-	bus.MustSubscribe(app, "a", handle, bus.Group(w.group("g")), bus.Concurrency(8, bus.Unordered))
+	bus.MustSubscribe(app, "a", handle, bus.Group(w.group("g")), bus.Concurrency(3, bus.ByPartition))
 	bus.MustSubscribe(app, "b", handle, bus.Group(w.group("g")))
 	total := 0
 	for _, n := range []int{1, 7, 200, 392} {
@@ -161,6 +162,33 @@ func TestConsumeForHandlesExactlyAsMany(t *testing.T) {
 	cancel()
 	if n, err := app.ConsumeFor(over, 1); n != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is over: %d, %v", n, err)
+	}
+}
+
+// In lanes that keep no order those that are handled need not be the first ones, so some of them come again; but no more are begun than asked for.
+func TestConsumeForBeginsNoMoreInAnyLanes(t *testing.T) {
+	t.Parallel()
+	for _, lanes := range []bus.Lanes{bus.ByPartition, bus.ByKey, bus.Unordered} {
+		t.Run(fmt.Sprint(lanes), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.stream("s", 3)
+			for p := range int32(3) {
+				w.put("s", p, contents(int(p)*100, 100)...)
+			}
+			app := w.app()
+			var begun atomic.Int64
+			bus.MustSubscribe(app, "s", func(context.Context, Content) error {
+				begun.Add(1)
+				return nil
+			}, bus.Group(w.group("g")), bus.Concurrency(8, lanes))
+			for _, n := range []int{1, 50} {
+				begun.Store(0)
+				if handled, err := app.ConsumeFor(within(t, 30*time.Second), n); handled != n || err != nil || begun.Load() != int64(n) {
+					t.Errorf("%d handled, %d begun, want %d: %v", handled, begun.Load(), n, err)
+				}
+			}
+		})
 	}
 }
 

@@ -47,6 +47,9 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	if x.streams, err = newStreamSet(c.prefix, s); err != nil {
 		return nil, err
 	}
+	if cfg.manual && !s.commits {
+		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; its handler has to take a *bus.Message, and call Commit")
+	}
 	x.handle = x.chainOf(cfg)
 	settings := c.client.Settings()
 	x.consumer = consume.New(c.client, consume.Options[Record]{
@@ -197,6 +200,9 @@ func (x *runner) limited(next Handler) Handler {
 	}
 }
 
+// leastPause keeps a RetryAfter of nothing from spinning.
+const leastPause = 10 * time.Millisecond
+
 // patience is how long a handler may take to return, when its context has ended, before the log tells.
 const patience = time.Second
 
@@ -247,7 +253,13 @@ type expiry struct {
 	last error // of the handler
 }
 
-func (e *expiry) Error() string   { return fmt.Sprintf("%v; the last error: %v", e.over, e.last) }
+func (e *expiry) Error() string {
+	if errors.Is(e.last, e.over) { // the handler returned why its context ended
+		return e.last.Error()
+	}
+	return fmt.Sprintf("%v; the last error: %v", e.over, e.last)
+}
+
 func (e *expiry) Unwrap() []error { return []error{e.over, e.last} }
 
 // retrying calls next as often as the retry policy says.
@@ -272,7 +284,7 @@ func (x *runner) retrying(next Handler) Handler {
 			case over != nil:
 				return &failure{calls, &expiry{over, err}}
 			case postponed:
-				wait = again.after
+				wait = max(again.after, leastPause)
 			case attempts >= policy.Attempts:
 				return &failure{calls, err}
 			default:

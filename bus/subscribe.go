@@ -95,6 +95,7 @@ type subscription struct {
 	patterns    []string
 	group       string
 	handler     string // the function's name
+	commits     bool   // the handler can: it takes a *Message
 	concurrency *int
 	lanes       Lanes
 	timeout     *time.Duration
@@ -187,7 +188,7 @@ func (s *subscription) check(handler any) error {
 	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.First < 0 || s.retry.Max < 0):
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}
-	if _, ok := reflect.Zero(f.Type().In(1)).Interface().(carriesDelivery); s.manual && !ok {
+	if _, s.commits = reflect.Zero(f.Type().In(1)).Interface().(carriesDelivery); s.manual && !s.commits {
 		return fmt.Errorf("ManualCommit needs a handler that can commit: take a *bus.Message[X] instead of %v", f.Type().In(1))
 	}
 	return nil

@@ -212,7 +212,7 @@ func (p *place[T]) rewind(offset int64) {
 	p.past = append(p.past, old)
 	p.openLane()
 	p.feed.Unlock()
-	c.member.Forget(p.g.number, p.tp) // after the old lane is gone, which a commit could ask for its mark
+	c.member.Forget(p.g.reading, p.g.number, p.tp) // after the old lane is gone, which a commit could ask for its mark
 	p.setEarly(false)
 	p.setFull(p.lane.Load(), false)
 }

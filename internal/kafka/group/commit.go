@@ -128,8 +128,12 @@ func (c *committer) commit(ctx context.Context, generation int32, offsets map[ka
 }
 
 // forget takes back what is known to be committed of a partition.
-func (c *committer) forget(generation int32, p kafka.TopicPartition) {
-	c.turn <- struct{}{}
+func (c *committer) forget(ctx context.Context, generation int32, p kafka.TopicPartition) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
 	defer func() { <-c.turn }()
 	if t := c.term; t != nil && t.who.generation == generation {
 		t.forget(p)

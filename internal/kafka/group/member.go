@@ -111,8 +111,10 @@ func (m *Member) Commit(ctx context.Context, generation int32, offsets map[kafka
 }
 
 // Forget tells that what is committed of a partition has lost its meaning, because the partition has fewer records than that: lower offsets
-// are committed again. It waits for a commit that is under way, and does nothing when that generation is over.
-func (m *Member) Forget(generation int32, p kafka.TopicPartition) { m.committer.forget(generation, p) }
+// are committed again. It waits for a commit that is under way, until ctx ends, and does nothing when that generation is over.
+func (m *Member) Forget(ctx context.Context, generation int32, p kafka.TopicPartition) {
+	m.committer.forget(ctx, generation, p)
+}
 
 // Status returns what the member is and has at the moment.
 func (m *Member) Status() Status {
