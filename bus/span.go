@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"strconv"
 
@@ -40,10 +41,8 @@ func (x *runner) traced(next Handler, provider trace.TracerProvider) Handler {
 		ctx, span := tracer.Start(ctx, "process "+r.Stream, options...)
 		defer span.End()
 		err := next(ctx, r)
-		if err != nil && !isA[*moved](err) {
-			span.SetStatus(codes.Error, truncate(err.Error(), longestError))
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnfinished) { // a dead letter, too, is a failure to whoever looks for one
+			span.SetStatus(codes.Error, brief(err))
 			span.RecordError(err)
 		}
 		return err
