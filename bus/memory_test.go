@@ -33,7 +33,7 @@ func TestMemoryIsBoundedWithOneSlowLane(t *testing.T) {
 		size       = 10_000
 		each       = 1_000     // records in a partition: 10 MB
 		slow       = 4_000     // in the one that is held up
-		most       = 100 << 20 // what is fetched, twice (on its way and not yet decoded), and what 20 lanes hold
+		most       = 160 << 20 // what is on its way and what is fetched, 32 MiB each, and what 21 lanes hold, 3 MiB at most
 	)
 	w := newWorld(t)
 	w.stream("s", partitions)

@@ -159,7 +159,9 @@ func (x *runner) settle(r *Record, err error) bool {
 		x.consumer.Stop()
 		return false
 	default:
-		x.log.Error("bus: a record that failed ends the run", append([]any{"record", where(r), "error", brief(err)}, stackOf(err)...)...)
+		if stack := stackOf(err); stack != nil { // which the error that Run returns does not tell
+			x.log.Error("bus: a handler's panic ends the run", append([]any{"record", where(r), "error", brief(err)}, stack...)...)
+		}
 		err = x.failure(r, err)
 		x.trouble(err)
 		x.consumer.Fail(err)
