@@ -177,9 +177,16 @@ func raise(to, offsets map[kafka.TopicPartition]int64) {
 func (c *committer) last(ctx context.Context) error {
 	backoff := pauses(c.coordinator.settings)
 	for n := 0; ; n++ {
-		err := c.flush(ctx)
-		if err == nil || errors.Is(err, errGone) {
+		twice := false
+		err := c.once(ctx, func(t *term) (map[kafka.TopicPartition]int64, error) {
+			twice = t.behind()
+			return c.marks(), nil
+		})
+		switch {
+		case errors.Is(err, errGone), err == nil && !twice:
 			return nil
+		case err == nil:
+			continue
 		}
 		if ctx.Err() != nil || !mends(err) || kafka.Sleep(ctx, backoff.Delay(n)) != nil {
 			return err

@@ -73,27 +73,28 @@ func offered() string {
 	return strings.Join(names, ", ")
 }
 
-// sync asks for the member's partitions; the leader brings everyone's.
-func (c *coordinator) sync(ctx context.Context, who identity, protocol string, assignments map[string][]byte) ([]kafka.TopicPartition, error) {
+// sync asks for the member's partitions; the leader brings everyone's. Seen is for which view of the topics they were dealt out, 0 where
+// the leader does not say.
+func (c *coordinator) sync(ctx context.Context, who identity, protocol string, assignments map[string][]byte) (parts []kafka.TopicPartition, seen uint64, err error) {
 	response, err := c.client.RoundTrip(ctx, &wire.SyncGroup{
 		Member: c.member(who.id), Generation: who.generation, Protocol: protocol, Assignments: assignments,
 	}, 0) // the leader has nothing to wait for but its own view of the cluster
 	if err != nil {
-		return nil, fmt.Errorf("syncing: %w", err)
+		return nil, 0, fmt.Errorf("syncing: %w", err)
 	}
 	answer := response.(*wire.SyncAnswer)
 	if err := kafka.CodeErr(answer.Code); err != nil {
-		return nil, fmt.Errorf("syncing: %w", err)
+		return nil, 0, fmt.Errorf("syncing: %w", err)
 	}
-	given, err := assign.ParseAssignment(answer.Assignment)
+	given, seen, err := assign.ParseAssignment(answer.Assignment)
 	if err != nil {
-		return nil, fmt.Errorf("syncing: what the group's leader assigned: %w", err)
+		return nil, 0, fmt.Errorf("syncing: what the group's leader assigned: %w", err)
 	}
-	parts := make([]kafka.TopicPartition, len(given))
+	parts = make([]kafka.TopicPartition, len(given))
 	for i, p := range given {
 		parts[i] = kafka.TopicPartition(p)
 	}
-	return parts, nil
+	return parts, seen, nil
 }
 
 // offsets returns what the group has committed of parts, -1 where it has nothing. It asks again what a retry can mend, until ctx ends.

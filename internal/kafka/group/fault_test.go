@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -238,6 +239,40 @@ func TestCommitsOfManyAreOneRequest(t *testing.T) {
 	}
 }
 
+// TestLastCommitAfterAStraggler: a commit that was never answered may still arrive. The last commit of the generation stands behind it, as
+// all others do: it is acknowledged twice.
+func TestLastCommitAfterAStraggler(t *testing.T) {
+	t.Parallel()
+	b := setup(t, faulty())
+	part := kafka.TopicPartition{Topic: b.topic("t", 1)}
+	m := b.member(func(cfg *group.Config, s *kafka.Settings) { cfg.Commit = time.Hour })
+	b.work(m)
+	fake := b.cluster.Fake()
+	var offsets []int64 // as they arrive; requests of one group come one at a time
+	var mu sync.Mutex
+	fake.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		offsets = append(offsets, r.(*kmsg.OffsetCommitRequest).Topics[0].Partitions[0].Offset)
+		return nil, nil, len(offsets) == 1 // it is never answered
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := m.Commit(ctx, m.generation(), map[kafka.TopicPartition]int64{part: 5}); err == nil {
+		t.Fatal("it was acknowledged")
+	}
+	m.mark(part, 7)
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []int64{5, 7, 7}; !slices.Equal(offsets, want) {
+		t.Errorf("commits %d, not %d", offsets, want)
+	}
+}
+
 // TestLostJoin: a coordinator that forgot the join it was to hold is noticed by heartbeats, and not after the rebalance timeout.
 func TestLostJoin(t *testing.T) {
 	t.Parallel()
@@ -247,6 +282,40 @@ func TestLostJoin(t *testing.T) {
 	b.work(m)
 	b.cluster.Fake().ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
 		return nil, nil, true // once: it is never answered
+	})
+	began := time.Now()
+	b.grow(topic, 2)
+	b.until("it joins again", func() bool { return m.count() == 2 })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestJoinLostWithItsCoordinator: the broker that holds a join dies without a word, and the one that takes over has the group wait for us.
+// Its heartbeats say what those of the first would: that the group waits. We must not wait for the first one while all wait for us.
+func TestJoinLostWithItsCoordinator(t *testing.T) {
+	t.Parallel()
+	b := setup(t, faulty())
+	topic := b.topic("t", 1)
+	m := b.member()
+	b.work(m)
+	fake := b.cluster.Fake()
+	var joins, beats atomic.Int32
+	fake.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		return nil, nil, joins.Add(1) == 1 // it is never answered
+	})
+	fake.ControlKey(int16(kmsg.Heartbeat), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if joins.Load() != 1 {
+			return nil, nil, false
+		}
+		answer := r.ResponseKind().(*kmsg.HeartbeatResponse)
+		answer.ErrorCode = kerr.RebalanceInProgress.Code
+		if beats.Add(1) == 1 {
+			answer.ErrorCode = kerr.NotCoordinator.Code
+		}
+		return answer, nil, true
 	})
 	began := time.Now()
 	b.grow(topic, 2)

@@ -29,6 +29,7 @@ type loop struct {
 	step    *step // what is under way; nil = nothing
 
 	topics map[string]int                 // wanted and there
+	seen   uint64                         // topics, by their hash, of the last join
 	join   *wire.JoinAnswer               // of this generation
 	given  map[kafka.TopicPartition]Start // of this generation
 	owned  assign.UserData                // of the last generation that gave partitions
@@ -168,8 +169,8 @@ func (m *Member) do(work context.Context, a action) {
 		id, metadata := l.machine.id, m.subscription()
 		m.begin(work, func(ctx context.Context) news { return m.join(ctx, id, metadata) })
 	case doSync:
-		who, join := identity{l.machine.id, l.machine.generation}, l.join
-		m.begin(work, func(ctx context.Context) news { return m.sync(ctx, who, join) })
+		who, join, seen := identity{l.machine.id, l.machine.generation}, l.join, l.seen
+		m.begin(work, func(ctx context.Context) news { return m.sync(ctx, who, join, seen) })
 	case doAssign:
 		m.assign(work)
 	case doDrain:
@@ -222,7 +223,8 @@ func (m *Member) tell() {
 // subscription is what the member tells the leader when it joins.
 func (m *Member) subscription() []byte {
 	data := m.loop.owned
-	data.Topics = assign.HashTopics(m.loop.topics)
+	m.loop.seen = assign.HashTopics(m.loop.topics)
+	data.Topics = m.loop.seen
 	return assign.Subscription{Topics: slices.Collect(maps.Keys(m.loop.topics)), UserData: data.Encode()}.Encode()
 }
 
@@ -239,7 +241,7 @@ func (m *Member) join(ctx context.Context, id string, metadata []byte) news {
 }
 
 // sync is a step: it deals out partitions if the member leads, gets the member's own, and looks up where they begin.
-func (m *Member) sync(ctx context.Context, who identity, join *wire.JoinAnswer) news {
+func (m *Member) sync(ctx context.Context, who identity, join *wire.JoinAnswer, seen uint64) news {
 	fail := func(err error) news { return news{event: event{what: failed, err: err}} }
 	var d deal
 	if join.Leader == join.MemberID {
@@ -248,7 +250,7 @@ func (m *Member) sync(ctx context.Context, who identity, join *wire.JoinAnswer) 
 			return fail(fmt.Errorf("assigning partitions to the group's members: %w", err))
 		}
 	}
-	parts, err := m.coordinator.sync(ctx, who, join.Protocol, d.assignments)
+	parts, dealt, err := m.coordinator.sync(ctx, who, join.Protocol, d.assignments)
 	if err != nil {
 		return fail(err)
 	}
@@ -260,7 +262,7 @@ func (m *Member) sync(ctx context.Context, who identity, join *wire.JoinAnswer) 
 	for _, p := range parts {
 		given[p] = Start{Committed: offsets[p], Late: m.resolver.late(p)}
 	}
-	return news{event: event{what: synced}, given: given, others: d.others}
+	return news{event: event{what: synced, outdated: dealt != 0 && dealt != seen}, given: given, others: d.others}
 }
 
 // deal is what a leader has decided.
@@ -294,14 +296,18 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 		}
 		members = append(members, known)
 		for _, topic := range known.Topics {
-			topics[topic] = partitions(cluster, topic)
+			if _, counted := topics[topic]; counted {
+				continue // most members want the same
+			}
+			topics[topic] = m.resolver.count(cluster, topic)
 			if !m.config.Match(topic) {
 				d.others[topic] = topics[topic]
 			}
 		}
 	}
-	for id, parts := range assignor.Assign(topics, members) {
-		d.assignments[id] = assign.EncodeAssignment(parts)
+	assigned := assignor.Assign(topics, members)
+	for _, member := range members {
+		d.assignments[member.ID] = assign.EncodeAssignment(assigned[member.ID], member.Seen)
 	}
 	return d, nil
 }

@@ -40,6 +40,7 @@ type event struct {
 	what       happening
 	id         string // of named, joined, beaten, refused
 	generation int32  // of joined, beaten, refused
+	outdated   bool   // of synced: it was dealt out for other topics, before a static member came back
 	err        error  // of unseen, failed, beaten, refused; nil is good news
 }
 
@@ -85,6 +86,7 @@ type machine struct {
 	stopping   bool   // told to stop while Draining, or Joining without a name
 	failures   int    // attempts in a row that did not get it into a generation
 	doubts     int    // heartbeats in a row that contradict the pending join
+	away       bool   // the coordinator was, since the pending join was sent
 	lastJoin   time.Time
 	strangers  time.Time // since when the group has refused its assignors; zero = it does not
 	err        error     // why it is dead, or will be when it is drained
@@ -149,6 +151,7 @@ func (m *machine) on(now time.Time, e event) []action {
 		switch e.what {
 		case synced:
 			m.state, m.settled, m.failures = Stable, true, 0
+			m.changed = m.changed || e.outdated
 			return append([]action{{do: doAssign}}, m.follow(now)...)
 		case failed:
 			return m.again(now, e.err)
@@ -179,7 +182,7 @@ func (m *machine) heard(e event) []action {
 	f := faultOf(e.err)
 	switch f {
 	case none, passing, denied, full, strangers:
-		if m.state == Joining && f == none && e.what == beaten {
+		if m.state == Joining && (f == none || f == passing) && e.what == beaten {
 			return m.doubt(f)
 		}
 		return nil // the same generation goes on working
@@ -217,13 +220,18 @@ func (m *machine) heard(e event) []action {
 
 // doubt weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a join it answers with 27; one that
 // says anything else again and again has not got it, or its answer has been lost, and would be waited for until the rebalance
-// timeout is over.
+// timeout is over. One that was away may be another now, which with its 27 says that it waits for this very join; to the one that
+// has it another does no harm.
 func (m *machine) doubt(f fault) []action {
-	if f == rebalancing {
+	switch {
+	case f == passing:
+		m.away = true
+		return nil
+	case f == rebalancing && !m.away:
 		m.doubts = 0
 		return nil
 	}
-	if m.doubts++; m.doubts < enoughDoubts {
+	if m.doubts++; m.doubts < enoughDoubts && !m.away {
 		return nil
 	}
 	m.forget(f)
@@ -286,7 +294,7 @@ func (m *machine) retry() []action {
 }
 
 func (m *machine) join(now time.Time) []action {
-	m.state, m.changed, m.lost, m.doubts, m.lastJoin = Joining, false, false, 0, now
+	m.state, m.changed, m.lost, m.doubts, m.away, m.lastJoin = Joining, false, false, 0, false, now
 	return []action{{do: doJoin}}
 }
 

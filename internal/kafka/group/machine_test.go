@@ -269,6 +269,22 @@ func TestStories(t *testing.T) {
 			{5, event{what: woke}, []string{"join"}},
 			{6, event{what: named, id: "n"}, []string{"join"}},
 		}, Joining, nil},
+		{"a pending join whose coordinator was away: the one that answers now may be another", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+			{0, beat(codeRebalance), nil},
+			{1, beat(kafka.CodeErr(16)), nil},
+			{2, beat(errNetwork), nil},
+			{3, beat(codeRebalance), []string{"abandon", "wait 100ms"}},
+			{4, event{what: woke}, []string{"join"}},
+			{5, beat(codeRebalance), nil},
+			{6, beat(codeRebalance), nil},
+		}, Joining, nil},
+		{"a static member that comes back to what it had, and wants other topics", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+			{0, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
+			{0, event{what: synced, outdated: true}, []string{"assign", "drain"}},
+			{1, event{what: drained}, []string{"join"}},
+			{2, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
+			{3, event{what: synced}, []string{"assign"}},
+		}, Stable, nil},
 		{"nobody shares an assignor, for long", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
 			{0, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
 			{29 * time.Second, event{what: woke}, []string{"join"}},

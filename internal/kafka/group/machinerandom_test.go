@@ -94,7 +94,7 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 			case underWay == doJoin:
 				possible = append(possible, event{what: joined, id: "m", generation: generation + 1}, event{what: named, id: "m"})
 			case underWay == doSync:
-				possible = append(possible, event{what: synced})
+				possible = append(possible, event{what: synced, outdated: rapid.Bool().Draw(t, "outdated")})
 			}
 			if rapid.IntRange(0, 30).Draw(t, "stop") == 0 {
 				possible = []event{{what: stop}}

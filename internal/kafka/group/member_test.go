@@ -91,6 +91,26 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 	}
 }
 
+// TestStaticMemberComesBackToOtherTopics: brokers give a static member that comes back what it had, whatever it wants now. It notices that, and a
+// topic that came while it was away, or that a new release asks for, is worked.
+func TestStaticMemberComesBackToOtherTopics(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.topic("a", 1)
+	static := func(cfg *group.Config, s *kafka.Settings) {
+		cfg.InstanceID = "one"
+		s.SessionTimeout = 30 * time.Second
+	}
+	m := b.member(static)
+	b.until("it has its partition", func() bool { return m.has() == "a/0" })
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.topic("b", 1)
+	again := b.member(static)
+	b.until("it has the new topic too", func() bool { return again.has() == "a/0 b/0" })
+}
+
 // TestFenced has two programs with one static id: the first ends, and says what to do.
 func TestFenced(t *testing.T) {
 	t.Parallel()

@@ -24,10 +24,10 @@ type resolver struct {
 
 	// Of run alone:
 	last    *kafka.Cluster
-	topics  map[string]int  // wanted, with their partition counts, as posted; nil before the first look
 	missing map[string]bool // not in the last snapshot, but still in topics
 
 	mu     sync.Mutex
+	topics map[string]int // wanted, with their partition counts, as posted; nil before the first look. Only run replaces it
 	first  map[string]int // partition counts at the first look; less where a topic has shrunk or gone since
 	others map[string]int // what else the group's leader has to watch, with the partition counts it dealt out
 }
@@ -92,10 +92,10 @@ func (r *resolver) look(cluster *kafka.Cluster) bool {
 		}
 	}
 	news := r.topics == nil || !maps.Equal(r.topics, topics)
-	r.topics, r.missing = topics, missing
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.topics, r.missing = topics, missing
 	if r.first == nil {
 		r.first = maps.Clone(topics)
 	}
@@ -116,6 +116,17 @@ func (r *resolver) lead(others map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.others = maps.Clone(others)
+}
+
+// count returns how many partitions of a topic are to be dealt out. One that the snapshot lacks has those it had, until the resolver itself
+// takes it for gone: it would not notice, and nobody would join again, if a leader had left it out for one snapshot.
+func (r *resolver) count(cluster *kafka.Cluster, topic string) int {
+	if n := partitions(cluster, topic); n > 0 {
+		return n
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.topics[topic]
 }
 
 // late reports whether a partition has appeared since the first look.

@@ -75,6 +75,16 @@ func (t *term) due(offsets map[kafka.TopicPartition]int64) map[kafka.TopicPartit
 	return due
 }
 
+// behind reports whether one acknowledgement more does not do, because of an unanswered request.
+func (t *term) behind() bool {
+	for _, n := range t.unsure {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // holds reports whether all of offsets are committed.
 func (t *term) holds(offsets map[kafka.TopicPartition]int64) bool {
 	for p, offset := range offsets {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -243,5 +246,41 @@ func TestBlindCluster(t *testing.T) {
 	kafka.Sleep(t.Context(), time.Second)
 	if m.count() != 2 || m.Status().Rebalances != 1 {
 		t.Errorf("it has %s in generation %d", m.has(), m.generation())
+	}
+}
+
+// TestLeaderWithAnEmptyView: a broker that has just started may know no topics yet. A leader that asks just that one must not take the
+// partitions from everybody: its view would be whole again before anyone noticed, and nobody would join again.
+func TestLeaderWithAnEmptyView(t *testing.T) {
+	t.Parallel()
+	b := setup(t, faulty())
+	b.topic("t", 2)
+	all, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), b.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := b.member(func(_ *group.Config, s *kafka.Settings) { s.MetadataMaxAge = time.Minute })
+	b.until("it works", func() bool { return m.count() == 2 })
+	generation := m.generation()
+
+	fake := b.cluster.Fake()
+	var empty atomic.Bool
+	fake.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if !empty.Load() {
+			return nil, nil, false
+		}
+		answer := r.ResponseKind().(*kmsg.MetadataResponse)
+		answer.Brokers, answer.ControllerID = all.Brokers, all.ControllerID
+		return answer, nil, true
+	})
+	fake.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		empty.Store(true)
+		return nil, nil, false
+	})
+	fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.IllegalGeneration, Count: 1})
+	b.until("it has joined again", func() bool { return m.generation() > generation && m.count() >= 0 })
+	if !empty.Load() || m.count() != 2 {
+		t.Errorf("the leader gave itself %s", m.has())
 	}
 }

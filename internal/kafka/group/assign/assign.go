@@ -22,6 +22,7 @@ type Member struct {
 	Topics     []string // that it subscribes to; those the cluster does not have are left out
 	Generation int32    // in which it owned Owned
 	Owned      []TopicPartition
+	Seen       uint64 // its view of the topics, by HashTopics; 0 = it does not say
 }
 
 // Assignor divides partitions among members. Its methods may be called by many goroutines at once.

@@ -56,12 +56,14 @@ func ParseMember(id, instanceID string, metadata []byte) (Member, error) {
 		return m, fmt.Errorf("%w (member %q)", err, id)
 	}
 	data := ParseUserData(s.UserData)
-	m.Topics, m.Generation, m.Owned = s.Topics, data.Generation, data.Owned
+	m.Topics, m.Generation, m.Owned, m.Seen = s.Topics, data.Generation, data.Owned, data.Topics
 	return m, nil
 }
 
-// EncodeAssignment returns the assignment of a member as other clients read it, in order.
-func EncodeAssignment(parts []TopicPartition) []byte {
+// EncodeAssignment returns the assignment of a member as other clients read it, in order. Seen is the
+// Member's, and goes back to it: a static member that comes back is given what was dealt out before it went,
+// and tells by this that it was for other topics.
+func EncodeAssignment(parts []TopicPartition, seen uint64) []byte {
 	parts = slices.SortedFunc(slices.Values(parts), comparePartitions)
 	b := binary.BigEndian.AppendUint16(nil, version)
 	at, topics := len(b), 0
@@ -75,17 +77,21 @@ func EncodeAssignment(parts []TopicPartition) []byte {
 		}
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(topics))
-	return append(b, 0, 0, 0, 0) // user data: empty, as Python's
+	if seen == 0 {
+		return append(b, 0, 0, 0, 0) // user data: empty, as Python's
+	}
+	b = append(b, 0, 0, 0, 1+8, userDataVersion)
+	return binary.BigEndian.AppendUint64(b, seen)
 }
 
-// ParseAssignment reads what the leader, of any client, gave us. No bytes are no partitions.
-func ParseAssignment(b []byte) ([]TopicPartition, error) {
+// ParseAssignment reads what the leader, of any client, gave us. No bytes are no partitions. Seen is 0 where
+// the leader did not say for which view of ours it is.
+func ParseAssignment(b []byte) (parts []TopicPartition, seen uint64, err error) {
 	if len(b) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	r := reader{b: b}
 	r.int16() // version
-	var parts []TopicPartition
 	for range r.count(2 + 4) {
 		topic := r.string()
 		for range r.count(4) {
@@ -95,9 +101,12 @@ func ParseAssignment(b []byte) ([]TopicPartition, error) {
 		}
 	}
 	if r.failed {
-		return nil, fmt.Errorf("assign: reading an assignment of %d bytes: %w", len(b), errMalformed)
+		return nil, 0, fmt.Errorf("assign: reading an assignment of %d bytes: %w", len(b), errMalformed)
 	}
-	return parts, nil
+	if data := r.take(r.int32()); len(data) == 1+8 && data[0] == userDataVersion {
+		seen = binary.BigEndian.Uint64(data[1:])
+	}
+	return parts, seen, nil
 }
 
 var errMalformed = errors.New("a count or a length in it is negative or exceeds its bytes")

@@ -83,10 +83,10 @@ func TestParseSubscription(t *testing.T) {
 func TestAssignmentBytes(t *testing.T) {
 	t.Parallel()
 	parts := []TopicPartition{{"b.c", 1}, {"a", 2}, {"a", 0}}
-	if got, want := EncodeAssignment(parts), raw(t, pythonAssignment); !bytes.Equal(got, want) {
+	if got, want := EncodeAssignment(parts, 0), raw(t, pythonAssignment); !bytes.Equal(got, want) {
 		t.Errorf("wrote %x, Python writes %x", got, want)
 	}
-	if got, want := EncodeAssignment(nil), raw(t, "0000 00000000 00000000"); !bytes.Equal(got, want) {
+	if got, want := EncodeAssignment(nil, 0), raw(t, "0000 00000000 00000000"); !bytes.Equal(got, want) {
 		t.Errorf("nothing: wrote %x, Python writes %x", got, want)
 	}
 	if parts[0].Topic != "b.c" {
@@ -109,6 +109,8 @@ func TestParseAssignment(t *testing.T) {
 		{"a version of the future", "0009 00000001 0001 61 00000001 00000003 ffffffff 1234", []TopicPartition{{"a", 3}}, false},
 		{"no user data at all", "0000 00000001 0001 61 00000001 00000003", []TopicPartition{{"a", 3}}, false},
 		{"nothing in it", "0000 00000000 00000000", nil, false},
+		{"user data of another assignor", "0000 00000001 0001 61 00000001 00000003 00000009 020000000000000001", []TopicPartition{{"a", 3}}, false},
+		{"user data cut off", "0000 00000001 0001 61 00000001 00000003 00000009 0100", []TopicPartition{{"a", 3}}, false},
 		{"version only", "0000", nil, true},
 		{"cut off", "0000 00000001 0001 61 00000002 00000003", nil, true},
 		{"more partitions than bytes", "0000 00000001 0001 61 7fffffff 00000003", nil, true},
@@ -118,12 +120,15 @@ func TestParseAssignment(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseAssignment(raw(t, tt.in))
+			got, seen, err := ParseAssignment(raw(t, tt.in))
 			if (err != nil) != tt.bad {
 				t.Fatalf("error %v", err)
 			}
 			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
+			}
+			if seen != 0 {
+				t.Errorf("it was dealt out for the view %d of nobody", seen)
 			}
 		})
 	}
@@ -141,11 +146,11 @@ func TestParseMember(t *testing.T) {
 		want     Member
 		bad      bool
 	}{
-		{"ours", Subscription{[]string{"a"}, ours}.Encode(), Member{"m", "i", []string{"a"}, 8, owned}, false},
-		{"python", raw(t, pythonSubscription), Member{"m", "i", []string{"a", "b.c"}, -1, nil}, false},
-		{"java's sticky assignor", Subscription{[]string{"a"}, java}.Encode(), Member{"m", "i", []string{"a"}, -1, nil}, false},
-		{"garbage", []byte("garbage"), Member{"m", "i", nil, -1, nil}, true},
-		{"nothing", nil, Member{"m", "i", nil, -1, nil}, true},
+		{"ours", Subscription{[]string{"a"}, ours}.Encode(), Member{"m", "i", []string{"a"}, 8, owned, 1}, false},
+		{"python", raw(t, pythonSubscription), Member{"m", "i", []string{"a", "b.c"}, -1, nil, 0}, false},
+		{"java's sticky assignor", Subscription{[]string{"a"}, java}.Encode(), Member{"m", "i", []string{"a"}, -1, nil, 0}, false},
+		{"garbage", []byte("garbage"), Member{"m", "i", nil, -1, nil, 0}, true},
+		{"nothing", nil, Member{"m", "i", nil, -1, nil, 0}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -230,13 +235,14 @@ func TestCodecsRoundTrip(t *testing.T) {
 	sorted := cmpopts.SortSlices(func(a, b TopicPartition) bool { return comparePartitions(a, b) < 0 })
 	rapid.Check(t, func(t *rapid.T) {
 		parts := topicPartitions().Draw(t, "partitions")
-		got, err := ParseAssignment(EncodeAssignment(parts))
-		if diff := cmp.Diff(parts, got, sorted, cmpopts.EquateEmpty()); diff != "" || err != nil {
-			t.Fatal(err, diff)
+		hash := rapid.Uint64().Draw(t, "hash")
+		got, seen, err := ParseAssignment(EncodeAssignment(parts, hash))
+		if diff := cmp.Diff(parts, got, sorted, cmpopts.EquateEmpty()); diff != "" || seen != hash || err != nil {
+			t.Fatal(err, seen, diff)
 		}
-		u := UserData{rapid.Uint64().Draw(t, "hash"), rapid.Int32().Draw(t, "generation"), parts}
+		u := UserData{hash, rapid.Int32().Draw(t, "generation"), parts}
 		m, err := ParseMember("m", "", Subscription{[]string{"a"}, u.Encode()}.Encode())
-		want := Member{ID: "m", Topics: []string{"a"}, Generation: u.Generation, Owned: parts}
+		want := Member{ID: "m", Topics: []string{"a"}, Generation: u.Generation, Owned: parts, Seen: hash}
 		if diff := cmp.Diff(want, m, sorted, cmpopts.EquateEmpty()); diff != "" || err != nil {
 			t.Fatal(err, diff)
 		}
@@ -251,7 +257,7 @@ func FuzzParse(f *testing.F) {
 		if s, err := ParseSubscription(b); err == nil && 2*len(s.Topics)+len(s.UserData) > len(b) {
 			t.Fatalf("%d topics, %d bytes of user data out of %d bytes", len(s.Topics), len(s.UserData), len(b))
 		}
-		if parts, err := ParseAssignment(b); err == nil && 4*len(parts) > len(b) {
+		if parts, _, err := ParseAssignment(b); err == nil && 4*len(parts) > len(b) {
 			t.Fatalf("%d partitions out of %d bytes", len(parts), len(b))
 		}
 		u := ParseUserData(b)
