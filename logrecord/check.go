@@ -67,9 +67,13 @@ func (b *builder) check(v reflect.Value, start int) {
 	b.buf = append(b.buf[:start], doc...)
 }
 
-// place is the path of the innermost object in the record, where a group may have another name than its own.
+// place is the path of the innermost object in the record, as its names are written: groups whose names differ in bytes only that are not
+// UTF-8 are one, and a group may have another name than its own.
 func (b *builder) place() []string {
 	path := slices.Clone(b.path)
+	for i, name := range path {
+		path[i] = valid(name)
+	}
 	if len(path) > 0 && isBase(path[0]) {
 		path[0] = attrPrefix + path[0]
 	}

@@ -325,6 +325,18 @@ func tokens(text []byte) []any {
 	}
 }
 
+// Two groups are one when their names are written alike, in the record and in what mirrors it.
+func TestInvalidInGroupsThatAreWrittenAlike(t *testing.T) {
+	t.Parallel()
+	e := NewEncoder(Options{SchemaID: "LogRecord:1"}).WithAttrs([]slog.Attr{slog.Group("\xff", slog.Any("a", invalid{}))}).WithGroup("\xfe")
+	r := slog.NewRecord(at, 0, "m", 0)
+	r.AddAttrs(slog.Any("a", invalid{}))
+	text, _ := e.Append(nil, t.Context(), r)
+	if err := unique(text); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
+
 // Whatever is logged, a record is JSON and has no key twice, base fields and models and groups included.
 func TestNeverAKeyTwice(t *testing.T) {
 	t.Parallel()
