@@ -48,6 +48,7 @@ type moved struct {
 	stream   string
 	attempts int
 	dead     bool
+	delay    time.Duration // until it may be handled again; of a dead letter none
 	err      error
 }
 
@@ -104,7 +105,7 @@ func (x *runner) destination(r *Record, err error) *moved {
 	if m.dead = rejected || tier >= len(x.delays); m.dead {
 		m.stream = base + "." + x.group + deadSuffix
 	} else {
-		m.stream = base + "." + x.group + retryInfix + strconv.Itoa(tier+1)
+		m.stream, m.delay = base+"."+x.group+retryInfix+strconv.Itoa(tier+1), x.delays[tier]
 	}
 	return m
 }
@@ -112,11 +113,11 @@ func (x *runner) destination(r *Record, err error) *moved {
 // foreign tells of a record in one of our retry streams that another group has put it there: the name of a group may be the end of another's,
 // and so two groups have a retry stream of the same name, which both read.
 func (x *runner) foreign(r *Record) bool {
-	if !x.streams.delayed(r.Topic) {
+	if len(x.delays) == 0 {
 		return false
 	}
-	group, ok := r.Header(GroupHeader)
-	return ok && string(group) != x.group
+	group, ok := r.Header(GroupHeader) // first: hardly any record has it, and to look at the topic costs more
+	return ok && string(group) != x.group && x.streams.delayed(r.Topic)
 }
 
 func (x *runner) noteMoved(r *Record, m *moved) {
@@ -165,8 +166,7 @@ func (x *runner) epitaph(r *Record, m *moved, now time.Time) []Header {
 	add(ErrorHeader, describe(m.err))
 	add(ErrorTypeHeader, typeOf(m.err))
 	if !m.dead {
-		_, tier := x.streams.origin(r.Stream)
-		add(NotBeforeHeader, now.Add(x.delays[tier]).UTC().Format(time.RFC3339Nano))
+		add(NotBeforeHeader, now.Add(m.delay).UTC().Format(time.RFC3339Nano))
 	}
 	return headers
 }
