@@ -140,10 +140,11 @@ func (w *world) committed(group, stream string) map[int32]int64 {
 	w.t.Helper()
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group = group
-	res, err := req.RequestWith(w.t.Context(), w.raw)
-	if err != nil {
-		w.t.Fatalf("fetch the offsets of %q: %v", group, err)
-	}
+	var res *kmsg.OffsetFetchResponse
+	w.patiently("fetch the offsets of "+group, func() (err error) {
+		res, err = req.RequestWith(w.t.Context(), w.raw)
+		return err
+	})
 	offsets := make(map[int32]int64)
 	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
@@ -153,6 +154,19 @@ func (w *world) committed(group, stream string) map[int32]int64 {
 		}
 	}
 	return offsets
+}
+
+// patiently asks until the answer is not one to ask again for: a broker that has just started has no coordinators at first.
+func (w *world) patiently(what string, ask func() error) {
+	w.t.Helper()
+	var err error
+	eventually(w.t, func() bool {
+		err = ask()
+		return !kerr.IsRetriable(err)
+	}, func() string { return fmt.Sprintf("%s: %v", what, err) })
+	if err != nil {
+		w.t.Fatalf("%s: %v", what, err)
+	}
 }
 
 // waitCommitted waits until the group has committed exactly this.

@@ -27,13 +27,13 @@ func (w *world) commit(group, stream string, partition int32, offset int64) {
 		w.t.Fatal(err)
 	}
 	defer client.Close()
-	res, err := req.RequestWith(w.t.Context(), client)
-	if err == nil {
-		err = kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
-	}
-	if err != nil {
-		w.t.Fatalf("commit %d of %q for %q: %v", offset, stream, group, err)
-	}
+	w.patiently("commit for "+group, func() error {
+		res, err := req.RequestWith(w.t.Context(), client)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
+	})
 }
 
 // A group's commit that lies behind the partition's end, as after its topic was made anew: the group begins with what there is, and commits
