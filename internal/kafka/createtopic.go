@@ -23,7 +23,9 @@ type createTopic struct {
 func (*createTopic) ApiKey() protocol.ApiKey { return protocol.CreateTopics }
 
 // Broker implements protocol.BrokerMessage.
-func (*createTopic) Broker(c protocol.Cluster) (protocol.Broker, error) {
+func (*createTopic) Broker(c protocol.Cluster) (protocol.Broker, error) { return controllerOf(c) }
+
+func controllerOf(c protocol.Cluster) (protocol.Broker, error) {
 	controller, ok := c.Brokers[c.Controller]
 	if !ok {
 		return protocol.Broker{ID: -1}, fmt.Errorf("%w: no controller is known", kafkago.NotController)

@@ -18,8 +18,13 @@ type TopicSpec struct {
 	Partitions int
 	// ReplicationFactor defaults to the number of brokers that are up, at most 3.
 	ReplicationFactor int
-	// Retention is how long records are kept. 0 leaves it to the broker. Kafka: retention.ms, so at least 1ms.
+	// Retention is how long records are kept. 0 leaves it to the broker, or to Source. Kafka: retention.ms, so at least 1ms.
 	Retention time.Duration
+	// Source is a topic whose records the new one is to take, with more headers ([HeaderRoom]): its max.message.bytes and retention.ms, which may be
+	// the broker's defaults, count for the new one too. Defaults to none.
+	Source string
+	// Delay is how much longer than those of Source the records are kept.
+	Delay time.Duration
 }
 
 const (
@@ -64,8 +69,8 @@ func checkTopic(name string, spec TopicSpec) error {
 	if name == "" || name == "." || name == ".." || len(name) > 249 || illegal >= 0 {
 		return fmt.Errorf("kafka: topic %.300q: %w: Kafka wants 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither \".\" nor \"..\"", name, kafkago.InvalidTopic)
 	}
-	if spec.Partitions < 0 || spec.ReplicationFactor < 0 || spec.ReplicationFactor > 1<<15-1 || spec.Retention < 0 || spec.Partitions > 1<<31-1 {
-		return fmt.Errorf("kafka: topic %q: partitions, replication factor and retention are out of range: %+v", name, spec)
+	if spec.Partitions < 0 || spec.ReplicationFactor < 0 || spec.ReplicationFactor > 1<<15-1 || spec.Retention < 0 || spec.Delay < 0 || spec.Partitions > 1<<31-1 {
+		return fmt.Errorf("kafka: topic %q: partitions, replication factor, retention or delay are out of range: %+v", name, spec)
 	}
 	return nil
 }
@@ -102,9 +107,15 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 		replicas = max(1, min(brokers, defaultReplication))
 	}
 	topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(partitions), ReplicationFactor: int16(replicas)}
+	if spec.Source != "" {
+		var err error
+		if topic.Configs, err = c.sourceConfigs(ctx, name, spec); err != nil {
+			return err
+		}
+	}
 	if spec.Retention > 0 {
 		retention := max(1, spec.Retention.Milliseconds())
-		topic.Configs = []createtopics.RequestConfig{{Name: "retention.ms", Value: strconv.FormatInt(retention, 10)}}
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: retentionMs, Value: strconv.FormatInt(retention, 10)})
 	}
 	// The broker gets half of our own patience, so that its answer arrives before that ends.
 	patience := int32((c.settings.RequestTimeout / 2).Milliseconds())

@@ -21,7 +21,7 @@ import (
 // floors are the lowest versions that Kafka 4.1.1 takes of what we send, and those of 4.0 where they were higher.
 var floors = map[protocol.ApiKey]int16{
 	protocol.Produce: 3, protocol.Fetch: 4, protocol.ListOffsets: 1, protocol.Metadata: 0, protocol.ApiVersions: 0,
-	protocol.CreateTopics: 2, protocol.InitProducerId: 0,
+	protocol.CreateTopics: 2, protocol.InitProducerId: 0, protocol.DescribeConfigs: 1,
 }
 
 // TestWireVersions is about the day a broker drops old versions: what is sent, byte for byte, has the versions we think, and lies above the
@@ -44,6 +44,9 @@ func TestWireVersions(t *testing.T) {
 	}
 	topic := cluster.Prefix(t) + "topic"
 	if err := client.EnsureTopic(ctx, topic, kafka.TopicSpec{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.EnsureTopic(ctx, topic+".dead", kafka.TopicSpec{Partitions: 1, Source: topic}); err != nil {
 		t.Fatal(err)
 	}
 	p := produce.New(client, produce.Options{})
@@ -69,7 +72,7 @@ func TestWireVersions(t *testing.T) {
 
 	want := map[protocol.ApiKey]int16{
 		protocol.Produce: 8, protocol.Fetch: 11, protocol.ListOffsets: 5, protocol.Metadata: 8, protocol.ApiVersions: 0,
-		protocol.CreateTopics: 5, protocol.InitProducerId: 4,
+		protocol.CreateTopics: 5, protocol.InitProducerId: 4, protocol.DescribeConfigs: 3,
 	}
 	got := sent.all()
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -23,7 +23,10 @@ type waiter struct {
 	in    bool
 }
 
-func (r *room) fits(size int64) bool { return r.records < r.maxRecords && r.bytes+size <= r.maxBytes }
+// fits reports whether there is room for a record. One that is larger than all of the room gets in when nothing else is there.
+func (r *room) fits(size int64) bool {
+	return r.records == 0 || r.records < r.maxRecords && r.bytes+size <= r.maxBytes
+}
 
 func (r *room) take(size int64) {
 	r.records++

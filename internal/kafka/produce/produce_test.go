@@ -142,6 +142,36 @@ func TestATooLargeRecordIsRefusedBeforeItIsQueued(t *testing.T) {
 	}
 }
 
+// A record that only moves from one topic to another is as large as it is: the broker alone says whether it takes it. It goes through a buffer
+// that it is larger than, too, and keeps nobody behind it out for good.
+func TestAMovedRecordIsLimitedByTheBrokerOnly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "3000"}))
+	b.topic("a", 1)
+	p := b.producer(produce.Options{MaxBytes: 1500}, func(s *kafka.Settings) { s.MaxRequestSize, s.MaxBatchSize = 1000, 500 })
+	var promises [30]produce.Promise
+	for i := range promises {
+		r := record("a", "", strings.Repeat("x", 100))
+		if i%10 == 5 {
+			r.Value, r.Moved = []byte(strings.Repeat("y", 2000)), true
+		}
+		p.Produce(within(t, 20*time.Second), r, false, &promises[i])
+	}
+	for i := range promises {
+		if err := wait(t, &promises[i]); err != nil {
+			t.Errorf("record %d: %v", i, err)
+		}
+	}
+	var promise produce.Promise
+	p.Produce(within(t, 20*time.Second), produce.Record{Topic: "a", Value: make([]byte, 4000), Moved: true}, true, &promise)
+	if err := wait(t, &promise); !errors.Is(err, kafka.ErrTooLarge) || !errors.Is(err, kafka.CodeError(10)) {
+		t.Errorf("err = %v, want ErrTooLarge from the broker", err)
+	}
+	if s := p.Stats(); s.Records != 0 || s.Bytes != 0 {
+		t.Errorf("%d records of %d bytes are left in the buffer", s.Records, s.Bytes)
+	}
+}
+
 func TestRecordsWaitForATopicThatAnotherProcessCreates(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -53,6 +53,7 @@ type Record struct {
 	Value   []byte // nil is null
 	Headers []wire.Header
 	Time    time.Time // defaults to now
+	Moved   bool      // it comes from another topic: max_request_size and Options.MaxBytes do not limit its size, only the broker does
 }
 
 // Producer writes records to Kafka. All its methods are safe for concurrent use. End it with Close.
@@ -147,7 +148,7 @@ func New(c *kafka.Client, o Options) *Producer {
 func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *Promise) {
 	e := entry{key: r.Key, value: r.Value, headers: r.Headers, urgent: urgent}
 	size := recordSize(&e)
-	if size > p.maxRecord {
+	if size > p.maxRecord && !r.Moved {
 		p.refuse(promise, fmt.Errorf("produce: to %q: %w: %d bytes, and max_request_size and the buffer allow %d",
 			r.Topic, kafka.ErrTooLarge, size, p.maxRecord))
 		return
