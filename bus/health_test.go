@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,16 +119,19 @@ func TestStatsShowWhereASubscriptionIs(t *testing.T) {
 	}
 	stop := running(t, app)
 	w.waitCommitted(group, "s", map[int32]int64{0: 4})
-	eventually(t, func() bool {
-		return len(stats(app).Assigned) == 2 && stats(app).Assigned[0].Committed == 4 && stats(app).Assigned[1].Watermark == 0
-	}, says("no commit"))
-	all := app.Stats()
+	var all bus.Stats
+	eventually(t, func() bool { // each figure comes when it is known: a heartbeat after the first interval, for one
+		all = app.Stats()
+		s := all.Subscriptions[0]
+		return len(s.Assigned) == 2 && s.Assigned[0].Committed == 4 && s.Assigned[0].Position == 10 && s.Assigned[1].Watermark == 0 &&
+			!s.LastHeartbeat.IsZero() && !s.LastCommit.IsZero()
+	}, func() string { return fmt.Sprintf("%+v", all) })
 	s := all.Subscriptions[0]
 	if !all.Initialized || !all.Running || s.State != "stable" || s.MemberID == "" || s.Generation < 1 || s.Protocol == "" || !s.Leader || s.Rebalances < 1 {
 		t.Errorf("member: %+v", s)
 	}
-	if s.LastRebalance.IsZero() || s.LastHeartbeat.IsZero() || s.LastCommit.IsZero() {
-		t.Errorf("times: %v, %v, %v", s.LastRebalance, s.LastHeartbeat, s.LastCommit)
+	if s.LastRebalance.IsZero() {
+		t.Error("no time of the last rebalance")
 	}
 	if s.Lag != 6 || s.InFlight != 1 || s.Waiting != 5 || s.Bytes < 6*50 || s.Finished != 4 || s.Rejected != 1 || s.DeadLettered+s.Postponed+s.Retried != 0 {
 		t.Errorf("work: %+v", s)

@@ -143,6 +143,11 @@ func (c *Client) roundTrip(ctx context.Context, msg protocol.Message, timeout ti
 		c.reached.Store(true)
 		return response, nil
 	}
+	if deadline, ok := attempt.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(deadline) {
+		// The connection has the deadline of the attempt, and its timer may fire first. Without this wait the end of the
+		// caller's context would be taken for a failure of the broker.
+		<-attempt.Done()
+	}
 	err = c.explain(ctx, attempt, err, timeout)
 	c.login.note(err)
 	if isLost(err) || errors.Is(err, ErrAuth) {

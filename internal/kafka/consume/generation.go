@@ -48,6 +48,7 @@ func (g *generation[T]) start() {
 	if len(g.places) == 0 {
 		return
 	}
+	free := make([]*place[T], 0, len(g.places))
 	for tp, p := range g.places {
 		if held := g.c.heldBy(tp); held != nil {
 			g.c.log.Warn("consume: a handler of this partition has not returned yet; the partition waits for it",
@@ -55,14 +56,15 @@ func (g *generation[T]) start() {
 			g.wg.Go(func() {
 				select {
 				case <-held:
-					p.read()
+					g.read(p)
 				case <-g.reading.Done():
 				}
 			})
 			continue
 		}
-		p.read()
+		free = append(free, p)
 	}
+	g.read(free...)
 	g.wg.Go(g.dispatch)
 }
 

@@ -80,18 +80,21 @@ func (p *place[T]) openLane() {
 	p.lane.Store(lane)
 }
 
-// read begins to read the partition.
-func (p *place[T]) read() {
-	c := p.g.c
-	at, ok := p.beginning()
-	switch {
-	case p.start.Committed >= 0:
-		c.fetcher.Add(p.tp, p.start.Committed)
-	case ok:
-		c.fetcher.AddAt(p.tp, at)
-	default:
-		c.Fail(&NoOffsetError{Group: c.opts.Group, Topic: p.tp.Topic, Partition: p.tp.Partition})
+// read begins to read the partitions of some places: all at once, so that the first request to a broker is for all of its partitions.
+func (g *generation[T]) read(places ...*place[T]) {
+	offsets := make(map[kafka.TopicPartition]int64, len(places))
+	for _, p := range places {
+		at, ok := p.beginning()
+		switch {
+		case p.start.Committed >= 0:
+			offsets[p.tp] = p.start.Committed
+		case ok:
+			offsets[p.tp] = at
+		default:
+			g.c.Fail(&NoOffsetError{Group: g.c.opts.Group, Topic: p.tp.Topic, Partition: p.tp.Partition})
+		}
 	}
+	g.c.fetcher.AddAll(offsets)
 }
 
 // beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is never passed over,
@@ -136,7 +139,7 @@ func (p *place[T]) readAgain() {
 		}
 		position := p.position.Load()
 		if position < 0 {
-			p.read()
+			p.g.read(p)
 			return
 		}
 		p.mu.Lock()

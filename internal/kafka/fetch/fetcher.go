@@ -176,11 +176,23 @@ func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
 	f.add(&partition{TopicPartition: tp, next: -1, at: at, leader: -1})
 }
 
-func (f *Fetcher) add(p *partition) {
+// AddAll is Add for many partitions, and AddAt for those whose offset is kafka.FirstOffset or kafka.EndOffset. All of them are in
+// the first request to their broker; with a call for each, those that come later would wait until that request is answered.
+func (f *Fetcher) AddAll(offsets map[kafka.TopicPartition]int64) {
+	parts := make([]*partition, 0, len(offsets))
+	for tp, offset := range offsets {
+		parts = append(parts, &partition{TopicPartition: tp, next: offset, at: offset, leader: -1})
+	}
+	f.add(parts...)
+}
+
+func (f *Fetcher) add(parts ...*partition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.removeLocked(p.TopicPartition)
-	f.partitions[p.TopicPartition] = p
+	for _, p := range parts {
+		f.removeLocked(p.TopicPartition)
+		f.partitions[p.TopicPartition] = p
+	}
 	f.poke()
 }
 

@@ -54,38 +54,30 @@ func (o *observed) from(n int) [][]int32 {
 	return slices.Clone(o.requests[n:])
 }
 
-// TestManyAtOnce gives a Fetcher a thousand partitions one by one, takes them away and gives them again, as a
-// rebalance does: nearly all of them are in the first request, for those that are not would wait for it to end.
+// TestManyAtOnce gives a Fetcher a thousand partitions, takes them away and gives them again, as a rebalance does: the first
+// request is for all of them, because those that are not in it would wait until it is answered.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const partitions = 1000
 	b := setup(t, partitions, embedded())
 	o := b.observe()
-	for _, tt := range []struct {
-		name string
-		add  func(*fetch.Fetcher, kafka.TopicPartition)
-	}{
-		{"at an offset", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.Add(tp, 0) }},
-		{"looked up", func(f *fetch.Fetcher, tp kafka.TopicPartition) { f.AddAt(tp, kafka.FirstOffset) }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+	for name, offset := range map[string]int64{"at an offset": 0, "looked up": kafka.FirstOffset, "at the end": kafka.EndOffset} {
+		t.Run(name, func(t *testing.T) {
 			f := fetch.New(b.client, fetch.Options{})
 			defer f.Close()
+			starts := make(map[kafka.TopicPartition]int64)
+			for id := range int32(partitions) {
+				starts[b.part(id)] = offset
+			}
 			for range 3 {
 				before := o.count()
-				for id := range int32(partitions) {
-					tt.add(f, b.part(id))
+				f.AddAll(starts)
+				b.waitFor(func() bool { return o.count() > before })
+				if first := o.from(before)[0]; len(first) != partitions {
+					t.Errorf("the first request is for %d partitions of %d", len(first), partitions)
 				}
-				var requests [][]int32
-				b.waitFor(func() bool {
-					requests = o.from(before)
-					return len(requests) > 0 && len(requests[len(requests)-1]) == partitions
-				})
-				if len(requests) > 2 { // two where the test was held up while it added
-					t.Errorf("%d requests until one was for all partitions", len(requests))
-				}
-				for id := range int32(partitions) {
-					f.Remove(b.part(id))
+				for tp := range starts {
+					f.Remove(tp)
 				}
 				b.waitFor(func() bool { return f.Stats().Brokers == 0 })
 				if n := f.Stats().Partitions; n > 0 {
@@ -93,23 +85,6 @@ func TestManyAtOnce(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestFirstRequestIsForAll looks up where idle partitions begin: were one of them asked for as soon as its offset is
-// known, the others would have to wait until the broker has nothing for it.
-func TestFirstRequestIsForAll(t *testing.T) {
-	t.Parallel()
-	const partitions = 7
-	b := setup(t, partitions, embedded())
-	o := b.observe()
-	f := b.fetcher(fetch.Options{})
-	for id := range int32(partitions) {
-		f.AddAt(b.part(id), kafka.EndOffset)
-	}
-	b.waitFor(func() bool { return o.count() > 0 })
-	if first := o.from(0)[0]; len(first) != partitions {
-		t.Errorf("the first request is for %v", first)
 	}
 }
 

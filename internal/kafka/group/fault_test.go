@@ -175,9 +175,13 @@ func TestCommitWaits(t *testing.T) {
 	}
 
 	away := fault(kerr.CoordinatorNotAvailable, -1)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := m.Commit(ctx, m.generation(), at(6)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, kafka.CodeError(15)) {
+	refused := make(chan error, 1)
+	go func() { refused <- m.Commit(ctx, m.generation(), at(6)) }()
+	b.until("the second attempt has begun", func() bool { return away.Hits() >= 2 })
+	cancel()
+	if err := <-refused; !errors.Is(err, context.Canceled) || !errors.Is(err, kafka.CodeError(15)) {
 		t.Errorf("without a coordinator: %v", err)
 	}
 	away.Remove()
