@@ -54,7 +54,8 @@ var rules = []rule{
 		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce", module + "/internal/kafka/consume", module + "/internal/lanes"}},
 	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "cmd/..."},
 		except:  []string{"bus/bustest/..."},
-		imports: []string{"testing", module + "/internal/kafkatest/...", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
+		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
+	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit"}, imports: []string{module + "/..."}},
 	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."}, imports: []string{"github.com/stretchr/..."}, tests: true},
 }
 

@@ -1,12 +1,10 @@
 package kafkatest
 
 import (
-	"fmt"
-	"os"
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // shared are the clusters that the tests of this binary have in common, by their number of brokers. It is the one variable of
@@ -77,24 +75,12 @@ func (p *pool) stop() (err error) {
 	return err
 }
 
-// Main runs a package's tests, keeps the shared cluster among them, stops it after the last, and fails the binary if a
-// goroutine is left then. Call it from TestMain:
+// Main is [testkit.Main] that keeps the shared cluster among a package's tests and stops it after the last. Call it from TestMain:
 //
 //	func TestMain(m *testing.M) { kafkatest.Main(m) }
 func Main(m *testing.M) {
 	shared.mu.Lock()
 	shared.keep = true
 	shared.mu.Unlock()
-	code := m.Run()
-	if err := shared.stop(); err != nil {
-		fmt.Fprintf(os.Stderr, "kafkatest: stopping the shared cluster: %v\n", err)
-		code = max(code, 1)
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintf(os.Stderr, "kafkatest: goroutines left behind: %v\n", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	testkit.Main(m, shared.stop)
 }
