@@ -18,6 +18,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // quick are settings that make a test wait less: for heartbeats, for commits, for new topics.
@@ -77,7 +78,7 @@ func (w *world) app(config ...bus.Config) *bus.App {
 
 // unclosed is app for tests that close it themselves.
 func (w *world) unclosed(config ...bus.Config) *bus.App {
-	app := bus.New(bus.Config{Servers: w.cluster.Servers(), TopicPrefix: w.prefix, Settings: quick()})
+	app := bus.New(bus.Config{Servers: w.cluster.Servers(), TopicPrefix: w.prefix, Settings: quick(), Logger: testkit.Logger(w.t)})
 	for _, more := range config {
 		app.Configure(more)
 	}
@@ -187,13 +188,7 @@ func (w *world) waitCommitted(group, stream string, want map[int32]int64) {
 // eventually waits until a condition holds. what tells what has been seen instead, when it does not.
 func eventually(t *testing.T, holds func() bool, what func() string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited too long: %s", what())
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	testkit.Eventually(t, holds, what)
 }
 
 // says makes the last argument of eventually out of a text.

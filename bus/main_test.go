@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 func start(t *testing.T, config ...bus.Config) *bus.App {
 	t.Helper()
 	cluster := kafkatest.Start(t)
-	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: cluster.Prefix(t)})
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: cluster.Prefix(t), Logger: testkit.Logger(t)})
 	for _, more := range config {
 		app.Configure(more)
 	}

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestMain builds the program, once, for the tests that run it as a process.
@@ -35,10 +36,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
-	}))
+	testkit.Main(m, func() error { return os.RemoveAll(dir) })
 }
 
 // programEnv tells the tests where TestMain has put the program.

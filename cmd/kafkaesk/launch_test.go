@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestLaunch(t *testing.T) {
@@ -192,11 +193,7 @@ func TestASignalEndsTheBuild(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); missing(ready); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("go was not started")
-		}
-	}
+	testkit.Until(t, "go is started", func() bool { return !missing(ready) })
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

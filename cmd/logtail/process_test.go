@@ -16,17 +16,14 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // command is logtail as a process of its own, which is killed if the test leaves it behind.
 func (b *bench) command(args ...string) *exec.Cmd {
 	b.t.Helper()
-	binary, err := os.Executable()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(b.t.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), asMain+"=1", "TZ=UTC", "TERM=xterm", "NO_COLOR=",
+	cmd := testkit.Command(b.t.Context(), b.t, args...)
+	cmd.Env = append(cmd.Env, "TZ=UTC", "TERM=xterm", "NO_COLOR=",
 		"KAFKAESK_KAFKA_SERVERS="+b.env("KAFKAESK_KAFKA_SERVERS"), "KAFKAESK_TOPIC_PREFIX="+b.env("KAFKAESK_TOPIC_PREFIX"))
 	return cmd
 }

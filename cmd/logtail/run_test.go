@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -17,16 +16,11 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// asMain in the environment makes the test binary be logtail, so that tests have a real process without building one.
-const asMain = "LOGTAIL_TEST_AS_MAIN"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
-		main()
-		return
-	}
+	testkit.Program(main)
 	kafkatest.Main(m)
 }
 
@@ -362,12 +356,7 @@ func TestBrokerThatIsLostIsWaitedFor(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	b.cluster.Kill(0)
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(f.stderr.String(), "level=WARN"); {
-		if time.Now().After(deadline) {
-			t.Fatalf("no warning on stderr: %q", f.stderr.String())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testkit.Eventually(t, func() bool { return strings.Contains(f.stderr.String(), "level=WARN") }, f.stderr.String)
 	b.cluster.Restart(0)
 	b.publish("logs.a", logValue("after", "INFO", 20), time.Now())
 	if got := f.next(); got != "after" {

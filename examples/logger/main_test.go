@@ -1,48 +1,20 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// asMain in the environment makes the test binary be the example.
-const asMain = "LOGGER_TEST_AS_MAIN"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
-		main()
-		return
-	}
+	testkit.Program(main)
 	kafkatest.Main(m)
-}
-
-// example runs the example as a process of its own.
-func example(t *testing.T, kafka string) (stdout, stderr string) {
-	t.Helper()
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary)
-	cmd.Env = append(os.Environ(), asMain+"=1", "KAFKA="+kafka)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v: %s", err, errs.String())
-	}
-	return out.String(), errs.String()
 }
 
 // what the example reads back, without the times.
@@ -91,7 +63,7 @@ func check(t *testing.T, stdout, stderr string) {
 
 func TestWithNothingButGo(t *testing.T) {
 	t.Parallel()
-	stdout, stderr := example(t, "")
+	stdout, stderr := testkit.Output(t, "KAFKA="+"")
 	check(t, stdout, stderr)
 }
 
@@ -101,7 +73,7 @@ func TestOnAKafkaThatStays(t *testing.T) {
 	cluster := kafkatest.Start(t, kafkatest.Own()) // the streams of the example have no prefix
 	servers := strings.Join(cluster.Servers(), ",")
 	for range 2 {
-		stdout, stderr := example(t, servers)
+		stdout, stderr := testkit.Output(t, "KAFKA="+servers)
 		check(t, stdout, stderr)
 	}
 	t.Run("kcat reads the envelopes", func(t *testing.T) {

@@ -1,55 +1,33 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// asMain in the environment makes the test binary be the example.
-const asMain = "PARALLEL_TEST_AS_MAIN"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
-		main()
-		return
-	}
+	testkit.Program(main)
 	kafkatest.Main(m)
 }
 
 // check runs the example as a process of its own, and looks at what it prints.
 func check(t *testing.T, kafka string) {
 	t.Helper()
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary)
-	cmd.Env = append(os.Environ(), asMain+"=1", "KAFKA="+kafka)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v: %s", err, errs.String())
-	}
+	stdout, stderr := testkit.Output(t, "KAFKA="+kafka)
 	var text strings.Builder
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(stdout) {
 		if before, _, ok := strings.Cut(line, "; the last error: "); ok {
 			line = before + "\n"
 		}
 		text.WriteString(line)
 	}
 	if diff := cmp.Diff(want, text.String()); diff != "" {
-		t.Errorf("output (-want +got):\n%s\n%s", diff, errs.String())
+		t.Errorf("output (-want +got):\n%s\n%s", diff, stderr)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // silence makes a broker read requests of one kind and never answer.
@@ -78,7 +80,7 @@ func TestStaleConnectionsFailOneRequest(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "several connections", func() bool { return proxy.open() > 1 })
+	testkit.Until(t, "several connections", func() bool { return proxy.open() > 1 })
 	proxy.cut()
 
 	failed := 0

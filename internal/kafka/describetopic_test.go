@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // admin is a client that shares no code with what is tested.
@@ -56,7 +57,7 @@ func ownConfigs(t *testing.T, client *kgo.Client, name string) []string {
 	request := kmsg.NewPtrDescribeConfigsRequest()
 	request.Resources = append(request.Resources, resource)
 	var own []string
-	eventually(t, "describe "+name, func() bool {
+	testkit.Until(t, "describe "+name, func() bool {
 		response, err := request.RequestWith(t.Context(), client)
 		if err == nil {
 			err = kerr.ErrorForCode(response.Resources[0].ErrorCode)

@@ -83,14 +83,4 @@ func requests(cluster *kfake.Cluster, key kmsg.Key) *atomic.Int64 {
 	return n
 }
 
-// eventually polls until condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after 10s", what)
-		}
-	}
-}
-
 func TestMain(m *testing.M) { kafkatest.Main(m) }

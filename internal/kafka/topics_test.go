@@ -14,6 +14,8 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // asked collects the CreateTopics requests that a cluster sees. answer, when it is not nil, gives the code for each, by its number
@@ -189,7 +191,7 @@ func TestEnsureTopicOutlivesItsFirstCaller(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	first := make(chan error, 1)
 	go func() { first <- client.EnsureTopic(ctx, "t", TopicSpec{}) }()
-	eventually(t, "a request", func() bool { return requests.Load() > 0 })
+	testkit.Until(t, "a request", func() bool { return requests.Load() > 0 })
 	second := make(chan error, 1)
 	go func() { second <- client.EnsureTopic(t.Context(), "t", TopicSpec{}) }()
 	cancel(why)

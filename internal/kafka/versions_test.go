@@ -13,6 +13,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestCheckVersions(t *testing.T) {
@@ -110,7 +112,7 @@ func TestCheckVersionsWaitsForTheBroker(t *testing.T) {
 
 	done := make(chan error, 1)
 	go func() { done <- client.CheckVersions(t.Context()) }()
-	eventually(t, "a warning while the broker is away", func() bool { return strings.Contains(log.String(), "level=WARN") })
+	testkit.Until(t, "a warning while the broker is away", func() bool { return strings.Contains(log.String(), "level=WARN") })
 	fake(t, kfake.Ports(address.Port))
 	if err := <-done; err != nil {
 		t.Errorf("with a broker: %v", err)

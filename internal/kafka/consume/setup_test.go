@@ -11,6 +11,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -81,11 +82,7 @@ func chunk(topic string, from, to int64, due time.Time) *fetch.Chunk {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited too long")
-		}
-	}
+	testkit.Until(t, "the condition", holds)
 }
 
 // within fails the test when f takes longer.

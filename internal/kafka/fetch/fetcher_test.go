@@ -16,6 +16,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestEveryRecordOnce reads what franz-go wrote with each codec to all partitions of two brokers.
@@ -200,12 +201,7 @@ func TestAddRemovePauseResume(t *testing.T) {
 // waitFor polls a condition.
 func (b *bench) waitFor(ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			b.t.Fatal("waited too long")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	testkit.Until(b.t, "the condition", ok)
 }
 
 // TestAddAt looks places up.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -71,13 +70,7 @@ func TestOnePartitionLeavesRoom(t *testing.T) {
 	t.Cleanup(f.Close)
 	f.Add(b.part(0), 0)
 	// Three answers are the most: one on its way when there were almost two, whose first batch may be larger than its share.
-	deadline := time.Now().Add(10 * time.Second)
-	for f.Stats().Buffered < 2*share {
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d bytes come", f.Stats().Buffered)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	b.waitFor(func() bool { return f.Stats().Buffered >= 2*share })
 	requests := f.Stats().Requests
 	ctx, cancel := context.WithTimeout(t.Context(), 3*s.FetchMaxWait)
 	defer cancel()

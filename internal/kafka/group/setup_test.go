@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -150,13 +150,7 @@ func (b *bench) committed(topic string, partition int32) int64 {
 // until waits for a state.
 func (b *bench) until(what string, is func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(long)
-	for !is() {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("waited %s for: %s", long, what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	testkit.Until(b.t, what, is)
 }
 
 // consumer is a Consumer without a bus: it notes what it is given, and its marks are what the test says.
@@ -294,9 +288,7 @@ func (b *bench) unrun(opts ...option) *member {
 		Commit:   50 * time.Millisecond,
 		Drain:    10 * time.Second,
 		Consumer: m,
-	}
-	if testing.Verbose() {
-		cfg.Logger = slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+		Logger:   testkit.Logger(b.t),
 	}
 	client := b.client(func(s *kafka.Settings) {
 		for _, o := range opts {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestAContextThatEndsInTheQueueTakesItsRecordBack(t *testing.T) {
@@ -85,7 +86,7 @@ func TestCloseReturnsByItsDeadlineFromAHungBroker(t *testing.T) {
 	for i := range 3 {
 		p.Produce(t.Context(), record("a", "", value(i)), true, &promises[i])
 	}
-	eventually(t, "a request is on its way", func() bool { return p.Stats().InFlight > 0 })
+	testkit.Until(t, "a request is on its way", func() bool { return p.Stats().InFlight > 0 })
 	for i := 3; i < 5; i++ {
 		p.Produce(t.Context(), record("a", "", value(i)), true, &promises[i])
 	}

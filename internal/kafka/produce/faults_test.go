@@ -19,6 +19,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // checkOrder fails when a key's records are not exactly 0..n-1 in order, in one partition.
@@ -394,7 +395,7 @@ func TestABrokerThatIsAwayIsWaitedFor(t *testing.T) {
 			t.Errorf("%s is there %d times", value(i), seen[value(i)])
 		}
 	}
-	eventually(t, "healthy again", func() bool { return p.Health() == nil })
+	testkit.Until(t, "healthy again", func() bool { return p.Health() == nil })
 }
 
 // Each request that a publish needs fails, with each error that passes, and loses its connection; each a few times.

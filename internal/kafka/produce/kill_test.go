@@ -12,6 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestAKilledBrokerLosesAndDoublesNothing runs on whatever broker the tests have, a real Kafka too. It takes seconds because a killed
@@ -53,7 +54,7 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 	turn()
 	for range kills {
 		before := p.Stats().Sent
-		eventually(t, "records flow", func() bool { return p.Stats().Sent > before || p.Stats().Records == 0 })
+		testkit.Until(t, "records flow", func() bool { return p.Stats().Sent > before || p.Stats().Records == 0 })
 		turn()
 		c.Kill(0)
 		c.Restart(0)

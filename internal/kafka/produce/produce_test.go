@@ -17,6 +17,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestARecordArrivesAsItWasGiven(t *testing.T) {
@@ -180,7 +181,7 @@ func TestRecordsWaitForATopicThatAnotherProcessCreates(t *testing.T) {
 	for i := range promises {
 		p.Produce(t.Context(), record("late", "k", value(i)), true, &promises[i])
 	}
-	eventually(t, "the producer says that the topic is missing", func() bool { return p.Health() != nil })
+	testkit.Until(t, "the producer says that the topic is missing", func() bool { return p.Health() != nil })
 	b.topic("late", 3)
 	for i := range promises {
 		if err := wait(t, &promises[i]); err != nil {
@@ -385,7 +386,7 @@ func TestHurryAndFlushDoNotMakeBatchesSmall(t *testing.T) {
 	b.net.hang() // everything queues behind one request
 	var blocker produce.Promise
 	p.Produce(t.Context(), record("a", "", "blocker"), true, &blocker)
-	eventually(t, "the partition is busy", func() bool { return p.Stats().InFlight == 1 })
+	testkit.Until(t, "the partition is busy", func() bool { return p.Stats().InFlight == 1 })
 	const n = 300
 	promises := make([]produce.Promise, n)
 	for i := range promises {

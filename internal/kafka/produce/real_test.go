@@ -17,6 +17,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // The tests of this file run on whichever Kafka the environment names; what they are about shows best, or only, on a real one.
@@ -228,7 +229,7 @@ func TestAKilledLeaderOfThreeLosesNothing(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "a tenth is produced", func() bool { return produced.Load() > keys*n/10 })
+	testkit.Until(t, "a tenth is produced", func() bool { return produced.Load() > keys*n/10 })
 	c.Kill(killed)
 	start := time.Now()
 	wg.Wait()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestRandomSchedules drives a producer through random faults and compares what was promised with what is in the topic: a record that was
@@ -75,7 +76,7 @@ func TestRandomSchedules(t *testing.T) {
 			rt.Fatal(err)
 		}
 		// A batch whose callers have all gone may still be on its way.
-		eventually(t, "nothing is held any more", func() bool { return p.Stats().Records == 0 })
+		testkit.Until(t, "nothing is held any more", func() bool { return p.Stats().Records == 0 })
 		s := p.Stats()
 		if s.Bytes != 0 || s.Sent+s.Failed != keys*uint64(n) {
 			rt.Fatalf("%d records: %+v", keys*n, s)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // The topic is deleted while a batch is on its way, and may not be created anew: the batch fails as those behind it do, and nobody asks
@@ -189,7 +190,7 @@ func TestARefusedProducerIDFailsWhoNeedsOne(t *testing.T) {
 	stopped.Store(true)
 	var waits produce.Promise
 	p.Produce(t.Context(), record("b", "", "second"), true, &waits)
-	eventually(t, "b is in trouble", func() bool { return p.Health() != nil })
+	testkit.Until(t, "b is in trouble", func() bool { return p.Health() != nil })
 	if err := send(t, p, within(t, 10*time.Second), "a", "second"); !errors.Is(err, kafka.ErrAuth) {
 		t.Errorf("a: %v, want ErrAuth", err)
 	}

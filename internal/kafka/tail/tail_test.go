@@ -16,6 +16,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestFromEnd sees what is written from now on: of the topics that exist, and of new ones all, within two
@@ -148,17 +149,13 @@ func (b *bench) transaction(p *kgo.Client, topic string, end kgo.TransactionEndT
 		b.t.Fatal(err)
 	}
 	tp := kafka.TopicPartition{Topic: topic}
-	for range 2000 {
+	testkit.Until(b.t, "the transaction's marker is written", func() bool {
 		ends, err := b.client.ListOffsets(b.t.Context(), []kafka.TopicPartition{tp}, kafka.EndOffset)
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if ends[tp] > r.Offset+1 {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	b.t.Fatal("the transaction's marker was not written")
+		return ends[tp] > r.Offset+1
+	})
 }
 
 // TestOpenTransactionIsNotWaitedFor ends before a transaction that nobody has ended.

@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest/apache"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // helperEnv makes the test binary start a cluster, say where it is, and wait to be killed.
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) != "" {
 		helper()
 	}
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }
 
 func helper() {
@@ -119,16 +118,13 @@ func TestKafkaDiesWithTheProcessThatStartedIt(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the helper ended by itself")
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if _, err := net.Dial("tcp", addr); err != nil {
-			return
+	testkit.Until(t, "Kafka ends", func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Kafka still listens on %s", addr)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return err != nil
+	})
 }
 
 func TestStartEndsWithItsContext(t *testing.T) {
