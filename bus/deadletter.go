@@ -110,14 +110,14 @@ func (x *runner) destination(r *Record, err error) *moved {
 	return m
 }
 
-// foreign tells of a record in one of our retry streams that another group has put it there: the name of a group may be the end of another's,
+// foreign tells of a record in one of our retry or replay streams that another group has put it there: the name of a group may be the end of another's,
 // and so two groups have a retry stream of the same name, which both read.
 func (x *runner) foreign(r *Record) bool {
-	if len(x.delays) == 0 {
+	if !x.deadLetter {
 		return false
 	}
 	group, ok := r.Header(GroupHeader) // first: hardly any record has it, and to look at the topic costs more
-	return ok && string(group) != x.group && x.streams.delayed(r.Topic)
+	return ok && string(group) != x.group && x.streams.own(r.Topic)
 }
 
 func (x *runner) noteMoved(r *Record, m *moved) {

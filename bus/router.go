@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -37,7 +38,11 @@ func (r *Router) declare(d *declaration) error {
 func (r *Router) subscribe(s *subscription) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.subscriptions = append(r.subscriptions, s)
+	all := append(slices.Clip(r.subscriptions), s)
+	if err := checkNames("", all); err != nil {
+		return err
+	}
+	r.subscriptions = all
 	return nil
 }
 
@@ -52,10 +57,14 @@ func (a *App) Mount(r *Router) error {
 	if err := a.mountable(); len(r.subscriptions) > 0 && err != nil {
 		return fmt.Errorf("bus: mount: %w", err)
 	}
+	all := slices.Concat(a.subscriptions, r.subscriptions)
+	if err := checkNames(a.cfg.TopicPrefix, all); err != nil {
+		return fmt.Errorf("bus: mount: %w", err)
+	}
 	if err := a.schemas.add(r.declarations...); err != nil {
 		return fmt.Errorf("bus: mount: %w", err)
 	}
-	a.subscriptions = append(a.subscriptions, r.subscriptions...)
+	a.subscriptions = all
 	return nil
 }
 
@@ -65,7 +74,11 @@ func (a *App) subscribe(s *subscription) error {
 	if err := a.mountable(); err != nil {
 		return err
 	}
-	a.subscriptions = append(a.subscriptions, s)
+	all := append(slices.Clip(a.subscriptions), s)
+	if err := checkNames(a.cfg.TopicPrefix, all); err != nil {
+		return err
+	}
+	a.subscriptions = all
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 var (
@@ -26,6 +28,7 @@ type run struct {
 	cancel  context.CancelFunc
 	runners []*runner
 	budget  *budget
+	names   *ownNames
 	done    chan struct{} // closed when every member has left
 }
 
@@ -38,6 +41,7 @@ type runConfig struct {
 	manual     bool
 	drain      time.Duration
 	groups     map[string]int // subscriptions of each group so far
+	names      *ownNames
 }
 
 // instance returns the static id of a member (group.instance.id). The members of one group need different ones.
@@ -90,7 +94,10 @@ func (a *App) run(ctx context.Context, b *budget) error {
 	if err != nil {
 		return err
 	}
-	err = r.wait()
+	if err = r.names.checkAll(r.runners); err == nil {
+		err = r.wait()
+	}
+	r.cancel()
 	a.mu.Lock()
 	a.running, a.last = nil, r
 	if err != nil {
@@ -122,6 +129,14 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 		cfg.drain = defaultDrain
 	}
 	r := &run{budget: b, done: make(chan struct{})}
+	r.names = newOwnNames(c.prefix, func() map[string]*kafka.Topic {
+		cluster, err := c.client.Cluster(r.ctx)
+		if err != nil {
+			return nil // what is not known now is checked when the streams are seen
+		}
+		return cluster.Topics
+	})
+	cfg.names = r.names
 	for len(r.runners) < len(a.subscriptions) {
 		x, err := a.unlockedRunner(c, a.subscriptions[len(r.runners)], &cfg)
 		if err != nil {

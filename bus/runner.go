@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,10 @@ type runner struct {
 	rejected, retried, postponed, buried atomic.Uint64 // see SubscriptionStats
 	refusals                             pace
 	lastError                            atomic.Pointer[trouble]
+
+	names   *ownNames
+	checks  sync.Mutex
+	checked map[string]error // topics that match: why one is not read, or nil
 }
 
 // trouble is an error that work goes on after.
@@ -40,7 +45,7 @@ type trouble struct {
 func (x *runner) trouble(err error) { x.lastError.Store(&trouble{err, time.Now()}) }
 
 func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error) {
-	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe}
+	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe, names: cfg.names, checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
 	var err error
@@ -55,7 +60,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	x.consumer = consume.New(c.client, consume.Options[Record]{
 		Group:        s.group,
 		InstanceID:   cfg.instance(settings.GroupInstanceID, s),
-		Match:        x.streams.match,
+		Match:        x.reads,
 		Lanes:        s.lanes,
 		Limit:        s.limit(),
 		Make:         func(items []Record, chunk *fetch.Chunk) { fill(items, c.stream(chunk.Topic), chunk) },
@@ -63,7 +68,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		Key:          func(r *Record) []byte { return r.Key },
 		Size:         sizeOf,
 		Do:           x.do,
-		Delayed:      x.streams.delayed,
+		Delayed:      x.streams.own,
 		NotBefore:    notBefore,
 		Manual:       s.manual || cfg.manual,
 		DrainTimeout: cfg.drain,

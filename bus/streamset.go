@@ -10,12 +10,21 @@ import (
 )
 
 const (
-	deadSuffix = ".dead"
-	retryInfix = ".retry."
+	deadSuffix   = ".dead"
+	retryInfix   = ".retry."
+	replaySuffix = ".replay"
+	logSuffix    = ".log" // behind replaySuffix: what has been replayed
 )
 
-// ownStream is how the bus names its streams of retries and dead letters: <stream>.<group>.dead, <stream>.<group>.retry.<n>.
-var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+)$`)
+// ownStream is how the bus names its own streams: <stream>.<group>.dead, <stream>.<group>.retry.<n>, <stream>.<group>.replay and
+// <stream>.<group>.replay.log.
+var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
+
+// namesOwn tells whether a pattern says that it means the bus's own streams.
+func namesOwn(pattern string) bool {
+	return strings.HasSuffix(pattern, deadSuffix) || strings.Contains(pattern, retryInfix) ||
+		strings.HasSuffix(strings.TrimSuffix(pattern, logSuffix), replaySuffix)
+}
 
 // streamSet tells which topics a subscription reads.
 type streamSet struct {
@@ -24,7 +33,7 @@ type streamSet struct {
 	named    []fnmatch.Pattern // those among them that say that they mean the bus's own streams
 	group    string
 	tiers    int  // retry streams of the subscription's own
-	buries   bool // the subscription writes dead letters
+	buries   bool // the subscription writes dead letters, and reads those that are replayed
 }
 
 func newStreamSet(prefix string, s *subscription) (streamSet, error) {
@@ -34,21 +43,21 @@ func newStreamSet(prefix string, s *subscription) (streamSet, error) {
 	}
 	set := streamSet{prefix: prefix, patterns: patterns, group: s.group, tiers: len(s.delays), buries: s.deadLetter}
 	for i, text := range s.patterns {
-		if strings.HasSuffix(text, deadSuffix) || strings.Contains(text, retryInfix) {
+		if namesOwn(text) {
 			set.named = append(set.named, patterns[i])
 		}
 	}
 	return set, nil
 }
 
-// match tells whether the subscription reads a topic: one of its patterns, or a retry stream of its own.
+// match tells whether the subscription reads a topic: one of its patterns, or a retry or replay stream of its own.
 func (s *streamSet) match(topic string) bool {
 	stream, ok := strings.CutPrefix(topic, s.prefix)
 	if !ok {
 		return false
 	}
 	if ownStream.MatchString(stream) {
-		return matchAny(s.named, topic) && !s.written(stream) || s.delayed(topic)
+		return matchAny(s.named, topic) && !s.written(stream) || s.own(topic)
 	}
 	return matchAny(s.patterns, topic)
 }
@@ -59,32 +68,35 @@ func (s *streamSet) written(stream string) bool {
 	return ours && s.buries && matchAny(s.patterns, s.prefix+base)
 }
 
-// delayed tells whether a topic is one of the subscription's own retry streams.
-func (s *streamSet) delayed(topic string) bool {
-	if s.tiers == 0 {
+// own tells whether a topic is one of the subscription's own retry or replay streams.
+func (s *streamSet) own(topic string) bool {
+	if !s.buries {
 		return false
 	}
 	stream, ok := strings.CutPrefix(topic, s.prefix)
 	if !ok {
 		return false
 	}
-	base, tier := s.origin(stream)
-	return tier > 0 && matchAny(s.patterns, s.prefix+base)
+	source, _ := s.origin(stream)
+	return source != stream && matchAny(s.patterns, s.prefix+source)
 }
 
-// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none. It may be one beyond the
-// subscription's last: when there are fewer delays than there were, what waits there is to be handled all the same.
-func (s *streamSet) origin(stream string) (base string, tier int) {
-	name, number, ok := cutLast(stream, retryInfix)
-	if !ok {
+// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none, as in a replay stream. It may be
+// one beyond the subscription's last: when there are fewer delays than there were, what waits there is to be handled all the same.
+func (s *streamSet) origin(stream string) (source string, tier int) {
+	name, replayed := strings.CutSuffix(stream, replaySuffix)
+	if !replayed {
+		var number string
+		name, number, _ = cutLast(stream, retryInfix)
+		if n, err := strconv.Atoi(number); err == nil && s.tiers > 0 {
+			tier = n
+		}
+	}
+	source, ours := strings.CutSuffix(name, "."+s.group)
+	if !ours || source == "" || !s.buries || !replayed && tier < 1 {
 		return stream, 0
 	}
-	n, err := strconv.Atoi(number)
-	base, ours := strings.CutSuffix(name, "."+s.group)
-	if err != nil || !ours || base == "" || n < 1 || s.tiers == 0 {
-		return stream, 0
-	}
-	return base, n
+	return source, tier
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

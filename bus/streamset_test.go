@@ -15,19 +15,32 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 		delays   []time.Duration
 		dead     bool
 		match    []string // topics that are read
-		delayed  []string // those among them that are retry streams of its own
+		own      []string // those among them that are retry and replay streams of its own
 		not      []string // topics that are not read
 	}{
 		{
 			name: "streams", patterns: []string{"content.*", "exact"},
-			match: []string{"p[1].content.a", "p[1].content.a.b", "p[1].exact", "p[1].content.dead", "p[1].content.retry.1"},
-			not:   []string{"content.a", "p1.content.a", "p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
+			match: []string{"p[1].content.a", "p[1].content.a.b", "p[1].exact", "p[1].content.dead", "p[1].content.retry.1", "p[1].content.replay"},
+			not:   []string{"p[1].content.a.g.replay", "p[1].content.a.g.replay.log", "content.a", "p1.content.a", "p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
 		},
 		{
 			name: "its own retries", patterns: []string{"content.*"}, delays: delays, dead: true,
-			match:   []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"},
-			delayed: []string{"p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"}, // one more than there are delays now
-			not:     []string{"p[1].content.a.g.retry.0", "p[1].content.a.h.retry.1", "p[1].other.g.retry.1", "p[1].content.a.g.dead", "p[1].g.retry.1"},
+			match: []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"},
+			own:   []string{"p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"}, // one more than there are delays now
+			not:   []string{"p[1].content.a.g.retry.0", "p[1].content.a.h.retry.1", "p[1].other.g.retry.1", "p[1].content.a.g.dead", "p[1].g.retry.1"},
+		},
+		{
+			name: "its own replays", patterns: []string{"content.*", "exact"}, dead: true,
+			match: []string{"p[1].content.a", "p[1].content.a.g.replay", "p[1].exact", "p[1].exact.g.replay"},
+			own:   []string{"p[1].content.a.g.replay", "p[1].exact.g.replay"},
+			not: []string{
+				"p[1].content.a.h.replay", "p[1].other.g.replay", "p[1].content.a.g.replay.log", "p[1].content.a.g.retry.1", "p[1].g.replay", "content.a.g.replay",
+			},
+		},
+		{
+			name: "replays, named", patterns: []string{"*.replay", "*.replay.log"},
+			match: []string{"p[1].a.h.replay", "p[1].a.g.replay", "p[1].a.g.replay.log"},
+			not:   []string{"p[1].a.h.dead", "p[1].a.h.retry.1", "p[1].a"},
 		},
 		{
 			name: "those of others, named", patterns: []string{"content.*.dead", "*.retry.2"},
@@ -41,9 +54,9 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 		},
 		{
 			name: "retries of dead letters", patterns: []string{"*.dead"}, delays: delays, dead: true,
-			match:   []string{"p[1].a.h.dead", "p[1].a.h.dead.g.retry.1"},
-			delayed: []string{"p[1].a.h.dead.g.retry.1"},
-			not:     []string{"p[1].a.h.dead.g.dead"},
+			match: []string{"p[1].a.h.dead", "p[1].a.h.dead.g.retry.1"},
+			own:   []string{"p[1].a.h.dead.g.retry.1"},
+			not:   []string{"p[1].a.h.dead.g.dead"},
 		},
 	}
 	for _, test := range tests {
@@ -53,18 +66,18 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			delayed := make(map[string]bool)
-			for _, topic := range test.delayed {
-				delayed[topic] = true
+			own := make(map[string]bool)
+			for _, topic := range test.own {
+				own[topic] = true
 			}
 			for _, topic := range test.match {
-				if !set.match(topic) || set.delayed(topic) != delayed[topic] {
-					t.Errorf("%s: match %v, delayed %v", topic, set.match(topic), set.delayed(topic))
+				if !set.match(topic) || set.own(topic) != own[topic] {
+					t.Errorf("%s: match %v, own %v", topic, set.match(topic), set.own(topic))
 				}
 			}
 			for _, topic := range test.not {
-				if set.match(topic) || set.delayed(topic) {
-					t.Errorf("%s: match %v, delayed %v", topic, set.match(topic), set.delayed(topic))
+				if set.match(topic) || set.own(topic) {
+					t.Errorf("%s: match %v, own %v", topic, set.match(topic), set.own(topic))
 				}
 			}
 		})
@@ -73,11 +86,14 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 
 func TestWhereARetriedRecordComesFrom(t *testing.T) {
 	t.Parallel()
-	none := streamSet{group: "the.group"}
+	none := streamSet{group: "the.group", buries: true}
 	if base, tier := none.origin("s.the.group.retry.1"); base != "s.the.group.retry.1" || tier != 0 {
 		t.Errorf("without retry topics: %s, %d", base, tier)
 	}
-	set := streamSet{group: "the.group", tiers: 2}
+	if base, tier := (&streamSet{group: "g"}).origin("s.g.replay"); base != "s.g.replay" || tier != 0 {
+		t.Errorf("without dead letters: %s, %d", base, tier)
+	}
+	set := streamSet{group: "the.group", tiers: 2, buries: true}
 	for stream, want := range map[string]string{
 		"s":                                      "s 0",
 		"s.the.group.retry.1":                    "s 1",
@@ -88,6 +104,11 @@ func TestWhereARetriedRecordComesFrom(t *testing.T) {
 		"s.the.group.retry.x":                    "s.the.group.retry.x 0",
 		"s.the.group.retry.1.the.group.retry.2":  "s.the.group.retry.1 2",
 		"s.the.group.dead":                       "s.the.group.dead 0",
+		"s.the.group.replay":                     "s 0",
+		"s.the.group.dead.the.group.replay":      "s.the.group.dead 0",
+		"s.group.replay":                         "s.group.replay 0",
+		".the.group.replay":                      ".the.group.replay 0",
+		"s.the.group.replay.log":                 "s.the.group.replay.log 0",
 		"s.the.group.retry.99999999999999999999": "s.the.group.retry.99999999999999999999 0",
 	} {
 		if base, tier := set.origin(stream); fmt.Sprint(base, " ", tier) != want {

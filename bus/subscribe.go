@@ -73,6 +73,12 @@ func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.ret
 // DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be decoded, or have failed
 // as often as the retry policy allows. Key and value are unchanged; headers say what happened (see [GroupHeader] and those below it). The
 // record is committed only when the dead letter is acknowledged: until then its lane waits.
+//
+// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there is handled again, by this group alone.
+//
+// The stream has to have a name that Kafka takes: at most 249 characters with the prefix, and none that another topic has when '.' and '_' are
+// one. What is known of that is an error of Subscribe, or of [App.Run] when it begins; a stream that appears later is not read then, which
+// [App.Health] tells. Its topic is created with the max.message.bytes and the retention of the stream's own, and 16 KiB more for headers.
 func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter = true } }
 
 // RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription handles it again after the
@@ -111,8 +117,8 @@ type subscription struct {
 
 // Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is an fnmatch pattern over
 // streams, such as "content.*", or a stream's name. New streams that match are read from their first record, within seconds. A stream that is
-// missing is waited for. Kafka's internal topics are never read, and the bus's own streams of retries and dead letters (those whose names
-// end in .retry.<n> or .dead behind a stream and a group) only by a pattern that says so, "content.*.dead" say.
+// missing is waited for. Kafka's internal topics are never read, and the bus's own streams (those whose names end in .retry.<n>, .dead, .replay or
+// .replay.log behind a stream and a group) only by a pattern that says so, "content.*.dead" say.
 //
 // T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value; *[Record] the record;
 // map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded into: json.RawMessage leaves it as it is. The

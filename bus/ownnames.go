@@ -1,0 +1,176 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// longestTopic is how long a topic's name may be.
+const longestTopic = 249
+
+// ownStreams returns the streams that the subscription writes to when records of a stream fail: the dead letters, and one for each delay.
+func (s *subscription) ownStreams(stream string) []string {
+	if !s.deadLetter {
+		return nil
+	}
+	names := []string{stream + "." + s.group + deadSuffix}
+	for i := range s.delays {
+		names = append(names, stream+"."+s.group+retryInfix+strconv.Itoa(i+1))
+	}
+	return names
+}
+
+// ownNames checks the names of the topics that subscriptions write failed records to. Kafka refuses some, which has to be known before the
+// first record fails.
+type ownNames struct {
+	prefix string
+	topics func() map[string]*kafka.Topic // of the cluster; nil when they are not known
+
+	mu      sync.Mutex
+	claimed map[string]string // topics that are written to, by their name as Kafka compares it
+}
+
+func newOwnNames(prefix string, topics func() map[string]*kafka.Topic) *ownNames {
+	return &ownNames{prefix: prefix, topics: topics, claimed: make(map[string]string)}
+}
+
+// compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names of its metrics.
+func compared(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
+
+// check tells why the subscription's failed records of a stream cannot be written; nil if they can.
+func (n *ownNames) check(s *subscription, stream string) error {
+	streams := s.ownStreams(stream)
+	if len(streams) == 0 {
+		return nil
+	}
+	existing := n.topics()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, own := range streams {
+		topic := n.prefix + own
+		if len(topic) > longestTopic {
+			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which has %d characters where Kafka allows %d: shorten the name of the group, the stream or the prefix",
+				s.group, stream, topic, len(topic), longestTopic)
+		}
+		other, taken := n.claimed[compared(topic)]
+		if !taken {
+			other, taken = colliding(existing, topic)
+		}
+		if taken && other != topic {
+			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside topic %q, because '.' and '_' are one to it in names: rename the group or the stream",
+				s.group, stream, topic, other)
+		}
+		n.claimed[compared(topic)] = topic
+	}
+	return nil
+}
+
+// colliding returns the topic beside which Kafka would not create another one.
+func colliding(existing map[string]*kafka.Topic, topic string) (string, bool) {
+	for name := range existing {
+		if name != topic && collide(name, topic) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// collide tells whether two names are one to Kafka. It allocates nothing: a cluster may have many thousand topics.
+func collide(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if x, y := a[i], b[i]; x != y && !(x == '.' && y == '_' || x == '_' && y == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+// checkNamed checks the streams that subscriptions name, which needs no broker.
+func (n *ownNames) checkNamed(subscriptions []*subscription) error {
+	for _, s := range subscriptions {
+		for _, pattern := range s.patterns {
+			if fnmatch.HasMeta(pattern) {
+				continue
+			}
+			if err := n.check(s, pattern); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkNames is checkNamed before anything runs.
+func checkNames(prefix string, subscriptions []*subscription) error {
+	return newOwnNames(prefix, func() map[string]*kafka.Topic { return nil }).checkNamed(subscriptions)
+}
+
+// checkAll checks the streams that are named, and those that are there, when a run begins. It tells of the first that fails.
+func (n *ownNames) checkAll(runners []*runner) error {
+	topics := n.topics()
+	for _, x := range runners {
+		if err := n.checkNamed([]*subscription{x.subscription}); err != nil {
+			return err
+		}
+		for _, topic := range slices.Sorted(maps.Keys(topics)) {
+			if topics[topic].Internal || !x.streams.match(topic) {
+				continue
+			}
+			if err, _ := x.refused(topic); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reads tells whether to read a topic. One that appears while the App runs, and whose failed records could not be written, is not read.
+func (x *runner) reads(topic string) bool {
+	if !x.streams.match(topic) {
+		return false
+	}
+	err, first := x.refused(topic)
+	if err != nil && first {
+		x.log.Error("bus: a stream is not read, because its failed records could not be written", "stream", x.core.stream(topic), "error", err)
+	}
+	return err == nil
+}
+
+// refused tells why a topic that matches is not read, and whether this is the first time that it is asked for.
+func (x *runner) refused(topic string) (err error, first bool) {
+	if !x.deadLetter || x.streams.own(topic) {
+		return nil, false
+	}
+	x.checks.Lock()
+	defer x.checks.Unlock()
+	err, known := x.checked[topic]
+	if !known {
+		err = x.names.check(x.subscription, x.core.stream(topic))
+		x.checked[topic] = err
+	}
+	return err, !known
+}
+
+// notRead returns why streams that match are not read.
+func (x *runner) notRead() error {
+	x.checks.Lock()
+	defer x.checks.Unlock()
+	var errs []error
+	for _, topic := range slices.Sorted(maps.Keys(x.checked)) {
+		if err := x.checked[topic]; err != nil {
+			errs = append(errs, fmt.Errorf("stream %q is not read: %w", x.core.stream(topic), err))
+		}
+	}
+	return errors.Join(errs...)
+}
