@@ -74,10 +74,6 @@ func (l *tail) String() string {
 	return string(l.b[max(0, len(l.b)-logBytes):])
 }
 
-func (l *tail) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
 // Logger returns a logger whose lines, of all levels, are printed when the test has failed, and by no test that passes.
 func Logger(t testing.TB) *slog.Logger {
 	log := new(tail)
@@ -86,14 +82,12 @@ func Logger(t testing.TB) *slog.Logger {
 			t.Logf("the log:\n%s", text)
 		}
 	})
-	return log.logger()
+	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // Main runs a package's tests and ends the process. The binary fails if a test does, if one of the end functions does, which are called
-// after the last test, or if a goroutine is left then. What tests log through [slog.Default] is printed when the binary fails.
+// after the last test, or if a goroutine is left then.
 func Main(m *testing.M, end ...func() error) {
-	log := new(tail)
-	slog.SetDefault(log.logger())
 	code := m.Run()
 	fail := func(what string, err error) {
 		if err != nil {
@@ -106,9 +100,6 @@ func Main(m *testing.M, end ...func() error) {
 	}
 	if code == 0 {
 		fail("goroutines are left behind", goleak.Find())
-	}
-	if text := log.String(); code != 0 && text != "" {
-		fmt.Fprintf(os.Stderr, "the log of slog.Default:\n%s", text)
 	}
 	os.Exit(code)
 }
