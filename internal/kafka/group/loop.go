@@ -208,7 +208,7 @@ func (m *Member) tell() {
 	if l.machine.alive() {
 		who = identity{l.machine.id, l.machine.generation}
 	}
-	m.heartbeater.be(who)
+	m.heartbeater.setIdentity(who)
 	m.note(func(s *Status) {
 		s.State, s.MemberID = l.machine.state, l.machine.id
 		if l.machine.generation != unjoined {
@@ -315,6 +315,7 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 // assign begins a generation's work.
 func (m *Member) assign(work context.Context) {
 	l := &m.loop
+	m.heartbeater.beginAnew()
 	a := Assignment{Generation: l.machine.generation, Partitions: l.given}
 	parts := sortedPartitions(a.Partitions)
 	found := make(map[kafka.TopicPartition]int64, len(parts))

@@ -52,7 +52,7 @@ func New(c *kafka.Client, cfg Config) *Member {
 		over:     make(chan struct{}),
 	}
 	m.coordinator = &coordinator{client: c, settings: m.settings, group: cfg.Group, instance: cfg.InstanceID}
-	m.heartbeater = &heartbeater{coordinator: m.coordinator, post: func(e event) { m.post(news{event: e}) }}
+	m.heartbeater = newHeartbeater(m.coordinator, func(e event) { m.post(news{event: e}) })
 	m.resolver = &resolver{client: c, match: cfg.Match, post: m.post}
 	m.committer = &committer{
 		coordinator: m.coordinator,
