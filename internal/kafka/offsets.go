@@ -1,10 +1,13 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
@@ -21,6 +24,11 @@ type TopicPartition struct {
 // String returns topic/partition.
 func (p TopicPartition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
 
+// Compare orders partitions by topic, then by number.
+func (p TopicPartition) Compare(other TopicPartition) int {
+	return cmp.Or(strings.Compare(p.Topic, other.Topic), cmp.Compare(p.Partition, other.Partition))
+}
+
 // Places to list offsets at, besides a time.
 const (
 	// FirstOffset is that of the oldest record that is still there.
@@ -29,109 +37,145 @@ const (
 	EndOffset int64 = -1
 )
 
+// OffsetsError says for which partitions ListOffsets has found nothing, and why. The others have been found.
+type OffsetsError struct {
+	Failed map[TopicPartition]error // the last error of each
+	cause  error                    // of the end of the context; nil when no retry would have helped
+}
+
+func (e *OffsetsError) Error() string {
+	first := e.first()
+	text := fmt.Sprintf("kafka: listing offsets: %d partitions failed, the first is %s: %v", len(e.Failed), first, e.Failed[first])
+	if e.cause != nil {
+		text += fmt.Sprintf(" (no further attempt: %v)", e.cause)
+	}
+	return text
+}
+
+// Unwrap returns why no further attempt was made, and the error of the first partition.
+func (e *OffsetsError) Unwrap() []error {
+	first := e.Failed[e.first()]
+	if e.cause == nil {
+		return []error{first}
+	}
+	return []error{e.cause, first}
+}
+
+func (e *OffsetsError) first() TopicPartition {
+	return slices.MinFunc(slices.Collect(maps.Keys(e.Failed)), TopicPartition.Compare)
+}
+
 // ListOffsets returns, for each of parts, the offset at [FirstOffset], at [EndOffset], or of the first record whose timestamp
-// is at or after at (milliseconds since 1970), -1 when there is none. It asks each leader once, and asks again what a retry can
-// mend, until ctx ends. Partitions that do not exist, or not any longer, are left out.
+// is at or after at (milliseconds since 1970), -1 when there is none. What a retry can mend is asked for again until ctx ends.
+// Partitions that do not exist, or not any longer, are left out.
+//
+// The error is an [*OffsetsError]; the offsets of all other partitions are returned with it.
 func (c *Client) ListOffsets(ctx context.Context, parts []TopicPartition, at int64) (map[TopicPartition]int64, error) {
-	l := offsetLister{
-		client: c,
-		at:     at,
-		wanted: make(map[TopicPartition]bool, len(parts)),
-		absent: make(map[TopicPartition]bool),
-		found:  make(map[TopicPartition]int64, len(parts)),
+	found := make(map[TopicPartition]int64, len(parts))
+	failed := make(map[TopicPartition]error) // at the last attempt
+	refused := make(map[TopicPartition]error)
+	wanted := slices.Clone(parts)
+	err := c.retry(ctx, func() error {
+		offsets, errs := c.LookUpOffsets(ctx, wanted, at)
+		maps.Copy(found, offsets)
+		wanted = wanted[:0]
+		var again error
+		for p, err := range errs {
+			switch missing := errors.Is(err, errNoPartition); {
+			case missing && errors.Is(failed[p], errNoPartition):
+				// The partition is missing before and after a refresh: it is no fault of the cache.
+			case missing || Classify(err).Retriable():
+				wanted = append(wanted, p)
+				again = err
+			default:
+				refused[p] = err
+			}
+		}
+		failed = errs
+		if len(wanted) == 0 {
+			return nil
+		}
+		_ = c.refresh(ctx) // the next attempt tells what came of it
+		return fmt.Errorf("listing offsets of %d partitions: %w", len(wanted), again)
+	})
+	for _, p := range wanted {
+		refused[p] = failed[p]
 	}
-	for _, p := range parts {
-		l.wanted[p] = true
+	if len(refused) == 0 {
+		return found, nil
 	}
-	if err := c.retry(ctx, func() error { return l.attempt(ctx) }); err != nil {
-		return nil, fmt.Errorf("kafka: listing offsets of %d partitions: %w", len(l.wanted), err)
-	}
-	return l.found, nil
-}
-
-// offsetLister is one call of ListOffsets over its attempts.
-type offsetLister struct {
-	client *Client
-	at     int64
-	wanted map[TopicPartition]bool // not answered yet
-	absent map[TopicPartition]bool // not in the last snapshot
-	found  map[TopicPartition]int64
-}
-
-// attempt asks each leader for what is still wanted. It returns nil when nothing is.
-func (l *offsetLister) attempt(ctx context.Context) error {
-	cluster, err := l.client.cluster(ctx)
+	bad := &OffsetsError{Failed: refused}
 	if err != nil {
-		return err
+		bad.cause = context.Cause(ctx)
 	}
-	var errs []error
-	byLeader := make(map[int32][]TopicPartition)
-	for p := range l.wanted {
-		leader, exists := cluster.leader(p)
-		switch {
-		case exists && leader == NoLeader:
-			errs = append(errs, fmt.Errorf("%s: %w", p, CodeErr(5)))
-		case exists:
-			byLeader[leader] = append(byLeader[leader], p)
-		case l.absent[p]:
-			// Missing before and after a refresh: it is no fault of the cache.
-			delete(l.wanted, p)
-		default:
-			l.absent[p] = true
-			errs = append(errs, fmt.Errorf("%s: %w", p, CodeErr(3)))
-		}
-	}
-	errs = append(errs, l.ask(ctx, byLeader)...)
-	for p := range l.found {
-		delete(l.wanted, p)
-	}
-	if len(l.wanted) == 0 {
-		return nil
-	}
-	for _, err := range errs {
-		if !Classify(err).Retriable() {
-			return err
-		}
-	}
-	if err := l.client.refresh(ctx); err != nil {
-		errs = append(errs, err)
-	}
-	if len(errs) == 0 {
-		return fmt.Errorf("the brokers left out %d partitions of their answers", len(l.wanted))
-	}
-	return fmt.Errorf("%d problems, the first: %w", len(errs), errs[0])
+	return found, bad
 }
 
-// ask sends one request to each leader, all at once. It notes what it finds, and returns what went wrong with the others.
-func (l *offsetLister) ask(ctx context.Context, byLeader map[int32][]TopicPartition) (errs []error) {
+// errNoPartition says that the metadata does not have a partition.
+var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
+
+// LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in failed; one
+// that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
+func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+	found, failed = make(map[TopicPartition]int64, len(parts)), make(map[TopicPartition]error)
+	if len(parts) == 0 {
+		return found, failed
+	}
+	cluster, err := c.cluster(ctx)
+	if err != nil {
+		for _, p := range parts {
+			failed[p] = err
+		}
+		return found, failed
+	}
+	byLeader := make(map[int32][]TopicPartition)
+	for _, p := range parts {
+		switch leader, exists := cluster.leader(p); {
+		case failed[p] != nil: // named twice
+		case !exists:
+			failed[p] = errNoPartition
+		case leader == NoLeader:
+			failed[p] = CodeErr(5)
+		default:
+			failed[p] = errLeftOut // until it is answered
+			byLeader[leader] = append(byLeader[leader], p)
+		}
+	}
 	var (
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, parts := range byLeader {
+	for _, led := range byLeader {
 		wg.Go(func() {
-			response, err := l.client.roundTrip(ctx, offsetsRequest(parts, l.at, l.client.settings.isolation()), 0)
+			response, err := c.roundTrip(ctx, offsetsRequest(led, at, c.settings.isolation()), 0)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				errs = append(errs, err)
+				for _, p := range led {
+					failed[p] = err
+				}
 				return
 			}
 			for _, t := range response.(*listoffsets.Response).Topics {
 				for _, p := range t.Partitions {
 					part := TopicPartition{t.Topic, p.Partition}
-					if err := CodeErr(p.ErrorCode); err != nil {
-						errs = append(errs, fmt.Errorf("%s: %w", part, err))
-					} else if l.wanted[part] {
-						l.found[part] = p.Offset
+					if _, asked := failed[part]; !asked {
+						continue
+					}
+					if failed[part] = CodeErr(p.ErrorCode); failed[part] == nil {
+						found[part] = p.Offset
+						delete(failed, part)
 					}
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return errs
+	return found, failed
 }
+
+// errLeftOut says that a broker did not answer for a partition that it was asked for.
+var errLeftOut = errors.New("the broker left the partition out of its answer")
 
 // leader returns who leads p, and whether p exists.
 func (c *Cluster) leader(p TopicPartition) (int32, bool) {

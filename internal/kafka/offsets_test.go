@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -180,5 +182,28 @@ func TestListOffsetsEndsWithItsContext(t *testing.T) {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})
+	}
+}
+
+// What has been found is returned beside the error that says what has not.
+func TestListOffsetsReturnsWhatItFinds(t *testing.T) {
+	t.Parallel()
+	cluster := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "t"))
+	cluster.Fault(
+		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{2}, Err: kerr.NotLeaderForPartition, Count: -1},
+	)
+	client := connect(t, quick(), cluster.ListenAddrs()...)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	parts := []TopicPartition{{"t", 0}, {"t", 1}, {"t", 2}}
+	got, err := client.ListOffsets(ctx, parts, EndOffset)
+	if diff := cmp.Diff(map[TopicPartition]int64{{"t", 0}: 0}, got); diff != "" {
+		t.Error(diff)
+	}
+	bad, ok := errors.AsType[*OffsetsError](err)
+	if !ok || len(bad.Failed) != 2 || !errors.Is(bad.Failed[parts[1]], ErrAuth) || !errors.Is(bad.Failed[parts[2]], CodeError(6)) ||
+		!errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 partitions failed, the first is t/1") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -72,10 +72,7 @@ func (c *Consumer[T]) lookAtEnds(ctx context.Context, g *generation[T]) {
 	}
 	limited, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	ends, err := c.client.ListOffsets(limited, paused, kafka.EndOffset)
-	if err != nil {
-		return // what the fetcher and the member say of the same broker is enough
-	}
+	ends, _ := c.client.LookUpOffsets(limited, paused, kafka.EndOffset) // what fails is looked up again the next time
 	for tp, end := range ends {
 		g.places[tp].end.Store(end)
 	}

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -11,7 +12,7 @@ import (
 const (
 	// regroupEvery is how often the leaders are looked at when nothing asks for it.
 	regroupEvery = time.Second
-	// regroupSoon is the pause before that where something has moved, and the least between two fetches
+	// regroupSoon is the pause before that while a partition has no leader, and the least between two fetches, or two look-ups,
 	// of a partition that fails.
 	regroupSoon = 100 * time.Millisecond
 	// gather is the pause before the leaders are looked at: who adds one partition adds others, and the first
@@ -45,7 +46,7 @@ func (f *Fetcher) route(ctx context.Context) {
 		case <-f.poked: // for what is seen now
 		default:
 		}
-		pause, least := regroupEvery, regroupSoon // least: whoever pokes
+		pause, least := regroupEvery, time.Duration(0) // least: whoever pokes
 		if time.Since(refreshed) >= regroupEvery && f.stale.Swap(false) {
 			refreshed = time.Now()
 			limited, cancel := context.WithTimeout(ctx, refreshTimeout)
@@ -61,8 +62,9 @@ func (f *Fetcher) route(ctx context.Context) {
 				f.log.Info("fetch: the cluster answers again")
 			}
 			failures = 0
-			if !f.regroup(ctx, cluster) {
-				pause = regroupSoon
+			pause = f.regroup(ctx, cluster)
+			if f.stale.Load() {
+				pause = min(pause, max(regroupEvery-time.Since(refreshed), regroupSoon))
 			}
 		case kafka.Classify(err) == kafka.Denied:
 			f.queue.report(&BrokerError{Broker: -1, Err: err})
@@ -75,7 +77,7 @@ func (f *Fetcher) route(ctx context.Context) {
 			pause = least
 			failures++
 		}
-		if kafka.Sleep(ctx, least) != nil {
+		if least > 0 && kafka.Sleep(ctx, least) != nil {
 			return
 		}
 		timer.Reset(pause - least)
@@ -90,8 +92,9 @@ func (f *Fetcher) route(ctx context.Context) {
 
 // misled makes the router ask the brokers who leads what: what is known of it may be wrong.
 func (f *Fetcher) misled() {
-	f.stale.Store(true)
-	f.poke()
+	if !f.stale.Swap(true) {
+		f.poke()
+	}
 }
 
 func (f *Fetcher) backoff() kafka.Backoff {
@@ -104,11 +107,13 @@ type lookUp struct {
 	at     int64
 }
 
-// regroup gives each partition to its leader. It reports whether all of them have one.
-func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (complete bool) {
+// regroup gives each partition to its leader, and looks up the offsets that are not known yet. It returns how long the router
+// may pause until it has something to do again.
+func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	complete = true
+	pause = regroupEvery
+	now := time.Now()
 	questions := make(map[lookUp][]*partition)
 	for tp, p := range f.partitions {
 		leader := kafka.NoLeader
@@ -126,8 +131,11 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (complete
 		}
 		switch {
 		case leader < 0:
-			complete = false
-		case p.next < 0 && !p.resolving && !p.stopped:
+			pause = min(pause, regroupSoon)
+		case p.next >= 0, p.resolving, p.stopped:
+		case p.retryAt.After(now):
+			pause = min(pause, p.retryAt.Sub(now))
+		default:
 			p.resolving = true
 			q := lookUp{leader, p.at}
 			questions[q] = append(questions[q], p)
@@ -136,36 +144,59 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (complete
 	for q, parts := range questions {
 		f.wg.Go(func() { f.resolve(ctx, q, parts) })
 	}
-	return complete
+	return pause
 }
 
-// resolve looks up the offsets that partitions begin at.
+// resolve looks up the offsets that partitions begin at. A partition whose look-up fails is looked up again after a pause; it
+// holds back none of the others.
 func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 	tps := make([]kafka.TopicPartition, len(parts))
 	for i, p := range parts {
 		tps[i] = p.TopicPartition
 	}
-	attempt, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	offsets, err := f.client.ListOffsets(attempt, tps, q.at)
-	if err == nil && q.at >= 0 {
-		err = f.endWhereNone(attempt, offsets)
+	offsets, failed := f.client.LookUpOffsets(limited, tps, q.at)
+	if q.at >= 0 {
+		f.endWhereNone(limited, offsets, failed)
 	}
-	if err != nil && ctx.Err() == nil {
-		f.log.Warn("fetch: looking up where to begin; trying again", "broker", q.leader, "error", err)
-	}
-	if kafka.Classify(err) == kafka.Denied {
-		for _, p := range parts {
-			f.stop(p, max(q.at, 0), err)
-		}
+	if ctx.Err() != nil {
 		return
 	}
-	if err != nil {
-		offsets = nil
-	}
 	f.begin(parts, offsets)
-	f.poke()
+	again := 0
+	var first error
+	for _, p := range parts {
+		err := failed[p.TopicPartition]
+		switch {
+		case err == nil:
+			continue
+		case kafka.Classify(err) == kafka.Denied:
+			f.stop(p, max(q.at, 0), err)
+			continue
+		}
+		f.mu.Lock()
+		if p.attempt == worthTelling {
+			first = err
+			again++
+		}
+		p.resolving = false
+		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), regroupSoon))
+		p.attempt++
+		f.mu.Unlock()
+	}
+	if first != nil {
+		f.log.Warn("fetch: looking up where partitions begin fails; trying again", "broker", q.leader, "partitions", again, "error", first)
+	}
+	if len(failed) > 0 {
+		f.misled()
+		f.poke()
+	}
 }
+
+// worthTelling is the failed look-up of a partition, counted from 0, that is told as a warning: a few are everyday life right
+// after a topic has been made.
+const worthTelling = 3
 
 // begin lets the partitions begin whose offsets have been found: all at once, so that the next request is
 // for all of them.
@@ -173,9 +204,8 @@ func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int
 	segments := make([]*segment, 0, len(parts))
 	f.mu.Lock()
 	for _, p := range parts {
-		p.resolving = false
 		if offset, ok := offsets[p.TopicPartition]; ok {
-			p.next, p.attempt, p.retryAt = offset, 0, time.Time{}
+			p.resolving, p.next, p.attempt, p.retryAt = false, offset, 0, time.Time{}
 			// Its owner learns where the partition begins even if there is nothing to read.
 			segments = append(segments, &segment{part: p, from: offset, next: offset, highWatermark: -1})
 			f.wakeLocked(p.leader)
@@ -186,24 +216,17 @@ func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int
 }
 
 // endWhereNone replaces the offset -1, for "no record since that time", by the partition's end.
-func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicPartition]int64) error {
+func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicPartition]int64, failed map[kafka.TopicPartition]error) {
 	var none []kafka.TopicPartition
 	for tp, offset := range offsets {
 		if offset < 0 {
 			none = append(none, tp)
+			delete(offsets, tp)
 		}
 	}
-	if len(none) == 0 {
-		return nil
-	}
-	ends, err := f.client.ListOffsets(ctx, none, kafka.EndOffset)
-	for _, tp := range none {
-		delete(offsets, tp)
-		if end, ok := ends[tp]; ok {
-			offsets[tp] = end
-		}
-	}
-	return err
+	ends, errs := f.client.LookUpOffsets(ctx, none, kafka.EndOffset)
+	maps.Copy(offsets, ends)
+	maps.Copy(failed, errs)
 }
 
 // stop ends reading of a partition, and tells its owner why.

@@ -46,13 +46,13 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 	if len(parts) == 0 {
 		return nil, nil, nil
 	}
-	if ends, err = t.client.ListOffsets(ctx, parts, kafka.EndOffset); err != nil {
+	if ends, err = t.lookUp(ctx, parts, kafka.EndOffset); err != nil {
 		return nil, nil, fmt.Errorf("tail: looking up where partitions end: %w", err)
 	}
 	if t.opts.From == End {
 		return ends, ends, nil
 	}
-	if starts, err = t.client.ListOffsets(ctx, parts, t.at()); err != nil {
+	if starts, err = t.lookUp(ctx, slices.Collect(maps.Keys(ends)), t.at()); err != nil {
 		return nil, nil, fmt.Errorf("tail: looking up where to begin: %w", err)
 	}
 	for tp, start := range starts {
@@ -65,6 +65,43 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 		}
 	}
 	return starts, ends, nil
+}
+
+// How long the look-ups of where to begin are tried again before the tail goes on without the partitions that fail.
+const (
+	lookUpLimit    = time.Second
+	lookUpLimitEnd = 10 * time.Second // with StopAtEnd, which does not come back to them
+)
+
+// lookUp returns the offsets of the partitions that can be looked up. The others hold them back for a limited time only: follow
+// looks them up again later; with StopAtEnd each is yielded as an error.
+func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, at int64) (offsets, error) {
+	limit := lookUpLimit
+	if t.opts.StopAtEnd {
+		limit = lookUpLimitEnd
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	found, err := t.client.ListOffsets(limited, parts, at)
+	failed, ok := errors.AsType[*kafka.OffsetsError](err)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err == nil:
+		return found, nil
+	case !ok:
+		return nil, err
+	}
+	t.opts.Logger.Warn("tail: some partitions cannot be looked up now", "partitions", len(failed.Failed), "error", err)
+	if !t.opts.StopAtEnd {
+		return found, nil
+	}
+	for _, tp := range slices.SortedFunc(maps.Keys(failed.Failed), kafka.TopicPartition.Compare) {
+		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Next: -1, Err: failed.Failed[tp]}) {
+			return nil, errBreak
+		}
+	}
+	return found, nil
 }
 
 // at is the place of Options.From as ListOffsets takes it.

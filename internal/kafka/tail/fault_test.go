@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,5 +117,33 @@ func TestDeletedWhileRead(t *testing.T) {
 	}()
 	for c, err := range tail.Run(t.Context(), b.client, tail.Options{Match: b.match, From: tail.First, StopAtEnd: true}) {
 		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+// TestARefusedLookUpHoldsBackNobody follows a topic with one partition that cannot be looked up until the other has been read.
+func TestARefusedLookUpHoldsBackNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t, embedded())
+	topic := b.create("topic", 2)
+	b.write(topic, 0, "a")
+	b.write(topic, 1, "b")
+	fault := b.cluster.Fake().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topic, Partitions: []int32{1}, Err: kerr.NotLeaderForPartition, Count: -1,
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var got []int32
+	for chunk, err := range tail.Run(ctx, b.client, tail.Options{Match: b.match, From: tail.First}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, chunk.Partition)
+		fault.Remove()
+		if len(got) == 2 {
+			break
+		}
+	}
+	if !slices.Equal(got, []int32{0, 1}) {
+		t.Errorf("partitions came as %v", got)
 	}
 }
