@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,17 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		r.fail(err)
 		return
 	}
-	c.send(ctx, r, w, w.value, urgent, opts)
+	ended, err := a.schemas.bind(stream, d)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	if ended != nil {
+		r.promise.OnEnd(ended)
+	}
+	if c.send(ctx, r, w, w.value, urgent, opts); r.early != nil && ended != nil {
+		ended(r.early)
+	}
 }
 
 // encode appends data's envelope to buf, after it was validated.
@@ -204,10 +215,13 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 		w.time = now
 	}
 	w.complete(tracecontext.Headers(ctx), now)
-	if w.stream != r.stream {
-		w.stream, w.topic = r.stream, c.prefix+r.stream
+	if w.stream != r.stream || w.prefix != c.prefix {
+		w.stream, w.prefix, w.topic = r.stream, c.prefix, c.prefix+r.stream
 	}
-	r.topic, r.key, r.time = w.topic, w.key, w.time
+	r.topic, r.time = w.topic, w.time
+	if !urgent { // else nobody sees the receipt
+		r.key = bytes.Clone(w.key)
+	}
 	if w.err != nil {
 		r.fail(w.err)
 		return
@@ -223,7 +237,7 @@ type workspace struct {
 	value []byte
 	id    [idLength]byte
 
-	stream, topic string // of the publish before, mostly of this one too
+	stream, prefix, topic string // of the publish before, mostly of this one too
 }
 
 func (a *App) take() *workspace {

@@ -157,7 +157,16 @@ type registry struct {
 	mu     *sync.RWMutex
 	types  map[reflect.Type]*declaration
 	names  map[string]*declaration
-	stream map[string]*declaration // the first schema of each stream
+	stream map[string]*carried
+}
+
+// carried is what a stream carries: the first schema that was declared for it or published to it.
+type carried struct {
+	first *declaration
+	// pending counts the first publishes to the stream that have no outcome yet. They bind it for as long as they last, and for good when one
+	// of them succeeds: a publish that is refused leaves nothing behind.
+	pending int
+	bound   bool
 }
 
 func newRegistry() registry {
@@ -165,7 +174,7 @@ func newRegistry() registry {
 		mu:     new(sync.RWMutex),
 		types:  make(map[reflect.Type]*declaration),
 		names:  make(map[string]*declaration),
-		stream: make(map[string]*declaration),
+		stream: make(map[string]*carried),
 	}
 }
 
@@ -196,9 +205,12 @@ func (r *registry) add(declarations ...*declaration) error {
 			r.types[d.typ] = d
 		}
 		for _, stream := range d.streams {
-			if r.stream[stream] == nil {
-				r.stream[stream] = d
+			c := r.stream[stream]
+			if c == nil {
+				c = &carried{first: d}
+				r.stream[stream] = c
 			}
+			c.bound = true
 		}
 	}
 	return nil
@@ -217,7 +229,7 @@ func clash(first, d *declaration) error {
 	}
 	for _, stream := range d.streams {
 		if slices.Contains(first.streams, stream) {
-			if err := conflict(first, d, stream); err != nil {
+			if err := conflict(&carried{first: first}, d, stream); err != nil {
 				return err
 			}
 		}
@@ -231,35 +243,60 @@ func (r *registry) of(t reflect.Type, stream string) (*declaration, error) {
 		t = t.Elem()
 	}
 	r.mu.RLock()
-	d, first := r.types[t], r.stream[stream]
-	r.mu.RUnlock()
+	defer r.mu.RUnlock()
+	d := r.types[t]
 	if d == nil {
 		return nil, fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw", t, t)
 	}
-	if first == nil {
-		r.mu.Lock()
-		if first = r.stream[stream]; first == nil {
-			r.stream[stream], first = d, d
-		}
-		r.mu.Unlock()
-	}
-	return d, conflict(first, d, stream)
+	return d, conflict(r.stream[stream], d, stream)
 }
 
-// conflict tells whether a stream that carries first, if any, may carry d too: versions of one id may follow each other.
-func conflict(first, d *declaration, stream string) error {
-	if first == nil || first.id == d.id {
+// bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the function that has to be called
+// with the outcome of the publish; nil when the stream is bound for good already.
+func (r *registry) bind(stream string, d *declaration) (func(error), error) {
+	r.mu.RLock()
+	c := r.stream[stream]
+	bound := c != nil && c.bound
+	r.mu.RUnlock()
+	if bound {
+		return nil, conflict(c, d, stream)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c = r.stream[stream]; c == nil {
+		c = &carried{first: d}
+		r.stream[stream] = c
+	}
+	if err := conflict(c, d, stream); err != nil {
+		return nil, err
+	}
+	c.pending++
+	return func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		c.pending--
+		c.bound = c.bound || err == nil
+		if c.pending == 0 && !c.bound {
+			delete(r.stream, stream)
+		}
+	}, nil
+}
+
+// conflict tells whether a stream that carries c, if anything, may carry d too: versions of one id may follow each other.
+func conflict(c *carried, d *declaration, stream string) error {
+	if c == nil || c.first.id == d.id {
 		return nil
 	}
-	return &SchemaConflictError{Schema: d.name(), Stream: stream, Reason: "the stream carries " + first.name() + ", and a stream carries one id"}
+	reason := "the stream carries " + c.first.name() + ", and a stream carries one id"
+	return &SchemaConflictError{Schema: d.name(), Stream: stream, Reason: reason}
 }
 
 // retention returns how long a stream that is created keeps its records; zero is the broker's default.
 func (r *registry) retention(stream string) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if d := r.stream[stream]; d != nil {
-		return d.retention
+	if c := r.stream[stream]; c != nil {
+		return c.first.retention
 	}
 	return 0
 }
@@ -280,8 +317,8 @@ func (r *registry) streams() []string {
 func (r *registry) each(f func(stream string, d *declaration)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for stream, d := range r.stream {
-		f(stream, d)
+	for stream, c := range r.stream {
+		f(stream, c.first)
 	}
 }
 

@@ -15,6 +15,7 @@ type Promise struct {
 	done atomic.Pointer[chan struct{}]
 
 	ctx       context.Context // the caller's; nil where it can never end
+	onEnd     func(error)     // of OnEnd; nil for most
 	err       error
 	offset    int64
 	partition int32
@@ -40,6 +41,10 @@ func (p *Promise) Done() <-chan struct{} {
 	}
 }
 
+// OnEnd makes f the function that is called with the outcome, before Done is closed. It has to come before [Producer.Produce]. The producer may
+// hold its lock then: f must not block and must not call the producer.
+func (p *Promise) OnEnd(f func(err error)) { p.onEnd = f }
+
 // Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error wraps
 // [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], the context's error or the broker's code, whichever it was.
 func (p *Promise) Err() error {
@@ -64,16 +69,20 @@ func (p *Promise) over() bool { return p.done.Load() == &resolved }
 func (p *Promise) place(partition int32, offset int64) {
 	p.ctx = nil // do not keep what hangs on the caller's context alive
 	p.partition, p.offset = partition, offset
-	p.end()
+	p.end(nil)
 }
 
 func (p *Promise) fail(err error) {
 	p.ctx = nil
 	p.err = err
-	p.end()
+	p.end(err)
 }
 
-func (p *Promise) end() {
+func (p *Promise) end(err error) {
+	if p.onEnd != nil {
+		p.onEnd(err)
+		p.onEnd = nil
+	}
 	if waiting := p.done.Swap(&resolved); waiting != nil {
 		close(*waiting)
 	}
