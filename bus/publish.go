@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/recordid"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
@@ -235,7 +236,7 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 type workspace struct {
 	publishOptions
 	value []byte
-	id    [idLength]byte
+	id    [recordid.Length]byte
 
 	stream, prefix, topic string // of the publish before, mostly of this one too
 }

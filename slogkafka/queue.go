@@ -28,7 +28,7 @@ const itemOverhead = 128
 func (it *item) size() int { return itemOverhead + len(it.key) + len(it.value) }
 
 // queue holds the records that wait for their outcome, in their order, and counts. Callers push; the one worker takes
-// batches and settles them. Its mutex is held for moments only.
+// batches and records their outcomes. Its mutex is held for moments only.
 type queue struct {
 	maxRecords, maxBytes int
 	linger               time.Duration
@@ -47,7 +47,7 @@ type queue struct {
 	worker       workerState
 	hurried      int   // Flush and Close calls: the worker does not linger
 	closed       bool  // nothing comes in any more
-	over         bool  // nothing is left, and late outcomes do not count
+	abandoned    bool  // nothing is left, and late outcomes do not count
 	failure      error // of the last batch, if it failed
 	change       chan struct{}
 }
@@ -243,13 +243,13 @@ func (q *queue) cut() []item {
 	return q.sending
 }
 
-// settle counts the outcomes of the batch that is being sent: delivered and dropped are over, left are tried again. It
-// returns the batch that remains.
-func (q *queue) settle(delivered int, dropped map[string]int, left []item) []item {
+// recordOutcomes counts the outcomes of the batch that is being sent: delivered and dropped are over, left are tried again. It
+// returns the batch that remains. It returns false, and counts nothing, after abandon, which has counted all records of the batch.
+func (q *queue) recordOutcomes(delivered int, dropped map[string]int, left []item) ([]item, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.over {
-		return nil
+	if q.abandoned {
+		return nil, false
 	}
 	q.stats.Delivered += uint64(delivered)
 	for reason, n := range dropped {
@@ -265,7 +265,7 @@ func (q *queue) settle(delivered int, dropped map[string]int, left []item) []ite
 	}
 	q.bytes += q.sendingBytes
 	q.tell()
-	return q.sending
+	return q.sending, true
 }
 
 // flush waits until every record that is in the queue now has its outcome.
@@ -339,7 +339,7 @@ func (q *queue) abandon(ctx context.Context) ([]item, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	left := append(append([]item(nil), q.sending...), q.waiting...)
-	q.over = true
+	q.abandoned = true
 	if len(left) > 0 {
 		q.drop(DroppedUndelivered, len(left))
 	}

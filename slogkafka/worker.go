@@ -3,9 +3,11 @@ package slogkafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/recordid"
 )
 
 // publisher is what the worker needs of a bus.App.
@@ -37,23 +39,21 @@ type worker struct {
 
 // run ships records until ctx ends, or the queue is closed and empty.
 func (w *worker) run(ctx context.Context) {
-	var out []bus.Outgoing
+	var out outgoing
 	for {
 		batch := w.queue.take(ctx)
 		if len(batch) == 0 {
 			return
 		}
+		out.begin(batch)
 		for len(batch) > 0 {
-			out = out[:0]
-			for i := range batch {
-				out = append(out, bus.Outgoing{Key: batch[i].key, Value: batch[i].value, Headers: batch[i].headers, Time: batch[i].time})
-			}
-			pause, err := w.publish(ctx, out)
+			records := out.of(batch)
+			pause, err := w.publish(ctx, records)
 			if ctx.Err() == nil {
 				w.queue.blame(err)
 			}
 			var refused error
-			batch, refused = w.settle(batch, out)
+			batch, refused = w.recordOutcomes(batch, records)
 			switch {
 			case err != nil && len(batch) > 0 && pause > 0:
 				w.report.failing(err)
@@ -66,8 +66,44 @@ func (w *worker) run(ctx context.Context) {
 				return
 			}
 		}
-		clear(out)
+		out.forget()
 	}
+}
+
+// outgoing makes a batch into what the bus takes. It gives each record its id, which the record keeps over all tries: the broker may have
+// got it each time. Its memory serves again for the next batch.
+type outgoing struct {
+	first   uint64 // the place in the queue of the batch's first record; the others follow without a gap
+	ids     [][recordid.Length]byte
+	headers []bus.Header
+	records []bus.Outgoing
+}
+
+// begin makes the ids of a batch.
+func (o *outgoing) begin(batch []item) {
+	o.first, o.ids = batch[0].seq, slices.Grow(o.ids[:0], len(batch))[:len(batch)]
+	now := time.Now()
+	for i := range o.ids {
+		recordid.New(&o.ids[i], now)
+	}
+}
+
+// of returns what is left of the batch that began, for one try.
+func (o *outgoing) of(left []item) []bus.Outgoing {
+	o.records, o.headers = o.records[:0], o.headers[:0]
+	for i := range left {
+		it := &left[i]
+		start := len(o.headers)
+		o.headers = append(append(o.headers, it.headers...), bus.Header{Name: bus.IDHeader, Value: o.ids[it.seq-o.first][:]})
+		o.records = append(o.records, bus.Outgoing{Key: it.key, Value: it.value, Headers: o.headers[start:], Time: it.time})
+	}
+	return o.records
+}
+
+// forget lets go of the batch's records.
+func (o *outgoing) forget() {
+	clear(o.records)
+	clear(o.headers)
 }
 
 // publish sends a batch. It returns how long to wait before what is left of it is tried again.
@@ -110,8 +146,9 @@ func temporary(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// settle counts each record's outcome, and returns what is to be tried again, and why records were dropped if any were.
-func (w *worker) settle(batch []item, out []bus.Outgoing) (left []item, refused error) {
+// recordOutcomes counts each record's outcome, and returns what is to be tried again, and why records were dropped if any were. What
+// Close has given up meanwhile is its business: it has counted those records, and given them to the fallback.
+func (w *worker) recordOutcomes(batch []item, out []bus.Outgoing) (left []item, refused error) {
 	delivered, dropped := 0, map[string]int{}
 	var lost []item
 	for i, it := range batch {
@@ -136,7 +173,10 @@ func (w *worker) settle(batch []item, out []bus.Outgoing) (left []item, refused 
 			lost, refused = append(lost, it), err
 		}
 	}
-	left = w.queue.settle(delivered, dropped, left)
+	left, counted := w.queue.recordOutcomes(delivered, dropped, left)
+	if !counted {
+		return nil, nil
+	}
 	w.lost(lost)
 	return left, refused
 }

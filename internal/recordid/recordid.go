@@ -1,4 +1,5 @@
-package bus
+// Package recordid makes the ids of records.
+package recordid
 
 import (
 	"encoding/binary"
@@ -7,12 +8,12 @@ import (
 	"time"
 )
 
-// idLength is the length of a UUID as text.
-const idLength = 36
+// Length is the length of an id: of a UUID as text.
+const Length = 36
 
-// newID writes a new UUIDv7 (RFC 9562) as text: the time in milliseconds, then 74 random bits. The bits come from the runtime's
+// New writes a new UUIDv7 (RFC 9562) as text: the time in milliseconds, then 74 random bits. The bits come from the runtime's
 // ChaCha8 generator, which is as good as the system's and costs no system call: each published record has an id.
-func newID(text *[idLength]byte, now time.Time) {
+func New(text *[Length]byte, now time.Time) {
 	const version, variant = 7 << 12, 1 << 63
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:], uint64(now.UnixMilli())<<16|version|rand.Uint64()&0xfff)

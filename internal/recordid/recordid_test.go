@@ -1,4 +1,4 @@
-package bus
+package recordid
 
 import (
 	"testing"
@@ -11,8 +11,8 @@ func TestIDsAreUUIDv7(t *testing.T) {
 	now := time.UnixMilli(time.Now().UnixMilli())
 	seen := make(map[uuid.UUID]bool)
 	for range 10_000 {
-		var text [idLength]byte
-		newID(&text, now)
+		var text [Length]byte
+		New(&text, now)
 		id, err := uuid.ParseBytes(text[:])
 		if err != nil {
 			t.Fatal(err)
