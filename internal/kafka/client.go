@@ -176,7 +176,7 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 		return context.Cause(ctx)
 	case attempt.Err() != nil:
 		// Not context.DeadlineExceeded: callers take that for the end of their own context.
-		return fmt.Errorf("no answer within %s: %w", timeout, os.ErrDeadlineExceeded)
+		return fmt.Errorf("no answer within %s: %w%s", timeout, os.ErrDeadlineExceeded, c.connHint())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// A time limit of the Transport's own, for connecting or for metadata.
 		return fmt.Errorf("%w: %v", os.ErrDeadlineExceeded, err)
@@ -190,6 +190,14 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 		return fmt.Errorf("the broker closed the connection (does this listener want SASL or TLS, or refuse the login? security_protocol is %s): %w", c.settings.SecurityProtocol, err)
 	}
 	return err
+}
+
+// connHint says what was last wrong with a connection, for errors that only know how long they waited.
+func (c *Client) connHint() string {
+	if e := c.dialer.lastError(); e != nil {
+		return "; the last connection error: " + e.Error()
+	}
+	return ""
 }
 
 func (c *Client) authHint(code CodeError) string {

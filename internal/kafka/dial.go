@@ -33,25 +33,32 @@ type dialer struct {
 	tls     *tls.Config // nil for plain text
 
 	mu     sync.Mutex
-	known  []string // addresses of the last snapshot of the cluster
+	known  []string             // addresses of the last snapshot of the cluster
+	peers  map[string]*endpoint // every address that was dialled, but those that are gone
 	open   map[*conn]struct{}
 	closed bool
 	wg     sync.WaitGroup // a count per connection, and per dial under way
 }
 
 func newDialer(servers []string, config *tls.Config) *dialer {
-	return &dialer{servers: servers, tls: config, open: make(map[*conn]struct{})}
+	return &dialer{servers: servers, tls: config, peers: make(map[string]*endpoint), open: make(map[*conn]struct{})}
 }
 
-// learn remembers where the brokers of the cluster are.
+// learn remembers where the brokers of the cluster are, and forgets the errors of those that have gone.
 func (d *dialer) learn(addresses []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.known = addresses
+	for address := range d.peers {
+		if !slices.Contains(d.servers, address) && !slices.Contains(addresses, address) {
+			delete(d.peers, address)
+		}
+	}
 }
 
 // candidates returns the addresses to try for address: for the bootstrap address the configured servers in random order (not
-// every client should start at the first), then the other brokers that are known.
+// every client should start at the first), then the other brokers that are known; but the ones that have failed, and not
+// answered since, come last, those that failed first before the others.
 func (d *dialer) candidates(address string) []string {
 	if address != (bootstrap{}).String() {
 		return []string{address}
@@ -69,6 +76,13 @@ func (d *dialer) candidates(address string) []string {
 			all = append(all, address)
 		}
 	}
+	failed := make(map[string]time.Time) // zero: has not
+	for _, address := range all {
+		if e := d.peers[address].failure(); e != nil {
+			failed[address] = e.at
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return failed[a].Compare(failed[b]) })
 	return all
 }
 
@@ -77,24 +91,33 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err := d.begin(); err != nil {
 		return nil, err
 	}
-	var errs []error
-	for _, address := range d.candidates(address) {
-		c, err := d.connect(ctx, network, address)
-		if err == nil {
-			return d.admit(c)
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
+	candidates := d.candidates(address)
+	if len(candidates) > 1 {
+		return d.admit(newRace(ctx, d, candidates))
 	}
-	d.wg.Done()
-	return nil, errors.Join(errs...)
+	c, err := d.connect(ctx, candidates[0])
+	if err != nil {
+		d.wg.Done()
+		return nil, err
+	}
+	return d.admit(c)
 }
 
 // connect opens one connection, secured when that is configured.
-func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	plain, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, network, address)
+func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) {
+	peer := d.endpoint(address)
+	c, err := d.secure(ctx, address)
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, peer.failed(err)
+		}
+		return nil, err
+	}
+	return &observedConn{Conn: c, peer: peer}, nil
+}
+
+func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {
+	plain, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil || d.tls == nil {
 		return plain, err
 	}

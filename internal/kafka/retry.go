@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a cluster. For
@@ -23,7 +24,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 			c.told.Store(false)
 			return nil
 		case ctx.Err() != nil:
-			return ended(ctx, err, last)
+			return c.ended(ctx, err, last)
 		case !Classify(err).Retriable():
 			return err
 		}
@@ -34,19 +35,23 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		}
 		c.logger.Log(ctx, level, "kafka: will try again until the context ends", "error", err, "attempts", n+1)
 		if Sleep(ctx, backoff.Delay(n)) != nil {
-			return ended(ctx, nil, last)
+			return c.ended(ctx, nil, last)
 		}
 	}
 }
 
-// ended is the error of a loop whose context has ended: the context's cause, then the last thing that went wrong before it.
-func ended(ctx context.Context, err, last error) error {
+// ended is the error of a loop whose context has ended: the context's cause, then the last thing that went wrong before it; where the
+// first attempt was still under way, that is the last connection error, or who was asked.
+func (c *Client) ended(ctx context.Context, err, last error) error {
 	cause := context.Cause(ctx)
 	if err == nil || !errors.Is(err, cause) {
 		err = cause
 	}
 	if last == nil {
-		return err
+		last = c.LastConnError()
+	}
+	if last == nil {
+		return fmt.Errorf("%w; no answer yet from %s", err, strings.Join(c.dialer.servers, ", "))
 	}
 	return fmt.Errorf("%w; before that: %w", err, last)
 }
