@@ -19,14 +19,15 @@ type store struct {
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
 // Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
 type batch struct {
-	store    *store     // its records, and the memory that serves another batch after it
-	promises []*Promise // by position; nil where the promise was resolved early
-	live     int        // promises not resolved yet
-	bytes    int64      // what its records hold of Options.MaxBytes
-	group    *group     // none of its records is older than the group
-	born     time.Time  // when the first record came: linger counts from here
-	urgent   bool       // somebody waits: do not linger
-	mortal   bool       // a record's context can end
+	store    *store        // its records, and the memory that serves another batch after it
+	promises []*Promise    // by position; nil where the promise was resolved early
+	live     int           // promises not resolved yet
+	bytes    int64         // what its records hold of Options.MaxBytes
+	group    *group        // none of its records is older than the group
+	born     time.Time     // when the first record came: linger counts from here
+	urgent   bool          // somebody waits: do not linger
+	mortal   bool          // a record's context can end
+	until    time.Duration // the earliest deadline of its records, since the producer was made; 0: none
 
 	attempts int  // times it was sent
 	unsure   bool // an attempt ended without saying that nothing was written: the broker may have it
@@ -41,6 +42,25 @@ func (b *batch) add(e *entry, promise *Promise, size int64) {
 	b.live++
 	b.bytes += size
 	b.mortal = b.mortal || promise.ctx != nil
+	b.until = earlier(b.until, promise.until)
+}
+
+// earlier returns the earlier of two deadlines, of which 0 is none.
+func earlier(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// mayBeWritten notes that an attempt ended without saying that nothing was written.
+func (b *batch) mayBeWritten() {
+	b.unsure = true
+	for _, promise := range b.promises {
+		if promise != nil {
+			promise.unsure = true
+		}
+	}
 }
 
 // seal makes encoded carry the identity s. The records are encoded and compressed once; a later change of identity only rewrites the

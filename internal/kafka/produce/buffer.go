@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
@@ -60,11 +61,11 @@ func (r *room) refuse() {
 	r.waiting = nil
 }
 
-// reserve takes room for one record, waiting for it until ctx ends. It is called with mu held and returns with mu held; in between it may
+// reserve takes room for one record, waiting for it until ctx ends or the record's deadline comes. It is called with mu held and returns with mu held; in between it may
 // have been released.
-func (p *Producer) reserve(ctx context.Context, topic string, size int64) error {
+func (p *Producer) reserve(ctx context.Context, r *Record, size int64) error {
 	if p.closing {
-		return fmt.Errorf("produce: to %q: %w", topic, kafka.ErrClosed)
+		return fmt.Errorf("produce: to %q: %w", r.Topic, kafka.ErrClosed)
 	}
 	if len(p.room.waiting) == 0 && p.room.fits(size) {
 		p.room.take(size)
@@ -74,8 +75,15 @@ func (p *Producer) reserve(ctx context.Context, topic string, size int64) error 
 	p.room.waiting = append(p.room.waiting, w)
 	p.signal() // what lingers goes now
 	p.mu.Unlock()
+	var deadline <-chan time.Time
+	if !r.Deadline.IsZero() {
+		timer := time.NewTimer(time.Until(r.Deadline))
+		defer timer.Stop()
+		deadline = timer.C
+	}
 	select {
 	case <-w.ready:
+	case <-deadline:
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
@@ -86,10 +94,14 @@ func (p *Producer) reserve(ctx context.Context, topic string, size int64) error 
 		p.room.release(1, size)
 	}
 	if p.closing {
-		return fmt.Errorf("produce: to %q: %w", topic, kafka.ErrClosed)
+		return fmt.Errorf("produce: to %q: %w", r.Topic, kafka.ErrClosed)
 	}
 	p.room.waiting = slices.DeleteFunc(p.room.waiting, func(o *waiter) bool { return o == w })
 	p.room.admit() // it may have held back smaller ones
-	return fmt.Errorf("produce: to %q: the buffer is full (%d records, %d bytes wait for the broker)%s: %w",
-		topic, p.room.records, p.room.bytes, p.trouble.because(), ended(ctx))
+	why := ErrTimeout
+	if ctx.Err() != nil {
+		why = ended(ctx)
+	}
+	return fmt.Errorf("produce: to %q: not sent, the buffer is full (%d records, %d bytes wait for the broker)%s: %w",
+		r.Topic, p.room.records, p.room.bytes, p.trouble.because(), why)
 }

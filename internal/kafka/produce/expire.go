@@ -12,6 +12,9 @@ import (
 // sweepInterval is how soon the end of a record's context is noticed while the record waits.
 const sweepInterval = 100 * time.Millisecond
 
+// minSweepInterval is the least time between two sweeps: each of them costs a look at every batch.
+const minSweepInterval = 10 * time.Millisecond
+
 // ended returns why a context is over: its error, and its cause where that says more.
 func ended(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
@@ -21,15 +24,40 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// sweep resolves the promises whose context has ended.
+// Expire is for somebody whose wait for the promise is over: where the record's own context has ended, the promise is resolved when Expire
+// returns, or about to be. The sender would notice within sweepInterval.
+func (p *Producer) Expire(promise *Promise) {
+	for {
+		p.mu.Lock()
+		wait := minSweepInterval - time.Since(p.swept)
+		if wait <= 0 {
+			p.sweep()
+		}
+		p.mu.Unlock()
+		if wait <= 0 {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-promise.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// sweep resolves the promises whose context or deadline is over.
 func (p *Producer) sweep() {
+	p.swept = time.Now()
+	now := p.swept.Sub(p.started)
 	for t := range p.unsettled {
 		t.parked = slices.DeleteFunc(t.parked, func(c parked) bool {
-			ctx := c.promise.ctx
-			if ctx == nil || ctx.Err() == nil {
+			why := c.promise.expired(now)
+			if why == nil {
 				return false
 			}
-			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, t.fault.because(), ended(ctx)))
+			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, t.fault.because(), why))
 			c.group.settled(1)
 			p.stats.Failed++
 			p.room.release(1, c.size)
@@ -62,31 +90,29 @@ func (p *Producer) sweep() {
 	}
 }
 
-// expire resolves the promises of a batch whose context has ended. A batch that was sent keeps its records: the broker may have them, so it
-// goes on until it is answered, and its sequence with it. Of one that was not sent the records are left out later.
+// expire resolves the promises of a batch whose context or deadline is over. A batch that was sent keeps its records: the broker may have
+// them, so it goes on until it is answered, and its sequence with it. Of one that was not sent the records are left out later.
 func (p *Producer) expire(q *partition, b *batch) {
-	if !b.mortal {
+	now := time.Since(p.started)
+	if !b.mortal && (b.until == 0 || now < b.until) {
 		return
 	}
-	var over context.Context // neighbours mostly share one context
+	b.until = 0
 	for i, promise := range b.promises {
-		if promise == nil || promise.ctx == nil {
+		if promise == nil {
 			continue
 		}
-		if ctx := promise.ctx; ctx != over {
-			if ctx.Err() == nil {
-				continue
-			}
-			over = ctx
+		why := promise.expired(now)
+		if why == nil {
+			b.until = earlier(b.until, promise.until)
+			continue
 		}
-		var err error
 		if b == q.flight {
-			err = fmt.Errorf("produce: to %q, partition %d: no answer yet, the record may still be written%s: %w",
-				q.topic.name, q.id, p.why(q), ended(over))
+			promise.fail(fmt.Errorf("produce: to %q, partition %d: no answer yet from %s, %w%s: %w",
+				q.topic.name, q.id, p.brokerName(q.leader), ErrUnacknowledged, p.why(q), why))
 		} else {
-			err = fmt.Errorf("produce: to %q, partition %d: not sent%s: %w", q.topic.name, q.id, p.why(q), ended(over))
+			promise.fail(fmt.Errorf("produce: to %q, partition %d: not sent%s: %w", q.topic.name, q.id, p.why(q), why))
 		}
-		promise.fail(err)
 		b.promises[i] = nil
 		b.live--
 		b.group.settled(1)
@@ -122,6 +148,17 @@ func (p *Producer) compact(q *partition, b *batch) *batch {
 	s := b.subset(records, 0, n, func(int) bool { return true })
 	p.room.release(n-len(s.promises), bytes-s.bytes)
 	return s
+}
+
+// brokerName names a broker, with its address where that is known, for an error message.
+func (p *Producer) brokerName(id int32) string {
+	if id < 0 {
+		return "the partition's leader"
+	}
+	if address := p.addresses[id]; address != "" {
+		return fmt.Sprintf("broker %d at %s", id, address)
+	}
+	return fmt.Sprintf("broker %d", id)
 }
 
 // why is the reason a partition's records wait, for an error message.

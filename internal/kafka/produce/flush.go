@@ -128,10 +128,11 @@ func (p *Producer) abandon() {
 		if b := q.flight; b != nil {
 			p.unknown += b.live
 			p.undelivered += b.live
-			p.drop(b, fmt.Errorf("produce: to %q: %w before the broker answered: the record may have been written", q.topic.name, kafka.ErrClosed))
+			p.drop(b, fmt.Errorf("produce: to %q: %w before %s answered, %w%s",
+				q.topic.name, kafka.ErrClosed, p.brokerName(q.leader), ErrUnacknowledged, p.why(q)))
 			q.flight = nil
 		}
-		p.undelivered += p.failUnsent(q, fmt.Errorf("produce: to %q: %w before the record was sent%s", q.topic.name, kafka.ErrClosed, q.fault.because()))
+		p.undelivered += p.failUnsent(q, fmt.Errorf("produce: to %q: %w before the record was sent%s", q.topic.name, kafka.ErrClosed, p.why(q)))
 		q.active = false
 	}
 	p.active = nil

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -255,6 +254,4 @@ func (c *cable) Write(b []byte) (int, error) {
 func value(i int) string { return fmt.Sprintf("value-%06d", i) }
 
 // maybe reports whether an error says that the record may be there all the same.
-func maybe(err error) bool {
-	return strings.Contains(err.Error(), "may still be written") || strings.Contains(err.Error(), "may have been written")
-}
+func maybe(err error) bool { return errors.Is(err, produce.ErrUnacknowledged) }

@@ -137,12 +137,12 @@ func (p *Producer) apply(c *kafka.Cluster) {
 			p.adopt(t, seen.Leaders)
 		}
 	}
-	known := make(map[int32]bool, len(c.Brokers))
+	p.addresses = make(map[int32]string, len(c.Brokers))
 	for _, b := range c.Brokers {
-		known[b.ID] = true
+		p.addresses[b.ID] = b.Address()
 	}
 	for id, b := range p.brokers {
-		if !known[id] && b.inFlight == 0 {
+		if p.addresses[id] == "" && b.inFlight == 0 {
 			delete(p.brokers, id)
 		}
 	}

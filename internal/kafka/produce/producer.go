@@ -53,7 +53,9 @@ type Record struct {
 	Value   []byte // nil is null
 	Headers []wire.Header
 	Time    time.Time // defaults to now
-	Moved   bool      // it comes from another topic: max_request_size and Options.MaxBytes do not limit its size, only the broker does
+	// Deadline is when the record fails with ErrTimeout, unless it is acknowledged by then. Defaults to none.
+	Deadline time.Time
+	Moved    bool // it comes from another topic: max_request_size and Options.MaxBytes do not limit its size, only the broker does
 }
 
 // Producer writes records to Kafka. All its methods are safe for concurrent use. End it with Close.
@@ -72,6 +74,7 @@ type Producer struct {
 	attempt     time.Duration // the deadline of one request
 	backoff     kafka.Backoff
 
+	started time.Time       // when it was made
 	ctx     context.Context // ended by Close: nothing the producer started outlives it
 	cancel  context.CancelCauseFunc
 	wake    chan struct{}  // tells the sender that something may be due
@@ -88,12 +91,13 @@ type Producer struct {
 	unsettled map[*topic]struct{} // topics not known or not ensured
 	active    []*partition        // with something to send; the one that waited longest first
 	brokers   map[int32]*broker
+	addresses map[int32]string // of the cluster's brokers
 	identity  identity
 	metadata  metadata
-	group     *group   // of the records produced now
-	groups    []*group // ended by Flush, with open promises
-	nextSweep time.Time
-	trouble   fault // the oldest that keeps a record waiting
+	group     *group    // of the records produced now
+	groups    []*group  // ended by Flush, with open promises
+	swept     time.Time // when the promises were last looked through for contexts and deadlines that are over
+	trouble   fault     // the oldest that keeps a record waiting
 	stats     Stats
 
 	undelivered, unknown int // records that Close had to give up, and those of them that the broker may have
@@ -116,7 +120,8 @@ func New(c *kafka.Client, o Options) *Producer {
 		attempt:   min(max(s.RequestTimeout, minAttempt), maxAttempt),
 		backoff:   kafka.Backoff{First: s.RetryBackoff},
 
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		started: time.Now(),
+		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
 		stores: sync.Pool{New: func() any { return new(store) }},
 		room:   room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
 		topics: map[string]*topic{}, unsettled: map[*topic]struct{}{}, brokers: map[int32]*broker{},
@@ -143,7 +148,8 @@ func New(c *kafka.Client, o Options) *Producer {
 // urgent says that somebody waits for this record: it does not linger. It may go with others all the same.
 //
 // ctx bounds the record, not only the call: when it ends before the record was sent, the record is taken back and the promise fails with the
-// context's error. When it ends while the record is on its way the promise fails too, but the record may still be written.
+// context's error. When it ends while the record is on its way the promise fails too, but the record may still be written, and the error
+// wraps [ErrUnacknowledged]. The same holds for the record's Deadline.
 // Produce may be called concurrently; records of one key keep the order in which the calls were made.
 func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *Promise) {
 	e := entry{key: r.Key, value: r.Value, headers: r.Headers, urgent: urgent}
@@ -160,13 +166,16 @@ func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *
 		}
 		promise.ctx = ctx
 	}
+	if !r.Deadline.IsZero() {
+		promise.until = r.Deadline.Sub(p.started)
+	}
 	if r.Time.IsZero() {
 		r.Time = time.Now()
 	}
 	e.timeMs = r.Time.UnixMilli()
 
 	p.mu.Lock()
-	err := p.reserve(ctx, r.Topic, size)
+	err := p.reserve(ctx, &r, size)
 	if err == nil {
 		p.enter(r.Topic, &e, promise, size)
 	}

@@ -2,8 +2,19 @@ package produce
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"sync/atomic"
+	"time"
 )
+
+// ErrUnacknowledged is in the error of a record that was sent and may be on the broker although it failed. A record that fails without it is
+// certainly not there, and will not be.
+var ErrUnacknowledged = errors.New("the record may have been written")
+
+// ErrTimeout is in the error of a record that was not acknowledged by its Deadline. It wraps [os.ErrDeadlineExceeded].
+var ErrTimeout = fmt.Errorf("PublishTimeout is over: %w", os.ErrDeadlineExceeded)
 
 // Promise is the outcome of one record. Its zero value is ready to be handed to [Producer.Produce], once; it must not be copied after that.
 // It is resolved exactly once: with a place in a partition, or with an error.
@@ -16,9 +27,11 @@ type Promise struct {
 
 	ctx       context.Context // the caller's; nil where it can never end
 	onEnd     func(error)     // of OnEnd; nil for most
+	until     time.Duration   // the record's deadline, since the producer was made; 0: none
 	err       error
 	offset    int64
 	partition int32
+	unsure    bool // the record was sent, and the broker may have it; guarded by Producer.mu
 }
 
 // resolved is what every promise that is over points to: a closed channel, never written.
@@ -46,7 +59,8 @@ func (p *Promise) Done() <-chan struct{} {
 func (p *Promise) OnEnd(f func(err error)) { p.onEnd = f }
 
 // Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error wraps
-// [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], the context's error or the broker's code, whichever it was.
+// [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], [ErrTimeout], the context's error or the broker's code, whichever it was, and
+// [ErrUnacknowledged] where the record may be on the broker all the same.
 func (p *Promise) Err() error {
 	if !p.over() {
 		return nil
@@ -72,7 +86,21 @@ func (p *Promise) place(partition int32, offset int64) {
 	p.end(nil)
 }
 
+// expired returns why the record is not waited for any more; nil while it is. now is the time since the producer was made.
+func (p *Promise) expired(now time.Duration) error {
+	switch {
+	case p.ctx != nil && p.ctx.Err() != nil:
+		return ended(p.ctx)
+	case p.until != 0 && now >= p.until:
+		return ErrTimeout
+	}
+	return nil
+}
+
 func (p *Promise) fail(err error) {
+	if p.unsure && !errors.Is(err, ErrUnacknowledged) {
+		err = fmt.Errorf("%w (of an earlier attempt: %w)", err, ErrUnacknowledged)
+	}
 	p.ctx = nil
 	p.err = err
 	p.end(err)

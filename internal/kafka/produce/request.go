@@ -14,6 +14,7 @@ import (
 const (
 	unknownServer     = -1 // the broker failed in a way it has no word for
 	unknownTopic      = 3
+	notEnoughReplicas = 19 // nothing was written
 	clusterDenied     = 31
 	duplicateSequence = 46 // the broker has the batch already, and has forgotten where
 )
@@ -35,6 +36,7 @@ type item struct {
 	stamp wire.Producer
 
 	err    error // nil: the broker has it
+	unsure bool  // there is an error, and the broker may have it
 	offset int64 // of the first record; -1: not known
 	bad    []int // positions of the records that the broker blames
 }
@@ -64,14 +66,16 @@ func (p *Producer) exchange(r *request) error {
 	}
 	// The broker waits for its replicas a little less long than we wait for the broker: then it is the broker who tells.
 	wait := p.attempt - p.attempt/4
-	answer, err := p.client.RoundTrip(p.ctx, wire.NewProduceRequest(p.acks, wait, batches), p.attempt)
+	var writing wire.Writing
+	answer, err := p.client.RoundTrip(p.ctx, wire.NewProduceRequest(p.acks, wait, batches, &writing), p.attempt)
 	var parts []wire.ProducedPartition
 	if err == nil {
 		parts, err = wire.ProduceResponse(answer)
 	}
 	if err != nil {
+		unsure := !writing.Cancel()
 		for _, it := range sent {
-			it.err = err
+			it.err, it.unsure = err, unsure
 		}
 		if kafka.Classify(err) == kafka.Transient {
 			return err
@@ -99,7 +103,7 @@ var errNoAnswer = errors.New("the broker's answer does not mention the partition
 func (it *item) judge(a *wire.ProducedPartition) {
 	switch {
 	case a == nil:
-		it.err = errNoAnswer
+		it.err, it.unsure = errNoAnswer, true
 		return
 	case a.Code == duplicateSequence:
 		it.offset = -1
@@ -109,6 +113,12 @@ func (it *item) judge(a *wire.ProducedPartition) {
 		return
 	}
 	it.err = kafka.CodeErr(a.Code)
+	switch kafka.Classify(it.err) {
+	case kafka.Transient:
+		it.unsure = a.Code != notEnoughReplicas
+	case kafka.Moved:
+		it.unsure = true // a leader that steps down says so of batches, too, that it has written and others may have copied
+	}
 	for _, e := range a.RecordErrors {
 		it.bad = append(it.bad, e.Index)
 		if a.ErrorMessage == "" {
@@ -143,7 +153,7 @@ func (p *Producer) settle(r *request, lost error) {
 	br.inFlight--
 	p.stats.InFlight--
 	if lost != nil {
-		br.fault.failed(fmt.Errorf("produce: broker %d: %w", r.leader, lost), now, p.backoff, 0)
+		br.fault.failed(fmt.Errorf("produce: %s: %w", p.brokerName(r.leader), lost), now, p.backoff, 0)
 	} else {
 		br.fault.clear()
 	}
@@ -164,17 +174,17 @@ func (p *Producer) settle(r *request, lost error) {
 		if p.ctx.Err() != nil {
 			continue // Close ended the attempt, and deals with what is left
 		}
+		if it.unsure {
+			it.b.mayBeWritten()
+		}
 		class := it.class()
 		err := fmt.Errorf("produce: to %q, partition %d: %w", q.topic.name, q.id, it.err)
 		switch class {
 		case kafka.Transient:
-			it.b.unsure = true
 			if lost == nil {
 				q.fault.failed(err, now, p.backoff, 0)
 			}
 		case kafka.Moved, kafka.TopicMissing:
-			// A leader that steps down says so of batches, too, that it has written and others may have copied.
-			it.b.unsure = it.b.unsure || class == kafka.Moved
 			p.metadata.stale = true
 			q.fault.failed(err, now, p.backoff, movedDelay)
 		case kafka.Sequence:
@@ -185,6 +195,9 @@ func (p *Producer) settle(r *request, lost error) {
 			p.split(q, it, err)
 		default:
 			p.failFlight(q, err)
+		}
+		if q.flight == it.b && !it.b.unsure {
+			q.putBack()
 		}
 	}
 	records := p.acknowledge(acked)

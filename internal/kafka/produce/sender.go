@@ -93,10 +93,11 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 		return time.Hour // run sees it and ends: nothing is started any more
 	}
 	a := &agenda{now: now, next: time.Hour}
-	if p.room.records > 0 && a.due(p.nextSweep) {
-		p.sweep()
-		p.nextSweep = now.Add(sweepInterval)
-		a.due(p.nextSweep)
+	if p.room.records > 0 {
+		if a.due(p.swept.Add(sweepInterval)) {
+			p.sweep()
+		}
+		a.due(p.swept.Add(sweepInterval))
 	}
 	p.trouble = fault{}
 	p.ensureTopics(a)
@@ -177,6 +178,7 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *agenda) bo
 	size := b.store.builder.Size()
 	if len(r.items) > 0 && r.size+size > maxRequest {
 		a.next = 0
+		q.putBack()
 		return false
 	}
 	if b.attempts++; b.attempts > 1 {

@@ -57,7 +57,7 @@ func (p *Producer) failFlight(q *partition, err error) {
 	q.fault.clear()
 	if b.unsure {
 		p.disown(q)
-		err = fmt.Errorf("%w (after an earlier attempt of unknown outcome: the records may have been written)", err)
+		err = fmt.Errorf("%w (of an earlier attempt: %w)", err, ErrUnacknowledged)
 	}
 	p.drop(b, err)
 }

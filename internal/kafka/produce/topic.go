@@ -48,7 +48,7 @@ type partition struct {
 
 	open   *batch   // takes records
 	queue  []*batch // closed, in order
-	flight *batch   // sent, not answered for good: nothing behind it goes before it, which is what keeps the order
+	flight *batch   // in a request, or the broker may have it: nothing behind it goes before it, which is what keeps the order
 	busy   bool     // flight is in a request right now
 	active bool     // listed in Producer.active
 
@@ -150,6 +150,13 @@ func (t *topic) unkeyed() *partition {
 func (q *partition) close() {
 	q.queue = append(q.queue, q.open)
 	q.open = nil
+}
+
+// putBack makes the batch that was to be sent, and certainly was not written, the first of the queue again. There its records can still be
+// taken out, when their contexts end.
+func (q *partition) putBack() {
+	q.queue = slices.Insert(q.queue, 0, q.flight)
+	q.flight = nil
 }
 
 func (p *Producer) activate(q *partition) {

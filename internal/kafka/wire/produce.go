@@ -3,7 +3,9 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -19,13 +21,41 @@ type PartitionBatch struct {
 	Batch     []byte // as Builder.Seal returns it
 }
 
+// Writing tells whether a produce request has begun to be written, and can keep it from that. The zero value is for one request.
+type Writing struct{ state atomic.Int32 }
+
+const (
+	writingBegun     = 1
+	writingCancelled = 2
+)
+
+// Cancel reports whether none of the request was written, and keeps it so: a request that its caller has given up may still wait for a
+// connection.
+func (w *Writing) Cancel() bool {
+	return w.state.CompareAndSwap(0, writingCancelled) || w.state.Load() == writingCancelled
+}
+
+// batchReader is a batch with its size before it, as kafka-go copies it into the request.
+type batchReader struct {
+	net.Buffers
+	writing *Writing
+}
+
+// WriteTo is what kafka-go calls when it writes the request.
+func (r *batchReader) WriteTo(to io.Writer) (int64, error) {
+	if !r.writing.state.CompareAndSwap(0, writingBegun) && r.writing.state.Load() == writingCancelled {
+		return 0, protocol.ErrNoRecord // the error after which kafka-go keeps the connection, on which nothing was written
+	}
+	return r.Buffers.WriteTo(to)
+}
+
 // NewProduceRequest returns the request that writes the batches, at most one per partition, whose
 // partitions must all have the same leader: kafka-go sends it there, and refuses it when it sees two
 // leaders or does not know a topic. The request can be sent once. For the next attempt make a new one
 // over the same batches: the bytes, and so the sequences, stay the same.
 //
-// timeout is how long the broker may wait for its replicas. acks is -1 for all of them.
-func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBatch) *rawproduce.Request {
+// timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request whether it was written.
+func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *rawproduce.Request {
 	r := &rawproduce.Request{Acks: acks, Timeout: int32(timeout.Milliseconds())}
 	topics := make(map[string]int, len(batches))
 	for _, b := range batches {
@@ -39,7 +69,7 @@ func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBat
 		t := &r.Topics[i]
 		t.Partitions = append(t.Partitions, rawproduce.RequestPartition{
 			Partition: b.Partition,
-			RecordSet: protocol.RawRecordSet{Reader: &net.Buffers{size, b.Batch}},
+			RecordSet: protocol.RawRecordSet{Reader: &batchReader{net.Buffers{size, b.Batch}, w}},
 		})
 	}
 	return r

@@ -23,7 +23,7 @@ func TestProduceRequest(t *testing.T) {
 	batches := []PartitionBatch{{"one", 0, a}, {"two", 5, b}, {"one", 2, b}}
 	for attempt := range 2 { // the same bytes again
 		var out bytes.Buffer
-		if err := protocol.WriteRequest(&out, 8, 1, "me", NewProduceRequest(-1, 1500*time.Millisecond, batches)); err != nil {
+		if err := protocol.WriteRequest(&out, 8, 1, "me", NewProduceRequest(-1, 1500*time.Millisecond, batches, new(Writing))); err != nil {
 			t.Fatal(err)
 		}
 		header := kbin.Reader{Src: out.Bytes()}
