@@ -54,6 +54,7 @@ type core struct {
 	producer *produce.Producer
 	prefix   string
 	log      *slog.Logger
+	own      sync.Map // topics that failed records are written to: what each is like, as a kafka.TopicSpec
 }
 
 // New returns an App. It does no I/O and keeps no goroutine; what is wrong with c is said by [App.Initialize].
@@ -184,11 +185,10 @@ func (a *App) open(ctx context.Context) (*core, error) {
 		MaxRecords: cfg.MaxBufferedRecords,
 		MaxBytes:   cfg.MaxBufferedBytes,
 		EnsureTopic: func(ctx context.Context, topic string) error {
-			stream := strings.TrimPrefix(topic, cfg.TopicPrefix)
-			return client.EnsureTopic(ctx, topic, kafka.TopicSpec{
-				ReplicationFactor: cfg.ReplicationFactor,
-				Retention:         a.schemas.retention(stream),
-			})
+			own, _ := c.own.Load(topic)
+			spec, _ := own.(kafka.TopicSpec)
+			spec.ReplicationFactor, spec.Retention = cfg.ReplicationFactor, a.schemas.retention(c.stream(topic))
+			return client.EnsureTopic(ctx, topic, spec)
 		},
 	})
 	return c, nil

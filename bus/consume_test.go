@@ -88,12 +88,16 @@ func (w *world) unclosed(config ...bus.Config) *bus.App {
 // group returns a group's name that no other test has.
 func (w *world) group(name string) string { return w.prefix + name }
 
-// stream makes a stream.
-func (w *world) stream(name string, partitions int32) {
+// stream makes a stream, with settings of its topic, each as name=value.
+func (w *world) stream(name string, partitions int32, configs ...string) {
 	w.t.Helper()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = w.prefix+name, partitions, 1
+	for _, c := range configs {
+		key, value, _ := strings.Cut(c, "=")
+		topic.Configs = append(topic.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: key, Value: &value})
+	}
 	req.Topics = append(req.Topics, topic)
 	res, err := req.RequestWith(w.t.Context(), w.raw)
 	if err == nil {

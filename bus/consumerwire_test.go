@@ -17,7 +17,7 @@ import (
 func kafkaFloors() map[kmsg.Key]int16 {
 	return map[kmsg.Key]int16{
 		kmsg.Produce: 3, kmsg.Fetch: 4, kmsg.ListOffsets: 1, kmsg.Metadata: 0, kmsg.OffsetCommit: 2, kmsg.OffsetFetch: 1, kmsg.FindCoordinator: 0,
-		kmsg.JoinGroup: 2, kmsg.Heartbeat: 0, kmsg.LeaveGroup: 0, kmsg.SyncGroup: 0, kmsg.ApiVersions: 0, kmsg.CreateTopics: 2, kmsg.InitProducerID: 0,
+		kmsg.JoinGroup: 2, kmsg.Heartbeat: 0, kmsg.LeaveGroup: 0, kmsg.SyncGroup: 0, kmsg.ApiVersions: 0, kmsg.CreateTopics: 2, kmsg.InitProducerID: 0, kmsg.DescribeConfigs: 1,
 	}
 }
 
@@ -56,7 +56,7 @@ func TestVersionsOfAConsumersRequests(t *testing.T) {
 	defer mu.Unlock()
 	want := map[kmsg.Key]int16{
 		kmsg.Produce: 8, kmsg.Fetch: 11, kmsg.ListOffsets: 5, kmsg.Metadata: 8, kmsg.OffsetCommit: 7, kmsg.OffsetFetch: 5, kmsg.FindCoordinator: 2,
-		kmsg.JoinGroup: 7, kmsg.Heartbeat: 4, kmsg.LeaveGroup: 4, kmsg.SyncGroup: 5, kmsg.ApiVersions: 0, kmsg.CreateTopics: 5, kmsg.InitProducerID: 4,
+		kmsg.JoinGroup: 7, kmsg.Heartbeat: 4, kmsg.LeaveGroup: 4, kmsg.SyncGroup: 5, kmsg.ApiVersions: 0, kmsg.CreateTopics: 5, kmsg.InitProducerID: 4, kmsg.DescribeConfigs: 3,
 	}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("versions sent (-want +got):\n%s", diff)

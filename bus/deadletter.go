@@ -4,56 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// The headers of dead letters and of records in retry streams, all text. The record's own headers stand before them.
-const (
-	// GroupHeader is the group whose handler gave the record up.
-	GroupHeader = "kafkaesk-group"
-	// FirstTopicHeader, FirstPartitionHeader and FirstOffsetHeader tell where the record was read for the first time.
-	FirstTopicHeader     = "kafkaesk-first-topic"
-	FirstPartitionHeader = "kafkaesk-first-partition"
-	FirstOffsetHeader    = "kafkaesk-first-offset"
-	// FirstTimeHeader is the time of that record, and FailedTimeHeader when it was given up, both in RFC 3339.
-	FirstTimeHeader  = "kafkaesk-first-time"
-	FailedTimeHeader = "kafkaesk-failed-time"
-	// AttemptsHeader is how often the handler has been called for the record, over all retry streams.
-	AttemptsHeader = "kafkaesk-attempts"
-	// ErrorHeader is the text of the last error, with the stack if it was a panic, and ErrorTypeHeader its Go type.
-	ErrorHeader     = "kafkaesk-error"
-	ErrorTypeHeader = "kafkaesk-error-type"
-	// NotBeforeHeader is when a record of a retry stream may be handled again, in RFC 3339.
-	NotBeforeHeader = "kafkaesk-not-before"
-)
-
-// history are the headers that moving a record replaces.
-var history = []string{
-	GroupHeader, FirstTopicHeader, FirstPartitionHeader, FirstOffsetHeader, FirstTimeHeader, FailedTimeHeader, AttemptsHeader,
-	ErrorHeader, ErrorTypeHeader, NotBeforeHeader,
-}
-
-// longestError bounds the text of an error in a header: records have to stay within what the broker takes.
-const longestError = 8 << 10
-
-// moved is the outcome of a record that has been written to another stream.
-type moved struct {
+// moving is a given-up record on its way to another stream: to the dead letters, or to a retry stream.
+type moving struct {
 	stream   string
+	source   string // the stream that the record came from at first
 	attempts int
 	dead     bool
 	delay    time.Duration // until it may be handled again; of a dead letter none
 	err      error
+
+	failed  *failedRecord // what its headers tell; nil before the first try
+	size    size
+	pending *Receipt // of the try that has no answer yet
+	tries   int
+	logged  time.Time
 }
 
-func (e *moved) Error() string { return fmt.Sprintf("moved to stream %q: %v", e.stream, e.err) }
-func (e *moved) Unwrap() error { return e.err }
+func (m *moving) Error() string { return fmt.Sprintf("moved to stream %q: %v", m.stream, m.err) }
+func (m *moving) Unwrap() error { return m.err }
 
 // burying moves a record that next has given up to where it waits for another time, or to the dead letters. The record is not finished before
 // that is acknowledged: its lane waits.
@@ -68,45 +44,41 @@ func (x *runner) burying(next Handler) Handler {
 			return err
 		}
 		m := x.destination(r, err)
-		headers := x.epitaph(r, m, time.Now())
-		place := consume.PlaceOf(ctx)
-		backoff := kafka.Backoff{First: time.Second, Max: 30 * time.Second}
-		for attempt := 0; ; attempt++ {
-			// Not the record's own context: Timeout may be why it failed.
-			failed := x.app.forward(place.Context(), m.stream, r, headers, nil)
-			if failed == nil {
+		if m == nil {
+			return Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", err))
+		}
+		place := consume.PlaceOf(ctx) // and not the record's own context: Timeout may be why it failed
+		for {
+			again := x.move(place, r, m)
+			if again == 0 {
 				x.noteMoved(r, m)
 				return m
 			}
-			if place.Context().Err() != nil {
-				return errUnfinished
-			}
-			if errors.Is(failed, ErrTooLarge) {
-				headers = shorten(headers)
-			}
-			x.trouble(failed)
-			x.log.Error("bus: a record cannot be moved, and its lane waits; trying again",
-				"record", where(r), "stream", m.stream, "why", brief(err), "error", failed)
-			if over := pause(place.Context(), backoff.Delay(attempt)); over != nil {
+			if over := pause(place.Context(), again); over != nil {
 				return errUnfinished
 			}
 		}
 	}
 }
 
-// destination tells where a record goes that has failed with err.
-func (x *runner) destination(r *Record, err error) *moved {
-	m := &moved{err: err, attempts: earlierAttempts(r) + 1}
+// destination tells where a record goes that has failed with err; nil for a dead letter that has been given up twice, by this group or
+// another: groups that read dead letters would write each other's for ever.
+func (x *runner) destination(r *Record, err error) *moving {
+	m := &moving{err: err, attempts: 1}
 	if f, ok := errors.AsType[*failure](err); ok {
-		m.attempts, m.err = earlierAttempts(r)+f.attempts, f.err
+		m.attempts, m.err = f.attempts, f.err
 	}
-	base, tier := x.streams.origin(r.Stream)
+	source, tier := x.streams.origin(r.Stream)
+	m.source = source
 	_, rejected := verdictOf(err).(*rejection)
-	if m.dead = rejected || tier >= len(x.delays); m.dead {
-		m.stream = base + "." + x.group + deadSuffix
-	} else {
-		m.stream, m.delay = base+"."+x.group+retryInfix+strconv.Itoa(tier+1), x.delays[tier]
+	if m.dead = rejected || tier >= len(x.delays); !m.dead {
+		m.stream, m.delay = source+"."+x.group+retryInfix+strconv.Itoa(tier+1), x.delays[tier]
+		return m
 	}
+	if isSecondDead(source) {
+		return nil
+	}
+	m.stream = source + "." + x.group + deadSuffix
 	return m
 }
 
@@ -120,7 +92,16 @@ func (x *runner) foreign(r *Record) bool {
 	return ok && string(group) != x.group && x.streams.own(r.Topic)
 }
 
-func (x *runner) noteMoved(r *Record, m *moved) {
+// notBefore tells when a record of one of our retry or replay streams, which is read now, may be handled.
+func (x *runner) notBefore(r *Record, now time.Time) time.Time {
+	_, tier := x.streams.origin(r.Stream)
+	if tier == 0 {
+		return time.Time{}
+	}
+	return notBefore(r, x.delays[min(tier, len(x.delays))-1], now)
+}
+
+func (x *runner) noteMoved(r *Record, m *moving) {
 	x.trouble(m.err)
 	if m.dead {
 		x.buried.Add(1)
@@ -132,106 +113,111 @@ func (x *runner) noteMoved(r *Record, m *moved) {
 	x.log.Debug("bus: a record waits for another time", "record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err))
 }
 
-func earlierAttempts(r *Record) int {
-	text, _ := r.Header(AttemptsHeader)
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
+const (
+	// moveWait is how long a try may take before its worker does something else.
+	moveWait = time.Second
+	// blockedEvery is how often the log tells of a record that cannot be written.
+	blockedEvery = time.Minute
+)
 
-// epitaph returns the headers of a record that is moved: its own, and what has happened to it.
-func (x *runner) epitaph(r *Record, m *moved, now time.Time) []Header {
-	headers := make([]Header, 0, len(r.Headers)+len(history))
-	for _, h := range r.Headers {
-		if !slices.Contains(history, h.Name) {
-			headers = append(headers, h)
-		}
+// move begins or goes on to write a record to m.stream. It returns 0 when that is acknowledged, else after what time to call it again: nothing is
+// skipped. It takes moveWait at most, or the time to finish that is left when the partition is being given up.
+func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Duration) {
+	if m.failed == nil {
+		x.prepareMove(r, m, time.Now())
 	}
-	add := func(name, value string) { headers = append(headers, Header{name, []byte(value)}) }
-	first := func(name, value string) {
-		if v, ok := r.Header(name); ok { // it has been moved before
-			value = string(v)
-		}
-		add(name, value)
-	}
-	add(GroupHeader, x.group)
-	first(FirstTopicHeader, r.Topic)
-	first(FirstPartitionHeader, strconv.Itoa(r.Partition))
-	first(FirstOffsetHeader, strconv.FormatInt(r.Offset, 10))
-	first(FirstTimeHeader, r.Time.UTC().Format(time.RFC3339Nano))
-	add(FailedTimeHeader, now.UTC().Format(time.RFC3339Nano))
-	add(AttemptsHeader, strconv.Itoa(m.attempts))
-	add(ErrorHeader, describe(m.err))
-	add(ErrorTypeHeader, typeOf(m.err))
-	if !m.dead {
-		add(NotBeforeHeader, now.Add(m.delay).UTC().Format(time.RFC3339Nano))
-	}
-	return headers
-}
-
-// describe returns the text of an error for a header: valid UTF-8, because another value would stop every Python consumer.
-func describe(err error) string {
-	text := err.Error()
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		text += "\n" + string(p.Stack)
-	}
-	return truncate(strings.ToValidUTF8(text, "\uFFFD"), longestError)
-}
-
-// brief returns the text of an error for a line of the log: what an application's error says may have any length.
-func brief(err error) string {
-	const most = 1 << 10
-	return truncate(err.Error(), most)
-}
-
-func truncate(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most]
-}
-
-// typeOf returns the type of the error that an application returned, beneath what the bus has wrapped around it.
-func typeOf(err error) string {
 	for {
-		switch e := err.(type) {
-		case *rejection:
-			err = e.err
-		case *later:
-			err = e.err
-		case *failure:
-			err = e.err
-		case *expiry:
-			err = e.last
+		if m.pending == nil {
+			m.pending = x.send(place.Context(), m.stream, r, m.failed.headers(r.Headers, m.size))
+		}
+		if !answered(place, m.pending) {
+			return moveWait
+		}
+		err := m.pending.Wait(place.Context())
+		m.pending = nil
+		switch {
+		case err == nil:
+			x.blocked.remove(r)
+			return 0
+		case place.Context().Err() != nil:
+			return moveWait // nobody will call again
+		case errors.Is(err, ErrTooLarge) && m.size < bare:
+			m.size++
 		default:
-			return fmt.Sprintf("%T", err)
+			x.block(place, r, m, err)
+			m.size = whole // what is too large now may not be the next time
+			m.tries++
+			return kafka.Backoff{First: time.Second, Max: 30 * time.Second}.Delay(m.tries - 1)
 		}
 	}
 }
 
-// shorten cuts the text of the error to what any broker takes.
-func shorten(headers []Header) []Header {
-	const most = 200
-	headers = slices.Clone(headers)
-	for i, h := range headers {
-		if h.Name == ErrorHeader {
-			headers[i].Value = []byte(truncate(string(h.Value), most))
-		}
+// prepareMove finds what the headers will tell, and how the stream is to be created if it is not there.
+func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
+	m.failed = &failedRecord{history: historyOf(r, x.core.prefix), group: x.group, err: m.err, at: now}
+	m.failed.attempts += m.attempts
+	m.attempts = m.failed.attempts
+	if !m.dead {
+		m.failed.notBefore = now.Add(m.delay)
 	}
-	return headers
+	x.core.own.Store(x.core.prefix+m.stream, kafka.TopicSpec{Source: x.core.prefix + m.source, Delay: m.delay})
 }
 
-// notBefore returns when a record of a retry stream may be handled.
-func notBefore(r *Record) time.Time {
-	text, _ := r.Header(NotBeforeHeader)
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	if err != nil {
-		return time.Time{} // written by somebody else: it has no reason to wait
+// answered waits for the answer to a try: for moveWait, or as long as there is time when the partition is being given up.
+func answered(place consume.Place, pending *Receipt) bool {
+	timer := time.NewTimer(moveWait)
+	defer timer.Stop()
+	select {
+	case <-pending.Done():
+		return true
+	case <-place.Context().Done():
+		return true
+	case <-timer.C:
 	}
-	return t
+	select {
+	case <-place.Draining():
+	default:
+		return false
+	}
+	select {
+	case <-pending.Done():
+	case <-place.Context().Done():
+	}
+	return true
+}
+
+// send publishes a record to another stream, with these headers.
+func (x *runner) send(ctx context.Context, stream string, r *Record, headers []Header) *Receipt {
+	out := &Receipt{stream: stream}
+	w := x.app.take()
+	defer x.app.give(w)
+	w.key, w.moved = r.Key, true
+	for _, h := range headers {
+		w.headers = append(w.headers, wire.Header(h))
+	}
+	x.core.send(ctx, out, w, r.Value, true, nil)
+	return out
+}
+
+// block notes that a record cannot be written, for Health and Stats, and logs it at first and each minute.
+func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
+	err = fmt.Errorf("record %s cannot be written to stream %q: %w%s", where(r), m.stream, err, x.advice(r, m, err))
+	x.trouble(err)
+	x.blocked.set(place, r, err)
+	if now := time.Now(); now.Sub(m.logged) >= blockedEvery {
+		m.logged = now
+		x.log.Error("bus: a record cannot be moved, and holds up those behind it; trying again", "why", brief(m.err), "error", err)
+	}
+}
+
+// advice tells what to change so that a record can be written.
+func (x *runner) advice(r *Record, m *moving, err error) string {
+	topic := x.core.prefix + m.stream
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic, sizeOf(r)+kafka.HeaderRoom)
+	case errors.Is(err, ErrAuth):
+		return fmt.Sprintf(": allow us to write to topic %s, and to create it if it is not there", topic)
+	}
+	return ""
 }

@@ -78,7 +78,7 @@ func TestAPoisonRecordGoesToTheDeadLettersUnchanged(t *testing.T) {
 	}
 	want := []string{
 		"twice=1", "kafkaesk-id=the id", "twice=\xff\x00", "traceparent=" + parent, "null=",
-		"kafkaesk-group=" + group, "kafkaesk-first-topic=" + w.prefix + "s", "kafkaesk-first-partition=2", "kafkaesk-first-offset=1",
+		"kafkaesk-group=" + group, "kafkaesk-first-stream=s", "kafkaesk-first-topic=" + w.prefix + "s", "kafkaesk-first-partition=2", "kafkaesk-first-offset=1",
 		"kafkaesk-first-time=2026-11-23T12:00:00.005Z", "kafkaesk-attempts=3", "kafkaesk-error=while storing: the database is away\uFFFD",
 		"kafkaesk-error-type=*fmt.wrapError",
 	}
@@ -146,30 +146,6 @@ func TestWhatDeadLettersSayOfTheError(t *testing.T) {
 				t.Errorf("type %s after %s attempts, want %s after %s", kind, n, test.kind, test.attempts)
 			}
 		})
-	}
-}
-
-// A record may be as long as the broker takes: then there is no room for a long error.
-func TestTheErrorIsCutWhenTheDeadLetterIsTooLarge(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	group := w.group("g")
-	w.stream("s", 1)
-	const limit = 20_000
-	value := strings.Repeat("v", limit-2_000)
-	w.put("s", 0, value)
-	app := w.app(bus.Config{Settings: quick(bus.Settings{"max_request_size": limit})})
-	bus.MustSubscribe(app, "s", func(context.Context, []byte) error { return bus.Reject(errors.New(strings.Repeat("e", 5_000))) },
-		bus.Group(group), bus.DeadLetter())
-	if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
-		t.Fatal(err)
-	}
-	all := deadLetters(t, app, "s", group)
-	if len(all) != 1 || string(all[0].Value) != value {
-		t.Fatalf("%d dead letters", len(all))
-	}
-	if text := header(all[0], bus.ErrorHeader); len(text) != 200 || !strings.HasPrefix(text, "rejected: eee") {
-		t.Errorf("error %q", text)
 	}
 }
 
@@ -279,29 +255,4 @@ func count(all []int, n int) (times int) {
 		}
 	}
 	return times
-}
-
-// Dead letters of a subscription that reads dead letters do not come back to it.
-func TestDeadLettersDoNotGoRound(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	group := w.group("again")
-	w.stream("s.g.dead", 1)
-	w.put("s.g.dead", 0, contents(0, 1)...)
-	app := w.app()
-	var got numbers
-	bus.MustSubscribe(app, "*.dead", rejectAt(0, bus.Reject(errBroken), &got), bus.Group(group), bus.DeadLetter())
-	stop := running(t, app)
-	eventually(t, func() bool { return stats(app).DeadLettered == 1 }, says("no dead letter"))
-	w.stream("later.g.dead", 1) // who sees this stream has seen the one of the dead letter, too
-	w.put("later.g.dead", 0, contents(1, 1)...)
-	if all := got.wait(t, 2); !slices.Equal(all, []int{0, 1}) || len(stats(app).Streams) != 2 {
-		t.Errorf("handled %v of %v", all, stats(app).Streams)
-	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-	if all := readAll(t, app, "s.g.dead."+group+".dead"); len(all) != 1 {
-		t.Errorf("%d dead letters", len(all))
-	}
 }

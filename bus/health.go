@@ -11,7 +11,7 @@ import (
 )
 
 // Health returns nil when the App is initialized, its producer delivers, and, while it runs, every subscription's member has joined its
-// group and is heard by it, and reads all streams that match; else all that is wrong. After a [App.Run] that failed it returns why. It does no I/O.
+// group and is heard by it, reads all streams that match, and can write its dead letters; else all that is wrong. After a [App.Run] that failed it returns why. It does no I/O.
 func (a *App) Health(context.Context) error {
 	a.mu.Lock()
 	r, failed := a.running, a.failed
@@ -33,7 +33,7 @@ func (a *App) Health(context.Context) error {
 	if r != nil {
 		session := c.client.Settings().SessionTimeout
 		for _, x := range r.runners {
-			if err := errors.Join(health(x.consumer.Status(), session), x.notRead()); err != nil {
+			if err := errors.Join(health(x.consumer.Status(), session), x.notRead(), x.blocked.err()); err != nil {
 				errs = append(errs, fmt.Errorf("bus: subscription %q of group %q: %w", x.patterns[0], x.group, err))
 			}
 		}

@@ -63,7 +63,7 @@ func outcomeOf(err error) Outcome {
 	if err == nil {
 		return OutcomeHandled
 	}
-	if m, ok := errors.AsType[*moved](err); ok {
+	if m, ok := errors.AsType[*moving](err); ok {
 		if m.dead {
 			return OutcomeDeadLetter
 		}

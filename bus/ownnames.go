@@ -21,7 +21,10 @@ func (s *subscription) ownStreams(stream string) []string {
 	if !s.deadLetter {
 		return nil
 	}
-	names := []string{stream + "." + s.group + deadSuffix}
+	var names []string
+	if !isSecondDead(stream) {
+		names = append(names, stream+"."+s.group+deadSuffix)
+	}
 	for i := range s.delays {
 		names = append(names, stream+"."+s.group+retryInfix+strconv.Itoa(i+1))
 	}

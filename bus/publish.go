@@ -23,6 +23,7 @@ type publishOptions struct {
 	key     []byte
 	headers []wire.Header
 	time    time.Time
+	moved   bool // a failed record, on its way to one of the bus's own streams
 	err     error
 }
 
@@ -98,6 +99,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 		for _, h := range o.Headers {
 			w.headers = append(w.headers, wire.Header(h))
 		}
+		w.headers = withoutFailure(w.headers, stream)
 		w.complete(trace, now)
 		at := o.Time
 		if at.IsZero() {
@@ -215,6 +217,7 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 	if w.time.IsZero() {
 		w.time = now
 	}
+	w.headers = withoutFailure(w.headers, r.stream)
 	w.complete(tracecontext.Headers(ctx), now)
 	if w.stream != r.stream || w.prefix != c.prefix {
 		w.stream, w.prefix, w.topic = r.stream, c.prefix, c.prefix+r.stream
@@ -228,7 +231,7 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 		return
 	}
 	c.producer.Produce(ctx, produce.Record{
-		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time,
+		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time, Moved: w.moved,
 	}, urgent, &r.promise)
 }
 

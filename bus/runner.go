@@ -31,6 +31,7 @@ type runner struct {
 	refusals                             pace
 	lastError                            atomic.Pointer[trouble]
 
+	blocked blocked
 	names   *ownNames
 	checks  sync.Mutex
 	checked map[string]error // topics that match: why one is not read, or nil
@@ -69,7 +70,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		Size:         sizeOf,
 		Do:           x.do,
 		Delayed:      x.streams.own,
-		NotBefore:    notBefore,
+		NotBefore:    x.notBefore,
 		Manual:       s.manual || cfg.manual,
 		DrainTimeout: cfg.drain,
 		Logger:       log, // it tells the group itself
@@ -148,7 +149,7 @@ func (x *runner) do(ctx context.Context, r *Record) bool {
 // settle deals with the outcome of a record that was not simply done; it reports whether the record is finished.
 func (x *runner) settle(r *Record, err error) bool {
 	switch {
-	case isA[*moved](err):
+	case isA[*moving](err):
 		return true // it lies elsewhere now, which has been counted and logged
 	case errors.Is(err, errUnfinished):
 		return false

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
@@ -101,8 +102,26 @@ type PartitionStats struct {
 	Bytes             int64
 	// Paused: it is not being read now, because enough of it is waiting, or what waits has to (RetryTopics).
 	Paused bool
-	// Oldest is the time of the first record that is not finished; zero when none is held.
+	// Oldest is the time of the first record that is not finished; zero when none is held. A time outside of the years 0 to 9999, which a producer
+	// may set, is the nearest of those.
 	Oldest time.Time
+	// Blocked tells of the first record that is finished only when it has been written to the dead letters or a retry stream, which cannot be done:
+	// why, and what to change. It is tried again, every 30 seconds at the latest. It is empty when there is none.
+	Blocked string
+}
+
+// MarshalJSON writes LastError as its text, which is null when there is none.
+func (s SubscriptionStats) MarshalJSON() ([]byte, error) {
+	type plain SubscriptionStats // without this method
+	out := struct {
+		plain
+		LastError *string
+	}{plain: plain(s)}
+	if s.LastError != nil {
+		text := s.LastError.Error()
+		out.LastError = &text
+	}
+	return json.Marshal(out)
 }
 
 // Stats returns a snapshot. It does no I/O, and may be called at any time.
@@ -147,8 +166,10 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 	for topic, partitions := range m.Topics {
 		streams.read(x.core.stream(topic), partitions, x.group)
 	}
+	blocked := x.blocked.byPartition()
 	for _, p := range now.Partitions {
 		ps := x.partition(p)
+		ps.Blocked = blocked[p.TopicPartition]
 		s.Assigned = append(s.Assigned, ps)
 		s.Lag += max(ps.Lag, 0)
 		s.Waiting += ps.Waiting
@@ -173,7 +194,7 @@ func (x *runner) partition(p consume.PartitionStatus[Record]) PartitionStats {
 		s.Lag = max(p.End-p.Watermark, 0)
 	}
 	if p.Oldest != nil {
-		s.Oldest = p.Oldest.Time
+		s.Oldest = boundedTime(p.Oldest.Time)
 	}
 	return s
 }

@@ -26,6 +26,11 @@ func namesOwn(pattern string) bool {
 		strings.HasSuffix(strings.TrimSuffix(pattern, logSuffix), replaySuffix)
 }
 
+// isSecondDead tells whether a stream holds the dead letters of dead letters. What fails in it is given up for good.
+func isSecondDead(stream string) bool {
+	return ownStream.MatchString(stream) && strings.Count(stream+".", deadSuffix+".") > 1
+}
+
 // streamSet tells which topics a subscription reads.
 type streamSet struct {
 	prefix   string

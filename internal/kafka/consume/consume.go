@@ -45,8 +45,9 @@ type Options[T any] struct {
 	// Do handles an item. False leaves it unfinished: nothing further of its partition begins. [PlaceOf] tells from ctx where the item
 	// comes from. It must neither panic nor end its goroutine.
 	Do func(ctx context.Context, item *T) bool
-	// NotBefore tells of an item when it may be handled; asked only about topics that Delayed says have such items.
-	NotBefore func(*T) time.Time
+	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that Delayed names. These are
+	// the group's own: what waits there is never passed over, whatever auto_offset_reset says.
+	NotBefore func(item *T, now time.Time) time.Time
 	Delayed   func(topic string) bool
 	// Manual: only what [Place.Commit] was called for is committed.
 	Manual bool

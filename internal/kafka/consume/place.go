@@ -53,9 +53,10 @@ type place[T any] struct {
 	early   bool       // some items' time has not come
 	stopped bool
 
-	feed    sync.Mutex // what the lane has been given, and what waits for its time; taken before mu
-	added   uint64     // items
-	waiting []T        // those whose time has not come, and all behind them
+	feed    sync.Mutex  // what the lane has been given, and what waits for its time; taken before mu
+	added   uint64      // items
+	waiting []T         // those whose time has not come, and all behind them
+	due     []time.Time // of each, when that is
 	next    int64
 	timer   *time.Timer // until the first of waiting may be handled
 	over    bool
@@ -189,6 +190,9 @@ func (p *place[T]) add(items []T, next int64) {
 		return
 	}
 	p.waiting, p.next = append(p.waiting, items...), next
+	for i, read := 0, time.Now(); i < len(items); i++ {
+		p.due = append(p.due, p.g.c.opts.NotBefore(&items[i], read))
+	}
 	p.releaseLocked()
 }
 
@@ -211,7 +215,7 @@ func (p *place[T]) rewind(offset int64) {
 	old := p.lane.Load()
 	old.Stop()
 	p.added -= uint64(p.heldLocked())
-	p.waiting, p.next = nil, offset
+	p.waiting, p.due, p.next = nil, nil, offset
 	p.past = append(p.past, old)
 	p.openLane()
 	p.feed.Unlock()
@@ -278,7 +282,7 @@ func (p *place[T]) releaseLocked() {
 	now, due := time.Now(), len(p.waiting)
 	var pause time.Duration
 	for i := range p.waiting {
-		if pause = p.g.c.opts.NotBefore(&p.waiting[i]).Sub(now); pause > 0 {
+		if pause = p.due[i].Sub(now); pause > 0 {
 			due = i
 			break
 		}
@@ -288,10 +292,10 @@ func (p *place[T]) releaseLocked() {
 		next = p.g.c.opts.Offset(&p.waiting[due])
 	}
 	p.giveLocked(p.waiting[:due:due], next)
-	p.waiting = p.waiting[due:]
+	p.waiting, p.due = p.waiting[due:], p.due[due:]
 	switch {
 	case len(p.waiting) == 0:
-		p.waiting = nil // let go of the array
+		p.waiting, p.due = nil, nil // let go of the arrays
 	case p.timer == nil:
 		p.timer = time.AfterFunc(pause, p.release)
 	default:
@@ -307,7 +311,7 @@ func (p *place[T]) stop() {
 	p.mu.Unlock()
 	p.feed.Lock()
 	p.added -= uint64(len(p.waiting))
-	p.over, p.waiting = true, nil
+	p.over, p.waiting, p.due = true, nil, nil
 	if p.timer != nil {
 		p.timer.Stop()
 	}

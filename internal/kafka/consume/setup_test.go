@@ -37,7 +37,7 @@ func options(do func(context.Context, *item) bool) Options[item] {
 		Key:          func(*item) []byte { return nil },
 		Size:         func(*item) int { return 100 },
 		Do:           do,
-		NotBefore:    func(i *item) time.Time { return i.due },
+		NotBefore:    func(i *item, _ time.Time) time.Time { return i.due },
 		Delayed:      func(topic string) bool { return topic == "delayed" },
 		DrainTimeout: time.Minute,
 		Logger:       slog.New(slog.DiscardHandler),

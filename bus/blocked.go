@@ -1,0 +1,99 @@
+package bus
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+)
+
+// blocked are the records of a subscription that can be written neither to the dead letters nor to a retry stream,
+// and hold up others.
+type blocked struct {
+	mu      sync.Mutex
+	records map[recordPlace]blockage
+}
+
+// recordPlace is where a record lies.
+type recordPlace struct {
+	kafka.TopicPartition
+	offset int64
+}
+
+func placeOfRecord(r *Record) recordPlace {
+	return recordPlace{kafka.TopicPartition{Topic: r.Topic, Partition: int32(r.Partition)}, r.Offset}
+}
+
+// blockage is why a record is blocked. It ends with the assignment of the record's partition, too.
+type blockage struct {
+	place consume.Place
+	why   error
+}
+
+func (b *blocked) set(place consume.Place, r *Record, why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.records == nil {
+		b.records = make(map[recordPlace]blockage)
+	}
+	b.records[placeOfRecord(r)] = blockage{place, why}
+}
+
+func (b *blocked) remove(r *Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.records, placeOfRecord(r))
+}
+
+// each calls f for all of them, by topic, partition and offset.
+func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.records, func(_ recordPlace, v blockage) bool {
+		select {
+		case <-v.place.Draining():
+			return true
+		default:
+			return false
+		}
+	})
+	for _, at := range slices.SortedFunc(maps.Keys(b.records), func(p, q recordPlace) int {
+		return cmp.Or(
+			cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Partition, q.Partition), cmp.Compare(p.offset, q.offset),
+		)
+	}) {
+		f(at.TopicPartition, b.records[at].why)
+	}
+}
+
+// byPartition returns why the first record of each partition is blocked.
+func (b *blocked) byPartition() map[kafka.TopicPartition]string {
+	first := make(map[kafka.TopicPartition]string)
+	b.each(func(tp kafka.TopicPartition, why error) {
+		if first[tp] == "" {
+			first[tp] = why.Error()
+		}
+	})
+	return first
+}
+
+// err tells of the first few; nil when there are none.
+func (b *blocked) err() error {
+	const most = 10
+	var errs []error
+	n := 0
+	b.each(func(_ kafka.TopicPartition, why error) {
+		if n++; n <= most {
+			errs = append(errs, why)
+		}
+	})
+	if n > most {
+		errs = append(errs, fmt.Errorf("and %d more", n-most))
+	}
+	return errors.Join(errs...)
+}
