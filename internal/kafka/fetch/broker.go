@@ -1,12 +1,9 @@
 package fetch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	kfetch "github.com/segmentio/kafka-go/protocol/fetch"
@@ -18,54 +15,107 @@ import (
 const (
 	// fetchGrace is what a fetch may take beyond the time that the broker may hold it.
 	fetchGrace = 5 * time.Second
-	// leastFetch is what a fetch asks for at least, however many brokers share the buffer.
+	// leastFetch is what a fetch asks for at least, however full the buffer is.
 	leastFetch = 1 << 20
 	// maxCutOff is how often in a row a partition's first batch may come cut off. Once it is the first
 	// partition of the request, its first batch comes whole, whatever its size.
 	maxCutOff = 10
+	// besideWait is how long a broker may hold a request beside that of the session. It is short, because
+	// both must have come back before a partition of the one can be in the other.
+	besideWait = 20 * time.Millisecond
 )
 
-// loop fetches from one broker.
+// loop fetches from one broker: with one request of a fetch session, which the broker may hold for
+// fetch_max_wait_ms, and while that is on its way with one request beside it, for partitions that may
+// be read and are not in the first one. Fetcher.mu guards all but the channels.
 type loop struct {
 	broker int32
-	wake   chan struct{} // its partitions may have changed
+	wake   chan struct{} // the session's request may be due
+	beside chan struct{} // the request beside it may be due
+
+	led     int                     // partitions that are read here
+	changed map[*partition]struct{} // those of which the session may know something wrong
+	session session
+	waiting bool // the session's request is on its way
+	hurried bool // the request beside it is on its way
+	failed  bool // the last one beside it has failed: the session's own tells what is wrong
+	crowded bool // the session's last answer was so large that partitions may have been left out
 }
 
-// asked is a partition as it stands in one request.
-type asked struct {
-	part *partition
-	from int64
-}
-
-func (f *Fetcher) startLocked(ctx context.Context, broker int32) {
-	l := &loop{broker: broker, wake: make(chan struct{}, 1)}
+// startLocked starts the loop of a broker.
+func (f *Fetcher) startLocked(broker int32) *loop {
+	l := &loop{
+		broker: broker, wake: make(chan struct{}, 1), beside: make(chan struct{}, 1), changed: make(map[*partition]struct{}),
+		session: session{members: make(map[kafka.TopicPartition]asked), forgotten: make(map[kafka.TopicPartition]struct{})},
+	}
 	f.loops[broker] = l
-	f.wg.Go(func() { f.fetch(ctx, l) })
+	ctx, cancel := context.WithCancel(f.ctx)
+	f.wg.Go(func() {
+		defer cancel()
+		f.fetch(ctx, l)
+	})
+	f.wg.Go(func() { f.fetchBeside(ctx, l) })
+	return l
+}
+
+// moveLocked has a partition read at another broker; kafka.NoLeader is none.
+func (f *Fetcher) moveLocked(p *partition, broker int32) {
+	if l := f.loops[p.broker]; l != nil {
+		l.led--
+		f.changedLocked(p)
+	}
+	p.broker = broker
+	if broker < 0 || f.closed {
+		return
+	}
+	l := f.loops[broker]
+	if l == nil {
+		l = f.startLocked(broker)
+	}
+	l.led++
+	f.changedLocked(p)
+}
+
+// changedLocked makes a partition's loop look at it again.
+func (f *Fetcher) changedLocked(p *partition) {
+	l := f.loops[p.broker]
+	if l == nil {
+		return
+	}
+	l.changed[p] = struct{}{}
+	if l.waiting {
+		signal(l.beside)
+	} else {
+		signal(l.wake)
+	}
 }
 
 // fetch asks one broker for its partitions again and again, until it leads none of them or ctx ends. An
-// answer goes to the queue as it is; while its records are decoded the next one is on its way.
+// answer is buffered as it is; while its records are decoded the next one is on its way.
 func (f *Fetcher) fetch(ctx context.Context, l *loop) {
 	for failures := 0; ; {
-		if f.queue.waitRoom(ctx) != nil {
+		if f.waitRoom(ctx) != nil {
 			return
 		}
-		parts, wait, over := f.take(l)
+		req, wait, over := f.sessionRequest(l)
 		if over {
 			return
 		}
-		if len(parts) == 0 {
-			if !l.sleep(ctx, wait) {
+		if req == nil {
+			if !sleep(ctx, l.wake, wait) {
 				return
 			}
 			continue
 		}
 		began := time.Now()
-		res, err := f.ask(ctx, l, parts, failures)
+		res, err := f.ask(ctx, l, req, failures)
 		if err != nil {
-			f.giveBack(parts)
+			f.endRequest(l, req, nil, err)
 			if ctx.Err() != nil {
 				return
+			}
+			if req.epoch > 0 && isSessionError(err) {
+				continue // with a new session: nothing has failed
 			}
 			if f.failed(ctx, l, err, failures) != nil {
 				return
@@ -77,19 +127,52 @@ func (f *Fetcher) fetch(ctx context.Context, l *loop) {
 			f.log.Info("fetch: the broker answers again", "broker", l.broker)
 		}
 		failures = 0
-		progress := f.answered(parts, res)
-		pause := time.Duration(res.ThrottleMs) * time.Millisecond
-		if !progress && time.Since(began) < f.cfg.FetchMaxWait/2 {
-			pause = max(pause, regroupSoon) // it answered nothing and did not wait: do not spin
-		}
-		if pause > 0 && kafka.Sleep(ctx, pause) != nil {
+		worked := f.endRequest(l, req, res, nil)
+		if f.pause(ctx, res, worked || time.Since(began) >= req.wait/2) != nil {
 			return
 		}
 	}
 }
 
-// sleep waits until the loop is woken, or for d if that is positive. It reports whether ctx goes on.
-func (l *loop) sleep(ctx context.Context, d time.Duration) bool {
+// fetchBeside asks for partitions that may be read while the session's request, which is without them, is on its way.
+func (f *Fetcher) fetchBeside(ctx context.Context, l *loop) {
+	for {
+		if f.waitRoom(ctx) != nil {
+			return
+		}
+		req, wait := f.besideRequest(l)
+		if req == nil {
+			if !sleep(ctx, l.beside, wait) {
+				return
+			}
+			continue
+		}
+		began := time.Now()
+		res, err := f.ask(ctx, l, req, 0)
+		if err != nil {
+			f.failures.Add(1)
+		}
+		worked := f.endRequest(l, req, res, err)
+		if err == nil && f.pause(ctx, res, worked || time.Since(began) >= req.wait/2) != nil {
+			return
+		}
+	}
+}
+
+// pause waits for as long as the broker wants, and where it answered nothing and did not wait.
+func (f *Fetcher) pause(ctx context.Context, res *wire.FetchResponse, worked bool) error {
+	pause := time.Duration(res.ThrottleMs) * time.Millisecond
+	if !worked {
+		pause = max(pause, regroupSoon)
+	}
+	if pause <= 0 {
+		return nil
+	}
+	return kafka.Sleep(ctx, pause)
+}
+
+// sleep waits until it is woken, or for d if that is positive. It reports whether ctx goes on.
+func sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
 	var after <-chan time.Time
 	if d > 0 {
 		timer := time.NewTimer(d)
@@ -97,74 +180,37 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) bool {
 		after = timer.C
 	}
 	select {
-	case <-l.wake:
+	case <-wake:
 	case <-after:
 	case <-ctx.Done():
 	}
 	return ctx.Err() == nil
 }
 
-// take marks the partitions for the loop's next request as busy and returns them: first those that have
-// been without records for the longest time, because a broker fills its answer in the order of the
-// request, and the first could starve the last. Without any, wait says when to look again; 0 is when
-// woken. It is over, and the loop forgotten, when the broker leads none.
-func (f *Fetcher) take(l *loop) (parts []asked, wait time.Duration, over bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
-	leads := false
-	for _, p := range f.partitions {
-		if p.leader != l.broker {
-			continue
-		}
-		leads = true
-		switch {
-		case p.paused, p.stopped, p.next < 0, p.busy, p.queued >= f.partitionBytes():
-		case p.retryAt.After(now):
-			if d := p.retryAt.Sub(now); wait == 0 || d < wait {
-				wait = d
-			}
-		default:
-			p.busy = true
-			parts = append(parts, asked{p, p.next})
-		}
-	}
-	if !leads {
-		delete(f.loops, l.broker)
-		return nil, 0, true
-	}
-	slices.SortFunc(parts, func(a, b asked) int {
-		return cmp.Or(cmp.Compare(a.part.served, b.part.served),
-			strings.Compare(a.part.Topic, b.part.Topic), cmp.Compare(a.part.Partition, b.part.Partition))
-	})
-	return parts, wait, false
-}
-
-// giveBack ends a request that has come to nothing.
-func (f *Fetcher) giveBack(parts []asked) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, a := range parts {
-		a.part.busy = false
-		f.wakeLocked(a.part.leader)
-	}
-}
-
 // ask sends one request. After failures it may take longer, for slow links.
-func (f *Fetcher) ask(ctx context.Context, l *loop, parts []asked, failures int) (*wire.FetchResponse, error) {
+func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*wire.FetchResponse, error) {
 	f.mu.Lock()
-	share := f.opts.MaxBuffered / max(len(f.loops), 1)
+	// Half of what is left, because others ask too.
+	most := min(max((f.opts.MaxBuffered-f.buffered-f.inFlight)/2, leastFetch), f.cfg.FetchMaxBytes)
+	f.inFlight += most
+	r.limit = most
 	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.inFlight -= most
+		f.mu.Unlock()
+	}()
 	req := &wire.FetchRequest{Leader: l.broker, ClientID: f.cfg.ClientID, Request: kfetch.Request{
-		ReplicaID: -1, SessionEpoch: -1,
-		MaxWaitTime: int32(f.cfg.FetchMaxWait.Milliseconds()),
-		MinBytes:    int32(f.cfg.FetchMinBytes),
-		MaxBytes:    int32(min(f.cfg.FetchMaxBytes, max(share, leastFetch))),
+		ReplicaID: -1, SessionID: r.session, SessionEpoch: r.epoch,
+		MaxWaitTime:     int32(r.wait.Milliseconds()),
+		MinBytes:        int32(f.cfg.FetchMinBytes),
+		MaxBytes:        int32(most),
+		ForgottenTopics: r.forgottenTopics(),
 	}}
 	if f.committed() {
 		req.IsolationLevel = 1
 	}
-	for _, a := range parts {
+	for _, a := range r.parts {
 		n := len(req.Topics)
 		if n == 0 || req.Topics[n-1].Topic != a.part.Topic {
 			req.Topics = append(req.Topics, kfetch.RequestTopic{Topic: a.part.Topic})
@@ -176,8 +222,7 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, parts []asked, failures int)
 			PartitionMaxBytes: int32(f.cfg.MaxPartitionFetchBytes),
 		})
 	}
-	wait := f.cfg.FetchMaxWait
-	timeout := min(wait+fetchGrace<<min(failures, 10), max(f.cfg.RequestTimeout, wait+fetchGrace))
+	timeout := min(r.wait+fetchGrace<<min(failures, 10), max(f.cfg.RequestTimeout, r.wait+fetchGrace))
 	m, err := f.client.RoundTrip(ctx, req, timeout)
 	if err != nil {
 		return nil, err
@@ -199,7 +244,7 @@ func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) 
 	f.failures.Add(1)
 	f.misled() // other brokers may lead by now
 	if kafka.Classify(err) == kafka.Denied {
-		f.queue.report(&BrokerError{Broker: l.broker, Err: err})
+		f.report(&BrokerError{Broker: l.broker, Err: err})
 		return kafka.Sleep(ctx, slowly)
 	}
 	if failures == 0 {
@@ -210,50 +255,90 @@ func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) 
 
 func (f *Fetcher) committed() bool { return f.cfg.IsolationLevel == kafka.ReadCommitted }
 
-// answered takes in what came for each partition of a request. It reports whether any of them has moved
-// on.
-func (f *Fetcher) answered(parts []asked, res *wire.FetchResponse) (progress bool) {
-	byName := make(map[kafka.TopicPartition]asked, len(parts))
-	for _, a := range parts {
-		byName[a.part.TopicPartition] = a
-	}
+// endRequest takes in what came of a request: an answer, or err. It reports whether there was anything in the answer: records, or errors of
+// partitions.
+func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err error) (worked bool) {
 	var segments []*segment
+	var refused []refusal
+	if err == nil {
+		segments, refused = f.scanAnswer(l, r, res)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range segments {
+		// A partition that is read elsewhere by now, or at another offset, has been asked for a second time.
+		if s.part.broker != l.broker || s.part.next != s.from {
+			continue
+		}
+		worked = worked || s.next > s.from
+		if f.movedLocked(s) {
+			f.pushLocked(s)
+		}
+	}
+	for _, e := range refused {
+		if e.part.broker == l.broker && e.part.next == e.from {
+			worked = true
+			f.refusedLocked(e.asked, e.err)
+		}
+	}
+	if r.beside {
+		l.hurried, l.failed = false, err != nil
+		signal(l.wake)
+		return worked
+	}
+	l.endSession(r, res, err)
+	l.waiting, l.failed = false, false
+	l.crowded = res != nil && res.Size >= r.limit/2
+	return worked
+}
+
+// refusal is an error code for one partition.
+type refusal struct {
+	asked
+	err error
+}
+
+// scanAnswer looks at what came for each partition.
+func (f *Fetcher) scanAnswer(l *loop, r *request, res *wire.FetchResponse) (segments []*segment, refused []refusal) {
+	f.mu.Lock()
+	found := make([]asked, len(res.Partitions))
 	for i := range res.Partitions {
 		fp := &res.Partitions[i]
-		a, ok := byName[kafka.TopicPartition{Topic: fp.Topic, Partition: fp.Partition}]
-		if !ok {
+		found[i] = l.find(r, kafka.TopicPartition{Topic: fp.Topic, Partition: fp.Partition})
+		if p := found[i].part; p != nil && fp.Code == 0 {
+			p.end = fp.HighWatermark
+		}
+	}
+	f.mu.Unlock()
+	seen := make(map[*partition]bool, len(found))
+	for i := range res.Partitions {
+		fp, a := &res.Partitions[i], found[i]
+		if a.part == nil || seen[a.part] {
 			continue // nobody asked, or it came twice
 		}
-		delete(byName, a.part.TopicPartition)
+		seen[a.part] = true
 		if err := kafka.CodeErr(fp.Code); err != nil {
-			f.refused(a, err)
+			refused = append(refused, refusal{a, err})
 			continue
 		}
 		s := &segment{part: a.part, from: a.from, highWatermark: fp.HighWatermark, bytes: len(fp.Records)}
-		var cutOff bool
-		s.items, s.next, cutOff = scan(fp, a.from, f.committed())
-		if f.moved(a, s, cutOff) {
-			segments = append(segments, s)
-		}
-		progress = progress || s.next > a.from
+		s.items, s.next, s.cutOff = scan(fp, a.from, f.committed())
+		segments = append(segments, s)
 	}
-	f.queue.push(segments...)
-	f.giveBack(parts)
-	return progress
+	return segments, refused
 }
 
-// moved takes in where a partition goes on after a segment. It reports whether there is something in the
+// movedLocked takes in where a partition goes on after a segment. It reports whether there is something in the
 // segment to see.
-func (f *Fetcher) moved(a asked, s *segment, cutOff bool) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p := a.part
+func (f *Fetcher) movedLocked(s *segment) bool {
+	p := s.part
 	p.next, p.attempt = s.next, 0
-	if cutOff {
+	f.changedLocked(p)
+	if s.cutOff {
 		p.cutOff++
 		p.retryAt = time.Now().Add(regroupSoon)
 		if p.cutOff >= maxCutOff {
-			s.items = []item{{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: a.from, Next: -1, Err: errCutOff}}}
+			s.items = []item{{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: s.from, Next: -1, Err: errCutOff}}}
 		}
 	} else {
 		p.cutOff = 0
@@ -264,52 +349,45 @@ func (f *Fetcher) moved(a asked, s *segment, cutOff bool) bool {
 			p.stopped = p.stopped || it.err.Next < 0
 		}
 	}
-	if s.next > a.from {
+	if s.next > s.from {
 		f.rounds++
 		p.served = f.rounds
 	}
-	if s.next == a.from && len(s.items) == 0 {
+	if s.next == s.from && len(s.items) == 0 {
 		return false
 	}
-	p.queued += s.bytes
 	return true
 }
 
 var errCutOff = errors.New("the broker sent the first batch cut off, again and again")
 
-// refused takes in an error code for one partition.
-func (f *Fetcher) refused(a asked, err error) {
+// refusedLocked takes in an error code for one partition.
+func (f *Fetcher) refusedLocked(a asked, err error) {
 	p := a.part
+	f.changedLocked(p)
 	switch code, _ := errors.AsType[kafka.CodeError](err); {
 	case code == outOfRange:
 		f.outOfRange.Add(1)
 		if f.opts.OutOfRange == kafka.NoReset {
-			f.stop(p, a.from, ErrOutOfRange)
+			f.stopLocked(p, a.from, ErrOutOfRange)
 			return
 		}
-		at := kafka.FirstOffset
+		p.next, p.at = -1, kafka.FirstOffset
 		if f.opts.OutOfRange == kafka.Latest {
-			at = kafka.EndOffset
+			p.at = kafka.EndOffset
 		}
 		f.log.Warn("fetch: the broker does not have this offset; starting again", "topic", p.Topic, "partition", p.Partition, "offset", a.from, "at", f.opts.OutOfRange)
-		f.mu.Lock()
-		p.next, p.at = -1, at
-		f.mu.Unlock()
+		f.poke()
 	case !kafka.Classify(err).Retriable():
-		f.stop(p, a.from, err)
-		return
+		f.stopLocked(p, a.from, err)
 	default:
-		f.mu.Lock()
 		if p.attempt == 0 {
 			f.log.Debug("fetch: a partition cannot be read now", "topic", p.Topic, "partition", p.Partition, "error", err)
 		}
 		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), regroupSoon))
 		p.attempt++
-		f.mu.Unlock()
 		f.misled()
-		return
 	}
-	f.poke()
 }
 
 const outOfRange = kafka.CodeError(1)

@@ -1,7 +1,7 @@
 // Package fetch reads partitions as fast as their leaders send them. A [Fetcher] has one loop per broker,
-// which asks for all partitions that the broker leads with one request, and asks again while its owner
-// decodes what came before. It knows neither groups nor commits: who reads which partition from where is
-// its owner's business, and may change at any time.
+// which asks for all partitions that it reads there, and asks again while what came before is decoded. It
+// knows neither groups nor commits: who reads which partition from where is its owner's business, and may
+// change at any time.
 package fetch
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +25,11 @@ type Options struct {
 	// *PartitionError. Each time is logged and counted. Defaults to kafka.Earliest.
 	// Kafka: auto.offset.reset.
 	OutOfRange string
-	// MaxBuffered bounds the bytes that have been fetched and not yet been decoded: no broker is asked
-	// for more beyond it. What is on its way then still comes, about as much again. Of one partition no
-	// more is asked for while two requests' worth (max_partition_fetch_bytes) of it is there; what paused
-	// partitions have comes on top of MaxBuffered, so that they take no room from the others.
-	// Defaults to 32 MiB.
+	// MaxBuffered bounds the bytes that have been fetched, or are on their way, and are not yet decoded:
+	// no broker is asked for more beyond it, but for 1 MiB at a time. Of one partition no more is asked
+	// for while two requests' worth (max_partition_fetch_bytes) of it is there; what paused partitions
+	// have comes on top of MaxBuffered, so that they take no room from the others.
+	// Defaults to fetch_max_bytes.
 	MaxBuffered int
 	// MaxUnpacked bounds what one compressed batch may unpack to; a batch with more is a *PartitionError
 	// and is passed over. Defaults to 64 MiB.
@@ -42,10 +43,9 @@ type Options struct {
 type Chunk struct {
 	Topic     string
 	Partition int32
-	// Records are valid until the next chunk is asked for. Their Key, Value and Headers stay valid, and
-	// keep in memory what one response had for this partition, or the unpacked batch that they lie in.
-	// There may be none, when only Next has moved: over control records, aborted transactions, and what
-	// compaction has removed.
+	// Records are the caller's. Their Key, Value and Headers keep in memory what one response had for this
+	// partition, or the unpacked batch that they lie in. There may be none, when only Next has moved: over
+	// control records, aborted transactions, and what compaction has removed.
 	Records []wire.Record
 	// Next is the offset after the chunk.
 	Next int64
@@ -100,24 +100,28 @@ type Fetcher struct {
 	opts   Options
 	cfg    kafka.Settings
 	log    *slog.Logger
-	queue  *queue
 	poked  chan struct{} // wakes the router
+	news   chan struct{} // wakes Next
 	stale  atomic.Bool   // the metadata has turned out to be wrong
+	ctx    context.Context
 	cancel context.CancelFunc
-	done   <-chan struct{}
 	wg     sync.WaitGroup
 
 	mu         sync.Mutex
 	partitions map[kafka.TopicPartition]*partition
 	loops      map[int32]*loop
-	rounds     uint64 // responses so far
+	rounds     uint64        // responses so far
+	buffered   int           // bytes fetched and not yet decoded, but for those of paused partitions
+	inFlight   int           // bytes that the requests on their way may bring
+	room       chan struct{} // closed when buffered falls below MaxBuffered; nil while it is
+	ready      []*partition  // those with something to decode, in the order in which it came
+	decoders   int           // goroutines that decode; no more than there are processors
+	out        []*result     // for Next
+	last       *partition    // of what Next has returned last
+	closed     bool
+	processors int // as many chunks are decoded at the same time, and as many more may wait for Next
 
 	requests, bytes, corrupt, outOfRange, failures atomic.Uint64
-
-	// Of Next's caller:
-	current *segment
-	records []wire.Record
-	chunk   Chunk
 }
 
 // partition is what is known of one partition; Fetcher.mu guards it. A partition that is removed and
@@ -126,26 +130,31 @@ type partition struct {
 	kafka.TopicPartition
 	next      int64 // the offset to ask for; where negative, at is yet to be looked up
 	at        int64
-	leader    int32 // -1 = not known
+	end       int64 // the high watermark, as the last answer had it; -1 = not known
+	broker    int32 // where it is read; -1 = not known
 	served    uint64
 	paused    bool
-	parked    []*segment // what came up in Next while it was paused, in order
-	queued    int        // bytes fetched and not yet decoded, parked ones too
-	stopped   bool       // after an error that no retry mends
-	busy      bool       // part of a request that is on its way
+	stopped   bool // after an error that no retry mends
 	resolving bool
 	attempt   int // failures in a row
 	cutOff    int // answers in a row that ended within the first batch
 	retryAt   time.Time
+
+	segments []*segment // fetched and not yet decoded, in order
+	queued   int        // bytes of them
+	decoding bool       // the next chunk is being decoded, waits for Next, or is with its caller
+	listed   bool       // in Fetcher.ready
+	held     *result    // what was decoded when the partition was paused
 }
 
 // New returns a Fetcher without partitions. It must be closed.
 func New(c *kafka.Client, o Options) *Fetcher {
+	cfg := c.Settings()
 	if o.OutOfRange == "" {
 		o.OutOfRange = kafka.Earliest
 	}
 	if o.MaxBuffered <= 0 {
-		o.MaxBuffered = 32 << 20
+		o.MaxBuffered = cfg.FetchMaxBytes
 	}
 	if o.MaxUnpacked <= 0 {
 		o.MaxUnpacked = 64 << 20
@@ -153,35 +162,35 @@ func New(c *kafka.Client, o Options) *Fetcher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	f := &Fetcher{
-		client: c, opts: o, cfg: c.Settings(), log: o.Logger,
-		queue: newQueue(o.MaxBuffered), poked: make(chan struct{}, 1), cancel: cancel, done: ctx.Done(),
+		client: c, opts: o, cfg: cfg, log: o.Logger, poked: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		partitions: make(map[kafka.TopicPartition]*partition), loops: make(map[int32]*loop),
+		processors: runtime.GOMAXPROCS(0),
 	}
-	f.wg.Go(func() { f.route(ctx) })
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.wg.Go(func() { f.route(f.ctx) })
 	return f
 }
 
 // Add begins to read a partition at an offset. A partition that is being read starts again there. It
-// need not exist yet. Where its broker waits for records of others, it is asked when that wait is over.
+// need not exist yet.
 func (f *Fetcher) Add(tp kafka.TopicPartition, offset int64) {
-	f.add(&partition{TopicPartition: tp, next: max(offset, 0), leader: -1})
+	f.add(&partition{TopicPartition: tp, next: max(offset, 0), end: -1, broker: -1})
 }
 
 // AddAt is Add where the offset is to be looked up: of the first record (at = -2), the end (-1), or the
 // first record whose time is not before at, in milliseconds since the epoch, and the end if there is
 // none. The look-up is repeated until it succeeds.
 func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
-	f.add(&partition{TopicPartition: tp, next: -1, at: at, leader: -1})
+	f.add(&partition{TopicPartition: tp, next: -1, at: at, end: -1, broker: -1})
 }
 
 // AddAll is Add for many partitions, and AddAt for those whose offset is kafka.FirstOffset or kafka.EndOffset. All of them are in
-// the first request to their broker; with a call for each, those that come later would wait until that request is answered.
+// the first request to their broker.
 func (f *Fetcher) AddAll(offsets map[kafka.TopicPartition]int64) {
 	parts := make([]*partition, 0, len(offsets))
 	for tp, offset := range offsets {
-		parts = append(parts, &partition{TopicPartition: tp, next: offset, at: offset, leader: -1})
+		parts = append(parts, &partition{TopicPartition: tp, next: offset, at: offset, end: -1, broker: -1})
 	}
 	f.add(parts...)
 }
@@ -205,46 +214,76 @@ func (f *Fetcher) Remove(tp kafka.TopicPartition) {
 }
 
 func (f *Fetcher) removeLocked(tp kafka.TopicPartition) {
-	if p := f.partitions[tp]; p != nil {
-		delete(f.partitions, tp)
-		f.wakeLocked(p.leader) // its loop may have nothing left to do
+	p := f.partitions[tp]
+	if p == nil {
+		return
 	}
+	delete(f.partitions, tp)
+	f.moveLocked(p, kafka.NoLeader)
+	if !p.paused {
+		f.releaseLocked(p.queued)
+	}
+	p.segments, p.queued, p.held = nil, 0, nil
 }
 
 // Pause leaves a partition out of the requests, and out of what Next returns, until Resume: what has been
 // fetched stays as it came, packed and not decoded. It does not wait for a call of Next that is under way.
-func (f *Fetcher) Pause(tp kafka.TopicPartition) { f.setPaused(tp, true) }
+func (f *Fetcher) Pause(tp kafka.TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.partitions[tp]; p != nil && !p.paused {
+		p.paused = true
+		f.releaseLocked(p.queued)
+		f.changedLocked(p)
+	}
+}
 
-// Resume ends a Pause: what has been fetched comes first. Where its broker waits for records of others, it is asked when that wait is over.
-func (f *Fetcher) Resume(tp kafka.TopicPartition) { f.setPaused(tp, false) }
+// Resume ends a Pause: what has been fetched comes first, and the partition's broker is asked for more at once.
+func (f *Fetcher) Resume(tp kafka.TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.partitions[tp]
+	if p == nil || !p.paused {
+		return
+	}
+	p.paused = false
+	f.bufferLocked(p.queued)
+	if p.held != nil {
+		f.deliverLocked(p.held)
+		p.held = nil
+	}
+	f.readyLocked(p)
+	f.changedLocked(p)
+}
 
-func (f *Fetcher) setPaused(tp kafka.TopicPartition, paused bool) {
+// HighWatermark returns the end of a partition as the last answer of its broker had it, which counts records of transactions
+// that are still open; -1 where it is not known.
+func (f *Fetcher) HighWatermark(tp kafka.TopicPartition) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.partitions[tp]; p != nil {
-		p.paused = paused
-		if !paused && len(p.parked) > 0 {
-			f.queue.pushFront(p.parked...)
-			p.parked = nil
-		}
-		f.wakeLocked(p.leader)
+		return p.end
 	}
+	return -1
 }
 
-// wakeLocked makes a broker's loop look at its partitions again.
-func (f *Fetcher) wakeLocked(broker int32) {
-	if l := f.loops[broker]; l != nil {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+// Buffered returns the bytes of a partition that have been fetched and not yet decoded.
+func (f *Fetcher) Buffered(tp kafka.TopicPartition) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.partitions[tp]; p != nil {
+		return p.queued
 	}
+	return 0
 }
 
 // poke makes the router look at the cluster again.
-func (f *Fetcher) poke() {
+func (f *Fetcher) poke() { signal(f.poked) }
+
+// signal wakes the one who receives from a channel of capacity one.
+func signal(c chan struct{}) {
 	select {
-	case f.poked <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -252,6 +291,9 @@ func (f *Fetcher) poke() {
 // Close ends all reading and returns when every goroutine has ended. What has not been asked for is
 // dropped. It may be called more than once.
 func (f *Fetcher) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
 	f.cancel()
 	f.wg.Wait()
 }
@@ -275,13 +317,13 @@ func (f *Fetcher) Stats() Stats {
 	defer f.mu.Unlock()
 	parked := 0
 	for _, p := range f.partitions {
-		for _, s := range p.parked {
-			parked += s.bytes
+		if p.paused {
+			parked += p.queued
 		}
 	}
 	return Stats{
 		Requests: f.requests.Load(), Bytes: f.bytes.Load(), Corrupt: f.corrupt.Load(),
 		OutOfRange: f.outOfRange.Load(), Failures: f.failures.Load(),
-		Buffered: f.queue.buffered(), Parked: parked, Brokers: len(f.loops), Partitions: len(f.partitions),
+		Buffered: f.buffered, Parked: parked, Brokers: len(f.loops), Partitions: len(f.partitions),
 	}
 }

@@ -35,6 +35,9 @@ func TestIdlePartitionsCostNothing(t *testing.T) {
 	// idle lets a few requests pass, and returns the goroutines and the connections that were seen meanwhile.
 	idle := func() (goroutines, connections int) {
 		const requests = 10
+		// Partitions that were added while a request was on its way are asked for beside it, until all are in one.
+		added := f.Stats().Requests
+		b.waitFor(func() bool { return f.Stats().Requests >= added+requests })
 		before, began := f.Stats().Requests, time.Now()
 		seen := make(map[string]bool)
 		b.waitFor(func() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -122,8 +123,8 @@ func TestBrokerHangs(t *testing.T) {
 	}
 	b.produce(b.producer, &kgo.Record{Partition: 0, Value: []byte("a")}, &kgo.Record{Partition: 1, Value: []byte("b")})
 	hung := make(chan struct{}, 1)
-	fake.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		if fake.CurrentNode() != 0 {
+	fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if fake.CurrentNode() != 0 || !slices.Contains(partitionsOf(r.(*kmsg.FetchRequest), make(map[int32]bool)), 0) {
 			return nil, nil, false
 		}
 		hung <- struct{}{}

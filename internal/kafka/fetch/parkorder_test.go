@@ -38,7 +38,9 @@ func TestPausingKeepsTheOrder(t *testing.T) {
 	pushed, last := int64(0), int64(0)
 	for ctx.Err() == nil {
 		for ; pushed < last+ahead; pushed++ {
-			f.queue.push(&segment{part: p, from: pushed, next: pushed + 1, highWatermark: -1})
+			f.mu.Lock()
+			f.pushLocked(&segment{part: p, from: pushed, next: pushed + 1, highWatermark: -1})
+			f.mu.Unlock()
 		}
 		chunk, err := f.Next(ctx)
 		if err != nil {

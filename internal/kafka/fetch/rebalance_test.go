@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -14,31 +15,46 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// observed are the partitions of each fetch request that a fake broker has got.
+// observed are the partitions that each fetch request to a fake broker is for, those that its session has included.
 type observed struct {
 	mu       sync.Mutex
+	session  map[int32]bool
 	requests [][]int32
 }
 
 // observe looks at the requests from now on, and leaves them to the fake broker.
 func (b *bench) observe() *observed {
-	o := new(observed)
+	o := &observed{session: make(map[int32]bool)}
 	fake := b.cluster.Fake()
 	fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		fake.KeepControl()
-		var ids []int32
-		for _, t := range r.(*kmsg.FetchRequest).Topics {
-			for _, p := range t.Partitions {
-				ids = append(ids, p.Partition)
-			}
-		}
-		slices.Sort(ids)
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.requests = append(o.requests, ids)
+		o.requests = append(o.requests, partitionsOf(r.(*kmsg.FetchRequest), o.session))
 		return nil, nil, false
 	})
 	return o
+}
+
+// partitionsOf returns what a request is for, in order, and brings the session that it may belong to up to date.
+func partitionsOf(r *kmsg.FetchRequest, session map[int32]bool) []int32 {
+	if r.SessionEpoch < 0 {
+		session = make(map[int32]bool)
+	}
+	if r.SessionEpoch == 0 {
+		clear(session)
+	}
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			session[p.Partition] = true
+		}
+	}
+	for _, t := range r.ForgottenTopics {
+		for _, p := range t.Partitions {
+			delete(session, p)
+		}
+	}
+	return slices.Sorted(maps.Keys(session))
 }
 
 func (o *observed) count() int {
@@ -124,8 +140,7 @@ func TestAddedAgainWhileAsked(t *testing.T) {
 	}
 }
 
-// TestResumeWhileAsked resumes a partition while the broker waits for records of another: it waits for no more than
-// that request, which takes FetchMaxWait.
+// TestResumeWhileAsked resumes a partition while the broker waits for records of another: the next request is for it.
 func TestResumeWhileAsked(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2, embedded())

@@ -67,7 +67,7 @@ func (f *Fetcher) route(ctx context.Context) {
 				pause = min(pause, max(regroupEvery-time.Since(refreshed), regroupSoon))
 			}
 		case kafka.Classify(err) == kafka.Denied:
-			f.queue.report(&BrokerError{Broker: -1, Err: err})
+			f.report(&BrokerError{Broker: -1, Err: err})
 			pause, least = slowly, slowly
 		default:
 			if failures == 0 {
@@ -120,14 +120,9 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 		if t := cluster.Topics[tp.Topic]; t != nil && !t.Internal && int(tp.Partition) < len(t.Leaders) {
 			leader = t.Leaders[tp.Partition]
 		}
-		if leader != p.leader {
-			before := p.leader
-			p.leader, p.attempt, p.retryAt = leader, 0, time.Time{}
-			if f.loops[leader] == nil && leader >= 0 {
-				f.startLocked(ctx, leader)
-			}
-			f.wakeLocked(leader)
-			f.wakeLocked(before)
+		if leader != p.broker {
+			p.attempt, p.retryAt = 0, time.Time{}
+			f.moveLocked(p, leader)
 		}
 		switch {
 		case leader < 0:
@@ -208,10 +203,10 @@ func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int
 			p.resolving, p.next, p.attempt, p.retryAt = false, offset, 0, time.Time{}
 			// Its owner learns where the partition begins even if there is nothing to read.
 			segments = append(segments, &segment{part: p, from: offset, next: offset, highWatermark: -1})
-			f.wakeLocked(p.leader)
+			f.changedLocked(p)
 		}
 	}
-	f.queue.push(segments...) // under the lock: a loop cannot ask yet, so no answer comes before it
+	f.pushLocked(segments...) // before a loop can ask, so no answer comes before it
 	f.mu.Unlock()
 }
 
@@ -232,9 +227,14 @@ func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicParti
 // stop ends reading of a partition, and tells its owner why.
 func (f *Fetcher) stop(p *partition, offset int64, err error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopLocked(p, offset, err)
+}
+
+func (f *Fetcher) stopLocked(p *partition, offset int64, err error) {
 	p.stopped, p.resolving = true, false
-	f.mu.Unlock()
-	f.queue.push(&segment{part: p, next: offset, items: []item{{err: &PartitionError{
+	f.changedLocked(p)
+	f.pushLocked(&segment{part: p, next: offset, items: []item{{err: &PartitionError{
 		Topic: p.Topic, Partition: p.Partition, Offset: offset, Next: -1, Err: err,
 	}}}})
 }

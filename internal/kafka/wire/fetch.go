@@ -65,6 +65,7 @@ func (r *FetchRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 type FetchResponse struct {
 	ThrottleMs int32
 	Code       int16 // Kafka's error code for the request as a whole
+	Session    int32 // the fetch session that the answer belongs to, or has begun; 0 = none
 	Partitions []FetchedPartition
 	Size       int // bytes of the response
 }
@@ -81,6 +82,7 @@ type FetchedPartition struct {
 	LastStable    int64 // where the first open transaction begins; the high watermark if there is none
 	LogStart      int64
 	Aborted       []AbortedTransaction
+	Preferred     int32  // the replica that the leader wants to be asked instead; -1 = none
 	Records       []byte // batches for NextBatch, the last one possibly cut off; in memory of their own
 }
 
@@ -95,8 +97,7 @@ type AbortedTransaction struct {
 func readFetch(src io.Reader, size int) (*FetchResponse, error) {
 	s := newStream(src, size)
 	head := s.fields(4 + 2 + 4 + 4)
-	res := &FetchResponse{ThrottleMs: head.int32(), Code: head.int16(), Size: size}
-	head.int32() // session id
+	res := &FetchResponse{ThrottleMs: head.int32(), Code: head.int16(), Session: head.int32(), Size: size}
 	for topics := s.count(head.int32(), 2+4); topics > 0 && s.err == nil; topics-- {
 		name := s.fields(2)
 		topic := string(s.bytes(int(name.int16())))
@@ -124,7 +125,7 @@ func readPartition(s *stream, topic string) FetchedPartition {
 		p.Aborted = append(p.Aborted, AbortedTransaction{ProducerID: a.int64(), FirstOffset: a.int64()})
 	}
 	f = s.fields(4 + 4)
-	f.int32() // preferred read replica
+	p.Preferred = f.int32()
 	p.Records = s.bytes(int(f.int32()))
 	return p
 }
