@@ -16,6 +16,11 @@ type segment struct {
 	items         []item
 	bytes         int  // of the response
 	cutOff        bool // it ended within the first batch
+
+	// Of the batch that items begins with:
+	decoding bool
+	reader   wire.RecordReader // the records that have not been decoded
+	reached  int64             // the offset after those that have
 }
 
 // item is a batch to decode, or an error that stands in its place.

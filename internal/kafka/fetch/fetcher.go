@@ -31,9 +31,10 @@ type Options struct {
 	// have comes on top of MaxBuffered, so that they take no room from the others.
 	// Defaults to fetch_max_bytes.
 	MaxBuffered int
-	// MaxUnpacked bounds what one compressed batch may unpack to; a batch with more is a *PartitionError
-	// and is passed over. Defaults to 64 MiB.
-	MaxUnpacked int
+	// MaxRecord bounds the memory that decoding one record takes: its headers (40 bytes each, whatever they
+	// hold), and its own bytes where its batch is compressed. A record with more is a *PartitionError and is passed
+	// over; those of its batch are not. Defaults to 64 MiB.
+	MaxRecord int
 	// Logger gets a line when a broker or a partition begins to fail, and when it works again. Defaults
 	// to none.
 	Logger *slog.Logger
@@ -44,7 +45,7 @@ type Chunk struct {
 	Topic     string
 	Partition int32
 	// Records are the caller's. Their Key, Value and Headers keep in memory what one response had for this
-	// partition, or the unpacked batch that they lie in. There may be none, when only Next has moved: over
+	// partition, or the piece of a compressed batch that was unpacked with them, of up to 4 MiB. There may be none, when only Next has moved: over
 	// control records, aborted transactions, and what compaction has removed.
 	Records []wire.Record
 	// Next is the offset after the chunk.
@@ -156,8 +157,8 @@ func New(c *kafka.Client, o Options) *Fetcher {
 	if o.MaxBuffered <= 0 {
 		o.MaxBuffered = cfg.FetchMaxBytes
 	}
-	if o.MaxUnpacked <= 0 {
-		o.MaxUnpacked = 64 << 20
+	if o.MaxRecord <= 0 {
+		o.MaxRecord = 64 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -302,7 +303,7 @@ func (f *Fetcher) Close() {
 type Stats struct {
 	Requests   uint64 // fetches answered
 	Bytes      uint64 // of their responses
-	Corrupt    uint64 // batches that could not be read
+	Corrupt    uint64 // batches that could not be read, and records that would take too much memory
 	OutOfRange uint64 // times that a partition's offset was reset
 	Failures   uint64 // fetches that failed as a whole
 	Buffered   int    // bytes fetched and not yet decoded, now, without those of paused partitions

@@ -2,12 +2,15 @@ package fetch
 
 import (
 	"context"
+	"errors"
+	"io"
+	"slices"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// chunkRecords is about how many records a chunk has at most: batches are added to it until it has that
-// many. A compressed batch makes a chunk of its own, so that one is unpacked at a time.
+// chunkRecords is how many records a chunk has at most: batches are added to it until it has that many. A compressed batch makes chunks of
+// its own, so that one piece of one is unpacked at a time.
 const chunkRecords = 4096
 
 // Next returns the next chunk. It waits until there is one, or ctx ends, which is then the error. The chunks of a partition come in the
@@ -105,20 +108,7 @@ func (f *Fetcher) records(s *segment) (records []wire.Record, next int64, err er
 		if packed && len(records) > 0 {
 			return records, next, nil
 		}
-		start := len(records)
-		records, err = it.batch.Records(records, f.opts.MaxUnpacked)
-		if err != nil {
-			f.corrupt.Add(1)
-			it.err = &PartitionError{
-				Topic: s.part.Topic, Partition: s.part.Partition, Offset: it.batch.BaseOffset, Next: it.batch.LastOffset + 1, Err: err,
-			}
-			continue
-		}
-		if it.batch.BaseOffset < s.from {
-			records = dropBefore(records, start, s.from)
-		}
-		next = it.batch.LastOffset + 1
-		s.items = s.items[1:]
+		records, next = f.decodeBatch(s, &it.batch, records)
 		if packed && len(records) > 0 {
 			break
 		}
@@ -129,13 +119,57 @@ func (f *Fetcher) records(s *segment) (records []wire.Record, next int64, err er
 	return records, next, nil
 }
 
+// decodeBatch appends the next records of b, which the segment begins with, and returns the offset after them. It takes the batch off the
+// segment when all has been read, and puts an error where one belongs.
+func (f *Fetcher) decodeBatch(s *segment, b *wire.Batch, records []wire.Record) (all []wire.Record, next int64) {
+	if !s.decoding {
+		s.decoding, s.reached = true, b.BaseOffset
+		s.reader.Reset(b, f.opts.MaxRecord)
+	}
+	base, start := b.BaseOffset, len(records)
+	records, err := s.reader.Read(records, chunkRecords-start)
+	large, passed := errors.AsType[*wire.TooLargeError](err)
+	next = s.reached
+	switch {
+	case err == nil:
+		s.reached = max(s.reached, records[len(records)-1].Offset+1)
+	case passed:
+		s.reached = max(s.reached, large.Offset+1)
+	case err != io.EOF:
+		s.items[0].err = f.undecodable(s, next, b.LastOffset+1, err)
+		s.decoding = false
+		return records, next
+	}
+	if !s.reader.More() {
+		s.reached = b.LastOffset + 1
+		s.items = s.items[1:]
+		s.decoding = false
+	}
+	switch {
+	case !passed:
+		next = s.reached
+	case large.Offset >= s.from:
+		s.items = slices.Insert(s.items, 0, item{err: f.undecodable(s, large.Offset, s.reached, err)})
+	}
+	if base < s.from {
+		records = dropBefore(records, start, s.from)
+	}
+	return records, next
+}
+
+// undecodable counts and returns the error of what cannot be read from offset on, before next.
+func (f *Fetcher) undecodable(s *segment, offset, next int64, err error) *PartitionError {
+	f.corrupt.Add(1)
+	return &PartitionError{Topic: s.part.Topic, Partition: s.part.Partition, Offset: offset, Next: next, Err: err}
+}
+
 // chunkSize returns how many records the next chunk of items has, or fewer: a batch's own number is believed only so far.
 func chunkSize(items []item) (n int) {
 	for i := range items {
 		if items[i].err != nil || n >= chunkRecords || i > 0 && items[i].batch.Compression() != wire.None {
 			break
 		}
-		n += items[i].batch.Count
+		n += items[i].batch.LikelyCount()
 	}
 	return min(n, chunkRecords)
 }

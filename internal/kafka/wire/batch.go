@@ -35,6 +35,15 @@ func (b *Batch) Compression() Compression { return Compression(b.Attributes & at
 // Size returns the bytes of the batch on the wire.
 func (b *Batch) Size() int { return headerSize + len(b.records) }
 
+// LikelyCount returns Count, or fewer where that is more than the size of the batch makes likely.
+func (b *Batch) LikelyCount() int {
+	most := len(b.records) / minRecord
+	if b.Compression() != None {
+		most *= believedRatio
+	}
+	return min(b.Count, most+1)
+}
+
 // CorruptError says that what a broker sent as the batch at Offset cannot be read.
 type CorruptError struct {
 	Offset int64 // base offset of the batch, as far as it can be told

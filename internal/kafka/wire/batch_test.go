@@ -262,8 +262,10 @@ func TestBombs(t *testing.T) {
 			if batch.Compression() != c {
 				t.Fatalf("sealed as %s", batch.Compression())
 			}
-			if _, err := batch.Records(nil, 1<<20); !errors.Is(err, ErrUnpackLimit) {
-				t.Errorf("got %v, want ErrUnpackLimit", err)
+			_, err = batch.Records(nil, 1<<20)
+			large, ok := errors.AsType[*TooLargeError](err)
+			if !ok || large.Offset != 0 || large.Limit != 1<<20 {
+				t.Errorf("got %v, want a TooLargeError", err)
 			}
 			if got, err := batch.Records(nil, 5<<20); err != nil || len(got) != 1 {
 				t.Errorf("with enough room: %d records, %v", len(got), err)

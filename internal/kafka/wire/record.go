@@ -3,8 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"slices"
+	"io"
 )
 
 // Record is one record as it was read. Key, Value and the headers' values are views into what the
@@ -22,61 +21,47 @@ var (
 	errHeaders = errors.New("malformed record headers")
 )
 
-// Records appends all records of the batch to dst. A compressed batch is unpacked to at most limit
-// bytes; more is an error. On an error, a *CorruptError, dst comes back as it was.
+// Records appends all records of the batch to dst, each of which may take limit bytes of memory, as in [RecordReader.Reset]. On an error
+// dst comes back as it was.
 func (b *Batch) Records(dst []Record, limit int) ([]Record, error) {
-	if b.Count == 0 {
-		return dst, nil // compacted away as a whole
-	}
-	data := b.records
-	if c := b.Compression(); c != None {
+	var r RecordReader
+	r.Reset(b, limit)
+	defer r.Close()
+	for all := dst; ; {
 		var err error
-		if data, err = unpack(c, data, limit); err != nil {
-			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("unpacking %s: %w", c, err)}
+		switch all, err = r.Read(all, b.Count); {
+		case err == io.EOF:
+			return all, nil
+		case err != nil:
+			return dst, err
 		}
 	}
-	if b.Count > len(data)/minRecord {
-		return dst, &CorruptError{b.BaseOffset, errCount}
-	}
-	d := recordDecoder{batch: b, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0}
-	all := slices.Grow(dst, b.Count)
-	for i := range b.Count {
-		size, at := varint(data, 0)
-		if at < 0 || size < 0 || size > int64(len(data)-at) {
-			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("record %d: %w", i, errRecord)}
-		}
-		end := at + int(size)
-		all = all[:len(all)+1]
-		if err := d.decode(&all[len(all)-1], data[at:end:end], b.Count-i); err != nil {
-			return dst, &CorruptError{b.BaseOffset, fmt.Errorf("record %d: %w", i, err)}
-		}
-		data = data[end:]
-	}
-	return all, nil
 }
 
 // recordDecoder reads the records of one batch.
 type recordDecoder struct {
-	batch     *Batch
+	batch     Batch
 	lastDelta int64
 	logAppend bool
+	packed    bool     // the bytes of records have been unpacked, and are memory of their own
+	limit     int      // bytes of memory that a record may take
 	last      []Header // of the record before: equal names share one string
 	slab      []Header // room for the headers of records to come
 }
 
-// decode reads the record whose body is b into r, which may hold an older one. left is the number of
+// decode reads the record whose body is b into r, which may hold an older one, and returns the memory that it takes. left is the number of
 // records that are left in the batch, this one included.
-func (d *recordDecoder) decode(r *Record, b []byte, left int) error {
+func (d *recordDecoder) decode(r *Record, b []byte, left int) (memory int, err error) {
 	if len(b) == 0 {
-		return errRecord
+		return 0, errRecord
 	}
 	timeDelta, at := varint(b, 1) // after the attributes
 	if at < 0 {
-		return errRecord
+		return 0, errRecord
 	}
 	offsetDelta, at := varint(b, at)
 	if at < 0 || offsetDelta < 0 || offsetDelta > d.lastDelta {
-		return errRecord
+		return 0, errRecord
 	}
 	r.Offset = d.batch.BaseOffset + offsetDelta
 	r.Time = d.batch.BaseTime + timeDelta
@@ -84,20 +69,49 @@ func (d *recordDecoder) decode(r *Record, b []byte, left int) error {
 		r.Time = d.batch.MaxTime
 	}
 	if r.Key, at = nullable(b, at); at < 0 {
-		return errRecord
+		return 0, errRecord
 	}
 	if r.Value, at = nullable(b, at); at < 0 {
-		return errRecord
+		return 0, errRecord
 	}
 	n, at := varint(b, at)
 	if at < 0 || n < 0 || n > int64(len(b)-at)/2 {
-		return errHeaders
+		return 0, errHeaders
+	}
+	memory = recordMemory + int(n)*headerMemory
+	if d.packed {
+		memory += len(b)
+	}
+	if memory > d.limit {
+		return 0, &TooLargeError{r.Offset, d.limit}
 	}
 	r.Headers = nil
-	if n == 0 {
-		return nil
+	if n > 0 {
+		err = d.headers(r, b[at:], int(n), left)
 	}
-	return d.headers(r, b[at:], int(n), left)
+	return memory, err
+}
+
+// tooLarge returns a *TooLargeError if b tells that the record takes too much memory that b is the beginning of, and size the bytes to unpack.
+func (d *recordDecoder) tooLarge(b []byte, size int64) error {
+	_, at := varint(b, 1)
+	offsetDelta, at := varint(b, at)
+	switch {
+	case at < 0 && len(b) <= 1+2*maxVarint:
+		return nil // not yet
+	case at < 0 || offsetDelta < 0 || offsetDelta > d.lastDelta:
+		return errRecord
+	}
+	_, at = nullable(b, at)
+	_, at = nullable(b, at)
+	headers, at := varint(b, at)
+	if at < 0 {
+		headers = 0
+	}
+	if size+min(headers, size)*int64(headerMemory) > int64(d.limit-recordMemory) {
+		return &TooLargeError{d.batch.BaseOffset + offsetDelta, d.limit}
+	}
+	return nil
 }
 
 // headers reads the n headers in b into r.

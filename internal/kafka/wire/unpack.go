@@ -8,41 +8,98 @@ import (
 	"io"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
-// ErrUnpackLimit says that a batch unpacks to more bytes than allowed: a decompression bomb, or a limit
-// that is too low for the producers of that topic.
+// ErrUnpackLimit says that a batch cannot be unpacked in pieces, and unpacks to more bytes than allowed as a whole.
 var ErrUnpackLimit = errors.New("more bytes than the limit allows")
 
-// unpack decompresses b to at most limit bytes.
-//
-// kafka-go's snappy reader believes a length in the data before it allocates, and its zstd reader a
-// window size, so these two are unpacked here, by the same libraries underneath.
-func unpack(c Compression, b []byte, limit int) ([]byte, error) {
+const (
+	// maxWhole is the most that a batch may unpack to for it to be unpacked at once. A larger one is unpacked in pieces, of which
+	// no more than one is in memory beside the records that are held.
+	maxWhole = 4 << 20
+	// pieceSize is how much of a larger batch is unpacked at once, unless a record is larger.
+	pieceSize = 1 << 20
+	// minPiece is the least that is unpacked at once. The beginning of a record, up to its key, is shorter.
+	minPiece = 512
+	// maxWindow is the most that a zstd frame may refer back for it to be unpacked in pieces: what RFC 8878 has every decoder
+	// support, and more than levels up to 19 need.
+	maxWindow = 8 << 20
+	// zstdBlock is the most that one block of zstd unpacks to, whose header alone has 3 bytes.
+	zstdBlock = 128 << 10
+	// believedRatio bounds what a batch is believed to unpack to before any of it has been unpacked.
+	believedRatio = 32
+)
+
+// unpacked is what a compressed batch unpacks to: data, and then what src reads.
+type unpacked struct {
+	data  []byte
+	src   io.Reader // nil when data is all
+	size  int       // how many bytes src has, as far as the batch says, which may be wrong
+	guess bool      // the batch does not say it
+	close func()    // puts the decoder of src back, for other batches; may be nil
+}
+
+// unpack begins to unpack b. What cannot be unpacked in pieces may unpack to limit bytes at most.
+func unpack(c Compression, b []byte, limit int) (unpacked, error) {
 	switch c {
+	case Gzip:
+		return unpackGzip(b)
 	case Snappy:
 		return unpackSnappy(b, limit)
+	case Lz4:
+		return unpackLz4(b), nil
 	case Zstd:
 		return unpackZstd(b, limit)
 	}
-	codec := c.codec()
-	if codec == nil {
-		return nil, fmt.Errorf("unknown codec %d", c)
+	return unpacked{}, fmt.Errorf("unknown codec %d", c)
+}
+
+// buffers are for what does not say how much it unpacks to: it is unpacked into one, and copied. None is larger than maxWhole.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// gzipDecoder is a gzip reader and what it reads from, so that both serve again.
+type gzipDecoder struct {
+	gzip.Reader
+	src bytes.Reader
+}
+
+var gzipDecoders = sync.Pool{New: func() any { return new(gzipDecoder) }}
+
+func unpackGzip(b []byte) (unpacked, error) {
+	d := gzipDecoders.Get().(*gzipDecoder)
+	d.src.Reset(b)
+	if err := d.Reset(&d.src); err != nil {
+		gzipDecoders.Put(d)
+		return unpacked{}, err
 	}
-	r := codec.NewReader(bytes.NewReader(b))
-	defer r.Close()
-	var out bytes.Buffer
-	out.Grow(min(4*len(b)+bytes.MinRead, limit+bytes.MinRead))
-	n, err := io.Copy(&out, io.LimitReader(r, int64(limit)+1))
-	if err != nil {
-		return nil, err
+	size := binary.LittleEndian.Uint32(b[len(b)-4:]) // of the last member, and nearly all have one
+	return unpacked{src: d, size: int(size), close: func() { gzipDecoders.Put(d) }}, nil
+}
+
+// lz4Decoder is an lz4 reader and what it reads from. The library has pools of its own for its blocks.
+type lz4Decoder struct {
+	*lz4.Reader
+	src bytes.Reader
+}
+
+var lz4Decoders = sync.Pool{New: func() any { return &lz4Decoder{Reader: lz4.NewReader(nil)} }}
+
+func unpackLz4(b []byte) unpacked {
+	d := lz4Decoders.Get().(*lz4Decoder)
+	d.src.Reset(b)
+	d.Reset(&d.src)
+	size := 4 * len(b)
+	if len(b) > 5 {
+		size = max(size, 1<<(8+b[5]>>4&7*2)) // the frame's largest block: what has room for it gets it without a copy
 	}
-	if n > int64(limit) {
-		return nil, ErrUnpackLimit
-	}
-	return out.Bytes(), nil
+	return unpacked{src: d, size: size, guess: true, close: func() {
+		d.Reset(nil) // gives its block back
+		lz4Decoders.Put(d)
+	}}
 }
 
 // xerialMagic begins a stream of snappy blocks as the Java client and kafka-go write it: the magic, two
@@ -50,45 +107,79 @@ func unpack(c Compression, b []byte, limit int) ([]byte, error) {
 // block instead.
 var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
-func unpackSnappy(b []byte, limit int) ([]byte, error) {
+// unpackSnappy unpacks block by block. No block may unpack to more than limit bytes.
+func unpackSnappy(b []byte, limit int) (unpacked, error) {
 	if !bytes.HasPrefix(b, xerialMagic) {
 		n, err := snappyLen(b, limit)
 		if err != nil {
-			return nil, err
+			return unpacked{}, err
 		}
-		return snappy.Decode(make([]byte, 0, n), b)
+		data, err := snappy.Decode(make([]byte, n), b)
+		return unpacked{data: data}, err
 	}
 	if len(b) < len(xerialMagic)+8 {
+		return unpacked{}, io.ErrUnexpectedEOF
+	}
+	d := &snappyDecoder{blocks: b[len(xerialMagic)+8:], limit: limit}
+	size := 0
+	for rest := *d; ; {
+		block, err := rest.next()
+		if err != nil {
+			break // d meets it too
+		}
+		n, _ := snappy.DecodedLen(block)
+		size += n
+	}
+	return unpacked{src: d, size: size}, nil
+}
+
+// snappyDecoder reads a row of snappy blocks, each with its length before it.
+type snappyDecoder struct {
+	blocks []byte
+	rest   []byte // of a block that did not fit into what Read was given
+	buffer []byte // that rest lies in
+	limit  int
+}
+
+// Read unpacks one block: right into p, if it fits.
+func (d *snappyDecoder) Read(p []byte) (int, error) {
+	for len(d.rest) == 0 {
+		block, err := d.next()
+		if err != nil {
+			return 0, err
+		}
+		n, err := snappyLen(block, d.limit)
+		if err != nil {
+			return 0, err
+		}
+		if 0 < n && n <= len(p) {
+			_, err := snappy.Decode(p[:n], block)
+			return n, err
+		}
+		if d.buffer, err = snappy.Decode(d.buffer[:cap(d.buffer)], block); err != nil {
+			return 0, err
+		}
+		d.rest = d.buffer
+	}
+	n := copy(p, d.rest)
+	d.rest = d.rest[n:]
+	return n, nil
+}
+
+// next takes the next block; it is io.EOF when there is none.
+func (d *snappyDecoder) next() ([]byte, error) {
+	if len(d.blocks) == 0 {
+		return nil, io.EOF
+	}
+	if len(d.blocks) < 4 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	var blocks [][]byte
-	total := 0
-	for b = b[len(xerialMagic)+8:]; len(b) > 0; {
-		if len(b) < 4 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		size := binary.BigEndian.Uint32(b)
-		b = b[4:]
-		if uint64(size) > uint64(len(b)) {
-			return nil, io.ErrUnexpectedEOF
-		}
-		n, err := snappyLen(b[:size], limit-total)
-		if err != nil {
-			return nil, err
-		}
-		total += n
-		blocks = append(blocks, b[:size])
-		b = b[size:]
+	n, rest := binary.BigEndian.Uint32(d.blocks), d.blocks[4:]
+	if uint64(n) > uint64(len(rest)) {
+		return nil, io.ErrUnexpectedEOF
 	}
-	out := make([]byte, 0, total)
-	for _, block := range blocks {
-		part, err := snappy.Decode(out[len(out):cap(out)], block)
-		if err != nil {
-			return nil, err
-		}
-		out = out[:len(out)+len(part)]
-	}
-	return out, nil
+	d.blocks = rest[n:]
+	return rest[:n], nil
 }
 
 // snappyLen returns the length that the block b claims to unpack to, if that can be and is allowed.
@@ -100,40 +191,86 @@ func snappyLen(b []byte, limit int) (int, error) {
 	if n > limit {
 		return 0, ErrUnpackLimit
 	}
-	if n > 64*len(b) { // snappy's best copy makes 64 bytes out of 3
+	if n/22 > len(b) { // snappy's best copy makes 64 bytes out of 3
 		return 0, snappy.ErrCorrupt
 	}
 	return n, nil
 }
 
-// maxZstd bounds what zstd unpacks before the caller's own limit is looked at: its decoder has one bound
-// for all.
-const maxZstd = 128 << 20
-
-// zstdDecoder unpacks whole frames, which it does concurrently and without goroutines of its own.
+// zstdDecoder unpacks at once, up to the capacity it is given, which it does concurrently and without goroutines of its own.
 var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxZstd))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 })
 
-func unpackZstd(b []byte, limit int) ([]byte, error) {
+// zstdStreams are decoders that unpack in pieces. Each keeps a window.
+var zstdStreams sync.Pool
+
+// unpackZstd unpacks at once what is small, and in pieces what is not. A batch that refers back too far for that may unpack to limit bytes.
+func unpackZstd(b []byte, limit int) (unpacked, error) {
 	d, err := zstdDecoder()
 	if err != nil {
-		return nil, err
+		return unpacked{}, err
 	}
 	var h zstd.Header
 	if err := h.Decode(b); err != nil {
-		return nil, err
+		return unpacked{}, err
 	}
-	room := min(4*len(b), limit)
-	if h.HasFCS { // the Java client does not write it
-		if h.FrameContentSize > uint64(limit) {
-			return nil, ErrUnpackLimit
+	size := h.FrameContentSize // 0 where it is not known
+	if size > zstdBlock*uint64(len(b)/3) {
+		return unpacked{}, zstd.ErrUnexpectedBlockSize
+	}
+	if 0 < size && size <= min(maxWhole, believedRatio*uint64(len(b))) {
+		if data, err := d.DecodeAll(b, make([]byte, 0, size)); err == nil {
+			return unpacked{data: data}, nil
 		}
-		room = int(h.FrameContentSize)
 	}
-	out, err := d.DecodeAll(b, make([]byte, 0, room))
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out) > limit {
-		return nil, ErrUnpackLimit
+	if size <= maxWhole {
+		buffer := buffers.Get().(*[]byte)
+		defer buffers.Put(buffer)
+		if data, err := growZstd(d, b, *buffer, min(believedRatio*len(b), maxWhole), maxWhole); err == nil {
+			*buffer = data
+			return unpacked{data: bytes.Clone(data)}, nil
+		}
 	}
-	return out, err
+	if h.SingleSegment && size > maxWindow || h.WindowSize > maxWindow {
+		data, err := growZstd(d, b, nil, min(4*maxWhole, limit), limit)
+		if err != nil {
+			err = fmt.Errorf("at once, as its window is too large for pieces, into %d bytes: %w", limit, err)
+		}
+		return unpacked{data: data}, err
+	}
+	return streamZstd(b)
+}
+
+// growZstd unpacks b into buffer, and into larger ones, from size on and up to limit bytes. Any error may say that there was too little
+// room: the library does not tell it from others.
+func growZstd(d *zstd.Decoder, b, buffer []byte, size, limit int) ([]byte, error) {
+	for {
+		if cap(buffer) < size {
+			buffer = make([]byte, 0, size)
+		}
+		out, err := d.DecodeAll(b, buffer[:0])
+		if err == nil || cap(buffer) >= limit {
+			return out, err
+		}
+		size = min(4*cap(buffer), limit)
+	}
+}
+
+func streamZstd(b []byte) (unpacked, error) {
+	d, ok := zstdStreams.Get().(*zstd.Decoder)
+	if !ok {
+		var err error
+		if d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow)); err != nil {
+			return unpacked{}, err
+		}
+	}
+	if err := d.Reset(bytes.NewReader(b)); err != nil {
+		return unpacked{}, err
+	}
+	return unpacked{src: d, size: pieceSize, close: func() {
+		if d.Reset(nil) == nil {
+			zstdStreams.Put(d)
+		}
+	}}, nil
 }
