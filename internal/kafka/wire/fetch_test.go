@@ -67,7 +67,7 @@ func TestFetchExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &FetchResponse{ThrottleMs: 9, Size: len(body), Partitions: []FetchedPartition{{
-		Topic: "topic", Partition: 3, Code: 6, HighWatermark: 100, LastStable: 90, LogStart: 10,
+		Topic: "topic", Partition: 3, Code: 6, Preferred: -1, HighWatermark: 100, LastStable: 90, LogStart: 10,
 		Aborted: []AbortedTransaction{{ProducerID: 77, FirstOffset: 12}}, Records: []byte("records"),
 	}}}
 	if diff := cmp.Diff(want, m); diff != "" {

@@ -241,7 +241,7 @@ func TestAmplification(t *testing.T) {
 		},
 		"one value": func(n int) (int, []byte) { return 1, rawRecord(0, make([]byte, 16*n), 0, nil) },
 	}
-	const n, constant = 700_000, 24 << 20 // a decoder with its window or its blocks may be made
+	const n, constant = 700_000, 40 << 20 // decoders with their windows and blocks may be made, when pools are empty
 	for name, shape := range shapes {
 		for c := None; c <= Zstd; c++ {
 			t.Run(name+"/"+c.String(), func(t *testing.T) {
