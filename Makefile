@@ -3,7 +3,7 @@
 SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 
 .PHONY: help
@@ -27,10 +27,12 @@ test/kafka: ## the same on a real Apache Kafka (needs java, and mvn once)
 	KAFKA=apache go test -p 1 ./...
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, golangci-lint (.golangci.yml)
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi
 	go vet ./...
-	go run $(STATICCHECK) ./...
+	go run $(GOLANGCI) run ./...
+	cd bench && go run $(GOLANGCI) run --config ../.golangci.yml ./...
+	cd interop && go run $(GOLANGCI) run --config ../.golangci.yml ./...
 
 .PHONY: fmt
 fmt: ## format the code

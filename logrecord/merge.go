@@ -141,7 +141,7 @@ func (b *builder) exceptional(key string, err error) {
 	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
 		return
 	}
-	text := ""
+	var text string
 	if _, traced := err.(fmt.Formatter); traced {
 		text = fmt.Sprintf("%+v", err) // how errors that carry their trace show it
 	} else {

@@ -77,10 +77,10 @@ func TestMerge(t *testing.T) {
 		{name: "model by Attr", call: []any{Attr(ada)}, want: `{"user":"ada","team":null}`},
 		{name: "model under a key", call: []any{"who", ada}, want: `{"user":"ada","team":null}`},
 		{name: "model in With", with: [][]any{{"who", ada}}, want: `{"user":"ada","team":null}`},
-		{name: "model in a group", call: []any{slog.Group("g", "a", 1, Attr(ada))}, want: `{"g":{"a":1,"user":"ada","team":null}}`},
+		{name: "model in a group", call: []any{slog.Group("g", slog.Int("a", 1), Attr(ada))}, want: `{"g":{"a":1,"user":"ada","team":null}}`},
 		{name: "model in an inlined group", call: []any{slog.Group("", Attr(ada))}, want: `{"user":"ada","team":null}`},
 		{name: "model in WithGroup", with: [][]any{{"g"}}, call: []any{ada}, want: `{"g":{"user":"ada","team":null}}`},
-		{name: "base names are free in groups", call: []any{slog.Group("g", "level", 1, Attr(levelLog{Level: "x"}))}, want: `{"g":{"level":"x"}}`},
+		{name: "base names are free in groups", call: []any{slog.Group("g", slog.Int("level", 1), Attr(levelLog{Level: "x"}))}, want: `{"g":{"level":"x"}}`},
 		{name: "nil model", call: []any{"a", 1, "who", (*userLog)(nil)}, want: `{"a":1}`},
 		{name: "a method of its own, on the pointer", call: []any{"m", ownMark{X: 1}}, want: `{"x":1}`},
 		{name: "a method of its own that says no", call: []any{"m", notModel{X: 1}}, want: `{"m":{"x":1}}`},
@@ -181,7 +181,7 @@ func TestOwnFieldsOfTheRecord(t *testing.T) {
 	}
 
 	h = collector{e.WithAttrs(attrs("trace_id", "mine", mapModel{"span_id": "model's", "invalid": 1})), t, &got}
-	slog.New(h).InfoContext(ctx, "hello", "source", "s3", Attr(invalid{}))
+	slog.New(h).InfoContext(ctx, "hello", slog.String("source", "s3"), Attr(invalid{}))
 	want := map[string]any{"attr_trace_id": "mine", "attr_source": "s3", "span_id": "model's", "attr_invalid": json.Number("1")}
 	for name, v := range want {
 		if !cmp.Equal(got[name], v) {

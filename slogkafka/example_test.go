@@ -23,12 +23,12 @@ func ExampleNewHandler() {
 		fmt.Println(err)
 		return
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 
 	app := bus.New(bus.Config{Servers: broker.Addrs()})
 	handler := slogkafka.NewHandler(app, "logs.web", slogkafka.Service("web"))
 	logger := slog.New(handler)
-	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}), "try", 2)
+	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}), slog.Int("try", 2))
 	if err := handler.Flush(ctx); err != nil {
 		fmt.Println(err)
 	}

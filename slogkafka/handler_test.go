@@ -62,7 +62,7 @@ func TestHandlerShipsToKafka(t *testing.T) {
 	start := time.Now().Truncate(time.Millisecond)
 	logger := slog.New(h).With("version", 3)
 	logger.InfoContext(ctx, "signed in", logrecord.Attr(signIn{User: "ada"}), slog.Group("request", "path", "/"))
-	logger.Error("failed", "err", errors.New("boom"), logrecord.Attr(signIn{User: "x"}))
+	logger.Error("failed", slog.Any("err", errors.New("boom")), logrecord.Attr(signIn{User: "x"}))
 	if err := h.Flush(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		defer broker.Close()
+		defer func() { _ = broker.Close() }()
 		servers = broker.Addrs()
 	}
 
@@ -94,7 +94,7 @@ func work(logger *slog.Logger) {
 	logger.Info("order placed", logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
 	logger.Warn("stock is low", slog.Group("item", "id", 42, "left", 1)) // a group is an object in the record
 	// An error under "err" or "error" also gives the record its exception and its stack.
-	logger.Error("payment failed", "err", fmt.Errorf("charge the card: %w", io.ErrUnexpectedEOF),
+	logger.Error("payment failed", slog.Any("err", fmt.Errorf("charge the card: %w", io.ErrUnexpectedEOF)),
 		logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
 }
 

@@ -42,7 +42,7 @@ func run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		defer broker.Close()
+		defer func() { _ = broker.Close() }()
 		servers = broker.Addrs()
 	}
 

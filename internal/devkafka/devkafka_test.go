@@ -206,7 +206,7 @@ func TestSeveralBrokersTakeConsecutivePorts(t *testing.T) {
 		t.Logf("the ports after %d are taken: %v", port, err)
 		return
 	}
-	defer b.Close()
+	t.Cleanup(func() { _ = b.Close() })
 	want := []string{fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1), fmt.Sprintf("127.0.0.1:%d", port+2)}
 	if !slices.Equal(b.Addrs(), want) {
 		t.Fatalf("Addrs() = %v, want %v", b.Addrs(), want)

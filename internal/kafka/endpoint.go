@@ -114,7 +114,7 @@ func (c *observedConn) Write(b []byte) (int, error) {
 
 func (c *observedConn) note(err error) error {
 	if err != nil && !errors.Is(err, net.ErrClosed) { // we have closed it
-		c.peer.failed(err)
+		_ = c.peer.failed(err) // which is err with the address
 	}
 	return err
 }

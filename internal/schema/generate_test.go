@@ -16,11 +16,9 @@ import (
 )
 
 type (
-	ring struct{ *ring }
-	//lint:ignore U1000 it is embedded for what reflection makes of it
-	left struct{ *right }
-	//lint:ignore U1000 likewise
-	right      struct{ *left }
+	ring       struct{ *ring }
+	left       struct{ *right } //nolint:unused // it is embedded for what reflection makes of it
+	right      struct{ *left }  //nolint:unused // likewise
 	endless    *endless
 	pairs      map[string]pairs
 	chain      []chain
@@ -73,8 +71,7 @@ func TestGenerate(t *testing.T) {
 			C bool   `json:"c,omitzero"`
 			D uint8  `json:"-"`
 			e int
-			//lint:ignore SA5008 encoding/json takes the field's own name where the tag's is no name
-			F string `json:"a\\b"`
+			F string `json:"a\\b"` //nolint:staticcheck // encoding/json takes the field's own name where the tag's is no name
 		}](), `{"type":"object","properties":{"a":{"type":"string"},"B":{"type":"integer"},"c":{"type":"boolean"},"F":{"type":"string"}},"required":["a","F"]}`},
 		{"embedded, hidden and indirect fields", reflect.TypeFor[shadowing](), `{"type":"object","properties":{
 			"same":{"type":"string","maxLength":2},"inner":{"type":"string","minLength":2},"A":{"type":"integer"},"B":{"type":"string","minLength":1}},

@@ -98,9 +98,8 @@ type odd struct {
 	Number   json.Number `json:",omitempty"`
 	Raw      json.RawMessage
 	Zone     *time.Location `json:"-"`
-	//lint:ignore SA5008 a field named "-" is what is meant
-	Dash int  `json:"-,"`
-	HTML bool `json:"<&>"`
+	Dash     int            `json:"-,"` //nolint:staticcheck // a field named "-" is what is meant
+	HTML     bool           `json:"<&>"`
 	hidden
 	*embedded
 	io.Writer
@@ -149,9 +148,8 @@ type (
 type family struct {
 	*Left
 	*Right
-	Own string `json:"own,omitempty"`
-	//lint:ignore U1000 not exported and no struct: reflection sees it, and it is not written
-	grade
+	Own   string `json:"own,omitempty"`
+	grade        //nolint:unused // not exported and no struct: reflection sees it, and it is not written
 }
 
 type Left struct {

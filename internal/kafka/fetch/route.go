@@ -46,7 +46,7 @@ func (f *Fetcher) route(ctx context.Context) {
 		case <-f.poked: // for what is seen now
 		default:
 		}
-		pause, least := regroupEvery, time.Duration(0) // least: whoever pokes
+		var pause, least time.Duration // least: whoever pokes
 		if time.Since(refreshed) >= regroupEvery && f.stale.Swap(false) {
 			refreshed = time.Now()
 			limited, cancel := context.WithTimeout(ctx, refreshTimeout)

@@ -75,7 +75,7 @@ func TestChurn(t *testing.T) {
 			}
 			members = append(members[:i], members[i+1:]...)
 		}
-		kafka.Sleep(ctx, rand.N(300*time.Millisecond))
+		_ = kafka.Sleep(ctx, rand.N(300*time.Millisecond))
 	}
 	b.until("each partition is worked once", func() bool {
 		owners := make(map[kafka.TopicPartition]int)

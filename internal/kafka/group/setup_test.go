@@ -271,7 +271,7 @@ func (b *bench) member(opts ...option) *member {
 		m.err = m.Run(ctx)
 	}()
 	b.t.Cleanup(func() {
-		m.stop()
+		_ = m.stop() // tests that mean it look at it
 		if m.wrong != nil {
 			b.t.Error(m.wrong)
 		}

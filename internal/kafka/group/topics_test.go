@@ -29,7 +29,7 @@ func TestMissingTopic(t *testing.T) {
 	}
 	m := b.member(wants)
 	b.until("it has what is there", func() bool { return m.has() == "there/0 there/1" })
-	kafka.Sleep(t.Context(), 1500*time.Millisecond) // a few looks
+	_ = kafka.Sleep(t.Context(), 1500*time.Millisecond) // a few looks
 	if n := m.Status().Rebalances; n != 1 {
 		t.Errorf("%d generations with nothing to change", n)
 	}
@@ -121,7 +121,7 @@ func TestDeletedTopic(t *testing.T) {
 	b.delete(goes)
 	b.until("it has what is left", func() bool { return m.has() == "stays/0" })
 	had := m.Status().Rebalances
-	kafka.Sleep(t.Context(), 1200*time.Millisecond)
+	_ = kafka.Sleep(t.Context(), 1200*time.Millisecond)
 	if now := m.Status().Rebalances; now != had {
 		t.Errorf("%d generations after the last change", now-had)
 	}
@@ -157,7 +157,7 @@ func TestAtMostOneJoinASecond(t *testing.T) {
 	b.work(m)
 	for i := range 30 {
 		b.topic("t"+strings.Repeat("x", i), 1)
-		kafka.Sleep(t.Context(), 100*time.Millisecond)
+		_ = kafka.Sleep(t.Context(), 100*time.Millisecond)
 	}
 	b.until("it has all", func() bool { return m.count() == 30 })
 	mu.Lock()
@@ -243,7 +243,7 @@ func TestBlindCluster(t *testing.T) {
 		res.Topics = nil
 		return res, nil, true // once
 	})
-	kafka.Sleep(t.Context(), time.Second)
+	_ = kafka.Sleep(t.Context(), time.Second)
 	if m.count() != 2 || m.Status().Rebalances != 1 {
 		t.Errorf("it has %s in generation %d", m.has(), m.generation())
 	}

@@ -345,7 +345,7 @@ func TestVarint(t *testing.T) {
 			if got, at := varint(append(b, 0xff), 1); got != v || at != len(b) {
 				t.Errorf("%d: got %d, ended at %d of %d", v, got, at, len(b))
 			}
-			for n := range len(b) {
+			for n := range b {
 				if _, at := varint(b[:n], 1); at != -1 {
 					t.Errorf("%d cut at %d: ended at %d", v, n, at)
 				}

@@ -250,7 +250,7 @@ func TestGroupVersions(t *testing.T) {
 	known := map[protocol.ApiKey][]int16{}
 	for _, c := range groupCases() {
 		known[c.request.ApiKey()] = c.versions
-		for version := int16(0); version < 12; version++ {
+		for version := range int16(12) {
 			c.request.Required(map[protocol.ApiKey]int16{c.request.ApiKey(): version})
 			_, err := c.request.RawExchange(&conn{Reader: bytes.NewReader(nil)})
 			if known := slices.Contains(c.versions, version); known != errors.Is(err, io.ErrUnexpectedEOF) {
