@@ -22,7 +22,7 @@ func newGate(t *testing.T, o lanes.Options[item]) *gate {
 	g := &gate{watch: newWatch(t, o), Options: options(o), open: make(chan struct{})}
 	g.blocks = func(item) bool { return true }
 	g.result = func(item) bool { return true }
-	g.Do = func(ctx context.Context, i *item) bool {
+	g.Do = func(ctx context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
 		g.begin(*i)
 		if g.blocks(*i) {
 			select {
@@ -31,11 +31,11 @@ func newGate(t *testing.T, o lanes.Options[item]) *gate {
 				g.mu.Lock()
 				g.running--
 				g.mu.Unlock()
-				return false
+				return false, nil
 			}
 		}
 		g.end(*i)
-		return g.result(*i)
+		return g.result(*i), nil
 	}
 	return g
 }

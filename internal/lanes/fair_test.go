@@ -70,12 +70,12 @@ func TestFair(t *testing.T) {
 			const partitions, quick, settled, total = 3, 300, 500, 1000
 			var handled [partitions]atomic.Int64
 			o := options(o)
-			o.Do = func(_ context.Context, i *item) bool {
+			o.Do = func(_ context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
 				if i.offset >= quick {
 					time.Sleep(time.Second)
 				}
 				handled[i.part].Add(1)
-				return true
+				return true, nil
 			}
 			p := lanes.New(o)
 			var parts []*lanes.Partition[item]
@@ -123,11 +123,11 @@ func TestLetsGo(t *testing.T) {
 			o.Offset = func(**big) int64 { return 0 }
 			o.Size = func(**big) int { return len(big{}) }
 			o.Key = func(**big) []byte { return nil }
-			o.Do = func(_ context.Context, i **big) bool {
+			o.Do = func(_ context.Context, i **big, _ *lanes.Again) (bool, *lanes.Again) {
 				if *i == slow {
 					<-release
 				}
-				return true
+				return true, nil
 			}
 			p := lanes.New(o)
 			x := p.Open(t.Context(), ignore)

@@ -11,9 +11,15 @@ import (
 type lane[T any] struct {
 	load atomic.Int64 // items of the queue, those of the work that is being done included
 
-	mu     sync.Mutex
-	queue  fifo[*work[T]]
-	active bool // a worker will look at it: it waits in Pool.ready, or is served by a worker that looks at it again
+	// holding counts held, so that a worker need not lock to see that no key is held back.
+	holding atomic.Int64
+
+	mu      sync.Mutex
+	queue   fifo[*work[T]]
+	due     fifo[*waiting[T]]          // whose time has come
+	blocked bool                       // ByPartition: an item waits, and holds back the queue
+	held    map[heldKey[T]]*waiting[T] // ByKey: keys that an item which waits, or is due, holds back
+	active  bool                       // a worker will look at it: it waits in Pool.ready, or is served by a worker that looks at it again
 }
 
 // work is the items of a run that go through one lane.
@@ -37,15 +43,30 @@ func (l *lane[T]) push(w *work[T]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue.push(w)
-	wake := !l.active
+	if l.active || l.blocked {
+		return false
+	}
 	l.active = true
-	return wake
+	return true
 }
 
-// drop removes what waits of a partition.
-func (l *lane[T]) drop(x *Partition[T]) {
+// drop removes what the lane has of a partition, and returns the items whose time has come.
+func (l *lane[T]) drop(x *Partition[T]) (due []*waiting[T]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.due.drop(func(w *waiting[T]) bool {
+		if w.part != x {
+			return false
+		}
+		due = append(due, w)
+		return true
+	})
+	for key := range l.held {
+		if key.part == x {
+			delete(l.held, key)
+		}
+	}
+	l.holding.Store(int64(len(l.held)))
 	l.queue.drop(func(w *work[T]) bool {
 		if w.part != x {
 			return false
@@ -53,13 +74,29 @@ func (l *lane[T]) drop(x *Partition[T]) {
 		l.load.Add(-int64(w.len()))
 		return true
 	})
+	return due
 }
 
-// front returns the oldest work that has unclaimed items, nil when there is none: then the lane is no longer active.
-func (l *lane[T]) front() *work[T] {
+// front returns what a worker has to do next: an item whose time has come, which it takes, or the oldest work that has unclaimed items.
+// When there is neither the lane is no longer active.
+func (l *lane[T]) front() (*waiting[T], *work[T]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.queue.len() > 0 {
+	if l.due.len() > 0 {
+		return l.due.pop(), nil
+	}
+	return nil, l.frontLocked()
+}
+
+// more reports whether another worker finds something to do. When there is nothing the lane is no longer active.
+func (l *lane[T]) more() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.due.len() > 0 || l.frontLocked() != nil
+}
+
+func (l *lane[T]) frontLocked() *work[T] {
+	for !l.blocked && l.queue.len() > 0 {
 		w := l.queue.front()
 		if w.claimed.Load() < int64(w.len()) {
 			return w
@@ -73,46 +110,75 @@ func (l *lane[T]) front() *work[T] {
 
 // serve gives a lane a turn and reports whether it is for this worker to have it served again.
 func (p *Pool[T]) serve(l *lane[T]) bool {
-	w := l.front()
-	if w == nil {
+	due, w := l.front()
+	part := (*Partition[T])(nil)
+	switch {
+	case due != nil:
+		part = due.part
+	case w != nil:
+		part = w.part
+	default:
 		return false
 	}
-	if !w.part.enter() {
+	if !part.enter() {
+		if due != nil {
+			part.dropDue(due)
+		}
 		return true // it has just ended: its work is dropped
 	}
-	defer w.part.leave()
+	defer part.leave()
 	began, turn := time.Now(), p.turn.Load()
 	defer func() { p.pace(turn, time.Since(began)) }()
-	if p.opts.Mode == Unordered {
-		p.serveShared(l, w, turn)
+	switch {
+	case p.opts.Mode == Unordered:
+		p.serveShared(l, due, w, turn)
 		return false
+	case due != nil:
+		p.serveDue(l, due, turn)
+		return true
 	}
 	// The worker has the lane, and the work at its front, for itself.
-	from := int(w.claimed.Load())
+	from, more := int(w.claimed.Load()), true
 	to := min(w.len(), from+int(turn))
-	for from < to {
-		n := w.part.handle(w, from, min(to, from+p.stride.items))
-		if n == 0 {
-			break
-		}
-		from += n
+	for from < to && more {
+		from, more = part.handle(l, w, from, min(to, from+p.stride.items))
 	}
 	w.claimed.Store(int64(from))
 	return true
 }
 
 // serveShared claims items one by one, while other workers do the same.
-func (p *Pool[T]) serveShared(l *lane[T], w *work[T], turn int64) {
+func (p *Pool[T]) serveShared(l *lane[T], due *waiting[T], w *work[T], turn int64) {
+	if due != nil {
+		if l.more() {
+			p.wake(l)
+		}
+		due.part.handleDue(l, due)
+		return
+	}
 	size := int64(w.len())
 	for n := range turn {
 		i := w.claimed.Add(1) - 1
-		if n == 0 && l.front() != nil {
+		if n == 0 && l.more() {
 			p.wake(l) // there is more than this worker has in its hands: another one looks at the lane now
 		}
-		if i >= size || w.part.handle(w, int(i), int(i)+1) == 0 {
+		if i >= size {
+			break
+		}
+		if _, more := w.part.handle(l, w, int(i), int(i)+1); !more {
 			break
 		}
 	}
+}
+
+// serveDue handles an item whose time has come, and then those that waited behind it for their key. The worker has the lane for itself.
+func (p *Pool[T]) serveDue(l *lane[T], w *waiting[T], turn int64) {
+	for range turn {
+		if !w.part.handleDue(l, w) || !l.next(w) {
+			return
+		}
+	}
+	l.wakeFor(w) // others have their turn; the lane is active, and will be served again
 }
 
 // pace sets the length of the next turns, after one that took so long.

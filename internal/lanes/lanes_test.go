@@ -109,6 +109,21 @@ func (w *watch) begin(i item) {
 	w.last[l], w.busy[l] = i.offset, true
 }
 
+// pause and resume tell that an item waits for its time, and what it holds back waits too.
+func (w *watch) pause() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running--
+}
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running++; w.limit > 0 && w.running > w.limit {
+		w.t.Errorf("%d handlers run, the limit is %d", w.running, w.limit)
+	}
+}
+
 func (w *watch) end(i item) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,14 +175,27 @@ func order(t *testing.T, o lanes.Options[item], random *rand.Rand) {
 	o = options(o)
 	o.PartitionItems = 40
 	seed := random.Uint64()
-	o.Do = func(_ context.Context, i *item) bool {
-		w.begin(*i)
+	o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+		n := (uint64(i.offset)*31 + uint64(i.part)*7 + seed) % 11
+		if again == nil {
+			w.begin(*i)
+		} else {
+			w.resume()
+		}
+		if n == 3 && (again == nil || again.State.(int) < 2) { // it waits two times
+			calls := 0
+			if again != nil {
+				calls = again.State.(int)
+			}
+			w.pause()
+			return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%17) * time.Millisecond), State: calls + 1}
+		}
 		// Some return at once, some take long.
-		if n := (uint64(i.offset)*31 + uint64(i.part)*7 + seed) % 11; n > 6 {
+		if n > 6 {
 			time.Sleep(time.Duration(n*n) * time.Millisecond)
 		}
 		w.end(*i)
-		return true
+		return true, nil
 	}
 	p := lanes.New(o)
 	var wg sync.WaitGroup

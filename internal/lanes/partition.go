@@ -23,8 +23,10 @@ type Partition[T any] struct {
 	running   int   // workers at it
 	stopped   bool
 	full      bool
-	reported  bool // what report was called with last
-	reporting bool // somebody calls report
+	reported  bool                     // what report was called with last
+	reporting bool                     // somebody calls report
+	waiting   map[*waiting[T]]struct{} // items with a timer
+	dropped   []*waiting[T]            // of which Dropped is to be told
 }
 
 // Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the pool's until they are
@@ -103,7 +105,7 @@ func (x *Partition[T]) Held() (items int, bytes int64, running int) {
 // may be stopped more than once.
 func (x *Partition[T]) Stop() {
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	defer x.unlock()
 	x.end()
 	if !x.stopped {
 		x.stopped = true
@@ -119,9 +121,21 @@ func (x *Partition[T]) end() {
 	if x.ended.Swap(true) {
 		return
 	}
-	for _, l := range x.lanes {
-		l.drop(x)
+	for w := range x.waiting {
+		w.timer.Stop()
+		x.dropped = append(x.dropped, w)
 	}
+	x.waiting = nil
+	for _, l := range x.lanes {
+		x.dropped = append(x.dropped, l.drop(x)...)
+	}
+}
+
+// dropDue lets go of an item whose time has come after its partition had ended.
+func (x *Partition[T]) dropDue(w *waiting[T]) {
+	x.mu.Lock()
+	defer x.unlock()
+	x.dropped = append(x.dropped, w)
 }
 
 // rest tells who waits for Idle. x.mu is held.
@@ -152,27 +166,72 @@ func (x *Partition[T]) leave() {
 	x.rest()
 }
 
-// handle runs the items of w from one place to before another, no more bytes than a stride, and returns how many it has finished. It is
-// fewer, or none, when the partition ends.
-func (x *Partition[T]) handle(w *work[T], from, to int) (n int) {
-	o, failed, bytes := &x.pool.opts, false, int64(0)
-	for from+n < to && bytes < x.pool.stride.bytes && !x.ended.Load() {
-		i := from + n
+// handle works on the items of w from one place to before another, no more bytes than a stride. It returns the place it has come to, and
+// whether the next item may begin: it may not when the partition has ended, or when an item waits that holds it back.
+func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, more bool) {
+	o, finished, bytes := &x.pool.opts, 0, int64(0)
+	at, more = from, true
+	failed := false
+	for at < to && bytes < x.pool.stride.bytes && more {
+		if x.ended.Load() {
+			more = false
+			break
+		}
+		i := at
 		if w.places != nil {
 			i = int(w.places[i])
 		}
-		item := &w.run.items[i]
-		if failed = !o.Do(x.ctx, item); failed {
-			break
+		at++
+		if l.follow(x, w.run, i) {
+			continue
 		}
-		w.run.finish(i)
-		bytes += int64(o.Size(item))
-		n++
+		item := &w.run.items[i]
+		done, again := o.Do(x.ctx, item, nil)
+		switch {
+		case done:
+			w.run.finish(i)
+			bytes += int64(o.Size(item))
+			finished++
+		case again != nil:
+			more = x.park(l, x.newWaiting(w.run, i), again) && o.Mode != ByPartition
+		default:
+			failed, more = true, false
+		}
 	}
-	if n > 0 || failed {
-		x.settle(w.run, n, bytes, failed)
+	if finished > 0 || failed {
+		x.settle(w.run, finished, bytes, failed)
 	}
-	return n
+	return at, more
+}
+
+func (x *Partition[T]) newWaiting(r *run[T], index int) *waiting[T] {
+	w := &waiting[T]{part: x, run: r, index: index}
+	if x.pool.opts.Mode == ByKey {
+		if key := x.pool.opts.Key(w.item()); key != nil {
+			w.key, w.keyed = string(key), true
+		}
+	}
+	return w
+}
+
+// handleDue handles an item whose time has come, or one that waited behind it; it reports whether it is finished.
+func (x *Partition[T]) handleDue(l *lane[T], w *waiting[T]) bool {
+	if x.ended.Load() {
+		x.dropDue(w)
+		return false
+	}
+	done, again := x.pool.opts.Do(x.ctx, w.item(), w.again)
+	if !done && again != nil {
+		x.park(l, w, again)
+		return false
+	}
+	if done {
+		w.run.finish(w.index)
+		x.settle(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+		return true
+	}
+	x.settle(w.run, 0, 0, true)
+	return false
 }
 
 // settle gives back the room of n finished items of a run. failed says that another one remains unfinished.
@@ -191,7 +250,7 @@ func (x *Partition[T]) settle(r *run[T], n int, bytes int64, failed bool) {
 }
 
 // unlock unlocks x.mu, and reports first when the partition has become full or is no longer. Whoever reports does it for all who change
-// full meanwhile: so reports come in order, the last one is true, and no lock is held.
+// full meanwhile: so reports come in order, the last one is true, and no lock is held. Then it tells of the items that have been dropped.
 func (x *Partition[T]) unlock() {
 	for !x.reporting && x.full != x.reported && !x.ended.Load() {
 		full := x.full
@@ -201,5 +260,12 @@ func (x *Partition[T]) unlock() {
 		x.mu.Lock()
 		x.reporting = false
 	}
+	dropped := x.dropped
+	x.dropped = nil
 	x.mu.Unlock()
+	for _, w := range dropped {
+		if w.again != nil { // else it is the next of a key, which has not begun
+			x.pool.opts.Dropped(w.item(), w.again)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
@@ -22,7 +23,7 @@ func TestComeAndGo(t *testing.T) {
 			var over [owners * rounds]atomic.Bool // by partition
 			o := options(m.Options)
 			o.PartitionItems = 100
-			o.Do = func(_ context.Context, i *item) bool {
+			o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
 				if over[i.part].Load() {
 					t.Errorf("offset %d of partition %d begins after its end", i.offset, i.part)
 				}
@@ -32,7 +33,10 @@ func TestComeAndGo(t *testing.T) {
 				if over[i.part].Load() {
 					t.Errorf("offset %d of partition %d runs after its end", i.offset, i.part)
 				}
-				return i.offset != 500
+				if again == nil && i.offset%9 == 0 {
+					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond)}
+				}
+				return i.offset != 500, nil
 			}
 			p := lanes.New(o)
 			var wg sync.WaitGroup

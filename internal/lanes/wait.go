@@ -1,0 +1,133 @@
+package lanes
+
+import "time"
+
+// Again is what Do returns of an item that is to be handled once more, later. Until then the item waits: it holds back what would have to
+// wait for its handler too, and no worker.
+type Again struct {
+	// At is when Do is to be called again. A time that has passed is due at once.
+	At time.Time
+	// State is the caller's: what it has to remember of the item until then.
+	State any
+}
+
+// waiting is an item that waits for its time, or whose time has come and which waits for a worker.
+type waiting[T any] struct {
+	part  *Partition[T]
+	run   *run[T]
+	index int // in the run
+	again *Again
+	timer *time.Timer // guarded by part.mu
+	key   string      // ByKey: what it holds back, if keyed
+	keyed bool
+	// behind are later items of the same key, which wait for this one. Guarded by the lane's mutex.
+	behind fifo[itemOf[T]]
+}
+
+func (w *waiting[T]) item() *T { return &w.run.items[w.index] }
+
+// itemOf is one item of a run.
+type itemOf[T any] struct {
+	run   *run[T]
+	index int
+}
+
+// heldKey names the items that a waiting one holds back with ByKey: those of its key in its partition.
+type heldKey[T any] struct {
+	part *Partition[T]
+	key  string
+}
+
+// park lets an item wait until it is to be handled again; false says that its partition has ended, and the item with it.
+func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
+	x.mu.Lock()
+	defer x.unlock()
+	w.again = again
+	if x.ended.Load() {
+		x.dropped = append(x.dropped, w)
+		return false
+	}
+	if x.waiting == nil {
+		x.waiting = make(map[*waiting[T]]struct{})
+	}
+	x.waiting[w] = struct{}{}
+	l.hold(w)
+	// The callback takes x.mu first, so that it sees the timer even if the time has come already.
+	w.timer = time.AfterFunc(time.Until(again.At), func() { x.due(l, w) })
+	return true
+}
+
+// due hands a waiting item back to its lane. Its timer calls it.
+func (x *Partition[T]) due(l *lane[T], w *waiting[T]) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, ok := x.waiting[w]; !ok {
+		return // the partition has ended meanwhile
+	}
+	delete(x.waiting, w)
+	if l.wakeFor(w) {
+		x.pool.wake(l)
+	}
+}
+
+// hold makes a waiting item hold back what has to wait for it.
+func (l *lane[T]) hold(w *waiting[T]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case w.part.pool.opts.Mode == ByPartition:
+		l.blocked = true
+	case w.keyed:
+		if l.held == nil {
+			l.held = make(map[heldKey[T]]*waiting[T])
+		}
+		l.held[heldKey[T]{w.part, w.key}] = w
+		l.holding.Store(int64(len(l.held)))
+	}
+}
+
+// wakeFor queues an item whose time has come, and reports whether the lane has to be woken.
+func (l *lane[T]) wakeFor(w *waiting[T]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due.push(w)
+	wake := !l.active
+	l.active = true
+	return wake
+}
+
+// follow puts an item behind the waiting one of its key; false when none waits.
+func (l *lane[T]) follow(x *Partition[T], r *run[T], index int) bool {
+	if l.holding.Load() == 0 {
+		return false
+	}
+	key := x.pool.opts.Key(&r.items[index])
+	if key == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.held[heldKey[T]{x, string(key)}]
+	if w == nil {
+		return false
+	}
+	w.behind.push(itemOf[T]{r, index})
+	return true
+}
+
+// next makes w stand for the item behind it; false when there is none, and then nothing is held back any more.
+func (l *lane[T]) next(w *waiting[T]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.behind.len() > 0 {
+		i := w.behind.pop()
+		w.run, w.index, w.again = i.run, i.index, nil
+		return true
+	}
+	l.blocked = false
+	if w.keyed {
+		delete(l.held, heldKey[T]{w.part, w.key})
+		l.holding.Store(int64(len(l.held)))
+	}
+	return false
+}

@@ -1,0 +1,159 @@
+package lanes_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// An item that waits holds back what stands behind it in its partition, the later items of its key, or nothing, as the mode says; it holds
+// back no other partition, no other key that shares its lane, and no worker.
+func TestAWaitingItemHoldsBackOnlyItsLane(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		lanes.Options[item]
+		held []int64 // offsets of partition 0 that wait with the first
+	}{
+		{"by partition", lanes.Options[item]{Mode: lanes.ByPartition}, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		{"by partition, at most 1", lanes.Options[item]{Mode: lanes.ByPartition, Limit: 1}, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		{"by key in one lane", lanes.Options[item]{Mode: lanes.ByKey, Limit: 1}, []int64{0, 3, 6}},
+		{"by key", lanes.Options[item]{Mode: lanes.ByKey, Limit: 3}, []int64{0, 3, 6}},
+		{"unordered", lanes.Options[item]{Mode: lanes.Unordered, Limit: 1}, []int64{0}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var done [2][]int64
+				handled := func(part int) []int64 {
+					mu.Lock()
+					defer mu.Unlock()
+					return slices.Clone(done[part])
+				}
+				o := options(test.Options)
+				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+					if i.part == 0 && i.offset == 0 && again == nil {
+						return false, &lanes.Again{At: time.Now().Add(time.Hour), State: "kept"}
+					}
+					if again != nil && again.State != "kept" {
+						t.Errorf("the state is %v", again.State)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					done[i.part] = append(done[i.part], i.offset)
+					return true, nil
+				}
+				p := lanes.New(o)
+				x, y := p.Open(t.Context(), ignore), p.Open(t.Context(), ignore)
+				x.Add(items(0, 0, 6, "a", "b", ""), 6)
+				synctest.Wait()
+				y.Add(items(1, 0, 9, "a", "b", ""), 9)
+				synctest.Wait()
+				x.Add(items(0, 6, 3, "a", "b", ""), 9)
+				synctest.Wait()
+				if n := len(handled(1)); n != 9 {
+					t.Errorf("%d of 9 items of the other partition are handled", n)
+				}
+				before := handled(0)
+				if len(before) != 9-len(test.held) {
+					t.Errorf("handled meanwhile: %v", before)
+				}
+				if mark, _ := x.Mark(); mark != 0 {
+					t.Errorf("the mark is %d", mark)
+				}
+				if n, _, running := x.Held(); n != len(test.held) || running != 0 {
+					t.Errorf("%d items are held and %d run", n, running)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if after := handled(0)[len(before):]; !slices.Equal(after, test.held) {
+					t.Errorf("afterwards: %v, want %v", after, test.held)
+				}
+				if mark, _ := x.Mark(); mark != 9 {
+					t.Errorf("the mark is %d in the end", mark)
+				}
+				x.Stop()
+				y.Stop()
+				<-x.Idle()
+				p.Close()
+			})
+		})
+	}
+}
+
+// A partition that ends, because it is stopped or an item is left unfinished, lets go of what waits at once, and tells of each item that
+// has begun.
+func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
+	t.Parallel()
+	for _, m := range modes {
+		for _, fails := range []bool{false, true} {
+			if fails && m.Mode == lanes.ByPartition {
+				continue // nothing runs beside an item that waits
+			}
+			t.Run(m.name+map[bool]string{false: ", stopped", true: ", failed"}[fails], func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var dropped []int64
+					count := func() int {
+						mu.Lock()
+						defer mu.Unlock()
+						return len(dropped)
+					}
+					o := options(m.Options)
+					o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+						if again != nil {
+							t.Errorf("offset %d is handled again", i.offset)
+						}
+						if i.offset == 2 {
+							return false, nil
+						}
+						return false, &lanes.Again{At: time.Now().Add(time.Hour), State: i.offset}
+					}
+					o.Dropped = func(i *item, again *lanes.Again) {
+						if again.State != i.offset {
+							t.Errorf("offset %d is dropped with the state of %v", i.offset, again.State)
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						dropped = append(dropped, i.offset)
+					}
+					p := lanes.New(o)
+					x := p.Open(t.Context(), ignore)
+					x.Add(items(0, 0, 2, "a", "b"), 2)
+					x.Add(items(0, 10, 2, "a", "b"), 12)
+					synctest.Wait()
+					want := 2 // a, b
+					switch m.Mode {
+					case lanes.ByPartition:
+						want = 1
+					case lanes.Unordered:
+						want = 4
+					}
+					if fails {
+						x.Add(items(0, 2, 1, "c"), 13)
+						synctest.Wait()
+					} else {
+						x.Stop()
+					}
+					if n := count(); n != want {
+						t.Errorf("%d items are dropped, want %d", n, want)
+					}
+					x.Stop()
+					<-x.Idle()
+					p.Close()
+					time.Sleep(2 * time.Hour)
+					if mark, _ := x.Mark(); mark != 0 || count() != want {
+						t.Errorf("the mark is %d, %d items are dropped", mark, count())
+					}
+				})
+			})
+		}
+	}
+}
