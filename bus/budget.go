@@ -1,11 +1,6 @@
 package bus
 
-import (
-	"context"
-	"sync"
-
-	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
-)
+import "sync"
 
 // budget is how many records ConsumeFor still wants. A nil one is without end.
 type budget struct {
@@ -13,36 +8,35 @@ type budget struct {
 	goal    int
 	left    int // records that may still begin
 	handled int
-	room    chan struct{} // closed, and replaced, when a record that has begun turns out not to be finished
 	spent   chan struct{} // closed when all are handled
 }
 
-func newBudget(n int) *budget {
-	return &budget{goal: n, left: n, room: make(chan struct{}), spent: make(chan struct{})}
-}
+// What a budget says of another record.
+type budgetState int
 
-// take asks to begin a record. While all that are wanted are under way it waits for what becomes of them.
-func (b *budget) take(ctx context.Context) bool {
+const (
+	budgetLeft  budgetState = iota // it may begin
+	budgetFull                     // all that are wanted are under way: one of them may turn out not to be finished
+	budgetSpent                    // all are handled
+)
+
+func newBudget(n int) *budget { return &budget{goal: n, left: n, spent: make(chan struct{})} }
+
+// take asks to begin a record.
+func (b *budget) take() budgetState {
 	if b == nil {
-		return true
+		return budgetLeft
 	}
-	for {
-		b.mu.Lock()
-		room := b.room
-		if b.left > 0 {
-			b.left--
-			b.mu.Unlock()
-			return true
-		}
-		b.mu.Unlock()
-		select {
-		case <-room:
-		case <-b.spent:
-			return false
-		case <-consume.PlaceOf(ctx).Draining():
-			return false
-		}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.left > 0:
+		b.left--
+		return budgetLeft
+	case b.handled < b.goal:
+		return budgetFull
 	}
+	return budgetSpent
 }
 
 // giveBack tells that a record was not finished.
@@ -53,8 +47,6 @@ func (b *budget) giveBack() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left++
-	close(b.room)
-	b.room = make(chan struct{})
 }
 
 // done tells that a record is finished.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"runtime/debug"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 )
 
 // chain makes the innermost part of a subscription's handler, which is called for each attempt at a record: decode it, then the
-// application's middleware, then the application's handler. What lies around it is in runner.go.
+// application's middleware, then the application's handler. What lies around it is in process.go.
 func chain[T any](a *App, decode func(*Record) (T, error), handler func(context.Context, T) error, middleware []Middleware) Handler {
 	handle := func(ctx context.Context, _ *Record, v T) error { return handler(ctx, v) }
 	if _, ok := any(*new(T)).(carriesDelivery); ok {
@@ -74,7 +72,7 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // Unwrap returns the value if it is an error, but for an outcome as [Reject] makes it: to panic with one is to panic.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
-	if verdictOf(err) != nil {
+	if _, ok := errors.AsType[*handlerOutcome](err); ok {
 		return nil
 	}
 	return err
@@ -86,27 +84,4 @@ func stackOf(err error) []any {
 		return []any{"stack", string(p.Stack)}
 	}
 	return nil
-}
-
-// printable replaces an error that is a nil pointer, which Go takes for an error like any other, though its text is mostly a panic.
-func printable(err error) error {
-	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
-		return fmt.Errorf("the handler returned a nil %T as an error, which is not the error nil: return nil itself", err)
-	}
-	return err
-}
-
-// protect turns a panic of next into a *PanicError.
-func protect(next Handler) Handler {
-	return func(ctx context.Context, r *Record) (err error) {
-		defer func() {
-			if v := recover(); v != nil {
-				err = &PanicError{Value: v, Stack: debug.Stack()}
-			}
-		}()
-		if err = next(ctx, r); err != nil {
-			return printable(err)
-		}
-		return nil
-	}
 }

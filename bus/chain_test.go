@@ -154,8 +154,8 @@ func TestConsumedTellsHowEachRecordWent(t *testing.T) {
 	got := make(map[string]bus.Consumed)
 	for _, c := range seen.get() {
 		got[fmt.Sprintf("%s/%d", c.Record.Stream, c.Record.Offset)] = c
-		if c.Lead < c.Duration || c.Duration <= 0 {
-			t.Errorf("%s took %v, lead %v", c.Outcome, c.Duration, c.Lead)
+		if c.Latency < c.Duration || c.Duration <= 0 {
+			t.Errorf("%s took %v, latency %v", c.Outcome, c.Duration, c.Latency)
 		}
 		if c.Outcome != bus.OutcomeHandled && c.Outcome != bus.OutcomeUnfinished && !errors.Is(c.Err, errBroken) {
 			t.Errorf("%s with %v", c.Outcome, c.Err)

@@ -19,7 +19,8 @@ type moving struct {
 	attempts int
 	dead     bool
 	delay    time.Duration // until it may be handled again; of a dead letter none
-	err      error
+	err      error         // why
+	cause    error         // what the application returned
 
 	failed  *failedRecord // what its headers tell; nil before the first try
 	size    size
@@ -28,50 +29,13 @@ type moving struct {
 	logged  time.Time
 }
 
-func (m *moving) Error() string { return fmt.Sprintf("moved to stream %q: %v", m.stream, m.err) }
-func (m *moving) Unwrap() error { return m.err }
-
-// burying moves a record that next has given up to where it waits for another time, or to the dead letters. The record is not finished before
-// that is acknowledged: its lane waits.
-func (x *runner) burying(next Handler) Handler {
-	return func(ctx context.Context, r *Record) error {
-		err := next(ctx, r)
-		if err == nil || errors.Is(err, errUnfinished) {
-			return err
-		}
-		switch verdictOf(err).(type) {
-		case *abortion, stopped:
-			return err
-		}
-		m := x.destination(r, err)
-		if m == nil {
-			return Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", err))
-		}
-		place := consume.PlaceOf(ctx) // and not the record's own context: Timeout may be why it failed
-		for {
-			again := x.move(place, r, m)
-			if again == 0 {
-				x.noteMoved(r, m)
-				return m
-			}
-			if over := pause(place.Context(), again); over != nil {
-				return errUnfinished
-			}
-		}
-	}
-}
-
-// destination tells where a record goes that has failed with err; nil for a dead letter that has been given up twice, by this group or
+// newMoving tells where a record goes that is given up because of err; nil for a dead letter that has been given up twice, by this group or
 // another: groups that read dead letters would write each other's for ever.
-func (x *runner) destination(r *Record, err error) *moving {
-	m := &moving{err: err, attempts: 1}
-	if f, ok := errors.AsType[*failure](err); ok {
-		m.attempts, m.err = f.attempts, f.err
-	}
-	source, tier := x.streams.origin(r.Stream)
+func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
+	m := &moving{err: err, cause: causeOf(j.last), attempts: j.calls}
+	source, tier := x.streams.origin(j.record.Stream)
 	m.source = source
-	_, rejected := verdictOf(err).(*rejection)
-	if m.dead = rejected || tier >= len(x.delays); !m.dead {
+	if m.dead = o.kind == reject || tier >= len(x.delays); !m.dead {
 		m.stream, m.delay = source+"."+x.group+retryInfix+strconv.Itoa(tier+1), x.delays[tier]
 		return m
 	}
@@ -82,14 +46,22 @@ func (x *runner) destination(r *Record, err error) *moving {
 	return m
 }
 
-// foreign tells of a record in one of our retry or replay streams that another group has put it there: the name of a group may be the end of another's,
-// and so two groups have a retry stream of the same name, which both read.
-func (x *runner) foreign(r *Record) bool {
+// fromOtherGroup tells of a record in one of our retry or replay streams that another group has put it there: the name of a group may be the
+// end of another's, and so two groups have a retry stream of the same name, which both read.
+func (x *runner) fromOtherGroup(r *Record) bool {
 	if !x.deadLetter {
 		return false
 	}
 	group, ok := r.Header(GroupHeader) // first: hardly any record has it, and to look at the topic costs more
 	return ok && string(group) != x.group && x.streams.own(r.Topic)
+}
+
+// skip passes over a record of another group.
+func (x *runner) skip(r *Record) {
+	x.skipped.Add(1)
+	group, _ := r.Header(GroupHeader)
+	x.skips.warn(x.log, "bus: a record belongs to another group, whose retry or replay stream has the same name, and is passed over",
+		"record", where(r), "other", truncate(strconv.Quote(string(group)), longestText))
 }
 
 // notBefore tells when a record of one of our retry or replay streams, which is read now, may be handled.
@@ -101,10 +73,11 @@ func (x *runner) notBefore(r *Record, now time.Time) time.Time {
 	return notBefore(r, x.delays[min(tier, len(x.delays))-1], now)
 }
 
-func (x *runner) noteMoved(r *Record, m *moving) {
-	x.trouble(m.err)
+// recordMoved counts and logs a record that lies in another stream now.
+func (x *runner) recordMoved(r *Record, m *moving) {
+	x.recordError(m.err)
 	if m.dead {
-		x.buried.Add(1)
+		x.deadLettered.Add(1)
 		x.refusals.warn(x.log, "bus: a record goes to the dead letters",
 			append([]any{"record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err)}, stackOf(m.err)...)...)
 		return
@@ -138,6 +111,7 @@ func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Dur
 		switch {
 		case err == nil:
 			x.blocked.remove(r)
+			x.recordMoved(r, m)
 			return 0
 		case place.Context().Err() != nil:
 			return moveWait // nobody will call again
@@ -154,7 +128,7 @@ func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Dur
 
 // prepareMove finds what the headers will tell, and how the stream is to be created if it is not there.
 func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
-	m.failed = &failedRecord{history: historyOf(r, x.core.prefix), group: x.group, err: m.err, at: now}
+	m.failed = &failedRecord{history: historyOf(r, x.core.prefix), group: x.group, err: m.err, cause: m.cause, at: now}
 	m.failed.attempts += m.attempts
 	m.attempts = m.failed.attempts
 	if !m.dead {
@@ -202,7 +176,7 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 // block notes that a record cannot be written, for Health and Stats, and logs it at first and each minute.
 func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
 	err = fmt.Errorf("record %s cannot be written to stream %q: %w%s", where(r), m.stream, err, x.advice(r, m, err))
-	x.trouble(err)
+	x.recordError(err)
 	x.blocked.set(place, r, err)
 	if now := time.Now(); now.Sub(m.logged) >= blockedEvery {
 		m.logged = now

@@ -132,6 +132,7 @@ type failedRecord struct {
 	history
 	group     string
 	err       error
+	cause     error // what the application returned
 	at        time.Time
 	notBefore time.Time // zero for a dead letter
 }
@@ -174,7 +175,7 @@ func (f *failedRecord) headers(own []Header, s size) []Header {
 		longest = shortError
 	}
 	add(ErrorHeader, textOf(f.err, longest))
-	add(ErrorTypeHeader, truncate(typeOf(f.err), longestText))
+	add(ErrorTypeHeader, truncate(fmt.Sprintf("%T", f.cause), longestText))
 	if !f.notBefore.IsZero() {
 		add(NotBeforeHeader, rfc3339(f.notBefore))
 	}
@@ -236,22 +237,4 @@ func notBefore(r *Record, delay time.Duration, now time.Time) time.Time {
 		return last
 	}
 	return t
-}
-
-// typeOf returns the type of the error that an application returned, beneath what the bus has wrapped around it.
-func typeOf(err error) string {
-	for {
-		switch e := err.(type) {
-		case *rejection:
-			err = e.err
-		case *later:
-			err = e.err
-		case *failure:
-			err = e.err
-		case *expiry:
-			err = e.last
-		default:
-			return fmt.Sprintf("%T", err)
-		}
-	}
 }

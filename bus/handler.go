@@ -2,8 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
@@ -26,63 +24,23 @@ type Middleware func(next Handler) Handler
 var (
 	// ErrStop is the outcome of a handler that wants no more records: its subscription ends without an error, its member leaves the
 	// group. The record it is returned for is not committed, and will be handled by whoever reads on.
-	ErrStop error = stopped{}
+	ErrStop error = &handlerOutcome{kind: stop}
 	// ErrRevoked is what [Message.Commit] returns when the record's partition has been given to another member, or the member has
 	// stopped: the record may be handled again.
 	ErrRevoked = group.ErrRevoked
 )
 
-// verdict is an outcome that has a meaning of its own: what [Reject], [RetryAfter] and [Abort] return, and [ErrStop].
-type verdict interface {
-	error
-	verdict()
-}
-
-func (stopped) verdict()    {}
-func (*rejection) verdict() {}
-func (*later) verdict()     {}
-func (*abortion) verdict()  {}
-
-// verdictOf returns the verdict in an error, nil if there is none. Of several it is the outermost, which the handler gave itself: what lies
-// beneath is why.
-func verdictOf(err error) verdict {
-	v, _ := errors.AsType[verdict](err)
-	return v
-}
-
-// stopped is ErrStop.
-type stopped struct{}
-
-func (stopped) Error() string { return "stop this subscription" }
-
-// rejection is what Reject returns.
-type rejection struct{ err error }
-
-func (e *rejection) Error() string { return fmt.Sprintf("rejected: %v", e.err) }
-func (e *rejection) Unwrap() error { return e.err }
-
 // Reject gives up the record, because of err: it is counted, logged, written to the dead letters if there are any, and then the next
 // one has its turn. There are no further attempts.
-func Reject(err error) error { return &rejection{err} }
-
-// later is what RetryAfter returns.
-type later struct {
-	after time.Duration
-	err   error
-}
-
-func (e *later) Error() string { return fmt.Sprintf("again in %s: %v", e.after, e.err) }
-func (e *later) Unwrap() error { return e.err }
+func Reject(err error) error { return &handlerOutcome{kind: reject, err: err} }
 
 // RetryAfter wants the record handled again after d, because of err: when a service has said how long it wants to be left in peace,
-// say. The lane waits; the member stays in its group meanwhile. It does not count as one of the attempts of the [RetryPolicy].
-func RetryAfter(d time.Duration, err error) error { return &later{d, err} }
-
-// abortion is what Abort returns.
-type abortion struct{ err error }
-
-func (e *abortion) Error() string { return fmt.Sprintf("aborted: %v", e.err) }
-func (e *abortion) Unwrap() error { return e.err }
+// say. Meanwhile the record holds back the records behind it in its partition (ByPartition), the later ones of its key in its partition
+// (ByKey), or none (Unordered), and no other handler. The committed offset cannot pass it, and a partition with 10,000 unfinished records
+// is not read further: [RetryTopics] are for long waits. It does not count as one of the attempts of the [RetryPolicy].
+func RetryAfter(d time.Duration, err error) error {
+	return &handlerOutcome{kind: postpone, delay: d, err: err}
+}
 
 // Abort ends the App's Run with err, whatever the retry policy says, and leaves the record uncommitted.
-func Abort(err error) error { return &abortion{err} }
+func Abort(err error) error { return &handlerOutcome{kind: abort, err: err} }

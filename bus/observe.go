@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ const (
 	OutcomeDeadLetter Outcome = "dead_letter" // moved to the dead letters: see DeadLetter
 	OutcomeFailed     Outcome = "failed"      // its error ends the subscription or the App's Run
 	OutcomeUnfinished Outcome = "unfinished"  // its partition was taken away before it was done; it will be handled again
+	OutcomeRetry      Outcome = "retry"       // to be handled once more: only OutcomeOf returns it
 )
 
 // Consumed tells how one record went.
@@ -33,8 +33,8 @@ type Consumed struct {
 	Err error
 	// Duration is how long it was worked on, with all attempts and the pauses between them.
 	Duration time.Duration
-	// Lead is the time from the record's timestamp to the end of the work.
-	Lead time.Duration
+	// Latency is the time from the record's timestamp to the end of the work.
+	Latency time.Duration
 }
 
 // OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of its lane: for metrics,
@@ -43,39 +43,6 @@ func (a *App) OnConsumed(f func(context.Context, Consumed)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.observers = append(a.observers, f)
-}
-
-// observed calls the functions of OnConsumed.
-func (x *runner) observed(next Handler) Handler {
-	return func(ctx context.Context, r *Record) error {
-		began := time.Now()
-		err := next(ctx, r)
-		now := time.Now()
-		c := Consumed{Record: r, Group: x.group, Outcome: outcomeOf(err), Err: err, Duration: now.Sub(began), Lead: now.Sub(r.Time)}
-		for _, f := range x.observe {
-			f(ctx, c)
-		}
-		return err
-	}
-}
-
-func outcomeOf(err error) Outcome {
-	if err == nil {
-		return OutcomeHandled
-	}
-	if m, ok := errors.AsType[*moving](err); ok {
-		if m.dead {
-			return OutcomeDeadLetter
-		}
-		return OutcomePostponed
-	}
-	if errors.Is(err, errUnfinished) {
-		return OutcomeUnfinished
-	}
-	if _, ok := verdictOf(err).(*rejection); ok {
-		return OutcomeRejected
-	}
-	return OutcomeFailed
 }
 
 // pace lets a line of the log through once a second, so that a stream of bad records does not become a stream of log lines.

@@ -224,7 +224,7 @@ func TestConsumeForGoesOnWhenASubscriptionStops(t *testing.T) {
 	go func() {
 		<-begun
 		w.put("b", 0, contents(0, 3)...)
-		eventually(t, func() bool { return app.Stats().Subscriptions[1].InFlight == 1 }, says("b does not wait"))
+		eventually(t, func() bool { return app.Stats().Subscriptions[1].Waiting == 3 }, says("b does not wait"))
 		close(stopping)
 	}()
 	if n, err := app.ConsumeFor(within(t, 30*time.Second), 1); n != 1 || err != nil || got.len() != 1 {

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"reflect"
 	"strconv"
 
@@ -17,36 +16,47 @@ import (
 // tracerName is the instrumentation scope of the bus's spans.
 const tracerName = "github.com/kafkaesk/kafkaesk/bus"
 
-// traced gives the handler a context with a span in it, so that what the handler publishes and logs belongs to the trace of the record. The
-// span is a child of the producer's, and linked to it. Without an OpenTelemetry SDK there is no span of our own, and the producer's goes on.
-func (x *runner) traced(next Handler, provider trace.TracerProvider) Handler {
+// newTracer returns nil for a provider that makes no spans.
+func newTracer(provider trace.TracerProvider) trace.Tracer {
 	if isNoop(provider) {
-		return func(ctx context.Context, r *Record) error {
-			if _, ok := r.Header(tracecontext.Parent); ok {
-				if producer := tracecontext.Of(r.Header); producer.IsValid() {
-					ctx = trace.ContextWithRemoteSpanContext(ctx, producer)
-				}
-			}
-			return next(ctx, r)
-		}
+		return nil
 	}
-	tracer := provider.Tracer(tracerName)
-	return func(ctx context.Context, r *Record) error {
-		options := make([]trace.SpanStartOption, 0, 3)
-		options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(x.attributes(r)...))
+	return provider.Tracer(tracerName)
+}
+
+// withProducerSpan gives a handler the producer's span context, so that what it publishes and logs belongs to the trace of the record.
+func withProducerSpan(ctx context.Context, r *Record) context.Context {
+	if _, ok := r.Header(tracecontext.Parent); ok {
 		if producer := tracecontext.Of(r.Header); producer.IsValid() {
-			ctx = trace.ContextWithRemoteSpanContext(ctx, producer)
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: producer}))
+			return trace.ContextWithRemoteSpanContext(ctx, producer)
 		}
-		ctx, span := tracer.Start(ctx, "process "+r.Stream, options...)
-		defer span.End()
-		err := next(ctx, r)
-		if err != nil && !errors.Is(err, errUnfinished) { // a dead letter, too, is a failure to whoever looks for one
-			span.SetStatus(codes.Error, brief(err))
-			span.RecordError(err)
-		}
-		return err
 	}
+	return ctx
+}
+
+// startSpan begins the span of a record, which lasts until its outcome is known. It is a child of the producer's span, and linked to it.
+// Without an OpenTelemetry SDK there is none.
+func (x *runner) startSpan(ctx context.Context, r *Record) trace.Span {
+	if x.tracer == nil {
+		return nil
+	}
+	options := make([]trace.SpanStartOption, 0, 3)
+	options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(x.attributes(r)...))
+	if producer := tracecontext.Of(r.Header); producer.IsValid() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, producer)
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: producer}))
+	}
+	_, span := x.tracer.Start(ctx, "process "+r.Stream, options...)
+	return span
+}
+
+// endSpan ends the span of a record. A dead letter, too, is a failure to whoever looks for one.
+func endSpan(span trace.Span, outcome Outcome, err error) {
+	if err != nil && outcome != OutcomeUnfinished {
+		span.SetStatus(codes.Error, brief(err))
+		span.RecordError(err)
+	}
+	span.End()
 }
 
 // attributes are those that OpenTelemetry's conventions for messaging have.

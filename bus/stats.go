@@ -78,8 +78,9 @@ type SubscriptionStats struct {
 	Abandoned int
 
 	// Finished counts records that are done with, whatever became of them. Of them Rejected were given up without a dead letter, Postponed went
-	// to a retry stream, and DeadLettered to the dead letters. Retried counts further attempts.
-	Finished, Rejected, Postponed, DeadLettered, Retried uint64
+	// to a retry stream, and DeadLettered to the dead letters. Skipped lay in a retry or replay stream whose
+	// name is that of another group's, too, and belonged to that group. Retried counts further attempts.
+	Finished, Rejected, Postponed, DeadLettered, Skipped, Retried uint64
 	// Broken counts batches that could not be read, OutOfRange how often the broker no longer had the offset to read on from.
 	Broken, OutOfRange uint64
 
@@ -159,7 +160,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
 		Streams:  x.core.streamsOf(m.Topics),
 		InFlight: now.Running, Abandoned: now.Abandoned,
-		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(), DeadLettered: x.buried.Load(), Retried: x.retried.Load(),
+		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(), DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
 		Broken: now.Corrupt, OutOfRange: now.Fetch.OutOfRange,
 		LastError: m.LastError, LastErrorAt: m.LastErrorAt,
 	}

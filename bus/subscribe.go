@@ -28,8 +28,9 @@ const (
 	Unordered = lanes.Unordered
 )
 
-// RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Its lane waits meanwhile; the others go
-// on, and the member stays in its group.
+// RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Meanwhile the record
+// holds back the records behind it in its partition ([ByPartition]), the later ones of its key ([ByKey]), or none ([Unordered]); never another
+// partition, nor a worker. The committed offset cannot pass it, so a crash brings back what was finished behind it.
 type RetryPolicy struct {
 	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
 	Attempts int

@@ -265,7 +265,7 @@ func (x *Partition[T]) unlock() {
 	x.mu.Unlock()
 	for _, w := range dropped {
 		if w.again != nil { // else it is the next of a key, which has not begun
-			x.pool.opts.Dropped(w.item(), w.again)
+			x.pool.opts.Dropped(x.ctx, w.item(), w.again)
 		}
 	}
 }

@@ -46,7 +46,7 @@ type Options[T any] struct {
 	Do func(ctx context.Context, item *T, again *Again) (finished bool, next *Again)
 	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be called after
 	// Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
-	Dropped func(item *T, again *Again)
+	Dropped func(ctx context.Context, item *T, again *Again)
 	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full, and at half of
 	// both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even so. Default to 1 MiB and
 	// 10,000.
@@ -96,7 +96,7 @@ func New[T any](o Options[T]) *Pool[T] {
 		o.Limit = max(1, o.Limit)
 	}
 	if o.Dropped == nil {
-		o.Dropped = func(*T, *Again) {}
+		o.Dropped = func(context.Context, *T, *Again) {}
 	}
 	// Where items pass each other each is settled by itself: a worker that is held up must not keep to itself that others are finished.
 	p := &Pool[T]{opts: o, stride: stride{items: 1, bytes: 1}, seed: maphash.MakeSeed()}

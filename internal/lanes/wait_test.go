@@ -116,7 +116,7 @@ func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
 						}
 						return false, &lanes.Again{At: time.Now().Add(time.Hour), State: i.offset}
 					}
-					o.Dropped = func(i *item, again *lanes.Again) {
+					o.Dropped = func(_ context.Context, i *item, again *lanes.Again) {
 						if again.State != i.offset {
 							t.Errorf("offset %d is dropped with the state of %v", i.offset, again.State)
 						}

@@ -42,9 +42,9 @@ type Options[T any] struct {
 	Offset func(*T) int64
 	Key    func(*T) []byte
 	Size   func(*T) int
-	// Do handles an item. False leaves it unfinished: nothing further of its partition begins. [PlaceOf] tells from ctx where the item
-	// comes from. It must neither panic nor end its goroutine.
-	Do func(ctx context.Context, item *T) bool
+	// Do and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
+	Do      func(ctx context.Context, item *T, again *lanes.Again) (finished bool, next *lanes.Again)
+	Dropped func(ctx context.Context, item *T, again *lanes.Again)
 	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that Delayed names. These are
 	// the group's own: what waits there is never passed over, whatever auto_offset_reset says.
 	NotBefore func(item *T, now time.Time) time.Time
@@ -91,7 +91,7 @@ func New[T any](c *kafka.Client, o Options[T]) *Consumer[T] {
 		abandoned: make(map[kafka.TopicPartition]<-chan struct{}),
 	}
 	x.pool = lanes.New(lanes.Options[T]{
-		Mode: o.Lanes, Limit: o.Limit, Offset: o.Offset, Key: o.Key, Size: o.Size, Do: o.Do,
+		Mode: o.Lanes, Limit: o.Limit, Offset: o.Offset, Key: o.Key, Size: o.Size, Do: o.Do, Dropped: o.Dropped,
 		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
 	})
 	x.member = group.New(c, group.Config{

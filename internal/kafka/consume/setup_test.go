@@ -11,6 +11,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
@@ -33,10 +34,12 @@ func options(do func(context.Context, *item) bool) Options[item] {
 				items[i] = item{chunk.Records[i].Offset, time.UnixMilli(chunk.Records[i].Time)}
 			}
 		},
-		Offset:       func(i *item) int64 { return i.offset },
-		Key:          func(*item) []byte { return nil },
-		Size:         func(*item) int { return 100 },
-		Do:           do,
+		Offset: func(i *item) int64 { return i.offset },
+		Key:    func(*item) []byte { return nil },
+		Size:   func(*item) int { return 100 },
+		Do: func(ctx context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
+			return do(ctx, i), nil
+		},
 		NotBefore:    func(i *item, _ time.Time) time.Time { return i.due },
 		Delayed:      func(topic string) bool { return topic == "delayed" },
 		DrainTimeout: time.Minute,

@@ -1,0 +1,137 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// outcomeKind is what a handler says of its record.
+type outcomeKind int
+
+const (
+	handled  outcomeKind = iota // nil
+	broken                      // any error without a meaning of its own
+	postpone                    // RetryAfter
+	reject                      // Reject
+	stop                        // ErrStop
+	abort                       // Abort
+)
+
+// handlerOutcome is what a handler's error means. As an error it is what Reject, RetryAfter and Abort return, and ErrStop.
+type handlerOutcome struct {
+	kind  outcomeKind
+	delay time.Duration // of postpone
+	err   error         // why; nil for handled and stop
+}
+
+func (o *handlerOutcome) Error() string {
+	switch o.kind {
+	case reject:
+		return fmt.Sprintf("rejected: %v", o.err)
+	case postpone:
+		return fmt.Sprintf("again in %s: %v", o.delay, o.err)
+	case abort:
+		return fmt.Sprintf("aborted: %v", o.err)
+	}
+	return "stop this subscription"
+}
+
+func (o *handlerOutcome) Unwrap() error { return o.err }
+
+// outcomeOf returns what an error of a handler means. Where one outcome wraps another the outermost counts, because the handler gave it
+// itself: what lies beneath is why.
+func outcomeOf(err error) handlerOutcome {
+	if err == nil {
+		return handlerOutcome{}
+	}
+	if o, ok := errors.AsType[*handlerOutcome](err); ok {
+		return *o
+	}
+	return handlerOutcome{kind: broken, err: err}
+}
+
+// causeOf returns the error of the application beneath what Reject, RetryAfter and Abort have wrapped around it.
+func causeOf(err error) error {
+	for {
+		o, ok := err.(*handlerOutcome)
+		if !ok || o.err == nil {
+			return err
+		}
+		err = o.err
+	}
+}
+
+// action is what is done with a record after a call of its handler.
+type action int
+
+const (
+	finishRecord     action = iota
+	callAgain               // after a pause
+	moveRecord              // to a retry stream or to the dead letters
+	rejectRecord            // finish it without a dead letter
+	leaveRecord             // to the next owner of its partition
+	stopSubscription        // and leave the record
+	failRun                 // and leave the record
+)
+
+// attempt is what there is to know about a call of a handler, beside its outcome.
+type attempt struct {
+	number  int  // of the call, from 1; calls that RetryAfter asked for do not count
+	late    bool // the record's Timeout is over
+	revoked bool // its partition was taken away, and the time to finish is over
+	moves   bool // there are dead letters
+	policy  RetryPolicy
+}
+
+// step is a decision about a record.
+type step struct {
+	action action
+	pause  time.Duration // of callAgain
+}
+
+// next decides what is done with a record. Its outcome belongs to a run of records of one lane, of which a single record is the usual one.
+func next(o handlerOutcome, a attempt) step {
+	giveUp := failRun
+	if a.moves {
+		giveUp = moveRecord
+	}
+	switch {
+	case o.kind == handled:
+		return step{action: finishRecord}
+	case o.kind == stop:
+		return step{action: stopSubscription}
+	case o.kind == abort:
+		return step{action: failRun}
+	case o.kind == reject && a.moves:
+		return step{action: moveRecord}
+	case o.kind == reject:
+		return step{action: rejectRecord}
+	case a.revoked:
+		return step{action: leaveRecord}
+	case a.late:
+		return step{action: giveUp}
+	case o.kind == postpone:
+		return step{callAgain, max(o.delay, leastPause)}
+	case a.number < a.policy.Attempts:
+		return step{callAgain, kafka.Backoff{First: a.policy.First, Max: a.policy.Max}.Delay(a.number - 1)}
+	}
+	return step{action: giveUp}
+}
+
+// OutcomeOf returns what the error of a handler means for its record, so that a test of a handler need not run it: [OutcomeHandled] for nil,
+// [OutcomeRejected] for [Reject], [OutcomeFailed] for [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry]
+// for [RetryAfter] and any other error. Of several the outermost counts.
+func OutcomeOf(err error) Outcome {
+	switch outcomeOf(err).kind {
+	case handled:
+		return OutcomeHandled
+	case reject:
+		return OutcomeRejected
+	case stop, abort:
+		return OutcomeFailed
+	}
+	return OutcomeRetry
+}

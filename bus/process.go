@@ -1,0 +1,289 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// job is a record that is worked on: what lasts from the first call of its handler until its outcome is known. While the record waits for
+// another call its lane keeps the job.
+type job struct {
+	record   *Record
+	began    time.Time
+	deadline time.Time  // of Timeout; zero without one
+	calls    int        // of the handler
+	attempts int        // those of the calls that the retry policy counts
+	last     error      // what the handler returned last
+	span     trace.Span // nil = none
+	moving   *moving    // not nil once the record was given up and is written to another stream
+}
+
+const (
+	// leastPause keeps a RetryAfter of nothing from spinning.
+	leastPause = 10 * time.Millisecond
+	// returnGrace is how long a handler may take to return after Timeout before the log says that it blocks its lane.
+	returnGrace = time.Second
+	// budgetPause is how long a record waits before ConsumeFor is asked once more whether another record may begin.
+	budgetPause = 20 * time.Millisecond
+)
+
+// errGoexit says that a handler has ended the goroutine on which its lane works. The lane cannot go on, and its partition would stand still
+// unseen.
+var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of returning")
+
+// do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it, and again when the time
+// has come that it returns. In a straight line: begin, call, decide, and then finish, wait, move, stop or fail.
+func (x *runner) do(ctx context.Context, r *Record, again *lanes.Again) (finished bool, next *lanes.Again) {
+	var j job
+	if again != nil && again.State != nil {
+		j = *again.State.(*job)
+	} else {
+		if x.fromOtherGroup(r) {
+			x.skip(r)
+			return true, nil
+		}
+		switch x.budget.take() {
+		case budgetFull:
+			return false, &lanes.Again{At: time.Now().Add(budgetPause)}
+		case budgetSpent:
+			return false, nil
+		}
+		j = x.begin(ctx, r)
+	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// A panic outside of the handler, in a function of OnConsumed for one, must not end the program. Goexit leaves no panic.
+		err := errGoexit
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+		x.fail(r, err)
+		x.budget.giveBack()
+		finished, next = false, nil
+	}()
+	finished, next = x.work(ctx, &j)
+	returned = true
+	return finished, next
+}
+
+// begin makes the job of a record that is worked on for the first time.
+func (x *runner) begin(ctx context.Context, r *Record) job {
+	j := job{record: r}
+	if x.timeout != nil || len(x.observe) > 0 {
+		j.began = time.Now()
+	}
+	if x.timeout != nil {
+		j.deadline = j.began.Add(*x.timeout)
+	}
+	j.span = x.startSpan(ctx, r)
+	return j
+}
+
+// work is one step of a job.
+func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+	ctx = j.context(ctx)
+	if j.moving == nil {
+		late := j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
+		if !late {
+			late = x.call(ctx, j)
+		}
+		if j.last == nil {
+			x.end(ctx, j, OutcomeHandled, nil)
+			x.budget.done()
+			return true, nil
+		}
+		o := outcomeOf(j.last)
+		s := next(o, attempt{
+			number: j.attempts, late: late, revoked: consume.PlaceOf(ctx).Context().Err() != nil, moves: x.deadLetter, policy: x.policy(),
+		})
+		switch s.action {
+		case callAgain:
+			if o.kind != postpone {
+				j.attempts++
+			}
+			x.retried.Add(1)
+			x.log.Debug("bus: a call of a handler fails, and is repeated", "record", where(j.record), "call", j.calls, "pause", s.pause, "error", j.last)
+			return false, j.again(s.pause)
+		case moveRecord:
+			if j.moving = x.newMoving(j, o, x.failure(j, late)); j.moving == nil {
+				j.last = Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", j.last))
+				return x.reject(ctx, j)
+			}
+		case rejectRecord:
+			return x.reject(ctx, j)
+		case leaveRecord:
+			return x.leave(ctx, j)
+		case stopSubscription:
+			x.end(ctx, j, OutcomeFailed, j.last)
+			x.log.Info("bus: the handler stops its subscription", "record", where(j.record))
+			x.consumer.Stop()
+			x.budget.giveBack()
+			return false, nil
+		case failRun:
+			err := j.counted(x.failure(j, late))
+			x.end(ctx, j, OutcomeFailed, err)
+			x.fail(j.record, err)
+			x.budget.giveBack()
+			return false, nil
+		}
+	}
+	return x.moveJob(ctx, j)
+}
+
+// call calls the handler, and reports whether the record's Timeout is over.
+func (x *runner) call(ctx context.Context, j *job) (late bool) {
+	if j.calls++; j.attempts == 0 {
+		j.attempts = 1
+	}
+	if j.deadline.IsZero() {
+		j.last = x.protected(ctx, j.record)
+		return false
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, j.deadline, x.over)
+	defer cancel()
+	r, limit := j.record, *x.timeout
+	blocks := time.AfterFunc(time.Until(j.deadline)+returnGrace, func() {
+		x.log.Warn("bus: the time of a record is over, but its handler has not returned; it blocks its lane",
+			"record", where(r), "timeout", limit)
+	})
+	defer blocks.Stop()
+	j.last = x.protected(ctx, r)
+	return j.last != nil && ctx.Err() != nil
+}
+
+// protected calls the handler. A panic is an error like any other.
+func (x *runner) protected(ctx context.Context, r *Record) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	if err = x.handle(ctx, r); err != nil {
+		return printable(err)
+	}
+	return nil
+}
+
+// printable replaces an error that is a nil pointer. Go takes it for an error like any other, but mostly its text is a panic.
+func printable(err error) error {
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("the handler returned a nil %T as an error, which is not the error nil: return nil itself", err)
+	}
+	return err
+}
+
+// context returns the context of a call, which has the record's span.
+func (j *job) context(ctx context.Context) context.Context {
+	if j.span != nil {
+		return trace.ContextWithSpan(ctx, j.span)
+	}
+	return withProducerSpan(ctx, j.record)
+}
+
+// again lets the job wait, but not beyond its Timeout.
+func (j *job) again(pause time.Duration) *lanes.Again {
+	at := time.Now().Add(pause)
+	if !j.deadline.IsZero() && j.moving == nil && j.deadline.Before(at) {
+		at = j.deadline
+	}
+	kept := *j
+	return &lanes.Again{At: at, State: &kept}
+}
+
+// failure is the error that a record is given up for: the handler's, or that its time is over.
+func (x *runner) failure(j *job, late bool) error {
+	if !late || errors.Is(j.last, x.over) { // the handler returned why its context ended
+		return j.last
+	}
+	return fmt.Errorf("%w; the last error: %w", x.over, j.last)
+}
+
+// counted adds to an error how often the handler was called.
+func (j *job) counted(err error) error {
+	if j.calls < 2 {
+		return err
+	}
+	return fmt.Errorf("after %d attempts: %w", j.calls, err)
+}
+
+// moveJob tries to write a record that was given up to its other stream. The record is not finished before that is acknowledged.
+func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+	place := consume.PlaceOf(ctx)
+	pause := x.move(place, j.record, j.moving)
+	switch {
+	case pause == 0:
+		outcome := OutcomePostponed
+		if j.moving.dead {
+			outcome = OutcomeDeadLetter
+		}
+		x.end(ctx, j, outcome, j.counted(j.moving.err))
+		x.budget.done()
+		return true, nil
+	case place.Context().Err() != nil:
+		return x.leave(ctx, j)
+	}
+	return false, j.again(pause)
+}
+
+// reject finishes a record without a dead letter.
+func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+	err := j.counted(j.last)
+	x.end(ctx, j, OutcomeRejected, err)
+	x.rejected.Add(1)
+	x.recordError(err)
+	x.refusals.warn(x.log, "bus: a record is rejected", "record", where(j.record), "error", brief(err))
+	x.budget.done()
+	return true, nil
+}
+
+// leave leaves a record to the next owner of its partition.
+func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+	x.end(ctx, j, OutcomeUnfinished, j.last)
+	x.budget.giveBack()
+	return false, nil
+}
+
+// dropped is called by lanes for a record that has waited when its partition is taken away.
+func (x *runner) dropped(ctx context.Context, r *Record, again *lanes.Again) {
+	if j, ok := again.State.(*job); ok {
+		x.leave(j.context(ctx), j)
+	}
+}
+
+// fail ends the App's Run because of a record.
+func (x *runner) fail(r *Record, err error) {
+	if stack := stackOf(err); stack != nil { // the error that Run returns does not have it
+		x.log.Error("bus: a handler's panic ends the run", append([]any{"record", where(r), "error", brief(err)}, stack...)...)
+	}
+	err = fmt.Errorf("subscription %q of group %q: record %s: %w", x.patterns[0], x.group, where(r), err)
+	x.recordError(err)
+	x.consumer.Fail(err)
+}
+
+// end ends the record's span, and calls the functions of OnConsumed.
+func (x *runner) end(ctx context.Context, j *job, outcome Outcome, err error) {
+	if len(x.observe) > 0 {
+		now := time.Now()
+		c := Consumed{
+			Record: j.record, Group: x.group, Outcome: outcome, Err: err, Duration: now.Sub(j.began), Latency: now.Sub(j.record.Time),
+		}
+		for _, f := range x.observe {
+			f(ctx, c)
+		}
+	}
+	if j.span != nil {
+		endSpan(j.span, outcome, err)
+	}
+}
