@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -97,6 +98,15 @@ func (s *subscription) limit() int {
 }
 
 // sizeOf is about what a record keeps in memory.
-func sizeOf(r *Record) int { return len(r.Key) + len(r.Value) + recordOverhead }
+func sizeOf(r *Record) int {
+	size := len(r.Key) + len(r.Value) + recordOverhead
+	for i := range r.Headers {
+		size += len(r.Headers[i].Name) + len(r.Headers[i].Value) + headerOverhead
+	}
+	return size
+}
 
-const recordOverhead = 200 // the Record itself, and what a batch has of it
+const (
+	recordOverhead = 200                          // the Record itself, and what a batch has of it
+	headerOverhead = int(unsafe.Sizeof(Header{})) // in a record's slice
+)
