@@ -26,6 +26,8 @@ type App struct {
 	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
 	opening chan struct{}
 	ready   atomic.Bool
+	// publishTimeout is Config.PublishTimeout in nanoseconds, for publishes that come before the App is initialized, too; 0: none.
+	publishTimeout atomic.Int64
 
 	mu         sync.Mutex // guards what follows
 	cfg        Config
@@ -60,14 +62,25 @@ type core struct {
 // New returns an App. It does no I/O and keeps no goroutine; what is wrong with c is said by [App.Initialize].
 func New(c Config) *App {
 	life, end := context.WithCancelCause(context.Background())
-	return &App{
-		cfg:     Config{}.replace(c),
+	a := &App{
 		schemas: newRegistry(),
 		opening: make(chan struct{}, 1),
 		life:    life,
 		end:     end,
 		done:    make(chan struct{}),
 	}
+	a.configure(c)
+	return a
+}
+
+// configure replaces the fields that are set in c. It is called with mu held, or before anybody else has the App.
+func (a *App) configure(c Config) {
+	a.cfg = a.cfg.replace(c)
+	timeout := a.cfg.PublishTimeout
+	if timeout == 0 {
+		timeout = defaultPublishTimeout
+	}
+	a.publishTimeout.Store(int64(max(0, timeout)))
 }
 
 // Configure replaces the fields that are set in c. It has to come before the App's first use; later it changes nothing, and says
@@ -79,7 +92,7 @@ func (a *App) Configure(c Config) {
 		ownlog.Logger(a.cfg.Logger).Warn("bus: configure comes after initialize and changes nothing")
 		return
 	}
-	a.cfg = a.cfg.replace(c)
+	a.configure(c)
 }
 
 // Logger returns [Config.Logger]; nil when the application has set none.
@@ -223,7 +236,7 @@ func (a *App) use(ctx context.Context) (*core, error) {
 	if a.isClosed() {
 		return nil, ErrClosed
 	}
-	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
+	if c := a.opened(ctx); c != nil {
 		return c, nil
 	}
 	if err := a.Initialize(ctx); err != nil {
@@ -233,6 +246,14 @@ func (a *App) use(ctx context.Context) (*core, error) {
 		return c, nil
 	}
 	return nil, ErrClosed
+}
+
+// opened returns the App's core if it is there for who works with ctx; else nil.
+func (a *App) opened(ctx context.Context) *core {
+	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
+		return c
+	}
+	return nil
 }
 
 // Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the outcomes are.

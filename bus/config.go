@@ -34,6 +34,10 @@ type Config struct {
 	DrainTimeout time.Duration
 	// TracerProvider makes the spans of consumed records. Defaults to OpenTelemetry's global one as it is when [App.Run] begins.
 	TracerProvider trace.TracerProvider
+	// PublishTimeout is how long a publish may take whose context has no deadline, from the call to the acknowledgement; Kafka's property
+	// delivery.timeout.ms. The error of one that takes longer wraps [os.ErrDeadlineExceeded], and [ErrUnacknowledged] if the record may have
+	// been written. Records of slogkafka's handlers, retries and dead letters wait as long as it takes. Defaults to 2m; negative: none.
+	PublishTimeout time.Duration
 	// MaxBufferedRecords bounds how many published records wait for their acknowledgement (PublishAsync blocks beyond it).
 	// Defaults to 250,000.
 	MaxBufferedRecords int
@@ -66,6 +70,9 @@ func (c Config) replace(by Config) Config {
 	}
 	if by.TracerProvider != nil {
 		c.TracerProvider = by.TracerProvider
+	}
+	if by.PublishTimeout != 0 {
+		c.PublishTimeout = by.PublishTimeout
 	}
 	if by.MaxBufferedRecords != 0 {
 		c.MaxBufferedRecords = by.MaxBufferedRecords

@@ -32,12 +32,12 @@ func (d *delivery) forward(ctx context.Context, stream string, opts ...PublishOp
 // forward sends a record's value and key on, with these headers, and returns when they are acknowledged.
 func (a *App) forward(ctx context.Context, stream string, r *Record, headers []Header, opts []PublishOption) error {
 	out := &Receipt{stream: stream}
-	c, err := a.useFor(ctx, stream)
+	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		return out.fail(err).early
 	}
 	w := a.take()
-	w.key = r.Key
+	w.key, w.until = r.Key, until
 	for _, h := range headers {
 		w.headers = append(w.headers, wire.Header(h))
 	}

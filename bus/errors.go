@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
@@ -18,6 +19,10 @@ var (
 	ErrTooLarge = kafka.ErrTooLarge
 	// ErrAuth says that the brokers refused who we are or what we want: bad credentials, or an ACL that is missing.
 	ErrAuth = kafka.ErrAuth
+	// ErrUnacknowledged says of a publish that failed that its record was sent, and may be on the broker now or later: the context ended,
+	// or the App was closed, before the broker answered, or the broker does not know itself. A publish that fails without it has certainly
+	// not stored its record, and never will: it is safe to publish it again.
+	ErrUnacknowledged = produce.ErrUnacknowledged
 )
 
 // SchemaConflictError says that a schema is declared twice, or that a stream which carries one schema id was given another.

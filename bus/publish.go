@@ -23,7 +23,8 @@ type publishOptions struct {
 	key     []byte
 	headers []wire.Header
 	time    time.Time
-	moved   bool // a failed record, on its way to one of the bus's own streams
+	moved   bool      // a failed record, on its way to one of the bus's own streams
+	until   time.Time // when the record is not waited for any more; zero: never
 	err     error
 }
 
@@ -47,10 +48,11 @@ func AddHeader(name, value string) PublishOption {
 func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.time = t } }
 
 // Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all in-sync
-// replicas have the record (acks=all), or when ctx ends: a broker that is away is waited for. When ctx ends while the record is on
-// its way the outcome is unknown, and the error says so. Data that breaks its schema is a [*ValidationError]; an id that the
-// stream does not carry a [*SchemaConflictError]; and see [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be,
-// and a stream whose topic does not exist is created.
+// replicas have the record (acks=all), or when ctx ends, or after [Config.PublishTimeout] where ctx has no deadline: a broker that is
+// away is waited for. When that ends while the record is on its way the outcome is unknown, and the error is [ErrUnacknowledged]; without
+// it the record is certainly not stored. Data that breaks its schema is a [*ValidationError]; an id that the stream does not carry a
+// [*SchemaConflictError]; and see [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be, and a stream whose topic does
+// not exist is created.
 func (a *App) Publish(ctx context.Context, stream string, data any, opts ...PublishOption) error {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, true, opts)
@@ -59,7 +61,8 @@ func (a *App) Publish(ctx context.Context, stream string, data any, opts ...Publ
 
 // PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append to a batch;
 // it blocks only while the App's buffer is full or while it is being initialized, and never after ctx ends. The receipt resolves
-// when the record is acknowledged, has failed, or ctx has ended: give it a context that lives as long as the outcome matters.
+// when the record is acknowledged, has failed, or ctx has ended (or PublishTimeout, where ctx has no deadline): give it a context that
+// lives as long as the outcome matters.
 func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ...PublishOption) *Receipt {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, false, opts)
@@ -69,11 +72,12 @@ func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ..
 // PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
 func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
 	r := &Receipt{stream: stream}
-	c, err := a.useFor(ctx, stream)
+	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		return r.fail(err).early
 	}
 	w := a.take()
+	w.until = until
 	c.send(ctx, r, w, value, true, opts)
 	a.give(w)
 	return r.Wait(ctx)
@@ -82,7 +86,7 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 // PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
 // the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
-	c, err := a.useFor(ctx, stream)
+	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		err = publishError(stream, err)
 		for i := range batch {
@@ -106,22 +110,22 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 			at = now
 		}
 		c.producer.Produce(ctx, produce.Record{
-			Topic: c.prefix + stream, Key: o.Key, Value: o.Value, Headers: w.headers, Time: at,
+			Topic: c.prefix + stream, Key: o.Key, Value: o.Value, Headers: w.headers, Time: at, Deadline: until,
 		}, false, &promises[i])
 	}
 	a.give(w)
 	c.producer.Hurry()
-	return await(ctx, stream, batch, promises)
+	return await(ctx, c.producer, stream, batch, promises)
 }
 
 // await sets each record's outcome and joins the kinds of error.
-func await(ctx context.Context, stream string, batch []Outgoing, promises []produce.Promise) error {
+func await(ctx context.Context, p *produce.Producer, stream string, batch []Outgoing, promises []produce.Promise) error {
 	const most = 10 // kinds of error that are worth reading
 	var kinds []error
 	seen := make(map[string]bool)
 	failed := 0
 	for i := range batch {
-		batch[i].Err = outcome(ctx, &promises[i])
+		batch[i].Err = outcome(ctx, p, &promises[i])
 		if err := batch[i].Err; err != nil {
 			failed++
 			if text := err.Error(); !seen[text] && len(kinds) < most {
@@ -136,8 +140,9 @@ func await(ctx context.Context, stream string, batch []Outgoing, promises []prod
 	return fmt.Errorf("bus: publish %q: %d of %d records failed: %w", stream, failed, len(batch), errors.Join(kinds...))
 }
 
-// outcome waits for p. A known outcome wins over a context that is over.
-func outcome(ctx context.Context, p *produce.Promise) error {
+// outcome waits for a record. A known outcome wins over a context that is over, and the record's own context is such an outcome: the
+// producer knows whether the record was sent.
+func outcome(ctx context.Context, producer *produce.Producer, p *produce.Promise) error {
 	select {
 	case <-p.Done():
 		return p.Err()
@@ -145,18 +150,38 @@ func outcome(ctx context.Context, p *produce.Promise) error {
 	}
 	select {
 	case <-p.Done():
-		return p.Err()
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the broker: %w", context.Cause(ctx))
+		producer.Expire(p)
+	}
+	select {
+	case <-p.Done():
+		return p.Err()
+	default:
+		return fmt.Errorf("waiting for the broker, %w: %w", ErrUnacknowledged, context.Cause(ctx))
 	}
 }
 
-// useFor is use for a publish to stream.
-func (a *App) useFor(ctx context.Context, stream string) (*core, error) {
+// defaultPublishTimeout is that of Config.PublishTimeout.
+const defaultPublishTimeout = 2 * time.Minute
+
+// useFor is use for a publish to stream. Where ctx has no deadline it also returns the one that PublishTimeout sets.
+func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, error) {
+	var until time.Time
 	if stream == "" {
-		return nil, errors.New("a stream needs a name")
+		return nil, until, errors.New("a stream needs a name")
 	}
-	return a.use(ctx)
+	if timeout := time.Duration(a.publishTimeout.Load()); timeout > 0 {
+		if _, ok := ctx.Deadline(); !ok {
+			until = time.Now().Add(timeout)
+		}
+	}
+	if !until.IsZero() && a.opened(ctx) == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, until, produce.ErrTimeout)
+		defer cancel()
+	}
+	c, err := a.use(ctx)
+	return c, until, err
 }
 
 // publish encodes and sends one value. Every outcome is in r.
@@ -173,11 +198,12 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		r.fail(err)
 		return
 	}
-	c, err := a.useFor(ctx, stream)
+	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		r.fail(err)
 		return
 	}
+	w.until = until
 	ended, err := a.schemas.bind(stream, d)
 	if err != nil {
 		r.fail(err)
@@ -230,8 +256,9 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 		r.fail(w.err)
 		return
 	}
+	r.producer = c.producer
 	c.producer.Produce(ctx, produce.Record{
-		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time, Moved: w.moved,
+		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time, Deadline: w.until, Moved: w.moved,
 	}, urgent, &r.promise)
 }
 

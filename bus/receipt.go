@@ -9,7 +9,8 @@ import (
 
 // Receipt is the outcome of a [App.PublishAsync], which is there when Done is closed. Its methods may be called concurrently.
 type Receipt struct {
-	promise produce.Promise
+	promise  produce.Promise
+	producer *produce.Producer // nil as long as the record has not got there
 	// early is why the record never got as far as the producer.
 	early  error
 	stream string
@@ -26,12 +27,13 @@ func (r *Receipt) Done() <-chan struct{} {
 	return r.promise.Done()
 }
 
-// Wait returns the outcome: nil when the record is acknowledged, else why not; or ctx's error when ctx ends first.
+// Wait returns the outcome: nil when the record is acknowledged, else why not. When ctx ends first it is ctx's error, and
+// [ErrUnacknowledged] as long as the record may still be written.
 func (r *Receipt) Wait(ctx context.Context) error {
 	if r.early != nil {
 		return r.early
 	}
-	if err := outcome(ctx, &r.promise); err != nil {
+	if err := outcome(ctx, r.producer, &r.promise); err != nil {
 		return publishError(r.stream, err)
 	}
 	return nil

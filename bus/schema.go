@@ -275,7 +275,7 @@ func (r *registry) bind(stream string, d *declaration) (func(error), error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		c.pending--
-		c.bound = c.bound || err == nil
+		c.bound = c.bound || err == nil || errors.Is(err, ErrUnacknowledged)
 		if c.pending == 0 && !c.bound {
 			delete(r.stream, stream)
 		}

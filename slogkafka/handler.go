@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
@@ -166,11 +167,17 @@ func headers(ctx context.Context) []bus.Header {
 	return h
 }
 
+// unbounded is a deadline that no handler lives to see.
+const unbounded = 100 * 365 * 24 * time.Hour
+
 // start runs the worker. Close ends it and waits for it.
 func (c *core) start() {
 	go func() {
 		defer close(c.stopped)
-		c.worker.run(c.life)
+		// Config.PublishTimeout is for contexts without a deadline: log records wait for their broker as long as the handler lives.
+		ctx, cancel := context.WithDeadline(c.life, time.Now().Add(unbounded))
+		defer cancel()
+		c.worker.run(ctx)
 	}()
 }
 

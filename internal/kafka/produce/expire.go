@@ -170,5 +170,8 @@ func (p *Producer) why(q *partition) string {
 	if f.err == nil {
 		f = p.trouble
 	}
+	if f.err == nil {
+		f.err = p.client.LastConnError()
+	}
 	return f.because()
 }

@@ -154,7 +154,7 @@ func TestABrokerThatCannotBeReachedIsNamed(t *testing.T) {
 		t.Errorf("err = %v, want one of a record that was not sent", err)
 	}
 	for _, err := range []error{err, health} {
-		for _, part := range []string{address.String(), "connection refused"} {
+		for _, part := range []string{address.String(), "connection refused", "advertised.listeners"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%v\ndoes not name %q", err, part)
 			}
