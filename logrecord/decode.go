@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
 // ErrNotRecord is the error of Decode for bytes that are not a log record: no JSON, or JSON that is not an object.
@@ -148,7 +150,7 @@ func (d *decoder) level(value []byte) bool {
 	if err != nil {
 		return false
 	}
-	d.record.Level, d.leveled = levelOf(n), true
+	d.record.Level, d.leveled = severity.Numbered(n), true
 	return true
 }
 
@@ -189,9 +191,9 @@ func (d *decoder) errors(value []byte) bool {
 func (d *decoder) finish() {
 	r := d.record
 	if !d.leveled {
-		r.Level, _ = levelNamed(strings.ToUpper(r.Severity)) // an unknown name leaves INFO
+		r.Level, _ = severity.Named(r.Severity) // an unknown name leaves INFO
 	}
 	if r.Severity == "" {
-		r.Severity = severity(r.Level)
+		r.Severity = severity.Name(r.Level)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
 // golden are the records that kafkaesk for Python wrote; see testdata/python.
@@ -89,7 +91,7 @@ func TestDecodePython(t *testing.T) {
 						t.Errorf("time is %v, want %s", r.Time, text)
 					}
 				case "level":
-					if number(r.Level) != int64(v.(float64)) && v.(float64) != 7 { // 7 lies between two of slog's
+					if severity.Number(r.Level) != int64(v.(float64)) && v.(float64) != 7 { // 7 lies between two of slog's
 						t.Errorf("level is %d, want %v", r.Level, v)
 					}
 				default:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
 // Options are what an Encoder is made with. The zero value is complete.
@@ -216,10 +218,10 @@ func (b *builder) call(r *slog.Record) {
 	val := len(b.buf)
 	b.timestamp(r.Time)
 	b.commit(key, val, base)
-	b.text("severity", severity(r.Level))
+	b.text("severity", severity.Name(r.Level))
 	key = b.key("level", base)
 	val = len(b.buf)
-	b.buf = strconv.AppendInt(b.buf, number(r.Level), 10)
+	b.buf = strconv.AppendInt(b.buf, severity.Number(r.Level), 10)
 	b.commit(key, val, base)
 	key = b.key("message", base)
 	val = len(b.buf)

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
 // options are what the command line and the environment say.
@@ -33,9 +34,7 @@ type option struct {
 	set     func(o *options, value string) error
 }
 
-func (o option) variable() string {
-	return "KAFKAESK_" + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
-}
+func (o option) variable() string { return cliflags.Variable(o.name) }
 
 const asConfigured = "as the program configured"
 
@@ -97,21 +96,9 @@ func parse(args []string, env func(string) (string, bool)) (options, error) {
 	return o, nil
 }
 
-func setServers(o *options, value string) error {
-	for server := range strings.SplitSeq(value, ",") {
-		if server = strings.TrimSpace(server); server == "" {
-			continue
-		}
-		host, port, err := net.SplitHostPort(server)
-		if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil || host == "" {
-			return fmt.Errorf("server %d: want host:port, like localhost:9092", len(o.config.Servers)+1)
-		}
-		o.config.Servers = append(o.config.Servers, server)
-	}
-	if len(o.config.Servers) == 0 {
-		return errors.New("there is no server in it: want host:port, like localhost:9092")
-	}
-	return nil
+func setServers(o *options, value string) (err error) {
+	o.config.Servers, err = cliflags.Servers(value)
+	return err
 }
 
 func setSettings(o *options, value string) error {
@@ -161,21 +148,10 @@ func setFormat(o *options, value string) error {
 	return nil
 }
 
-func setLevel(o *options, value string) error {
-	switch strings.ToLower(value) {
-	case "debug":
-		o.level = slog.LevelDebug
-	case "info":
-		o.level = slog.LevelInfo
-	case "warn", "warning":
-		o.level = slog.LevelWarn
-	case "error":
-		o.level = slog.LevelError
-	default:
-		return errors.New("want debug, info, warn or error")
-	}
+func setLevel(o *options, value string) (err error) {
+	o.level, err = severity.Parse(value)
 	o.log = true
-	return nil
+	return err
 }
 
 // logger returns the worker's logger.

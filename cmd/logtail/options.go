@@ -1,30 +1,20 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// serversVariable is the one variable that messages name.
-const serversVariable = "KAFKAESK_KAFKA_SERVERS"
-
-// environment names the variables that stand in for flags that are not given.
-func environment() map[string]string {
-	return map[string]string{
-		"kafka-servers":  serversVariable,
-		"kafka-settings": "KAFKAESK_KAFKA_SETTINGS",
-		"topic-prefix":   "KAFKAESK_TOPIC_PREFIX",
-	}
-}
+// environment are the flags that a variable stands in for.
+func environment() []string { return []string{"kafka-servers", "kafka-settings", "topic-prefix"} }
 
 // options are the command line: what was given, then what [options.complete] makes of it.
 type options struct {
@@ -75,14 +65,15 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVarP(&o.output, "output", "o", "auto", "`FORMAT`: pretty, json, raw (the value as it is, escaped on a terminal), or auto: pretty on a terminal, else json")
 	fs.StringVar(&o.color, "color", "auto", "`WHEN` to use colours: auto, always, never; auto heeds NO_COLOR, FORCE_COLOR and CLICOLOR_FORCE")
 	fs.BoolVarP(&o.quiet, "quiet", "q", false, "no notices and warnings on standard error, errors only")
-	for flag, variable := range environment() {
-		fs.Lookup(flag).Usage += " ($" + variable + ")"
+	for _, flag := range environment() {
+		fs.Lookup(flag).Usage += " ($" + cliflags.Variable(flag) + ")"
 	}
 }
 
 // complete takes what is missing from the environment, and turns texts into what they mean.
 func (o *options) complete(fs *pflag.FlagSet, args []string) error {
-	for flag, variable := range environment() {
+	for _, flag := range environment() {
+		variable := cliflags.Variable(flag)
 		if value := o.getenv(variable); value != "" && !fs.Changed(flag) {
 			if err := fs.Set(flag, value); err != nil {
 				return usageErrorf("$%s: %w", variable, err)
@@ -94,10 +85,11 @@ func (o *options) complete(fs *pflag.FlagSet, args []string) error {
 	if err != nil {
 		return usageErrorf("--kafka-settings: %w", err)
 	}
-	for i := range o.servers {
-		o.servers[i] = strings.TrimSpace(o.servers[i])
+	servers, err := cliflags.Servers(o.servers...)
+	if err != nil && len(o.servers) > 0 {
+		return usageErrorf("--kafka-servers: %w", err)
 	}
-	o.config = bus.Config{Servers: o.servers, TopicPrefix: o.prefix, Settings: settings, Logger: o.logger()}
+	o.config = bus.Config{Servers: servers, TopicPrefix: o.prefix, Settings: settings, Logger: o.logger()}
 	if o.tail, err = o.begin(fs); err != nil {
 		return err
 	}
@@ -108,9 +100,9 @@ func (o *options) complete(fs *pflag.FlagSet, args []string) error {
 		o.tail = append(o.tail, bus.StopAtEnd())
 	}
 	if o.level != "" {
-		level, err := parseLevel(o.level)
+		level, err := severity.Parse(o.level)
 		if err != nil {
-			return usageErrorf("--level: %w", err)
+			return usageErrorf("--level: %q: %w", o.level, err)
 		}
 		o.least = &level
 	}
@@ -192,12 +184,7 @@ func (o *options) validate() error {
 		}
 	}
 	if len(o.servers) == 0 {
-		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT, or set %s", serversVariable)
-	}
-	for _, server := range o.servers {
-		if _, port, err := net.SplitHostPort(server); err != nil || port == "" {
-			return usageErrorf("--kafka-servers: %w", fmt.Errorf("%q: give HOST:PORT", server))
-		}
+		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT, or set %s", cliflags.Variable("kafka-servers"))
 	}
 	return nil
 }

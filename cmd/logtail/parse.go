@@ -2,40 +2,10 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// parseLevel reads a level: a severity's name, a short form of it, or the number that log records carry (10 DEBUG to 50 CRITICAL).
-func parseLevel(text string) (slog.Level, error) {
-	switch strings.ToLower(text) {
-	case "debug", "d":
-		return slog.LevelDebug, nil
-	case "info", "i":
-		return slog.LevelInfo, nil
-	case "warning", "warn", "w":
-		return slog.LevelWarn, nil
-	case "error", "err", "e":
-		return slog.LevelError, nil
-	case "critical", "crit", "c", "fatal", "f":
-		return slog.LevelError + 4, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > 1000 {
-		return 0, fmt.Errorf("%q: give debug, info, warning, error, critical, a first letter of these, or a number such as 30", text)
-	}
-	// A record's number is 20 + 10*L/4. Numbers between two levels are rounded away from INFO, as logrecord.Decode reads them.
-	level := (n - 20) * 4 / 10
-	switch rest := (n-20)*4 - level*10; {
-	case rest > 0:
-		level++
-	case rest < 0:
-		level--
-	}
-	return slog.Level(level), nil
-}
 
 // sinceForms are the forms of a time. What they leave out is zero; what has no zone is in the local one.
 var sinceForms = [...]string{

@@ -1,41 +1,19 @@
 package main
 
 import (
-	"log/slog"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/severity"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
-
-func TestParseLevel(t *testing.T) {
-	t.Parallel()
-	tests := map[string]slog.Level{
-		"debug": slog.LevelDebug, "D": slog.LevelDebug, "10": slog.LevelDebug,
-		"info": slog.LevelInfo, "i": slog.LevelInfo, "20": slog.LevelInfo,
-		"warning": slog.LevelWarn, "WARN": slog.LevelWarn, "w": slog.LevelWarn, "30": slog.LevelWarn,
-		"error": slog.LevelError, "err": slog.LevelError, "e": slog.LevelError, "40": slog.LevelError,
-		"critical": slog.LevelError + 4, "c": slog.LevelError + 4, "50": slog.LevelError + 4,
-		"25": slog.LevelInfo + 2,
-	}
-	for text, want := range tests {
-		if got, err := parseLevel(text); err != nil || got != want {
-			t.Errorf("%s: got %d, %v; want %d", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "high", "-5", "2.5", "1e9", "99999999999999999999"} {
-		if got, err := parseLevel(text); err == nil {
-			t.Errorf("%q: got %d, want an error", text, got)
-		}
-	}
-}
 
 // A record passes the level that is its own number, whatever number a service made up.
 func TestEveryNumberPassesItsOwnLevel(t *testing.T) {
 	t.Parallel()
 	for n := range 61 {
-		level, err := parseLevel(strconv.Itoa(n))
+		level, err := severity.Parse(strconv.Itoa(n))
 		if err != nil {
 			t.Fatal(err)
 		}

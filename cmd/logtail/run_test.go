@@ -184,7 +184,7 @@ func TestUsage(t *testing.T) {
 		{"no pattern", []string{servers}, "which streams?"},
 		{"an empty pattern", []string{servers, ""}, "a pattern is empty"},
 		{"no servers", []string{"a"}, "KAFKAESK_KAFKA_SERVERS"},
-		{"a server without a port", []string{"-b", "localhost", "a"}, `"localhost": give HOST:PORT`},
+		{"a server without a port", []string{"-b", "localhost", "a"}, "--kafka-servers: server 1: want host:port"},
 		{"an unknown flag", []string{"--frobnicate", "a"}, "unknown flag: --frobnicate"},
 		{"an unknown output", []string{servers, "-o", "xml", "a"}, `--output: "xml"`},
 		{"an unknown color", []string{servers, "--color", "red", "a"}, `--color: "red"`},

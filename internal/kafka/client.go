@@ -95,9 +95,7 @@ func checkServers(servers []string) error {
 	}
 	var errs []error
 	for _, server := range servers {
-		host, port, err := net.SplitHostPort(server)
-		n, notNumber := strconv.ParseUint(port, 10, 16)
-		if err != nil || notNumber != nil || n == 0 || host == "" || strings.ContainsAny(host, "/@, \t\n") {
+		if !IsServer(server) {
 			if at := strings.LastIndexByte(server, '@'); at >= 0 {
 				server = redacted + server[at:]
 			}
@@ -105,6 +103,13 @@ func checkServers(servers []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// IsServer reports whether server is host:port, with a number from 1 to 65535 as its port.
+func IsServer(server string) bool {
+	host, port, err := net.SplitHostPort(server)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil && n > 0 && host != "" && !strings.ContainsAny(host, "/@, \t\n")
 }
 
 // Settings returns what the Client was made with.
