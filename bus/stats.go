@@ -71,7 +71,8 @@ type SubscriptionStats struct {
 	Assigned []PartitionStats
 	// Lag is how many records of the assigned partitions are not finished, as far as their ends are known.
 	Lag int64
-	// InFlight counts handlers that run now, Waiting records that have been read and wait for one, and Bytes what both keep in memory.
+	// InFlight counts handlers that run now, and Waiting records that have been read and wait for one. Bytes is what both keep in memory, and what
+	// has been fetched behind them.
 	InFlight, Waiting int
 	Bytes             int64
 	// Abandoned counts handlers that have not returned although their context has ended.

@@ -117,6 +117,16 @@ var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
 // LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in failed; one
 // that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
 func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation())
+}
+
+// HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open, whatever the
+// isolation level is.
+func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+	return c.lookUpOffsets(ctx, parts, EndOffset, 0)
+}
+
+func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
 	found, failed = make(map[TopicPartition]int64, len(parts)), make(map[TopicPartition]error)
 	if len(parts) == 0 {
 		return found, failed
@@ -147,7 +157,7 @@ func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at i
 	)
 	for _, led := range byLeader {
 		wg.Go(func() {
-			response, err := c.roundTrip(ctx, offsetsRequest(led, at, c.settings.isolation()), 0)
+			response, err := c.roundTrip(ctx, offsetsRequest(led, at, isolation), 0)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

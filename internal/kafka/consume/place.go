@@ -44,6 +44,7 @@ type place[T any] struct {
 	committed atomic.Int64 // what the group had when the partition was assigned; -1 = nothing
 	position  atomic.Int64 // the offset after what was read; -1 = nothing yet
 	end       atomic.Int64 // of the partition, when it was last heard of; -1 = not known
+	missing   int64        // the dispatcher's: an offset to be read that the broker does not have; -1 = none
 	delayed   bool
 	allowance atomic.Int64 // manual commit: what may be committed at most; -1 = nothing
 
@@ -69,6 +70,7 @@ func newPlace[T any](g *generation[T], tp kafka.TopicPartition, start group.Star
 	p.committed.Store(start.Committed)
 	p.position.Store(-1)
 	p.end.Store(-1)
+	p.missing = -1
 	p.allowance.Store(-1)
 	p.openLane()
 	return p
@@ -123,8 +125,7 @@ func (p *place[T]) reset(gone *fetch.PartitionError) {
 		from = "its end"
 	}
 	c.trouble(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset, gone.Err))
-	c.log.Warn("consume: the broker does not have this offset; the partition begins again",
-		"group", c.opts.Group, "partition", name(p.tp), "offset", gone.Offset, "at", from)
+	p.missing = gone.Offset
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.fetcher.AddAt(p.tp, at)
@@ -158,7 +159,13 @@ func (p *place[T]) take(chunk *fetch.Chunk) {
 		// at the end would miss what is written in between.
 		p.allow(first(chunk))
 	}
-	if begin := first(chunk); begin < max(p.position.Load(), p.committed.Load()) {
+	begin := first(chunk)
+	if p.missing >= 0 && begin > p.missing {
+		p.g.c.log.Warn("consume: records were deleted before they were read; reading goes on behind them",
+			"group", p.g.c.opts.Group, "topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.missing, "to", begin)
+	}
+	p.missing = -1
+	if begin < max(p.position.Load(), p.committed.Load()) {
 		p.rewind(begin)
 	}
 	p.position.Store(chunk.Next)

@@ -1,8 +1,11 @@
 package consume
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -190,5 +193,24 @@ func TestNoOffsetErrorSaysWhatToDo(t *testing.T) {
 	got := (&NoOffsetError{Group: "g", Topic: "t", Partition: 3}).Error()
 	if want := `consume: group "g" has no committed offset for t/3, and auto_offset_reset is none: commit one, or set auto_offset_reset to earliest or latest`; got != want {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Records that were deleted before they were read are one line, with from where to where.
+func TestDeletedRecordsAreLogged(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	o := options(func(context.Context, *item) bool { return true })
+	o.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	c := idle(t, o)
+	g, p := assign(c, "topic")
+	g.halt()
+	g.wg.Wait() // the test is the dispatcher
+	p.take(chunk("topic", 0, 10, time.Now()))
+	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 10, Next: -1, Err: fetch.ErrOutOfRange})
+	p.take(chunk("topic", 290, 300, time.Now()))
+	p.take(chunk("topic", 300, 310, time.Now()))
+	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "topic=topic partition=0 from=10 to=290") {
+		t.Errorf("logged %s", out.String())
 	}
 }

@@ -32,7 +32,7 @@ type PartitionStatus[T any] struct {
 	Position  int64 // where reading goes on; -1 = not known yet
 	End       int64 // of the partition, when it was last heard of; -1 = not known yet
 	Held      int   // items that were read and are not finished
-	Bytes     int64 // of them
+	Bytes     int64 // of them, and of what has been fetched and not been decoded
 	Running   int   // handlers that run now
 	Paused    bool  // it is not being read, because enough is held or what is held has to wait
 	Oldest    *T    // the first item that is not finished; nil if nothing is held
@@ -65,7 +65,7 @@ func (c *Consumer[T]) Status() Status[T] {
 func (p *place[T]) status(committed map[kafka.TopicPartition]int64) PartitionStatus[T] {
 	s := PartitionStatus[T]{
 		TopicPartition: p.tp, Committed: p.committed.Load(), Watermark: p.committed.Load(),
-		Position: p.position.Load(), End: p.end.Load(), Held: p.held(), Paused: p.isPaused(),
+		Position: p.position.Load(), End: p.lastEnd(), Held: p.held(), Paused: p.isPaused(),
 	}
 	if offset, ok := committed[p.tp]; ok {
 		s.Committed = offset
@@ -74,12 +74,25 @@ func (p *place[T]) status(committed map[kafka.TopicPartition]int64) PartitionSta
 		s.Watermark = mark
 	}
 	_, s.Bytes, s.Running = p.lane.Load().Held()
+	s.Bytes += int64(p.g.c.fetcher.Buffered(p.tp))
 	if item, ok := p.lane.Load().Oldest(); ok {
 		s.Oldest = &item
 	} else if item, ok := p.firstWaiting(); ok {
 		s.Oldest = &item
 	}
 	return s
+}
+
+// lastEnd returns the partition's end as it was last heard of: from the fetcher, or, while that leaves the partition out, from watch.
+func (p *place[T]) lastEnd() int64 {
+	end, seen := p.end.Load(), p.g.c.fetcher.HighWatermark(p.tp)
+	switch {
+	case seen < 0:
+		return end
+	case p.isPaused():
+		return max(end, seen)
+	}
+	return seen
 }
 
 func (p *place[T]) firstWaiting() (item T, ok bool) {

@@ -72,7 +72,7 @@ func (c *Consumer[T]) lookAtEnds(ctx context.Context, g *generation[T]) {
 	}
 	limited, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	ends, _ := c.client.LookUpOffsets(limited, paused, kafka.EndOffset) // what fails is looked up again the next time
+	ends, _ := c.client.HighWatermarks(limited, paused) // what fails is looked up again the next time
 	for tp, end := range ends {
 		g.places[tp].end.Store(end)
 	}

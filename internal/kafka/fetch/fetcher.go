@@ -141,6 +141,9 @@ type partition struct {
 	cutOff    int // answers in a row that ended within the first batch
 	retryAt   time.Time
 
+	noLeaderSince  time.Time // zero while it has a leader, or does not exist
+	noLeaderLogged bool
+
 	segments []*segment // fetched and not yet decoded, in order
 	queued   int        // bytes of them
 	decoding bool       // the next chunk is being decoded, waits for Next, or is with its caller

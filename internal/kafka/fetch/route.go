@@ -116,10 +116,11 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 	now := time.Now()
 	questions := make(map[lookUp][]*partition)
 	for tp, p := range f.partitions {
-		leader := kafka.NoLeader
+		leader, exists := kafka.NoLeader, false
 		if t := cluster.Topics[tp.Topic]; t != nil && !t.Internal && int(tp.Partition) < len(t.Leaders) {
-			leader = t.Leaders[tp.Partition]
+			leader, exists = t.Leaders[tp.Partition], true
 		}
+		f.logLeaderLocked(p, exists && leader < 0, now)
 		if leader != p.broker {
 			p.attempt, p.retryAt = 0, time.Time{}
 			f.moveLocked(p, leader)
@@ -140,6 +141,25 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 		f.wg.Go(func() { f.resolve(ctx, q, parts) })
 	}
 	return pause
+}
+
+// leaderGrace is how long a partition may be without a leader before that is logged: an election is everyday life.
+const leaderGrace = 2 * time.Second
+
+// logLeaderLocked logs once that a partition has no leader, and once that it has one again.
+func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
+	switch {
+	case missing && p.noLeaderSince.IsZero():
+		p.noLeaderSince = now
+	case missing && !p.noLeaderLogged && now.Sub(p.noLeaderSince) >= leaderGrace:
+		p.noLeaderLogged = true
+		f.log.Warn("fetch: the partition has no leader; it is read when it has one again", "topic", p.Topic, "partition", p.Partition, "offset", p.next)
+	case !missing:
+		if p.noLeaderLogged {
+			f.log.Info("fetch: the partition has a leader again", "topic", p.Topic, "partition", p.Partition, "offset", p.next)
+		}
+		p.noLeaderSince, p.noLeaderLogged = time.Time{}, false
+	}
 }
 
 // resolve looks up the offsets that partitions begin at. A partition whose look-up fails is looked up again after a pause; it

@@ -1,0 +1,43 @@
+package fetch
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// A partition without a leader is one line when that has lasted, and one when it is over.
+func TestAMissingLeaderIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	f := &Fetcher{log: slog.New(slog.NewTextHandler(&out, nil))}
+	p := &partition{TopicPartition: kafka.TopicPartition{Topic: "orders", Partition: 3}, next: 42}
+	now := time.Unix(0, 0)
+	lines := func(missing bool, after time.Duration) string {
+		now = now.Add(after)
+		out.Reset()
+		f.logLeaderLocked(p, missing, now)
+		return out.String()
+	}
+	for i, step := range []struct {
+		missing bool
+		after   time.Duration
+		want    string
+	}{
+		{true, 0, ""}, {true, leaderGrace / 2, ""}, {false, 0, ""}, // an election
+		{true, 0, ""}, {true, leaderGrace, "has no leader"}, {true, time.Hour, ""},
+		{false, 0, "has a leader again"}, {false, time.Second, ""},
+	} {
+		got := lines(step.missing, step.after)
+		if (step.want == "") != (got == "") || !strings.Contains(got, step.want) {
+			t.Errorf("step %d: got %q, want %q", i, got, step.want)
+		}
+		if got != "" && !strings.Contains(got, "topic=orders partition=3 offset=42") {
+			t.Errorf("step %d: got %q", i, got)
+		}
+	}
+}
