@@ -63,7 +63,8 @@ func (w *world) configure(stream, name, value string) {
 	}
 }
 
-// The largest record that a stream takes is a dead letter with all its headers: neither max_request_size nor the topic stands in its way.
+// The largest record that a stream takes is a dead letter with all its headers: neither max_request_size nor the topic
+// stands in its way.
 func TestTheLargestRecordsCanBeDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -101,7 +102,8 @@ func TestTheLargestRecordsCanBeDeadLetters(t *testing.T) {
 	}
 }
 
-// What the topic of the dead letters is too small for loses the error's text first, and the record's own headers then, which a header says.
+// What the topic of the dead letters is too small for loses the error's text first, and the record's own headers then,
+// which a header says.
 func TestHeadersGiveWayToTheRecord(t *testing.T) {
 	t.Parallel()
 	const value, own = 2_000, 3_000
@@ -149,8 +151,8 @@ func TestHeadersGiveWayToTheRecord(t *testing.T) {
 	}
 }
 
-// A record whose dead letter does not fit at all holds up its partition, and no other. Health, Stats and the log say what to change; once it is
-// changed all goes on, and nothing was skipped.
+// A record whose dead letter does not fit at all holds up its partition, and no other. Health, Stats and the log say
+// what to change; once it is changed all goes on, and nothing was skipped.
 func TestARecordThatCannotBeADeadLetterWaitsForTheTopicToBeChanged(t *testing.T) {
 	t.Parallel()
 	w, log := newWorld(t), new(logged)

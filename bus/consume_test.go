@@ -60,7 +60,7 @@ func newWorld(t *testing.T, opts ...kafkatest.Option) *world {
 func (w *world) connect() {
 	w.t.Helper()
 	raw, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		kgo.MetadataMinAge(10*time.Millisecond), kgo.UnknownTopicRetries(-1), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -39,7 +39,8 @@ func TestDeadLettersDoNotGoRound(t *testing.T) {
 	}
 }
 
-// Two groups that both read dead letters, and fail on each of them, write two generations and no more: what they fail on then is rejected.
+// Two groups that both read dead letters, and fail on each of them, write two generations and no more: what they fail
+// on then is rejected.
 func TestGroupsThatReadDeadLettersDoNotWriteEachOthersForEver(t *testing.T) {
 	t.Parallel()
 	w, log := newWorld(t), new(logged)
@@ -110,8 +111,8 @@ func TestTopicsForFailedRecordsAreLikeTheirSource(t *testing.T) {
 	}
 }
 
-// A dead letter that is moved to the replay stream is handled again, by the group that gave it up and by no other. When it fails again it is a
-// dead letter of its source again, with all that has happened to it.
+// A dead letter that is moved to the replay stream is handled again, by the group that gave it up and by no other. When
+// it fails again it is a dead letter of its source again, with all that has happened to it.
 func TestReplayedDeadLettersAreHandledAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -183,7 +184,8 @@ func TestNotBeforeNeverDelaysLongerThanTheDelay(t *testing.T) {
 	}
 }
 
-// What is published anew from a dead letter is a new record: it has the application's headers, and not those of the failure.
+// What is published anew from a dead letter is a new record: it has the application's headers, and not those of the
+// failure.
 func TestADeadLetterThatIsPublishedAnewLosesTheHeadersOfItsFailure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

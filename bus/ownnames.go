@@ -16,7 +16,8 @@ import (
 // longestTopic is how long a topic's name may be.
 const longestTopic = 249
 
-// ownStreams returns the streams that the subscription writes to when records of a stream fail: the dead letters, and one for each delay.
+// ownStreams returns the streams that the subscription writes to when records of a stream fail: the dead letters, and
+// one for each delay.
 func (s *subscription) ownStreams(stream string) []string {
 	if !s.deadLetter {
 		return nil
@@ -31,8 +32,8 @@ func (s *subscription) ownStreams(stream string) []string {
 	return names
 }
 
-// ownNames checks the names of the topics that subscriptions write failed records to. Kafka refuses some, which has to be known before the
-// first record fails.
+// ownNames checks the names of the topics that subscriptions write failed records to. Kafka refuses some, which has to
+// be known before the first record fails.
 type ownNames struct {
 	prefix string
 	topics func() map[string]*kafka.Topic // of the cluster; nil when they are not known
@@ -45,7 +46,8 @@ func newOwnNames(prefix string, topics func() map[string]*kafka.Topic) *ownNames
 	return &ownNames{prefix: prefix, topics: topics, claimed: make(map[string]string)}
 }
 
-// compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names of its metrics.
+// compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names
+// of its metrics.
 func compared(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
 // check tells why the subscription's failed records of a stream cannot be written; nil if they can.
@@ -60,16 +62,16 @@ func (n *ownNames) check(s *subscription, stream string) error {
 	for _, own := range streams {
 		topic := n.prefix + own
 		if len(topic) > longestTopic {
-			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which has %d characters where Kafka allows %d: shorten the name of the group, the stream or the prefix",
-				s.group, stream, topic, len(topic), longestTopic)
+			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which has %d characters where Kafka "+
+				"allows %d: shorten the name of the group, the stream or the prefix", s.group, stream, topic, len(topic), longestTopic)
 		}
 		other, taken := n.claimed[compared(topic)]
 		if !taken {
 			other, taken = colliding(existing, topic)
 		}
 		if taken && other != topic {
-			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside topic %q, because '.' and '_' are one to it in names: rename the group or the stream",
-				s.group, stream, topic, other)
+			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside topic %q, "+
+				"because '.' and '_' are one to it in names: rename the group or the stream", s.group, stream, topic, other)
 		}
 		n.claimed[compared(topic)] = topic
 	}
@@ -119,7 +121,8 @@ func checkNames(prefix string, subscriptions []*subscription) error {
 	return newOwnNames(prefix, func() map[string]*kafka.Topic { return nil }).checkNamed(subscriptions)
 }
 
-// checkAll checks the streams that are named, and those that are there, when a run begins. It tells of the first that fails.
+// checkAll checks the streams that are named, and those that are there, when a run begins. It tells of the first that
+// fails.
 func (n *ownNames) checkAll(runners []*runner) error {
 	topics := n.topics()
 	for _, x := range runners {
@@ -138,14 +141,16 @@ func (n *ownNames) checkAll(runners []*runner) error {
 	return nil
 }
 
-// reads tells whether to read a topic. One that appears while the App runs, and whose failed records could not be written, is not read.
+// reads tells whether to read a topic. One that appears while the App runs, and whose failed records could not be
+// written, is not read.
 func (x *runner) reads(topic string) bool {
 	if !x.streams.match(topic) {
 		return false
 	}
 	err, first := x.refused(topic)
 	if err != nil && first {
-		x.log.Error("bus: a stream is not read, because its failed records could not be written", "stream", x.core.stream(topic), "error", err)
+		x.log.Error("bus: a stream is not read, because its failed records could not be written",
+			"stream", x.core.stream(topic), "error", err)
 	}
 	return err == nil
 }

@@ -68,7 +68,7 @@ func TestNamesOfDeadLettersThatKafkaRefuses(t *testing.T) {
 func TestRunRefusesStreamsWhoseDeadLettersHaveNoName(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, pattern, stream, group, beside, want string }{
-		{"too long", "*", strings.Repeat("s", 220), "a.group.of.its.own", "", "shorten the name of the group, the stream or the prefix"},
+		{"too long", "*", "", strings.Repeat("g", 240), "jobs", "shorten the name of the group, the stream or the prefix"},
 		{"beside another topic", "some.*", "some.jobs", "a.b", "some.jobs.a_b.dead", "does not take beside topic"},
 		{"named", "jobs", "", "a.b", "jobs.a_b.dead", "does not take beside topic"},
 	} {

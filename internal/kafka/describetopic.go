@@ -12,25 +12,41 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 )
 
-// HeaderRoom is how many bytes larger than in [TopicSpec.Source] a batch of the new topic may be. The headers that the bus adds to a record it
-// moves have to fit into it: 8 KiB for the text of an error, and less than 1 KiB for each of the others.
+// HeaderRoom is how many bytes larger than in [TopicSpec.Source] a batch of the new topic may be. The headers that the
+// bus adds to a record it moves have to fit into it: 8 KiB for the text of an error, and less than 1 KiB for each of
+// the others.
 const HeaderRoom = 16 << 10
+
+// sourceLooks is how often a broker that does not know a source topic is asked again before the topic is taken for
+// gone.
+const sourceLooks = 5
 
 const (
 	maxMessageBytes = "max.message.bytes"
 	retentionMs     = "retention.ms"
 )
 
-// sourceConfigs returns the settings that a topic takes over from spec.Source: its largest batch with HeaderRoom more, and its retention with
-// spec.Delay more, unless spec has a retention of its own. A source that is gone, or whose settings may not be read, leaves both to the broker.
+// sourceConfigs returns the settings that a topic takes over from spec.Source: its largest batch with HeaderRoom more,
+// and its retention with spec.Delay more, unless spec has a retention of its own. A source that is gone, or whose
+// settings may not be read, leaves both to the broker.
 func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec) ([]createtopics.RequestConfig, error) {
-	source, err := c.topicConfig(ctx, spec.Source, maxMessageBytes, retentionMs)
+	var source map[string]string
+	var err error
+	for n := 0; ; n++ {
+		source, err = c.topicConfig(ctx, spec.Source, maxMessageBytes, retentionMs)
+		// A broker may hear of a new topic late.
+		if Classify(err) != TopicMissing || n == sourceLooks || Sleep(ctx, c.settings.Backoff().Delay(n)) != nil {
+			break
+		}
+	}
 	if err != nil {
-		if class := Classify(err); ctx.Err() != nil || c.ctx.Err() != nil || class.Retriable() && class != TopicMissing {
+		class := Classify(err)
+		if ctx.Err() != nil || c.ctx.Err() != nil || class.Retriable() && class != TopicMissing {
 			return nil, fmt.Errorf("read the configuration of topic %q: %w", spec.Source, err)
 		}
-		c.logger.Warn("kafka: the configuration of a topic cannot be read: another one that is to take its records is created with the broker's defaults; "+
-			"allow DescribeConfigs, or create the other one yourself", "topic", spec.Source, "other", name, "error", err)
+		c.logger.Warn("kafka: the configuration of a topic cannot be read: another one that is to take its records is created "+
+			"with the broker's defaults; allow DescribeConfigs, or create the other one yourself",
+			"topic", spec.Source, "other", name, "error", err)
 		return nil, nil
 	}
 	var configs []createtopics.RequestConfig
@@ -52,7 +68,9 @@ func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec)
 // topicConfig asks for settings of a topic, the broker's defaults where it has none of its own.
 func (c *Client) topicConfig(ctx context.Context, topic string, names ...string) (map[string]string, error) {
 	request := &describeTopic{clientID: c.settings.ClientID}
-	request.message.Resources = []describeconfigs.RequestResource{{ResourceType: topicResource, ResourceName: topic, ConfigNames: names}}
+	request.message.Resources = []describeconfigs.RequestResource{
+		{ResourceType: topicResource, ResourceName: topic, ConfigNames: names},
+	}
 	answer, err := c.roundTrip(ctx, request, 0)
 	if err != nil {
 		return nil, err
@@ -77,7 +95,8 @@ func (c *Client) topicConfig(ctx context.Context, topic string, names ...string)
 // topicResource is Kafka's number for a topic in DescribeConfigs.
 const topicResource = 2
 
-// describeTopic is a DescribeConfigs request that is not sent to a broker which does not know it: such a broker would close the connection.
+// describeTopic is a DescribeConfigs request that is not sent to a broker which does not know it: such a broker would
+// close the connection.
 type describeTopic struct {
 	message  describeconfigs.Request
 	clientID string
@@ -87,7 +106,8 @@ type describeTopic struct {
 
 func (*describeTopic) ApiKey() protocol.ApiKey { return protocol.DescribeConfigs }
 
-// Broker implements protocol.BrokerMessage. Every broker knows the topics' settings, and the controller has just been asked for others.
+// Broker implements protocol.BrokerMessage. Every broker knows the topics' settings, and the controller has just been
+// asked for others.
 func (*describeTopic) Broker(c protocol.Cluster) (protocol.Broker, error) { return controllerOf(c) }
 
 // Required implements protocol.RawExchanger.

@@ -79,8 +79,8 @@ func ownConfigs(t *testing.T, client *kgo.Client, name string) []string {
 	return own
 }
 
-// A topic that is to take another one's records takes over how large they may be, with room for headers, and how long they live, with what they
-// wait; nothing else.
+// A topic that is to take another one's records takes over how large they may be, with room for headers, and how long
+// they live, with what they wait; nothing else.
 func TestTopicThatTakesOverFromAnother(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -121,7 +121,8 @@ func TestTopicThatTakesOverFromAnother(t *testing.T) {
 	}
 }
 
-// What may not be read, is gone, or cannot be asked for, is left to the broker, and one line says so. What passes is asked again.
+// What may not be read, is gone, or cannot be asked for, is left to the broker, and one line says so. What passes is
+// asked again.
 func TestTopicWhoseSourceCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
