@@ -29,8 +29,8 @@ type moving struct {
 	logged  time.Time
 }
 
-// newMoving tells where a record goes that is given up because of err; nil for a dead letter that has been given up twice, by this group or
-// another: groups that read dead letters would write each other's for ever.
+// newMoving tells where a record goes that is given up because of err; nil for a dead letter that has been given up
+// twice, by this group or another: groups that read dead letters would write each other's for ever.
 func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
 	m := &moving{err: err, cause: causeOf(j.last), attempts: j.calls}
 	source, tier := x.streams.origin(j.record.Stream)
@@ -46,8 +46,8 @@ func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
 	return m
 }
 
-// fromOtherGroup tells of a record in one of our retry or replay streams that another group has put it there: the name of a group may be the
-// end of another's, and so two groups have a retry stream of the same name, which both read.
+// fromOtherGroup tells of a record in one of our retry or replay streams that another group has put it there: the name
+// of a group may be the end of another's, and so two groups have a retry stream of the same name, which both read.
 func (x *runner) fromOtherGroup(r *Record) bool {
 	if !x.deadLetter {
 		return false
@@ -60,8 +60,8 @@ func (x *runner) fromOtherGroup(r *Record) bool {
 func (x *runner) skip(r *Record) {
 	x.skipped.Add(1)
 	group, _ := r.Header(GroupHeader)
-	x.skips.warn(x.log, "bus: a record belongs to another group, whose retry or replay stream has the same name, and is passed over",
-		"record", where(r), "other", truncate(strconv.Quote(string(group)), longestText))
+	x.lines.skipped.line("bus: a record of another group, whose retry or replay stream has the same name, is passed over",
+		r, nil, "other", truncate(strconv.Quote(string(group)), longestText))
 }
 
 // notBefore tells when a record of one of our retry or replay streams, which is read now, may be handled.
@@ -78,12 +78,12 @@ func (x *runner) recordMoved(r *Record, m *moving) {
 	x.recordError(m.err)
 	if m.dead {
 		x.deadLettered.Add(1)
-		x.refusals.warn(x.log, "bus: a record goes to the dead letters",
-			append([]any{"record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err)}, stackOf(m.err)...)...)
+		x.lines.deadLetters.line("bus: a record goes to the dead letters",
+			r, m.err, "stream", m.stream, "attempts", m.attempts)
 		return
 	}
 	x.postponed.Add(1)
-	x.log.Debug("bus: a record waits for another time", "record", where(r), "stream", m.stream, "attempts", m.attempts, "error", brief(m.err))
+	x.lines.postponed.line("bus: a record waits for another time", r, m.err, "stream", m.stream, "attempts", m.attempts)
 }
 
 const (
@@ -93,8 +93,9 @@ const (
 	blockedEvery = time.Minute
 )
 
-// move begins or goes on to write a record to m.stream. It returns 0 when that is acknowledged, else after what time to call it again: nothing is
-// skipped. It takes moveWait at most, or the time to finish that is left when the partition is being given up.
+// move begins or goes on to write a record to m.stream. It returns 0 when that is acknowledged, else after what time to
+// call it again: nothing is skipped. It takes moveWait at most, or the time to finish that is left when the partition
+// is being given up.
 func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Duration) {
 	if m.failed == nil {
 		x.prepareMove(r, m, time.Now())
@@ -137,7 +138,8 @@ func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
 	x.core.own.Store(x.core.prefix+m.stream, kafka.TopicSpec{Source: x.core.prefix + m.source, Delay: m.delay})
 }
 
-// answered waits for the answer to a try: for moveWait, or as long as there is time when the partition is being given up.
+// answered waits for the answer to a try: for moveWait, or as long as there is time when the partition is being given
+// up.
 func answered(place consume.Place, pending *Receipt) bool {
 	timer := time.NewTimer(moveWait)
 	defer timer.Stop()
@@ -180,7 +182,8 @@ func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
 	x.blocked.set(place, r, err)
 	if now := time.Now(); now.Sub(m.logged) >= blockedEvery {
 		m.logged = now
-		x.log.Error("bus: a record cannot be moved, and holds up those behind it; trying again", "why", brief(m.err), "error", err)
+		x.log.Error("bus: a record cannot be moved, and holds up those behind it; trying again",
+			"why", brief(m.err), "error", err)
 	}
 }
 

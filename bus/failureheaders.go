@@ -13,30 +13,35 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
 )
 
-// The headers of dead letters and of records in retry streams, all of them UTF-8 text. The record's own headers stand before them. A record
-// that the application publishes to any other stream, by [Message.Forward] say, goes without them.
+// The headers of dead letters and of records in retry streams, all of them UTF-8 text. The record's own headers stand
+// before them. A record that the application publishes to any other stream, by [Message.Forward] say, goes without
+// them.
 const (
 	// GroupHeader is the group whose handler gave the record up.
 	GroupHeader = "kafkaesk-group"
-	// FirstStreamHeader, FirstTopicHeader, FirstPartitionHeader and FirstOffsetHeader tell where the record was read for the first time: the topic
-	// is the stream with [Config.TopicPrefix].
+	// FirstStreamHeader, FirstTopicHeader, FirstPartitionHeader and FirstOffsetHeader tell where the record was read
+	// for the first time: the topic is the stream with [Config.TopicPrefix].
 	FirstStreamHeader    = "kafkaesk-first-stream"
 	FirstTopicHeader     = "kafkaesk-first-topic"
 	FirstPartitionHeader = "kafkaesk-first-partition"
 	FirstOffsetHeader    = "kafkaesk-first-offset"
-	// FirstTimeHeader is the time of that record, and FailedTimeHeader when it was given up, both in RFC 3339, which has the years 0 to 9999: what
-	// lies beyond is written as the nearest time it has. A record without a time has no FirstTimeHeader.
+	// FirstTimeHeader is the time of that record, and FailedTimeHeader when it was given up, both in RFC 3339, which
+	// has the years 0 to 9999: what lies beyond is written as the nearest time it has. A record without a time has no
+	// FirstTimeHeader.
 	FirstTimeHeader  = "kafkaesk-first-time"
 	FailedTimeHeader = "kafkaesk-failed-time"
-	// AttemptsHeader is how often the handler has been called for the record, over all retry streams: 1,000,000 at most.
+	// AttemptsHeader is how often the handler has been called for the record, over all retry streams: 1,000,000 at
+	// most.
 	AttemptsHeader = "kafkaesk-attempts"
-	// ErrorHeader is the text of the last error, with the stack if it was a panic, cut to 8 KiB, or to 200 bytes where the broker does not take
-	// more. ErrorTypeHeader is the error's Go type.
+	// ErrorHeader is the text of the last error, with the stack if it was a panic, cut to 8 KiB, or to 200 bytes where
+	// the broker does not take more. ErrorTypeHeader is the error's Go type.
 	ErrorHeader     = "kafkaesk-error"
 	ErrorTypeHeader = "kafkaesk-error-type"
-	// NotBeforeHeader is when a record of a retry stream may be handled again, in RFC 3339. It counts only as far as the stream's delay goes.
+	// NotBeforeHeader is when a record of a retry stream may be handled again, in RFC 3339. It counts only as far as
+	// the stream's delay goes.
 	NotBeforeHeader = "kafkaesk-not-before"
-	// DroppedHeadersHeader is how many of the record's own headers were left out, because the broker did not take the record with them.
+	// DroppedHeadersHeader is how many of the record's own headers were left out, because the broker did not take the
+	// record with them.
 	DroppedHeadersHeader = "kafkaesk-dropped-headers"
 )
 
@@ -46,8 +51,8 @@ func isFailureHeader(name string) bool {
 		return false
 	}
 	switch name {
-	case GroupHeader, FirstStreamHeader, FirstTopicHeader, FirstPartitionHeader, FirstOffsetHeader, FirstTimeHeader, FailedTimeHeader, AttemptsHeader,
-		ErrorHeader, ErrorTypeHeader, NotBeforeHeader, DroppedHeadersHeader:
+	case GroupHeader, FirstStreamHeader, FirstTopicHeader, FirstPartitionHeader, FirstOffsetHeader, FirstTimeHeader,
+		FailedTimeHeader, AttemptsHeader, ErrorHeader, ErrorTypeHeader, NotBeforeHeader, DroppedHeadersHeader:
 		return true
 	}
 	return false
@@ -70,8 +75,8 @@ type history struct {
 	dropped       int // own headers that it has lost
 }
 
-// historyOf believes what headers say only in the bus's own streams: anybody may publish headers of these names to the others. What is not as
-// the bus writes it is not believed there either.
+// historyOf believes what headers say only in the bus's own streams: anybody may publish headers of these names to the
+// others. What is not as the bus writes it is not believed there either.
 func historyOf(r *Record, prefix string) history {
 	h := history{stream: r.Stream, topic: r.Topic, partition: r.Partition, offset: r.Offset, time: rfc3339(r.Time)}
 	if !ownStream.MatchString(r.Stream) {
@@ -95,7 +100,8 @@ func historyOf(r *Record, prefix string) history {
 	}
 	partition, noPartition := strconv.ParseInt(text(FirstPartitionHeader), 10, 32)
 	offset, noOffset := strconv.ParseInt(text(FirstOffsetHeader), 10, 64)
-	if !isTopicName(topic) || !isTopicName(stream) || noPartition != nil || noOffset != nil || partition < 0 || offset < 0 {
+	if !isTopicName(topic) || !isTopicName(stream) ||
+		noPartition != nil || noOffset != nil || partition < 0 || offset < 0 {
 		return h
 	}
 	h.stream, h.topic, h.partition, h.offset, h.time = stream, topic, int(partition), offset, ""
@@ -185,8 +191,8 @@ func (f *failedRecord) headers(own []Header, s size) []Header {
 	return headers
 }
 
-// textOf returns the text of an error for a header, a panic's with its stack: valid UTF-8, because another value would stop every Python
-// consumer.
+// textOf returns the text of an error for a header, a panic's with its stack: valid UTF-8, because another value would
+// stop every Python consumer.
 func textOf(err error, longest int) string {
 	text := err.Error()
 	if p, ok := errors.AsType[*PanicError](err); ok {
@@ -211,8 +217,8 @@ func truncate(text string, most int) string {
 	return text[:most]
 }
 
-// withoutFailure drops the headers of a failure from those of a record that is published anew, but in the bus's own streams: to publish a dead
-// letter to a replay stream, say, is to go on with its history.
+// withoutFailure drops the headers of a failure from those of a record that is published anew, but in the bus's own
+// streams: to publish a dead letter to a replay stream, say, is to go on with its history.
 func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	ofFailure := func(h wire.Header) bool { return isFailureHeader(h.Name) }
 	if !slices.ContainsFunc(headers, ofFailure) || ownStream.MatchString(stream) {
@@ -221,8 +227,8 @@ func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	return slices.DeleteFunc(headers, ofFailure)
 }
 
-// notBefore returns when a record of a retry stream with this delay, which is read now, may be handled. The clock that wrote its header may be
-// wrong, and its time too: no record waits longer than the delay.
+// notBefore returns when a record of a retry stream with this delay, which is read now, may be handled. The clock that
+// wrote its header may be wrong, and its time too: no record waits longer than the delay.
 func notBefore(r *Record, delay time.Duration, now time.Time) time.Time {
 	text, _ := r.Header(NotBeforeHeader)
 	t, err := time.Parse(time.RFC3339Nano, string(text))

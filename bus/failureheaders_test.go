@@ -91,7 +91,8 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 	}
 }
 
-// Whatever a record's headers and error are, our own are valid text of bounded length, each once, and fit into the room that topics have for them.
+// Whatever a record's headers and error are, our own are valid text of bounded length, each once, and fit into the room
+// that topics have for them.
 func TestHeadersOfAFailureAreBounded(t *testing.T) {
 	t.Parallel()
 	f := failedRecord{

@@ -2,8 +2,6 @@ package bus
 
 import (
 	"context"
-	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -43,28 +41,4 @@ func (a *App) OnConsumed(f func(context.Context, Consumed)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.observers = append(a.observers, f)
-}
-
-// pace lets a line of the log through once a second, so that a stream of bad records does not become a stream of log lines.
-type pace struct {
-	mu         sync.Mutex
-	last       time.Time
-	suppressed int
-}
-
-func (p *pace) warn(log *slog.Logger, text string, attributes ...any) {
-	p.mu.Lock()
-	now := time.Now()
-	if now.Sub(p.last) < time.Second {
-		p.suppressed++
-		p.mu.Unlock()
-		return
-	}
-	suppressed := p.suppressed
-	p.last, p.suppressed = now, 0
-	p.mu.Unlock()
-	if suppressed > 0 {
-		attributes = append(attributes, "suppressed", suppressed)
-	}
-	log.Warn(text, attributes...)
 }

@@ -96,7 +96,8 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	ctx = j.context(ctx)
 	if j.moving == nil {
 		late := j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
-		if !late {
+		called := !late
+		if called {
 			late = x.call(ctx, j)
 		}
 		if j.last == nil {
@@ -105,6 +106,9 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 			return true, nil
 		}
 		o := outcomeOf(j.last)
+		if called {
+			x.lines.attempts.line("bus: a call of a handler failed", j.record, j.last, "call", j.calls)
+		}
 		s := next(o, attempt{
 			number: j.attempts, late: late, revoked: consume.PlaceOf(ctx).Context().Err() != nil, moves: x.deadLetter, policy: x.policy(),
 		})
@@ -114,7 +118,6 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 				j.attempts++
 			}
 			x.retried.Add(1)
-			x.log.Debug("bus: a call of a handler fails, and is repeated", "record", where(j.record), "call", j.calls, "pause", s.pause, "error", j.last)
 			return false, j.again(s.pause)
 		case moveRecord:
 			if j.moving = x.newMoving(j, o, x.failure(j, late)); j.moving == nil {
@@ -243,7 +246,7 @@ func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lane
 	x.end(ctx, j, OutcomeRejected, err)
 	x.rejected.Add(1)
 	x.recordError(err)
-	x.refusals.warn(x.log, "bus: a record is rejected", "record", where(j.record), "error", brief(err))
+	x.lines.rejected.line("bus: a record is rejected", j.record, err)
 	x.budget.done()
 	return true, nil
 }

@@ -179,10 +179,23 @@ func (r *run) wait() error {
 			}
 		})
 	}
+	watch.Go(func() {
+		for kafka.Sleep(r.ctx, time.Second) == nil {
+			r.tell()
+		}
+	})
 	members.Wait()
 	r.cancel()
 	watch.Wait()
+	r.tell()
 	return errors.Join(errs...)
+}
+
+// tell logs how many lines its subscriptions have left out of the log.
+func (r *run) tell() {
+	for _, x := range r.runners {
+		x.lines.tell()
+	}
 }
 
 // hurry ends the time that running handlers have.

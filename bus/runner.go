@@ -31,7 +31,7 @@ type runner struct {
 	consumer *consume.Consumer[Record]
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
-	refusals, skips                                     pace
+	lines                                               limiters
 	lastError                                           atomic.Pointer[recordedError]
 
 	blocked blocked
@@ -52,6 +52,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe, names: cfg.names, checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
+	x.lines = newLimiters(x.log)
 	var err error
 	if x.streams, err = newStreamSet(c.prefix, s); err != nil {
 		return nil, err
