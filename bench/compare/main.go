@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -69,6 +70,7 @@ func comparisons() []comparison {
 type task struct {
 	Comparison, Peer string
 	Place            place
+	Profile          string // the file for a CPU profile; empty for none
 }
 
 const taskVariable = "KAFKAESK_COMPARE_TASK"
@@ -94,6 +96,7 @@ func run(ctx context.Context) error {
 		return runTask(ctx, text)
 	}
 	rounds := flag.Int("rounds", 3, "how often each peer is measured")
+	profiles := flag.String("profiles", "", "a directory for a CPU profile of each peer's last round")
 	others := make(map[string]string)
 	const with = "`NAME=BINARY`: a further peer, the library as this build of compare has it"
 	flag.Func("with", with, func(text string) error {
@@ -120,7 +123,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	for _, c := range chosen {
-		if err = compare(ctx, c, servers, *rounds, others); err != nil {
+		if err = compare(ctx, c, servers, *rounds, others, *profiles); err != nil {
 			break
 		}
 	}
@@ -146,7 +149,9 @@ func choose(arguments []string) ([]comparison, error) {
 
 // compare measures all peers in turn and prints the table. Every other round has the opposite order, because a broker's
 // speed changes while it runs.
-func compare(ctx context.Context, c comparison, servers []string, rounds int, others map[string]string) error {
+func compare(
+	ctx context.Context, c comparison, servers []string, rounds int, others map[string]string, profiles string,
+) error {
 	p := place{Servers: servers, Prefix: "compare-" + strings.ReplaceAll(c.name, "/", "-") + "-" + randomName() + "."}
 	defer deleteTopics(p)
 	if err := c.setup(ctx, p); err != nil {
@@ -156,7 +161,11 @@ func compare(ctx context.Context, c comparison, servers []string, rounds int, ot
 	results := make(map[string][]figures)
 	for range rounds {
 		for _, peer := range order {
-			f, err := measure(ctx, task{Comparison: c.name, Peer: peer, Place: p}, others[peer])
+			t := task{Comparison: c.name, Peer: peer, Place: p}
+			if profiles != "" {
+				t.Profile = filepath.Join(profiles, strings.ReplaceAll(c.name+"/"+peer+".pprof", "/", "-"))
+			}
+			f, err := measure(ctx, t, others[peer])
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, peer, err)
 			}
@@ -233,8 +242,12 @@ func runTask(ctx context.Context, text string) error {
 		if c.name != t.Comparison {
 			continue
 		}
-		f, err := c.peers[t.Peer](ctx, t.Place)
+		stop, err := startProfile(t.Profile)
 		if err != nil {
+			return err
+		}
+		f, err := c.peers[t.Peer](ctx, t.Place)
+		if err = errors.Join(err, stop()); err != nil {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(f)
