@@ -26,6 +26,10 @@ test/race: ## the same under the race detector
 test/kafka: ## the same on a real Apache Kafka (needs java, and mvn once)
 	KAFKA=apache go test -p 1 ./...
 
+.PHONY: proof
+proof: ## the long proofs: tests that were unstable 200 times, and the whole suite three times, on busy cores
+	bash .ci/proof
+
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint (.golangci.yml)
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi

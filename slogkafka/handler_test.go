@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -244,8 +246,15 @@ func TestSchemaIDsOfOneApp(t *testing.T) {
 
 // As slog's default, with the default before it as the logger of the app: that one leads back here.
 func TestAsSlogsDefault(t *testing.T) {
-	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	before, output, flags, stderr := slog.Default(), log.Writer(), log.Flags(), os.Stderr
+	printed, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stderr = printed // the warning of the app goes there
 	t.Cleanup(func() {
+		os.Stderr = stderr
+		_ = printed.Close()
 		slog.SetDefault(before)
 		log.SetOutput(output)
 		log.SetFlags(flags)
@@ -267,6 +276,9 @@ func TestAsSlogsDefault(t *testing.T) {
 	}
 	if err := app.Close(within(t, 20*time.Second)); err != nil {
 		t.Error(err)
+	}
+	if text, err := os.ReadFile(printed.Name()); err != nil || !strings.Contains(string(text), "api_version") {
+		t.Errorf("standard error has %q, %v; want the warning of the app", text, err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,6 +27,10 @@ const programVariable = "WORKER_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(programVariable); name != "" {
+		if name == "own default" {
+			slog.SetDefault(slog.New(slog.NewTextHandler(os.Stdout, nil)).With("own", true))
+			name = "slog"
+		}
 		Main(programs()[name])
 	}
 	kafkatest.Main(m)
@@ -52,6 +58,12 @@ func programs() map[string]*bus.App {
 		}),
 		"abort": of(func(context.Context, []byte) error { return bus.Abort(errors.New("the disk is full")) }),
 		"stop":  of(func(context.Context, []byte) error { return bus.ErrStop }),
+		"slog": of(func(context.Context, []byte) error {
+			slog.Debug("details")
+			slog.Info("handled")
+			log.Print("by package log")
+			return bus.ErrStop
+		}),
 	}
 }
 
@@ -259,5 +271,46 @@ func TestASignalEndsTheWaitForABroker(t *testing.T) {
 	c.signal(t, syscall.SIGTERM)
 	if code := c.end(t); code != exitOK {
 		t.Errorf("exit code %d\n%s", code, &c.said)
+	}
+}
+
+// What handlers log by slog has the form and the level of the worker's log, unless the program has a default logger of its own.
+func TestHandlersLogAsTheWorkerDoes(t *testing.T) {
+	t.Parallel()
+	const ownLines = "level=INFO msg=handled own=true"
+	tests := []struct {
+		name, program string
+		env           []string
+		has, hasNot   []string
+	}{
+		{name: "by itself", program: "slog", has: []string{"level=INFO msg=handled\n", `level=INFO msg="by package log"`}, hasNot: []string{"details"}},
+		{name: "json, in detail", program: "slog", env: []string{"KAFKAESK_LOG_FORMAT=json", "KAFKAESK_LOG_LEVEL=debug"},
+			has: []string{`"level":"INFO","msg":"handled"}`, `"level":"DEBUG","msg":"details"}`}, hasNot: []string{"msg=handled"}},
+		{name: "errors only", program: "slog", env: []string{"KAFKAESK_LOG_LEVEL=error"}, hasNot: []string{"handled", "details", "by package log"}},
+		{name: "its own default", program: "own default", has: []string{ownLines, "worker: ended"}},
+		{name: "its own default stays with a flag", program: "own default", env: []string{"KAFKAESK_LOG_FORMAT=json"}, has: []string{ownLines}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWork(t)
+			c := spawn(t, tt.program, append(w.env, tt.env...)...)
+			if code := c.end(t); code != exitOK {
+				t.Errorf("exit code %d", code)
+			}
+			for _, text := range tt.has {
+				if !strings.Contains(c.said.String(), text) {
+					t.Errorf("want %q", text)
+				}
+			}
+			for _, text := range tt.hasNot {
+				if strings.Contains(c.said.String(), text) {
+					t.Errorf("do not want %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Log(&c.said)
+			}
+		})
 	}
 }

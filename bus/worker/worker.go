@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
 // Exit codes.
@@ -36,7 +37,8 @@ const closeTimeout = 10 * time.Second
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
-		signals: make(chan os.Signal, 2), // room for both that mean something
+		signals:    make(chan os.Signal, 2), // room for both that mean something
+		setDefault: setDefault,
 	}
 	if app == nil {
 		p.complain(errors.New("worker.Main has got a nil App: make it with bus.New"))
@@ -53,6 +55,7 @@ type process struct {
 	env            func(string) (string, bool)
 	stdout, stderr io.Writer
 	signals        chan os.Signal
+	setDefault     func(*slog.Logger) // is told the worker's logger
 }
 
 // application is the part of a *bus.App that the worker needs.
@@ -83,6 +86,7 @@ func (p process) run(ctx context.Context, app application) int {
 		log = o.logger(p.stderr)
 		o.config.Logger = log
 	}
+	p.setDefault(log)
 	app.Configure(o.config)
 	log.Info("worker: starting", "app", app.String(), "kafkaesk", version())
 
@@ -102,6 +106,14 @@ func (p process) run(ctx context.Context, app application) int {
 			log.Info("worker: ending: running handlers may finish; a second signal ends at once", "signal", s.String())
 			end()
 		}
+	}
+}
+
+// setDefault makes the worker's logger slog's default, so that what handlers log by slog has the form and the level of the worker's log. A
+// default that the program has set itself stays.
+func setDefault(log *slog.Logger) {
+	if ownlog.IsDefault(slog.Default().Handler()) && !ownlog.IsDefault(log.Handler()) {
+		slog.SetDefault(log)
 	}
 }
 

@@ -50,7 +50,7 @@ func (a *fakeApp) Close(ctx context.Context) error {
 func runWith(t *testing.T, app *fakeApp, args []string, env map[string]string, signals ...os.Signal) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err strings.Builder
-	p := process{name: "app", args: args, stdout: &out, stderr: &err, signals: make(chan os.Signal, len(signals))}
+	p := process{name: "app", args: args, stdout: &out, stderr: &err, signals: make(chan os.Signal, len(signals)), setDefault: func(*slog.Logger) {}}
 	p.env = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	for _, s := range signals {
 		p.signals <- s
