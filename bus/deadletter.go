@@ -168,9 +168,7 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 	w := x.app.take()
 	defer x.app.give(w)
 	w.key, w.moved = r.Key, true
-	for _, h := range headers {
-		w.headers = append(w.headers, wire.Header(h))
-	}
+	w.headers = append(w.headers, headers...)
 	x.core.send(ctx, out, w, r.Value, true, nil)
 	return out
 }
@@ -192,7 +190,7 @@ func (x *runner) advice(r *Record, m *moving, err error) string {
 	topic := x.core.prefix + m.stream
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic, sizeOf(r)+kafka.HeaderRoom)
+		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic, (*wire.Record)(r).Memory()+kafka.HeaderRoom)
 	case errors.Is(err, ErrAuth):
 		return fmt.Sprintf(": allow us to write to topic %s, and to create it if it is not there", topic)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // delivery is what a [Message] knows of where it came from.
@@ -38,9 +37,7 @@ func (a *App) forward(ctx context.Context, stream string, r *Record, headers []H
 	}
 	w := a.take()
 	w.key, w.until = r.Key, until
-	for _, h := range headers {
-		w.headers = append(w.headers, wire.Header(h))
-	}
+	w.headers = append(w.headers, headers...)
 	c.send(ctx, out, w, r.Value, true, opts)
 	a.give(w)
 	return out.Wait(ctx)

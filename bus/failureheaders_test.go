@@ -43,10 +43,10 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 	t.Parallel()
 	first := func(topic, partition, offset, at string) []Header {
 		return []Header{
-			{FirstTopicHeader, []byte(topic)}, {FirstPartitionHeader, []byte(partition)}, {FirstOffsetHeader, []byte(offset)}, {FirstTimeHeader, []byte(at)},
+			{Name: FirstTopicHeader, Value: []byte(topic)}, {Name: FirstPartitionHeader, Value: []byte(partition)}, {Name: FirstOffsetHeader, Value: []byte(offset)}, {Name: FirstTimeHeader, Value: []byte(at)},
 		}
 	}
-	attempts := func(n string) []Header { return []Header{{AttemptsHeader, []byte(n)}} }
+	attempts := func(n string) []Header { return []Header{{Name: AttemptsHeader, Value: []byte(n)}} }
 	const now = "2026-11-23T12:00:00Z"
 	at := func(stream string) history {
 		return history{stream: stream, topic: "p." + stream, partition: 3, offset: 7, time: now}
@@ -65,13 +65,13 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 		{"in a stream that ends so", "dead", first("p.a", "1", "2", now), at("dead")},
 		{"in dead letters", dead, first("p.a", "1", "2", "2020-01-01T00:00:00Z"), earlier},
 		{"in a retry stream", retry, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), attempts("4")...), with(earlier, 4)},
-		{"in a replay stream", replay, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), Header{FirstStreamHeader, []byte("a")}), earlier},
+		{"in a replay stream", replay, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), Header{Name: FirstStreamHeader, Value: []byte("a")}), earlier},
 		{"without a time", dead, first("p.a", "1", "2", ""), history{stream: "a", topic: "p.a", partition: 1, offset: 2}},
 		{"a time that is none", dead, first("p.a", "1", "2", "10000-01-01T00:00:00Z"), history{stream: "a", topic: "p.a", partition: 1, offset: 2}},
 		{"a topic that cannot be", dead, first("a b", "1", "2", now), at(dead)},
 		{"a binary one", dead, first("\xff\xfe", "1", "2", now), at(dead)},
 		{"a long one", dead, first(strings.Repeat("a", 900_000), "1", "2", now), at(dead)},
-		{"a binary stream", dead, append(first("p.a", "1", "2", now), Header{FirstStreamHeader, []byte("\xff")}), at(dead)},
+		{"a binary stream", dead, append(first("p.a", "1", "2", now), Header{Name: FirstStreamHeader, Value: []byte("\xff")}), at(dead)},
 		{"a partition that cannot be", dead, first("p.a", "-1", "2", now), at(dead)},
 		{"a large one", dead, first("p.a", "2147483648", "2", now), at(dead)},
 		{"an offset that cannot be", dead, first("p.a", "1", "9223372036854775808", now), at(dead)},
@@ -100,7 +100,7 @@ func TestHeadersOfAFailureAreBounded(t *testing.T) {
 		group:   strings.Repeat("g", 240), err: Reject(errors.New(strings.Repeat("\xff\xfe€", 1<<20))), at: time.UnixMilli(math.MaxInt64),
 		notBefore: time.UnixMilli(math.MaxInt64),
 	}
-	own := []Header{{"a", []byte("\xff")}, {GroupHeader, []byte("\xff")}, {ErrorHeader, nil}, {IDHeader, []byte("id")}, {IDHeader, make([]byte, 100)}}
+	own := []Header{{Name: "a", Value: []byte("\xff")}, {Name: GroupHeader, Value: []byte("\xff")}, {Name: ErrorHeader, Value: nil}, {Name: IDHeader, Value: []byte("id")}, {Name: IDHeader, Value: make([]byte, 100)}}
 	for s, want := range map[size]string{whole: "a " + IDHeader + " " + IDHeader, shortTexts: "a " + IDHeader + " " + IDHeader, bare: IDHeader} {
 		bytes, seen := 0, make(map[string]int)
 		var others []string
@@ -149,7 +149,7 @@ func TestWhenARetriedRecordIsDue(t *testing.T) {
 		{"a record without a time", "9999-12-31T23:59:59Z", time.UnixMilli(-1), now.Add(delay + ms)},
 		{"the first time there is", "9999-12-31T23:59:59Z", time.UnixMilli(math.MinInt64), time.UnixMilli(math.MinInt64).Add(delay + ms)},
 	} {
-		r := &Record{Time: test.written, Headers: []Header{{NotBeforeHeader, []byte(test.header)}}}
+		r := &Record{Time: test.written, Headers: []Header{{Name: NotBeforeHeader, Value: []byte(test.header)}}}
 		if got := notBefore(r, delay, now); !got.Equal(test.want) {
 			t.Errorf("%s: due at %v, want %v", test.name, got, test.want)
 		}

@@ -42,7 +42,7 @@ func (a *App) Health(context.Context) error {
 }
 
 // health tells what is wrong with a member.
-func health(s consume.Status[Record], session time.Duration) error {
+func health(s consume.Status, session time.Duration) error {
 	m := s.Member
 	var err error
 	heard := m.LastRebalance // joining is to be heard of, too

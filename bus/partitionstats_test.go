@@ -11,7 +11,7 @@ import (
 func TestNeverFewerThanNoRecordsWait(t *testing.T) {
 	t.Parallel()
 	x := &runner{core: &core{prefix: "p."}}
-	got := x.partition(consume.PartitionStatus[Record]{
+	got := x.partition(consume.PartitionStatus{
 		TopicPartition: kafka.TopicPartition{Topic: "p.s", Partition: 3}, Watermark: 5, Position: 5, End: 4, Running: 1,
 	})
 	if got.Waiting != 0 || got.Lag != 0 || got.InFlight != 1 || got.Stream != "s" {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
@@ -42,7 +43,8 @@ var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit,
 
 // do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it, and again when the time
 // has come that it returns. In a straight line: begin, call, decide, and then finish, wait, move, stop or fail.
-func (x *runner) do(ctx context.Context, r *Record, again *lanes.Again) (finished bool, next *lanes.Again) {
+func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again) {
+	r := (*Record)(read)
 	var j job
 	if again != nil && again.State != nil {
 		j = *again.State.(*job)
@@ -259,7 +261,7 @@ func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes
 }
 
 // dropped is called by lanes for a record that has waited when its partition is taken away.
-func (x *runner) dropped(ctx context.Context, r *Record, again *lanes.Again) {
+func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again) {
 	if j, ok := again.State.(*job); ok {
 		x.leave(j.context(ctx), j)
 	}

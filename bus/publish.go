@@ -100,9 +100,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 	for i := range batch {
 		o := &batch[i]
 		w.headers = w.headers[:0]
-		for _, h := range o.Headers {
-			w.headers = append(w.headers, wire.Header(h))
-		}
+		w.headers = append(w.headers, o.Headers...)
 		w.headers = withoutFailure(w.headers, stream)
 		w.complete(trace, now)
 		at := o.Time

@@ -1,14 +1,20 @@
 package bus
 
-import "time"
+import (
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
 
 // Header is one header of a Kafka record. Names may repeat; their order is kept.
 //
 // Values that other languages read should be UTF-8 text: Python's kafkaesk stops at a header that is not.
-type Header struct {
-	Name  string
-	Value []byte
-}
+//
+//	type Header struct {
+//		Name  string
+//		Value []byte
+//	}
+type Header = wire.Header
 
 // Record is one Kafka record as the application sees it.
 type Record struct {

@@ -7,12 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
@@ -28,7 +27,7 @@ type runner struct {
 	handle   Handler      // of one call: decode, middleware, the application's handler
 	tracer   trace.Tracer // nil = no spans
 	over     error        // says that a record's Timeout is over
-	consumer *consume.Consumer[Record]
+	consumer *consume.Consumer
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
 	lines                                               limiters
@@ -65,20 +64,17 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		x.over = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)
 	}
 	settings := c.client.Settings()
-	x.consumer = consume.New(c.client, consume.Options[Record]{
+	x.consumer = consume.New(c.client, consume.Options{
 		Group:        s.group,
 		InstanceID:   cfg.instance(settings.GroupInstanceID, s),
 		Match:        x.reads,
 		Lanes:        s.lanes,
 		Limit:        s.limit(),
-		Make:         func(items []Record, chunk *fetch.Chunk) { fill(items, c.stream(chunk.Topic), chunk) },
-		Offset:       func(r *Record) int64 { return r.Offset },
-		Key:          func(r *Record) []byte { return r.Key },
-		Size:         sizeOf,
+		TopicPrefix:  c.prefix,
 		Do:           x.do,
 		Dropped:      x.dropped,
 		Delayed:      x.streams.own,
-		NotBefore:    x.notBefore,
+		NotBefore:    func(r *wire.Record, now time.Time) time.Time { return x.notBefore((*Record)(r), now) },
 		Manual:       s.manual || cfg.manual,
 		DrainTimeout: cfg.drain,
 		Logger:       log, // it tells the group itself
@@ -97,17 +93,3 @@ func (s *subscription) limit() int {
 		return 1
 	}
 }
-
-// sizeOf is about what a record keeps in memory.
-func sizeOf(r *Record) int {
-	size := len(r.Key) + len(r.Value) + recordOverhead
-	for i := range r.Headers {
-		size += len(r.Headers[i].Name) + len(r.Headers[i].Value) + headerOverhead
-	}
-	return size
-}
-
-const (
-	recordOverhead = 200                          // the Record itself, and what a batch has of it
-	headerOverhead = int(unsafe.Sizeof(Header{})) // in a record's slice
-)

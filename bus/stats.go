@@ -186,7 +186,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 	return s
 }
 
-func (x *runner) partition(p consume.PartitionStatus[Record]) PartitionStats {
+func (x *runner) partition(p consume.PartitionStatus) PartitionStats {
 	s := PartitionStats{
 		Stream: x.core.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
 		Committed: p.Committed, Watermark: p.Watermark, Position: p.Position, End: p.End, Lag: -1,

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
@@ -90,7 +88,7 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	if o.Match, err = matcher(c.prefix, append([]string{pattern}, o.include...), o.exclude); err != nil {
 		return err
 	}
-	o.Logger = c.log
+	o.Logger, o.TopicPrefix = c.log, c.prefix
 	open, release := a.whileOpen(ctx)
 	defer release()
 	for chunk, err := range tail.Run(open, c.client, o.Options) {
@@ -103,12 +101,8 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 			}
 			continue
 		}
-		// One slab for the records of a chunk: they are the caller's, while the chunk's own list serves again.
-		slab := make([]Record, len(chunk.Records))
-		stream := strings.TrimPrefix(chunk.Topic, c.prefix)
-		fill(slab, stream, chunk)
-		for i := range slab {
-			if !yield(&slab[i], nil) {
+		for i := range chunk.Records {
+			if !yield((*Record)(&chunk.Records[i]), nil) {
 				return nil
 			}
 		}
@@ -142,25 +136,4 @@ func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 
 func matchAny(patterns []fnmatch.Pattern, topic string) bool {
 	return slices.ContainsFunc(patterns, func(p fnmatch.Pattern) bool { return p.Match(topic) })
-}
-
-// fill makes the records of a chunk, one for each of to. Their headers lie in one slab.
-func fill(to []Record, stream string, chunk *fetch.Chunk) {
-	n := 0
-	for i := range chunk.Records {
-		n += len(chunk.Records[i].Headers)
-	}
-	slab := make([]Header, n)
-	for i := range to {
-		r, from := &to[i], &chunk.Records[i]
-		// Field by field: a Record as a whole would be made, and then copied.
-		r.Stream, r.Topic, r.Partition, r.Offset = stream, chunk.Topic, int(chunk.Partition), from.Offset
-		r.Key, r.Value, r.Time = from.Key, from.Value, time.UnixMilli(from.Time)
-		if n := len(from.Headers); n > 0 {
-			r.Headers, slab = slab[:n:n], slab[n:]
-			for j, h := range from.Headers {
-				r.Headers[j] = Header(h)
-			}
-		}
-	}
 }

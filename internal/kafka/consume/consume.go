@@ -22,11 +22,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// Options of a Consumer of records that are kept as T.
-type Options[T any] struct {
+// Options of a Consumer.
+type Options struct {
 	// Group is the consumer group.
 	Group string
 	// InstanceID makes the member a static one (group.instance.id). Defaults to none.
@@ -36,18 +37,14 @@ type Options[T any] struct {
 	// Lanes and Limit are those of [lanes.Options].
 	Lanes lanes.Mode
 	Limit int
-	// Make fills items, one for each record of the chunk.
-	Make func(items []T, chunk *fetch.Chunk)
-	// Offset, Key and Size tell of an item what the lanes have to know.
-	Offset func(*T) int64
-	Key    func(*T) []byte
-	Size   func(*T) int
+	// TopicPrefix is what a record's topic has before its stream.
+	TopicPrefix string
 	// Do and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
-	Do      func(ctx context.Context, item *T, again *lanes.Again) (finished bool, next *lanes.Again)
-	Dropped func(ctx context.Context, item *T, again *lanes.Again)
+	Do      func(ctx context.Context, r *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again)
+	Dropped func(ctx context.Context, r *wire.Record, again *lanes.Again)
 	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that Delayed names. These are
 	// the group's own: what waits there is never passed over, whatever auto_offset_reset says.
-	NotBefore func(item *T, now time.Time) time.Time
+	NotBefore func(r *wire.Record, now time.Time) time.Time
 	Delayed   func(topic string) bool
 	// Manual: only what [Place.Commit] was called for is committed.
 	Manual bool
@@ -58,21 +55,21 @@ type Options[T any] struct {
 }
 
 // Consumer is one running subscription.
-type Consumer[T any] struct {
-	opts    Options[T]
+type Consumer struct {
+	opts    Options
 	client  *kafka.Client
 	cfg     kafka.Settings
 	log     *slog.Logger
 	member  *group.Member
 	fetcher *fetch.Fetcher
-	pool    *lanes.Pool[T]
+	pool    *lanes.Pool[wire.Record]
 
 	stopping chan struct{} // closed by the first Stop or Fail
 	once     sync.Once
 	failure  error // valid after stopping
 
 	mu      sync.Mutex
-	current *generation[T] // the last one assigned; its lanes may be stopped
+	current *generation // the last one assigned; its lanes may be stopped
 	// abandoned are partitions with a handler that did not return when its context ended: whoever gets such a partition next in this
 	// process waits for it, so that a record is never handled twice at the same time.
 	abandoned map[kafka.TopicPartition]<-chan struct{}
@@ -84,14 +81,16 @@ type Consumer[T any] struct {
 }
 
 // New returns a Consumer, which does nothing before Run.
-func New[T any](c *kafka.Client, o Options[T]) *Consumer[T] {
-	x := &Consumer[T]{
+func New(c *kafka.Client, o Options) *Consumer {
+	x := &Consumer{
 		opts: o, client: c, cfg: c.Settings(), log: o.Logger,
 		stopping:  make(chan struct{}),
 		abandoned: make(map[kafka.TopicPartition]<-chan struct{}),
 	}
-	x.pool = lanes.New(lanes.Options[T]{
-		Mode: o.Lanes, Limit: o.Limit, Offset: o.Offset, Key: o.Key, Size: o.Size, Do: o.Do, Dropped: o.Dropped,
+	x.pool = lanes.New(lanes.Options[wire.Record]{
+		Mode: o.Lanes, Limit: o.Limit,
+		Offset: func(r *wire.Record) int64 { return r.Offset }, Key: func(r *wire.Record) []byte { return r.Key }, Size: (*wire.Record).Memory,
+		Do: o.Do, Dropped: o.Dropped,
 		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
 	})
 	x.member = group.New(c, group.Config{
@@ -110,7 +109,7 @@ var errDraining = errors.New("the partition has been taken away, and the time to
 
 // Run reads and handles until ctx ends or Stop is called, and then drains, commits and leaves; that is no error. Otherwise it returns what
 // Fail was called with, or why the member cannot go on. It can be called once.
-func (c *Consumer[T]) Run(ctx context.Context) error {
+func (c *Consumer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -123,7 +122,7 @@ func (c *Consumer[T]) Run(ctx context.Context) error {
 	})
 	c.mu.Lock() // Status may look
 	// Where a partition begins again that has lost an offset is decided here, and not for all alike: see place.reset.
-	c.fetcher = fetch.New(c.client, fetch.Options{OutOfRange: kafka.NoReset, Logger: c.log.With("group", c.opts.Group)})
+	c.fetcher = fetch.New(c.client, fetch.Options{TopicPrefix: c.opts.TopicPrefix, OutOfRange: kafka.NoReset, Logger: c.log.With("group", c.opts.Group)})
 	c.mu.Unlock()
 	wg.Go(func() { c.watch(ctx) })
 	err := c.member.Run(ctx)
@@ -140,7 +139,7 @@ func (c *Consumer[T]) Run(ctx context.Context) error {
 }
 
 // finish waits for the lanes, but not for handlers that have been abandoned: they do not listen, and their records will be handled again.
-func (c *Consumer[T]) finish() {
+func (c *Consumer) finish() {
 	c.mu.Lock()
 	stuck := c.stuckLocked()
 	c.mu.Unlock()
@@ -149,7 +148,7 @@ func (c *Consumer[T]) finish() {
 	}
 }
 
-func (c *Consumer[T]) stuckLocked() int {
+func (c *Consumer) stuckLocked() int {
 	for tp, idle := range c.abandoned {
 		if isDone(idle) {
 			delete(c.abandoned, tp)
@@ -159,10 +158,10 @@ func (c *Consumer[T]) stuckLocked() int {
 }
 
 // Stop ends Run: without an error, unless Fail came first. It does not wait.
-func (c *Consumer[T]) Stop() { c.Fail(nil) }
+func (c *Consumer) Stop() { c.Fail(nil) }
 
 // Fail ends Run with err. Only the first call counts.
-func (c *Consumer[T]) Fail(err error) {
+func (c *Consumer) Fail(err error) {
 	c.once.Do(func() {
 		c.failure = err
 		close(c.stopping)
@@ -170,7 +169,7 @@ func (c *Consumer[T]) Fail(err error) {
 }
 
 // Hurry ends the time that handlers have to finish now.
-func (c *Consumer[T]) Hurry() {
+func (c *Consumer) Hurry() {
 	c.mu.Lock()
 	g := c.current
 	c.mu.Unlock()
@@ -180,7 +179,7 @@ func (c *Consumer[T]) Hurry() {
 }
 
 // Assign implements group.Consumer.
-func (c *Consumer[T]) Assign(a group.Assignment) {
+func (c *Consumer) Assign(a group.Assignment) {
 	g := newGeneration(c, a)
 	c.mu.Lock()
 	c.current = g
@@ -189,7 +188,7 @@ func (c *Consumer[T]) Assign(a group.Assignment) {
 }
 
 // Drain implements group.Consumer.
-func (c *Consumer[T]) Drain(ctx context.Context) {
+func (c *Consumer) Drain(ctx context.Context) {
 	c.mu.Lock()
 	g := c.current
 	c.mu.Unlock()
@@ -199,7 +198,7 @@ func (c *Consumer[T]) Drain(ctx context.Context) {
 }
 
 // Marks implements group.Consumer.
-func (c *Consumer[T]) Marks() map[kafka.TopicPartition]int64 {
+func (c *Consumer) Marks() map[kafka.TopicPartition]int64 {
 	c.mu.Lock()
 	g := c.current
 	c.mu.Unlock()
@@ -216,21 +215,21 @@ func (c *Consumer[T]) Marks() map[kafka.TopicPartition]int64 {
 }
 
 // trouble notes an error for Status.
-func (c *Consumer[T]) trouble(err error) {
+func (c *Consumer) trouble(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastError, c.errorAt = err, time.Now()
 }
 
 // abandon remembers a partition whose handler does not end.
-func (c *Consumer[T]) abandon(tp kafka.TopicPartition, idle <-chan struct{}) {
+func (c *Consumer) abandon(tp kafka.TopicPartition, idle <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.abandoned[tp] = idle
 }
 
 // heldBy returns the channel that is closed when an earlier generation's handler of the partition has ended; nil if none runs.
-func (c *Consumer[T]) heldBy(tp kafka.TopicPartition) <-chan struct{} {
+func (c *Consumer) heldBy(tp kafka.TopicPartition) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stuckLocked()

@@ -7,14 +7,15 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // stubborn returns a Consumer with a running handler that heeds its context or does not, and what ends the handler in the end.
-func stubborn(t *testing.T, heeds bool) (c *Consumer[item], p *place[item], release chan struct{}) {
+func stubborn(t *testing.T, heeds bool) (c *Consumer, p *place, release chan struct{}) {
 	t.Helper()
 	begun := make(chan struct{}, 10)
 	release = make(chan struct{})
-	c = idle(t, options(func(ctx context.Context, _ *item) bool {
+	c = idle(t, options(func(ctx context.Context, _ *wire.Record) bool {
 		begun <- struct{}{}
 		if heeds {
 			<-ctx.Done()

@@ -13,10 +13,10 @@ import (
 )
 
 // generation is the work of one assignment, from Assign until Drain has returned.
-type generation[T any] struct {
-	c        *Consumer[T]
+type generation struct {
+	c        *Consumer
 	number   int32
-	places   map[kafka.TopicPartition]*place[T]
+	places   map[kafka.TopicPartition]*place
 	draining chan struct{} // closed when nothing further is to begin
 	drained  atomic.Bool
 
@@ -31,10 +31,10 @@ type generation[T any] struct {
 // grace is how long a handler may take to return when its context has ended, before it is given up.
 const grace = time.Second
 
-func newGeneration[T any](c *Consumer[T], a group.Assignment) *generation[T] {
-	g := &generation[T]{
+func newGeneration(c *Consumer, a group.Assignment) *generation {
+	g := &generation{
 		c: c, number: a.Generation, draining: make(chan struct{}),
-		places: make(map[kafka.TopicPartition]*place[T], len(a.Partitions)),
+		places: make(map[kafka.TopicPartition]*place, len(a.Partitions)),
 	}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	g.reading, g.halt = context.WithCancel(context.Background())
@@ -44,11 +44,11 @@ func newGeneration[T any](c *Consumer[T], a group.Assignment) *generation[T] {
 	return g
 }
 
-func (g *generation[T]) start() {
+func (g *generation) start() {
 	if len(g.places) == 0 {
 		return
 	}
-	free := make([]*place[T], 0, len(g.places))
+	free := make([]*place, 0, len(g.places))
 	for tp, p := range g.places {
 		if held := g.c.heldBy(tp); held != nil {
 			g.c.log.Warn("consume: a handler of this partition has not returned yet; the partition waits for it",
@@ -69,7 +69,7 @@ func (g *generation[T]) start() {
 }
 
 // dispatch moves chunks from the fetcher to their lanes. It never waits for a lane: a full one pauses its partition.
-func (g *generation[T]) dispatch() {
+func (g *generation) dispatch() {
 	for {
 		chunk, err := g.c.fetcher.Next(g.reading)
 		switch {
@@ -86,7 +86,7 @@ func (g *generation[T]) dispatch() {
 }
 
 // failed deals with what the fetcher says is wrong. It goes on with all else by itself.
-func (g *generation[T]) failed(err error) {
+func (g *generation) failed(err error) {
 	c := g.c
 	c.trouble(err)
 	bad, ok := errors.AsType[*fetch.PartitionError](err)
@@ -114,7 +114,7 @@ func (g *generation[T]) failed(err error) {
 const again = 10 * time.Second
 
 // drain ends the generation: nothing begins any more, and what runs has until ctx ends, or Hurry is called.
-func (g *generation[T]) drain(ctx context.Context) {
+func (g *generation) drain(ctx context.Context) {
 	ctx, hurry := context.WithCancel(ctx)
 	defer hurry()
 	defer context.AfterFunc(g.ctx, hurry)()
@@ -150,7 +150,7 @@ func (g *generation[T]) drain(ctx context.Context) {
 }
 
 // finished counts the items that have been handled.
-func (g *generation[T]) finished() (n uint64) {
+func (g *generation) finished() (n uint64) {
 	for _, p := range g.places {
 		n += p.finished()
 	}

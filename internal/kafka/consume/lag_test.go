@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
@@ -45,9 +46,9 @@ func TestTheEndIsKnownWithoutARecord(t *testing.T) {
 	}
 	put(open, 1, 5)
 
-	run := func(until func(Status[item]) bool) {
+	run := func(until func(Status) bool) {
 		t.Helper()
-		c := New(client, options(func(context.Context, *item) bool { return true }))
+		c := New(client, options(func(context.Context, *wire.Record) bool { return true }))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
@@ -57,9 +58,9 @@ func TestTheEndIsKnownWithoutARecord(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	run(func(s Status[item]) bool { return s.Handled == 3 })
+	run(func(s Status) bool { return s.Handled == 3 })
 	// The second member of the group finds nothing to read.
-	run(func(s Status[item]) bool {
+	run(func(s Status) bool {
 		return s.Handled == 0 && len(s.Partitions) == 2 &&
 			s.Partitions[0].Watermark == 3 && s.Partitions[0].End == 3 &&
 			s.Partitions[1].Watermark == 0 && s.Partitions[1].End == 5

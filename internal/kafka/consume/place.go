@@ -10,6 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
@@ -33,13 +34,13 @@ func PlaceOf(ctx context.Context) Place {
 type placeKey struct{}
 
 // place is one assigned partition.
-type place[T any] struct {
-	g     *generation[T]
+type place struct {
+	g     *generation
 	tp    kafka.TopicPartition
 	start group.Start
 	ctx   context.Context
-	lane  atomic.Pointer[lanes.Partition[T]]
-	past  []*lanes.Partition[T] // lanes of records that the partition no longer has; the dispatcher's until that has ended
+	lane  atomic.Pointer[lanes.Partition[wire.Record]]
+	past  []*lanes.Partition[wire.Record] // lanes of records that the partition no longer has; the dispatcher's until that has ended
 
 	committed atomic.Int64 // what the group had when the partition was assigned; -1 = nothing
 	position  atomic.Int64 // the offset after what was read; -1 = nothing yet
@@ -54,17 +55,17 @@ type place[T any] struct {
 	early   bool       // some items' time has not come
 	stopped bool
 
-	feed    sync.Mutex  // what the lane has been given, and what waits for its time; taken before mu
-	added   uint64      // items
-	waiting []T         // those whose time has not come, and all behind them
-	due     []time.Time // of each, when that is
+	feed    sync.Mutex    // what the lane has been given, and what waits for its time; taken before mu
+	added   uint64        // items
+	waiting []wire.Record // those whose time has not come, and all behind them
+	due     []time.Time   // of each, when that is
 	next    int64
 	timer   *time.Timer // until the first of waiting may be handled
 	over    bool
 }
 
-func newPlace[T any](g *generation[T], tp kafka.TopicPartition, start group.Start) *place[T] {
-	p := &place[T]{g: g, tp: tp, start: start}
+func newPlace(g *generation, tp kafka.TopicPartition, start group.Start) *place {
+	p := &place{g: g, tp: tp, start: start}
 	p.ctx = context.WithValue(g.ctx, placeKey{}, p)
 	p.delayed = g.c.opts.Delayed != nil && g.c.opts.Delayed(tp.Topic)
 	p.committed.Store(start.Committed)
@@ -77,14 +78,14 @@ func newPlace[T any](g *generation[T], tp kafka.TopicPartition, start group.Star
 }
 
 // openLane begins with a lane that holds nothing.
-func (p *place[T]) openLane() {
-	var lane *lanes.Partition[T]
+func (p *place) openLane() {
+	var lane *lanes.Partition[wire.Record]
 	lane = p.g.c.pool.Open(p.ctx, func(full bool) { p.setFull(lane, full) })
 	p.lane.Store(lane)
 }
 
 // read begins to read the partitions of some places: all at once, so that the first request to a broker is for all of its partitions.
-func (g *generation[T]) read(places ...*place[T]) {
+func (g *generation) read(places ...*place) {
 	offsets := make(map[kafka.TopicPartition]int64, len(places))
 	for _, p := range places {
 		at, ok := p.beginning()
@@ -102,7 +103,7 @@ func (g *generation[T]) read(places ...*place[T]) {
 
 // beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is never passed over,
 // whatever auto_offset_reset says: it was published before, and moved there by this group.
-func (p *place[T]) beginning() (at int64, ok bool) {
+func (p *place) beginning() (at int64, ok bool) {
 	switch reset := p.g.c.cfg.AutoOffsetReset; {
 	case p.start.Late || p.delayed || reset == kafka.Earliest:
 		return kafka.FirstOffset, true
@@ -113,7 +114,7 @@ func (p *place[T]) beginning() (at int64, ok bool) {
 }
 
 // reset reads on from the beginning, as the broker does not have the offset to read on from.
-func (p *place[T]) reset(gone *fetch.PartitionError) {
+func (p *place) reset(gone *fetch.PartitionError) {
 	c := p.g.c
 	at, ok := p.beginning()
 	if !ok {
@@ -134,7 +135,7 @@ func (p *place[T]) reset(gone *fetch.PartitionError) {
 }
 
 // readAgain reads on after a pause; where nothing has been read yet it looks again for where to begin.
-func (p *place[T]) readAgain() {
+func (p *place) readAgain() {
 	p.g.wg.Go(func() {
 		if kafka.Sleep(p.g.reading, again) != nil {
 			return
@@ -153,7 +154,7 @@ func (p *place[T]) readAgain() {
 }
 
 // take puts a chunk into the lane. The dispatcher alone calls it.
-func (p *place[T]) take(chunk *fetch.Chunk) {
+func (p *place) take(chunk *fetch.Chunk) {
 	if p.opening() {
 		// Where the group begins is settled now. It is committed even if nothing is handled, or the next member of a group that begins
 		// at the end would miss what is written in between.
@@ -172,23 +173,18 @@ func (p *place[T]) take(chunk *fetch.Chunk) {
 	if chunk.HighWatermark >= 0 {
 		p.end.Store(chunk.HighWatermark)
 	}
-	var items []T
-	if len(chunk.Records) > 0 {
-		items = make([]T, len(chunk.Records))
-		p.g.c.opts.Make(items, chunk)
-	}
-	p.add(items, chunk.Next)
+	p.add(chunk.Records, chunk.Next)
 }
 
 // pass goes on at offset next: what lies before it cannot be read.
-func (p *place[T]) pass(next int64) {
+func (p *place) pass(next int64) {
 	p.position.Store(next)
 	p.add(nil, next)
 }
 
 // add gives items to the lane. In a retry stream the first that has to wait for its time holds up those behind it: in a stream of one delay
 // they are due later still. The dispatcher alone calls it.
-func (p *place[T]) add(items []T, next int64) {
+func (p *place) add(items []wire.Record, next int64) {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	p.added += uint64(len(items))
@@ -204,7 +200,7 @@ func (p *place[T]) add(items []T, next int64) {
 }
 
 // giveLocked hands items to the lane. They are no longer here when it has ended: a handler has left one unfinished.
-func (p *place[T]) giveLocked(items []T, next int64) {
+func (p *place) giveLocked(items []wire.Record, next int64) {
 	if !p.lane.Load().Add(items, next) {
 		p.added -= uint64(len(items))
 	}
@@ -212,7 +208,7 @@ func (p *place[T]) giveLocked(items []T, next int64) {
 
 // rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made anew, or its log was cut off.
 // What was read before is nobody's any more, and lower offsets are to be committed.
-func (p *place[T]) rewind(offset int64) {
+func (p *place) rewind(offset int64) {
 	c := p.g.c
 	c.log.Warn("consume: the partition ends before what was read of it; starting again",
 		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(), "offset", offset)
@@ -232,7 +228,7 @@ func (p *place[T]) rewind(offset int64) {
 }
 
 // opening reports whether nothing has been read yet of a partition without a commit.
-func (p *place[T]) opening() bool { return p.position.Load() < 0 && p.committed.Load() < 0 }
+func (p *place) opening() bool { return p.position.Load() < 0 && p.committed.Load() < 0 }
 
 func first(chunk *fetch.Chunk) int64 {
 	if len(chunk.Records) > 0 {
@@ -242,7 +238,7 @@ func first(chunk *fetch.Chunk) int64 {
 }
 
 // setFull is called by a lane. What one of the past has to say counts no longer: nobody would take it back.
-func (p *place[T]) setFull(lane *lanes.Partition[T], full bool) {
+func (p *place) setFull(lane *lanes.Partition[wire.Record], full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lane.Load() != lane {
@@ -253,7 +249,7 @@ func (p *place[T]) setFull(lane *lanes.Partition[T], full bool) {
 }
 
 // setEarly tells whether items wait for their time.
-func (p *place[T]) setEarly(early bool) {
+func (p *place) setEarly(early bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.early = early
@@ -261,7 +257,7 @@ func (p *place[T]) setEarly(early bool) {
 }
 
 // pauseLocked tells the fetcher whether to read the partition.
-func (p *place[T]) pauseLocked() {
+func (p *place) pauseLocked() {
 	want := p.full || p.early
 	if want == p.paused || p.stopped {
 		return
@@ -275,14 +271,14 @@ func (p *place[T]) pauseLocked() {
 }
 
 // release is called when the first of waiting is due.
-func (p *place[T]) release() {
+func (p *place) release() {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	p.releaseLocked()
 }
 
 // releaseLocked puts those items into the lane whose time has come.
-func (p *place[T]) releaseLocked() {
+func (p *place) releaseLocked() {
 	if p.over {
 		return
 	}
@@ -296,7 +292,7 @@ func (p *place[T]) releaseLocked() {
 	}
 	next := p.next
 	if due < len(p.waiting) {
-		next = p.g.c.opts.Offset(&p.waiting[due])
+		next = p.waiting[due].Offset
 	}
 	p.giveLocked(p.waiting[:due:due], next)
 	p.waiting, p.due = p.waiting[due:], p.due[due:]
@@ -312,7 +308,7 @@ func (p *place[T]) releaseLocked() {
 }
 
 // stop lets nothing further begin.
-func (p *place[T]) stop() {
+func (p *place) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
@@ -327,7 +323,7 @@ func (p *place[T]) stop() {
 }
 
 // ends waits until nothing of the partition runs. When ctx ended first it returns the channel that tells when it does, else nil.
-func (p *place[T]) ends(ctx context.Context) (busy <-chan struct{}) {
+func (p *place) ends(ctx context.Context) (busy <-chan struct{}) {
 	for _, lane := range append(p.past, p.lane.Load()) {
 		idle := lane.Idle()
 		if isDone(idle) {
@@ -343,7 +339,7 @@ func (p *place[T]) ends(ctx context.Context) (busy <-chan struct{}) {
 }
 
 // mark returns what may be committed.
-func (p *place[T]) mark() (int64, bool) {
+func (p *place) mark() (int64, bool) {
 	mark, ok := p.lane.Load().Mark()
 	if !ok {
 		return 0, false
@@ -356,7 +352,7 @@ func (p *place[T]) mark() (int64, bool) {
 }
 
 // allow raises what may be committed with manual commits.
-func (p *place[T]) allow(offset int64) {
+func (p *place) allow(offset int64) {
 	for {
 		old := p.allowance.Load()
 		if offset <= old || p.allowance.CompareAndSwap(old, offset) {
@@ -366,26 +362,26 @@ func (p *place[T]) allow(offset int64) {
 }
 
 // finished counts the items that have been handled.
-func (p *place[T]) finished() uint64 {
+func (p *place) finished() uint64 {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	return p.added - uint64(p.heldLocked())
 }
 
 // held counts the items that are here and not finished.
-func (p *place[T]) held() int {
+func (p *place) held() int {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	return p.heldLocked()
 }
 
-func (p *place[T]) heldLocked() int {
+func (p *place) heldLocked() int {
 	held, _, _ := p.lane.Load().Held()
 	return held + len(p.waiting)
 }
 
 // oldest returns the offset of the first unfinished item, or where reading goes on.
-func (p *place[T]) oldest() int64 {
+func (p *place) oldest() int64 {
 	if mark, ok := p.lane.Load().Mark(); ok {
 		return mark
 	}
@@ -393,13 +389,13 @@ func (p *place[T]) oldest() int64 {
 }
 
 // Draining implements Place.
-func (p *place[T]) Draining() <-chan struct{} { return p.g.draining }
+func (p *place) Draining() <-chan struct{} { return p.g.draining }
 
 // Context implements Place.
-func (p *place[T]) Context() context.Context { return p.ctx }
+func (p *place) Context() context.Context { return p.ctx }
 
 // Commit implements Place.
-func (p *place[T]) Commit(ctx context.Context, offset int64) error {
+func (p *place) Commit(ctx context.Context, offset int64) error {
 	p.allow(offset)
 	mark, ok := p.lane.Load().Mark()
 	if !ok {

@@ -12,14 +12,15 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 func TestItemsWaitForTheirTime(t *testing.T) {
 	t.Parallel()
 	var handled atomic.Int64
-	c := idle(t, options(func(_ context.Context, i *item) bool {
-		if time.Now().Before(i.due) {
-			t.Errorf("%d is handled before its time", i.offset)
+	c := idle(t, options(func(_ context.Context, i *wire.Record) bool {
+		if time.Now().Before(i.Time) {
+			t.Errorf("%d is handled before its time", i.Offset)
 		}
 		return handled.Add(1) > 0
 	}))
@@ -29,7 +30,7 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 	p.take(chunk("delayed", 5, 7, time.Now().Add(-time.Hour))) // due, but behind those that are not
 	eventually(t, func() bool { return handled.Load() == 3 })
 	s := c.Status()
-	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 || p.Oldest.offset != 3 {
+	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 || p.Oldest.Offset != 3 {
 		t.Errorf("while they wait: %+v", p)
 	}
 	eventually(t, func() bool { return handled.Load() == 7 })
@@ -46,7 +47,7 @@ func TestABrokenBatchPassesNothingElse(t *testing.T) {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
 			release := make(chan struct{})
-			c := idle(t, options(func(_ context.Context, i *item) bool {
+			c := idle(t, options(func(_ context.Context, i *wire.Record) bool {
 				<-release
 				return true
 			}))
@@ -68,7 +69,7 @@ func TestABrokenBatchPassesNothingElse(t *testing.T) {
 // With auto_offset_reset none, an offset that the broker no longer has ends the Consumer.
 func TestAnOffsetThatIsGoneEndsTheConsumer(t *testing.T) {
 	t.Parallel()
-	c := idle(t, options(func(context.Context, *item) bool { return true }))
+	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	c.cfg.AutoOffsetReset = kafka.NoReset
 	g, _ := assign(c, "topic")
 	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 5, Next: -1, Err: fetch.ErrOutOfRange})
@@ -84,7 +85,7 @@ func TestNothingIsCountedBeforeItIsFinished(t *testing.T) {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
 			release := make(chan struct{})
-			c := idle(t, options(func(context.Context, *item) bool { <-release; return true }))
+			c := idle(t, options(func(context.Context, *wire.Record) bool { <-release; return true }))
 			_, p := assign(c, topic)
 			const chunks, size = 300, 10
 			fed := make(chan struct{})
@@ -116,7 +117,7 @@ func TestADrainLeavesWhatHasNotBegun(t *testing.T) {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
 			begun := make(chan struct{}, 10)
-			c := idle(t, options(func(ctx context.Context, _ *item) bool {
+			c := idle(t, options(func(ctx context.Context, _ *wire.Record) bool {
 				begun <- struct{}{}
 				<-ctx.Done()
 				return true
@@ -137,7 +138,7 @@ func TestADrainLeavesWhatHasNotBegun(t *testing.T) {
 
 func TestWhereManualCommitsMayGo(t *testing.T) {
 	t.Parallel()
-	o := options(func(context.Context, *item) bool { return true })
+	o := options(func(context.Context, *wire.Record) bool { return true })
 	o.Manual = true
 	c := idle(t, o)
 	_, p := assign(c, "topic")
@@ -200,7 +201,7 @@ func TestNoOffsetErrorSaysWhatToDo(t *testing.T) {
 func TestDeletedRecordsAreLogged(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o := options(func(context.Context, *item) bool { return true })
+	o := options(func(context.Context, *wire.Record) bool { return true })
 	o.Logger = slog.New(slog.NewTextHandler(&out, nil))
 	c := idle(t, o)
 	g, p := assign(c, "topic")

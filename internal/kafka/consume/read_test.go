@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
@@ -62,10 +63,10 @@ func TestAPartitionThatMayBeReadLaterBeginsWhereItShould(t *testing.T) {
 	defer client.Close()
 	var mu sync.Mutex
 	var offsets []int64
-	c := New(client, options(func(_ context.Context, i *item) bool {
+	c := New(client, options(func(_ context.Context, i *wire.Record) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		offsets = append(offsets, i.offset)
+		offsets = append(offsets, i.Offset)
 		return true
 	}))
 	ctx, cancel := context.WithCancel(t.Context())

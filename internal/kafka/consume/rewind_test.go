@@ -4,13 +4,15 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // The lane of records that a partition no longer has may still be about to say that it is full. Its records are nobody's any more, so nobody
 // would ever say that there is room again, and the partition would stand still.
 func TestALaneOfThePastDoesNotPauseItsPartition(t *testing.T) {
 	t.Parallel()
-	c := idle(t, options(func(context.Context, *item) bool { return true }))
+	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	_, p := assign(c, "topic")
 	p.take(chunk("topic", 100, 200, time.Time{}))
 	past := p.lane.Load()
@@ -28,7 +30,7 @@ func TestALaneOfThePastDoesNotPauseItsPartition(t *testing.T) {
 // The time of what waited in a retry stream may come when it has been given up: nothing is known then of what the partition has now.
 func TestTheTimeOfWhatWasGivenUpMarksNothing(t *testing.T) {
 	t.Parallel()
-	c := idle(t, options(func(context.Context, *item) bool { return true }))
+	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	_, p := assign(c, "delayed")
 	p.take(chunk("delayed", 100, 200, time.Now().Add(time.Hour)))
 	p.rewind(0)
@@ -47,8 +49,8 @@ func TestWhatComesAfterAnUnfinishedItemIsNotCounted(t *testing.T) {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
 			begun := make(chan struct{}, 1)
-			c := idle(t, options(func(_ context.Context, i *item) bool {
-				if i.offset < 2 {
+			c := idle(t, options(func(_ context.Context, i *wire.Record) bool {
+				if i.Offset < 2 {
 					return true
 				}
 				begun <- struct{}{}

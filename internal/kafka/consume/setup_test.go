@@ -17,30 +17,15 @@ import (
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
-// item is what these tests make of a record: its time is when it may be handled.
-type item struct {
-	offset int64
-	due    time.Time
-}
-
-// options are those of a Consumer of items, which are all due but in the topic "delayed".
-func options(do func(context.Context, *item) bool) Options[item] {
-	return Options[item]{
+// options are those of a Consumer of records whose time is when they may be handled: they are all due but in the topic "delayed".
+func options(do func(context.Context, *wire.Record) bool) Options {
+	return Options{
 		Group: "g",
 		Match: func(topic string) bool { return topic == "topic" },
-		Limit: 0,
-		Make: func(items []item, chunk *fetch.Chunk) {
-			for i := range items {
-				items[i] = item{chunk.Records[i].Offset, time.UnixMilli(chunk.Records[i].Time)}
-			}
-		},
-		Offset: func(i *item) int64 { return i.offset },
-		Key:    func(*item) []byte { return nil },
-		Size:   func(*item) int { return 100 },
-		Do: func(ctx context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
+		Do: func(ctx context.Context, i *wire.Record, _ *lanes.Again) (bool, *lanes.Again) {
 			return do(ctx, i), nil
 		},
-		NotBefore:    func(i *item, _ time.Time) time.Time { return i.due },
+		NotBefore:    func(i *wire.Record, _ time.Time) time.Time { return i.Time },
 		Delayed:      func(topic string) bool { return topic == "delayed" },
 		DrainTimeout: time.Minute,
 		Logger:       slog.New(slog.DiscardHandler),
@@ -48,7 +33,7 @@ func options(do func(context.Context, *item) bool) Options[item] {
 }
 
 // idle returns a Consumer that does not run and whose broker is not there: a test hands it its assignments and chunks.
-func idle(t *testing.T, o Options[item]) *Consumer[item] {
+func idle(t *testing.T, o Options) *Consumer {
 	t.Helper()
 	client, err := kafka.NewClient([]string{"127.0.0.1:1"}, kafka.DefaultSettings(), nil)
 	if err != nil {
@@ -67,7 +52,7 @@ func idle(t *testing.T, o Options[item]) *Consumer[item] {
 }
 
 // assign gives the Consumer partition 0 of a topic, and returns its place.
-func assign(c *Consumer[item], topic string) (*generation[item], *place[item]) {
+func assign(c *Consumer, topic string) (*generation, *place) {
 	tp := kafka.TopicPartition{Topic: topic}
 	c.Assign(group.Assignment{Generation: 1, Partitions: map[kafka.TopicPartition]group.Start{tp: {Committed: 0}}})
 	return c.current, c.current.places[tp]
@@ -77,7 +62,7 @@ func assign(c *Consumer[item], topic string) (*generation[item], *place[item]) {
 func chunk(topic string, from, to int64, due time.Time) *fetch.Chunk {
 	c := &fetch.Chunk{Topic: topic, Next: to, HighWatermark: to}
 	for offset := from; offset < to; offset++ {
-		c.Records = append(c.Records, wire.Record{Offset: offset, Time: due.UnixMilli()})
+		c.Records = append(c.Records, wire.Record{Offset: offset, Time: due})
 	}
 	return c
 }

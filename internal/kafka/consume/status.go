@@ -8,13 +8,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // Status is what a Consumer is at, at one moment.
-type Status[T any] struct {
+type Status struct {
 	Member     group.Status
 	Fetch      fetch.Stats
-	Partitions []PartitionStatus[T] // by topic and partition
+	Partitions []PartitionStatus // by topic and partition
 	// Handled counts finished items since Run began; Corrupt batches that could not be read and were passed over.
 	Handled, Corrupt uint64
 	// Running counts handlers that run now; Abandoned those that did not return when their context ended.
@@ -25,22 +26,22 @@ type Status[T any] struct {
 }
 
 // PartitionStatus is what is known of an assigned partition.
-type PartitionStatus[T any] struct {
+type PartitionStatus struct {
 	kafka.TopicPartition
-	Committed int64 // -1 = nothing yet
-	Watermark int64 // the first offset that is not finished; -1 = not known yet
-	Position  int64 // where reading goes on; -1 = not known yet
-	End       int64 // of the partition, when it was last heard of; -1 = not known yet
-	Held      int   // items that were read and are not finished
-	Bytes     int64 // of them, and of what has been fetched and not been decoded
-	Running   int   // handlers that run now
-	Paused    bool  // it is not being read, because enough is held or what is held has to wait
-	Oldest    *T    // the first item that is not finished; nil if nothing is held
+	Committed int64        // -1 = nothing yet
+	Watermark int64        // the first offset that is not finished; -1 = not known yet
+	Position  int64        // where reading goes on; -1 = not known yet
+	End       int64        // of the partition, when it was last heard of; -1 = not known yet
+	Held      int          // items that were read and are not finished
+	Bytes     int64        // of them, and of what has been fetched and not been decoded
+	Running   int          // handlers that run now
+	Paused    bool         // it is not being read, because enough is held or what is held has to wait
+	Oldest    *wire.Record // the first item that is not finished; nil if nothing is held
 }
 
 // Status may be called at any time.
-func (c *Consumer[T]) Status() Status[T] {
-	s := Status[T]{Member: c.member.Status(), Running: c.pool.Running(), Corrupt: c.corrupt.Load()}
+func (c *Consumer) Status() Status {
+	s := Status{Member: c.member.Status(), Running: c.pool.Running(), Corrupt: c.corrupt.Load()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Handled, s.LastError, s.LastErrorAt = c.handled, c.lastError, c.errorAt
@@ -56,14 +57,14 @@ func (c *Consumer[T]) Status() Status[T] {
 	for _, p := range g.places {
 		s.Partitions = append(s.Partitions, p.status(s.Member.Committed))
 	}
-	slices.SortFunc(s.Partitions, func(a, b PartitionStatus[T]) int {
+	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return s
 }
 
-func (p *place[T]) status(committed map[kafka.TopicPartition]int64) PartitionStatus[T] {
-	s := PartitionStatus[T]{
+func (p *place) status(committed map[kafka.TopicPartition]int64) PartitionStatus {
+	s := PartitionStatus{
 		TopicPartition: p.tp, Committed: p.committed.Load(), Watermark: p.committed.Load(),
 		Position: p.position.Load(), End: p.lastEnd(), Held: p.held(), Paused: p.isPaused(),
 	}
@@ -84,7 +85,7 @@ func (p *place[T]) status(committed map[kafka.TopicPartition]int64) PartitionSta
 }
 
 // lastEnd returns the partition's end as it was last heard of: from the fetcher, or, while that leaves the partition out, from watch.
-func (p *place[T]) lastEnd() int64 {
+func (p *place) lastEnd() int64 {
 	end, seen := p.end.Load(), p.g.c.fetcher.HighWatermark(p.tp)
 	switch {
 	case seen < 0:
@@ -95,7 +96,7 @@ func (p *place[T]) lastEnd() int64 {
 	return seen
 }
 
-func (p *place[T]) firstWaiting() (item T, ok bool) {
+func (p *place) firstWaiting() (item wire.Record, ok bool) {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	if len(p.waiting) == 0 {

@@ -17,7 +17,7 @@ const (
 
 // watch looks at the partitions from time to time, until ctx ends: a handler may run for as long as it likes, because the member's heartbeats
 // do not depend on it, so nobody else would notice one that never returns.
-func (c *Consumer[T]) watch(ctx context.Context) {
+func (c *Consumer) watch(ctx context.Context) {
 	seen := make(map[kafka.TopicPartition]progress)
 	for kafka.Sleep(ctx, watchEvery) == nil {
 		c.mu.Lock()
@@ -60,7 +60,7 @@ func (p progress) after(offset int64, running bool, now time.Time) (_ progress, 
 }
 
 // lookAtEnds asks for the ends of partitions that are not being read: no fetch tells them, and their lag is the one that grows.
-func (c *Consumer[T]) lookAtEnds(ctx context.Context, g *generation[T]) {
+func (c *Consumer) lookAtEnds(ctx context.Context, g *generation) {
 	var paused []kafka.TopicPartition
 	for tp, p := range g.places {
 		if p.isPaused() {
@@ -78,7 +78,7 @@ func (c *Consumer[T]) lookAtEnds(ctx context.Context, g *generation[T]) {
 	}
 }
 
-func (p *place[T]) isPaused() bool {
+func (p *place) isPaused() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.paused

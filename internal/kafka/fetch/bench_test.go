@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
@@ -64,15 +62,6 @@ func BenchmarkFetch(b *testing.B) {
 		report(b)
 	}
 	b.Run("kafkaesk", func(b *testing.B) { read(b, func(*fetch.Chunk) {}) })
-	b.Run("kafkaesk/slabs", func(b *testing.B) {
-		var slab []copied
-		read(b, func(c *fetch.Chunk) {
-			slab = make([]copied, len(c.Records))
-			for i := range c.Records {
-				slab[i].fill(c, &c.Records[i])
-			}
-		})
-	})
 	b.Run("franz-go", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -91,21 +80,4 @@ func BenchmarkFetch(b *testing.B) {
 		}
 		report(b)
 	})
-}
-
-// copied is a record as an owner keeps it: 144 bytes, as many as one of package bus has.
-type copied struct {
-	topic, stream string
-	partition     int
-	offset        int64
-	key, value    []byte
-	time          time.Time
-	headers       []wire.Header
-}
-
-func (to *copied) fill(c *fetch.Chunk, from *wire.Record) {
-	*to = copied{
-		topic: c.Topic, stream: c.Topic, partition: int(c.Partition), offset: from.Offset,
-		key: from.Key, value: from.Value, time: time.UnixMilli(from.Time), headers: from.Headers,
-	}
 }

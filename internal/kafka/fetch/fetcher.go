@@ -35,6 +35,8 @@ type Options struct {
 	// hold), and its own bytes where its batch is compressed. A record with more is a *PartitionError and is passed
 	// over; those of its batch are not. Defaults to 64 MiB.
 	MaxRecord int
+	// TopicPrefix is what a record's topic has before its stream. Defaults to nothing.
+	TopicPrefix string
 	// Logger gets a line when a broker or a partition begins to fail, and when it works again. Defaults
 	// to none.
 	Logger *slog.Logger

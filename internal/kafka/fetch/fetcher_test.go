@@ -85,7 +85,7 @@ func TestStartsInsideABatch(t *testing.T) {
 		}
 		for _, r := range c.Records {
 			offsets = append(offsets, r.Offset)
-			if r.Time != when.UnixMilli() || r.Key != nil || len(r.Headers) != 1 || r.Headers[0].Name != "n" || string(r.Headers[0].Value) != string(r.Value) {
+			if r.Time.UnixMilli() != when.UnixMilli() || r.Key != nil || len(r.Headers) != 1 || r.Headers[0].Name != "n" || string(r.Headers[0].Value) != string(r.Value) {
 				t.Errorf("record %+v", r)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
@@ -124,7 +125,9 @@ func (f *Fetcher) records(s *segment) (records []wire.Record, next int64, err er
 func (f *Fetcher) decodeBatch(s *segment, b *wire.Batch, records []wire.Record) (all []wire.Record, next int64) {
 	if !s.decoding {
 		s.decoding, s.reached = true, b.BaseOffset
-		s.reader.Reset(b, f.opts.MaxRecord)
+		s.reader.Reset(b, f.opts.MaxRecord, wire.Origin{
+			Stream: strings.TrimPrefix(s.part.Topic, f.opts.TopicPrefix), Topic: s.part.Topic, Partition: int(s.part.Partition),
+		})
 	}
 	base, start := b.BaseOffset, len(records)
 	records, err := s.reader.Read(records, chunkRecords-start)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -104,7 +105,7 @@ func (b *batch) records() ([]wire.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := header.Records(make([]wire.Record, 0, len(b.promises)), b.store.builder.Size())
+	records, err := header.Records(make([]wire.Record, 0, len(b.promises)), math.MaxInt)
 	if err == nil && len(records) != len(b.promises) {
 		err = fmt.Errorf("%d records where %d were put in", len(records), len(b.promises))
 	}
@@ -120,7 +121,7 @@ func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) boo
 			continue
 		}
 		r := &records[i]
-		e := entry{timeMs: r.Time, key: r.Key, value: r.Value, headers: r.Headers}
+		e := entry{timeMs: r.Time.UnixMilli(), key: r.Key, value: r.Value, headers: r.Headers}
 		s.add(&e, b.promises[i], recordSize(&e))
 		b.promises[i] = nil
 		b.live--

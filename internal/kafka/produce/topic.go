@@ -227,7 +227,7 @@ func (p *Producer) moveAway(q *partition) {
 				continue
 			}
 			r := &records[i]
-			e := entry{timeMs: r.Time, key: r.Key, value: r.Value, headers: r.Headers, urgent: b.urgent}
+			e := entry{timeMs: r.Time.UnixMilli(), key: r.Key, value: r.Value, headers: r.Headers, urgent: b.urgent}
 			size := recordSize(&e)
 			held -= size
 			p.place(q.topic, &e, promise, size, b.group)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
@@ -73,7 +74,7 @@ type newest struct {
 
 // placed is a record and where it comes from.
 type placed struct {
-	kafka.TopicPartition
+	tp kafka.TopicPartition
 	wire.Record
 }
 
@@ -103,7 +104,7 @@ func (h *newest) add(tp kafka.TopicPartition, r wire.Record) {
 
 // older orders records by time, and those of one time by place: in a partition the later is the newer.
 func older(a, b *placed) int {
-	if c := cmp.Compare(a.Time, b.Time); c != 0 {
+	if c := a.Time.Compare(b.Time); c != 0 {
 		return c
 	}
 	return place(a, b)
@@ -130,22 +131,24 @@ func (h *newest) chunks(ends offsets) []*fetch.Chunk {
 	slices.SortFunc(h.kept, func(a, b placed) int { return place(&a, &b) })
 	type dated struct {
 		placed
-		late int64
+		late time.Time
 	}
 	all := make([]dated, len(h.kept))
 	for i, p := range h.kept {
 		all[i] = dated{p, p.Time}
-		if i > 0 && all[i-1].TopicPartition == p.TopicPartition {
-			all[i].late = max(p.Time, all[i-1].late)
+		if i > 0 && all[i-1].tp == p.tp {
+			if before := all[i-1].late; before.After(p.Time) {
+				all[i].late = before
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b dated) int {
-		return cmp.Or(cmp.Compare(a.late, b.late), place(&a.placed, &b.placed))
+		return cmp.Or(a.late.Compare(b.late), place(&a.placed, &b.placed))
 	})
 	var chunks []*fetch.Chunk
 	for i, d := range all {
-		if i == 0 || all[i-1].TopicPartition != d.TopicPartition {
-			chunks = append(chunks, &fetch.Chunk{Topic: d.Topic, Partition: d.Partition, HighWatermark: ends[d.TopicPartition]})
+		if i == 0 || all[i-1].tp != d.tp {
+			chunks = append(chunks, &fetch.Chunk{Topic: d.Topic, Partition: d.tp.Partition, HighWatermark: ends[d.tp]})
 		}
 		c := chunks[len(chunks)-1]
 		c.Records, c.Next = append(c.Records, d.Record), d.Offset+1

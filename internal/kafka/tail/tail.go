@@ -36,6 +36,8 @@ const (
 type Options struct {
 	// Match says which topics to read. Kafka's own (__*) are never asked about. Required.
 	Match func(topic string) bool
+	// TopicPrefix is what a record's topic has before its stream. Defaults to nothing.
+	TopicPrefix string
 	// From says where to begin. Defaults to End.
 	From From
 	// Time is where From: Time begins, to the millisecond.
@@ -118,7 +120,7 @@ func (t *tail) run(ctx context.Context) error {
 }
 
 func (t *tail) newFetcher() *fetch.Fetcher {
-	return fetch.New(t.client, fetch.Options{OutOfRange: kafka.Earliest, Logger: t.opts.Logger})
+	return fetch.New(t.client, fetch.Options{TopicPrefix: t.opts.TopicPrefix, OutOfRange: kafka.Earliest, Logger: t.opts.Logger})
 }
 
 // emit hands a chunk to the loop.

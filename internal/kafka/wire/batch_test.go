@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -15,12 +16,20 @@ import (
 
 const testLimit = 1 << 20
 
+// ms returns a time as a batch has it; 0 for none.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
 // build returns a sealed batch of the records.
 func build(t testing.TB, c Compression, records ...Record) []byte {
 	t.Helper()
 	var b Builder
 	for _, r := range records {
-		b.Append(r.Time, r.Key, r.Value, r.Headers)
+		b.Append(ms(r.Time), r.Key, r.Value, r.Headers)
 	}
 	batch, err := b.Seal(NoProducer(), c)
 	if err != nil {
@@ -55,7 +64,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 	record := rapid.Custom(func(t *rapid.T) Record {
 		r := Record{
-			Time:  rapid.Int64Range(-1<<40, 1<<45).Draw(t, "time"),
+			Time:  time.UnixMilli(rapid.Int64Range(-1<<40, 1<<45).Draw(t, "time")),
 			Key:   nullable.Draw(t, "key"),
 			Value: nullable.Draw(t, "value"),
 		}
@@ -70,12 +79,12 @@ func TestRoundTrip(t *testing.T) {
 		c := Compression(rapid.IntRange(0, 4).Draw(rt, "compression"))
 		p := Producer{ID: rapid.Int64Range(-1, 1<<40).Draw(rt, "producer"), Epoch: 3, Sequence: 7}
 		var b Builder
-		maxTime := want[0].Time
+		maxTime := want[0].Time.UnixMilli()
 		for i := range want {
 			want[i].Offset = base + int64(i)
-			maxTime = max(maxTime, want[i].Time)
+			maxTime = max(maxTime, want[i].Time.UnixMilli())
 			before := b.Size()
-			b.Append(want[i].Time, want[i].Key, want[i].Value, want[i].Headers)
+			b.Append(want[i].Time.UnixMilli(), want[i].Key, want[i].Value, want[i].Headers)
 			if grown, bound := b.Size()-before, RecordSize(want[i].Key, want[i].Value, want[i].Headers); grown > bound {
 				rt.Fatalf("Append added %d bytes, RecordSize said %d", grown, bound)
 			}
@@ -97,7 +106,7 @@ func TestRoundTrip(t *testing.T) {
 			rt.Fatalf("rest %v", rest)
 		}
 		if batch.BaseOffset != base || batch.LastOffset != base+int64(len(want))-1 || batch.Count != len(want) ||
-			batch.BaseTime != want[0].Time || batch.MaxTime != maxTime || batch.ProducerID != p.ID ||
+			batch.BaseTime != want[0].Time.UnixMilli() || batch.MaxTime != maxTime || batch.ProducerID != p.ID ||
 			batch.Epoch != p.Epoch || batch.Sequence != p.Sequence || batch.IsControl() || batch.IsTransactional() || batch.Size() != len(sealed) {
 			rt.Fatalf("header %+v", batch)
 		}
@@ -233,7 +242,7 @@ func TestRecordsErrors(t *testing.T) {
 
 func TestLogAppendTime(t *testing.T) {
 	t.Parallel()
-	b := build(t, None, Record{Time: 1000}, Record{Time: 900})
+	b := build(t, None, Record{Time: time.UnixMilli(1000)}, Record{Time: time.UnixMilli(900)})
 	b[atAttributes+1] |= attrLogAppend
 	binary.BigEndian.PutUint64(b[atMaxTime:], 5000)
 	batch, _, err := NextBatch(reseal(b))
@@ -244,8 +253,8 @@ func TestLogAppendTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got[0].Time != 5000 || got[1].Time != 5000 {
-		t.Errorf("times %d and %d, want the broker's 5000", got[0].Time, got[1].Time)
+	if ms(got[0].Time) != 5000 || ms(got[1].Time) != 5000 {
+		t.Errorf("times %v and %v, want the broker's 5000", got[0].Time, got[1].Time)
 	}
 }
 

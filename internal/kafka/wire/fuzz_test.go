@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -12,8 +13,8 @@ import (
 func FuzzBatch(f *testing.F) {
 	for c := None; c <= Zstd; c++ {
 		f.Add(build(f, c,
-			Record{Time: 5, Key: []byte("k"), Value: bytes.Repeat([]byte("value "), 50), Headers: []Header{{Name: "a", Value: []byte("b")}}},
-			Record{Time: 3, Headers: []Header{{Name: "a"}}}))
+			Record{Time: time.UnixMilli(5), Key: []byte("k"), Value: bytes.Repeat([]byte("value "), 50), Headers: []Header{{Name: "a", Value: []byte("b")}}},
+			Record{Time: time.UnixMilli(3), Headers: []Header{{Name: "a"}}}))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const limit = 1 << 16
@@ -83,8 +84,8 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add(int64(1), int64(-5), []byte("k"), []byte("v"), "name", []byte("x"), int8(1))
 	f.Fuzz(func(t *testing.T, t1, t2 int64, key, value []byte, name string, header []byte, c int8) {
 		want := []Record{
-			{Time: t1, Key: key, Value: value, Headers: []Header{{Name: name, Value: header}}},
-			{Offset: 1, Time: t2, Value: key, Headers: []Header{{Name: name, Value: value}, {Name: "", Value: nil}}},
+			{Time: time.UnixMilli(t1), Key: key, Value: value, Headers: []Header{{Name: name, Value: header}}},
+			{Offset: 1, Time: time.UnixMilli(t2), Value: key, Headers: []Header{{Name: name, Value: value}, {Name: "", Value: nil}}},
 		}
 		batch, rest, err := NextBatch(build(t, Compression(uint8(c)%5), want...))
 		if err != nil || len(rest) > 0 {

@@ -4,16 +4,37 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 )
 
 // Record is one record as it was read. Key, Value and the headers' values are views into what the
 // response has for the partition, or into the unpacked batch. Nobody writes to that again: they stay
 // valid, and keep that memory alive, for as long as they are held.
+//
+// The fields are those of bus.Record, in this order: the record that a handler gets is this one, converted.
 type Record struct {
+	Stream     string // the topic without its prefix
+	Topic      string
+	Partition  int
 	Offset     int64
-	Time       int64  // ms since the epoch
 	Key, Value []byte // nil = null
 	Headers    []Header
+	Time       time.Time // in milliseconds
+}
+
+// Memory returns about how many bytes a record keeps in memory.
+func (r *Record) Memory() int {
+	n := recordMemory + len(r.Key) + len(r.Value) + len(r.Headers)*headerMemory
+	for i := range r.Headers {
+		n += len(r.Headers[i].Name) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
+// Origin is where the records of a batch come from.
+type Origin struct {
+	Stream, Topic string
+	Partition     int
 }
 
 var (
@@ -25,7 +46,7 @@ var (
 // dst comes back as it was.
 func (b *Batch) Records(dst []Record, limit int) ([]Record, error) {
 	var r RecordReader
-	r.Reset(b, limit)
+	r.Reset(b, limit, Origin{})
 	defer r.Close()
 	for all := dst; ; {
 		var err error
@@ -41,6 +62,7 @@ func (b *Batch) Records(dst []Record, limit int) ([]Record, error) {
 // recordDecoder reads the records of one batch.
 type recordDecoder struct {
 	batch     Batch
+	origin    Origin
 	lastDelta int64
 	logAppend bool
 	packed    bool     // the bytes of records have been unpacked, and are memory of their own
@@ -63,11 +85,13 @@ func (d *recordDecoder) decode(r *Record, b []byte, left int) (memory int, err e
 	if at < 0 || offsetDelta < 0 || offsetDelta > d.lastDelta {
 		return 0, errRecord
 	}
+	r.Stream, r.Topic, r.Partition = d.origin.Stream, d.origin.Topic, d.origin.Partition
 	r.Offset = d.batch.BaseOffset + offsetDelta
-	r.Time = d.batch.BaseTime + timeDelta
+	ms := d.batch.BaseTime + timeDelta
 	if d.logAppend {
-		r.Time = d.batch.MaxTime
+		ms = d.batch.MaxTime
 	}
+	r.Time = time.UnixMilli(ms)
 	if r.Key, at = nullable(b, at); at < 0 {
 		return 0, errRecord
 	}

@@ -39,9 +39,9 @@ type RecordReader struct {
 	err     error    // what the next Read returns
 }
 
-// Reset begins with a batch. What one of its records adds to memory may be limit bytes: its headers, and its own bytes where they are to
+// Reset begins with a batch, whose records come from origin. What one of its records adds to memory may be limit bytes: its headers, and its own bytes where they are to
 // be unpacked.
-func (r *RecordReader) Reset(b *Batch, limit int) {
+func (r *RecordReader) Reset(b *Batch, limit int, origin Origin) {
 	r.Close()
 	r.left = b.Count // 0 when all has been compacted away
 	if r.left == 0 {
@@ -49,7 +49,7 @@ func (r *RecordReader) Reset(b *Batch, limit int) {
 	}
 	c := b.Compression()
 	r.decoder = recordDecoder{
-		batch: *b, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0, packed: c != None, limit: limit,
+		batch: *b, origin: origin, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0, packed: c != None, limit: limit,
 	}
 	if c == None {
 		r.data = b.records

@@ -44,7 +44,7 @@ var emptyHeader = []byte{0, 0}
 func drain(t testing.TB, b *Batch, limit, most int, each func(*Record)) (n int, passed []int64, err error) {
 	t.Helper()
 	var r RecordReader
-	r.Reset(b, limit)
+	r.Reset(b, limit, Origin{})
 	defer r.Close()
 	var records []Record
 	for {
@@ -269,7 +269,7 @@ func TestAmplification(t *testing.T) {
 func TestPiecesAreBounded(t *testing.T) {
 	b := compressed(t, Gzip, 20_000, bytes.Repeat(rawRecord(0, nil, 1000, emptyHeader), 20_000)) // 800 MB of headers
 	var r RecordReader
-	r.Reset(&b, 64<<20)
+	r.Reset(&b, 64<<20, Origin{})
 	defer r.Close()
 	for range 50 {
 		var records []Record
