@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -57,6 +58,11 @@ func (t *Topic) led() int {
 		}
 	}
 	return n
+}
+
+// Up reports whether a broker is among those that are up.
+func (c *Cluster) Up(id int32) bool {
+	return slices.ContainsFunc(c.Brokers, func(b Broker) bool { return b.ID == id })
 }
 
 // Cluster returns the latest snapshot. It waits for the first one; later ones are at most MetadataMaxAge old while the brokers

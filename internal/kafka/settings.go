@@ -104,10 +104,14 @@ type Settings struct {
 	FetchMaxWait time.Duration
 	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
 	FetchMinBytes int
-	// FetchMaxBytes bounds a fetch from one broker. Defaults to 50 MiB, as in aiokafka and Java. Setting: fetch_max_bytes.
+	// FetchMaxBytes bounds what is fetched, from all brokers together, and has not been decoded; a fetch asks for half of what is left
+	// of it, and 1 MiB at least. Defaults to 50 MiB. Setting: fetch_max_bytes.
 	FetchMaxBytes int
 	// MaxPartitionFetchBytes bounds the share of one partition. Defaults to 1 MiB. Setting: max_partition_fetch_bytes.
 	MaxPartitionFetchBytes int
+	// ClientRack is where this program runs, as the brokers name it in broker.rack. Brokers with a rack-aware replica.selector.class
+	// then have it read from the replica that is nearest. Defaults to none: from the leader. Setting: client_rack.
+	ClientRack string
 	// IsolationLevel is read_committed (default: records of aborted transactions are never seen) or read_uncommitted.
 	// Setting: isolation_level.
 	IsolationLevel string

@@ -50,6 +50,7 @@ func TestParseSettingsReadsJSON(t *testing.T) {
 		"client_id": "me", "request_timeout_ms": 20000, "retry_backoff_ms": 50, "metadata_max_age_ms": 5000, "connections_max_idle_ms": 60000,
 		"acks": "all", "enable_idempotence": false, "compression_type": "zstd", "linger_ms": 0, "max_batch_size": 1000, "max_request_size": 2000,
 		"fetch_max_wait_ms": 100, "fetch_min_bytes": 2, "fetch_max_bytes": 4000, "max_partition_fetch_bytes": 3000, "isolation_level": "read_uncommitted",
+		"client_rack": "r1",
 		"auto_offset_reset": "latest", "auto_commit_interval_ms": 2000, "session_timeout_ms": 6000, "heartbeat_interval_ms": 2000,
 		"max_poll_interval_ms": 30000, "max_poll_records": 10, "group_instance_id": "one"
 	}`), &raw); err != nil {
@@ -61,7 +62,7 @@ func TestParseSettingsReadsJSON(t *testing.T) {
 		ClientID: "me", RequestTimeout: 20 * time.Second, RetryBackoff: 50 * time.Millisecond, MetadataMaxAge: 5 * time.Second, ConnectionsMaxIdle: time.Minute,
 		Acks: AcksAll, Idempotent: false, Compression: wire.Zstd, Linger: 0, MaxBatchSize: 1000, MaxRequestSize: 2000,
 		FetchMaxWait: 100 * time.Millisecond, FetchMinBytes: 2, FetchMaxBytes: 4000, MaxPartitionFetchBytes: 3000, IsolationLevel: ReadUncommitted,
-		AutoOffsetReset: Latest, AutoCommitInterval: 2 * time.Second, SessionTimeout: 6 * time.Second, HeartbeatInterval: 2 * time.Second,
+		ClientRack: "r1", AutoOffsetReset: Latest, AutoCommitInterval: 2 * time.Second, SessionTimeout: 6 * time.Second, HeartbeatInterval: 2 * time.Second,
 		RebalanceTimeout: 30 * time.Second, MaxPollRecords: 10, GroupInstanceID: "one",
 	}
 	got, warnings, err := ParseSettings(raw)

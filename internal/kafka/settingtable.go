@@ -52,6 +52,7 @@ func settingTable() map[string]setter {
 		"fetch_min_bytes":           count(func(s *Settings) *int { return &s.FetchMinBytes }, 0, largest),
 		"fetch_max_bytes":           count(func(s *Settings) *int { return &s.FetchMaxBytes }, 1, largest),
 		"max_partition_fetch_bytes": count(func(s *Settings) *int { return &s.MaxPartitionFetchBytes }, 1, largest),
+		"client_rack":               text(func(s *Settings) *string { return &s.ClientRack }),
 		"isolation_level":           oneOf(func(s *Settings) *string { return &s.IsolationLevel }, ReadCommitted, ReadUncommitted),
 
 		"auto_offset_reset":       oneOf(func(s *Settings) *string { return &s.AutoOffsetReset }, Earliest, Latest, NoReset),

@@ -194,6 +194,10 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*
 	most := min(max((f.opts.MaxBuffered-f.buffered-f.inFlight)/2, leastFetch), f.cfg.FetchMaxBytes)
 	f.inFlight += most
 	r.limit = most
+	rack := f.cfg.ClientRack
+	if time.Now().Before(f.leadersUntil) {
+		rack = ""
+	}
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
@@ -206,6 +210,7 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*
 		MinBytes:        int32(f.cfg.FetchMinBytes),
 		MaxBytes:        int32(most),
 		ForgottenTopics: r.forgottenTopics(),
+		RackID:          rack,
 	}}
 	if f.committed() {
 		req.IsolationLevel = 1
@@ -270,6 +275,11 @@ func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err e
 		if s.part.broker != l.broker || s.part.next != s.from {
 			continue
 		}
+		if f.cfg.ClientRack != "" && s.replica >= 0 && s.replica != l.broker {
+			worked = true
+			f.readReplicaLocked(s.part, s.replica)
+			continue
+		}
 		worked = worked || s.next > s.from
 		if f.movedLocked(s) {
 			f.pushLocked(s)
@@ -280,6 +290,9 @@ func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err e
 			worked = true
 			f.refusedLocked(e.asked, e.err)
 		}
+	}
+	if err != nil && !isSessionError(err) {
+		f.leaveReplicasLocked(l)
 	}
 	if r.beside {
 		l.hurried, l.failed = false, err != nil
@@ -321,7 +334,7 @@ func (f *Fetcher) scanAnswer(l *loop, r *request, res *wire.FetchResponse) (segm
 			refused = append(refused, refusal{a, err})
 			continue
 		}
-		s := &segment{part: a.part, from: a.from, highWatermark: fp.HighWatermark, bytes: len(fp.Records)}
+		s := &segment{part: a.part, from: a.from, replica: fp.Preferred, highWatermark: fp.HighWatermark, bytes: len(fp.Records)}
 		s.items, s.next, s.cutOff = scan(fp, a.from, f.committed())
 		segments = append(segments, s)
 	}
@@ -366,6 +379,9 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 	p := a.part
 	f.changedLocked(p)
 	switch code, _ := errors.AsType[kafka.CodeError](err); {
+	case p.broker != p.leader:
+		// A replica may lag behind, or have lost its role: its leader knows what is true.
+		f.leaveReplicaLocked(p)
 	case code == outOfRange:
 		f.outOfRange.Add(1)
 		if f.opts.OutOfRange == kafka.NoReset {

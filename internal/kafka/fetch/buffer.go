@@ -13,6 +13,7 @@ type segment struct {
 	from          int64 // records below it were not asked for
 	next          int64
 	highWatermark int64
+	replica       int32 // the one that the leader names to be asked instead; -1 = none
 	items         []item
 	bytes         int  // of the response
 	cutOff        bool // it ended within the first batch

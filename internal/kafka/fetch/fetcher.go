@@ -122,7 +122,9 @@ type Fetcher struct {
 	out        []*result     // for Next
 	last       *partition    // of what Next has returned last
 	closed     bool
-	processors int // as many chunks are decoded at the same time, and as many more may wait for Next
+	// leadersUntil is until when the leaders are to name no replicas, because one has failed.
+	leadersUntil time.Time
+	processors   int // as many chunks are decoded at the same time, and as many more may wait for Next
 
 	requests, bytes, corrupt, outOfRange, failures atomic.Uint64
 }
@@ -134,7 +136,8 @@ type partition struct {
 	next      int64 // the offset to ask for; where negative, at is yet to be looked up
 	at        int64
 	end       int64 // the high watermark, as the last answer had it; -1 = not known
-	broker    int32 // where it is read; -1 = not known
+	leader    int32 // -1 = not known
+	broker    int32 // where it is read: at the leader, or at the replica that the leader has named; -1 = not known
 	served    uint64
 	paused    bool
 	stopped   bool // after an error that no retry mends
@@ -143,6 +146,7 @@ type partition struct {
 	cutOff    int // answers in a row that ended within the first batch
 	retryAt   time.Time
 
+	replicaUntil   time.Time // while it is read at a replica: when the leader is asked again
 	noLeaderSince  time.Time // zero while it has a leader, or does not exist
 	noLeaderLogged bool
 
@@ -181,14 +185,14 @@ func New(c *kafka.Client, o Options) *Fetcher {
 // Add begins to read a partition at an offset. A partition that is being read starts again there. It
 // need not exist yet.
 func (f *Fetcher) Add(tp kafka.TopicPartition, offset int64) {
-	f.add(&partition{TopicPartition: tp, next: max(offset, 0), end: -1, broker: -1})
+	f.add(&partition{TopicPartition: tp, next: max(offset, 0), end: -1, leader: -1, broker: -1})
 }
 
 // AddAt is Add where the offset is to be looked up: of the first record (at = -2), the end (-1), or the
 // first record whose time is not before at, in milliseconds since the epoch, and the end if there is
 // none. The look-up is repeated until it succeeds.
 func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
-	f.add(&partition{TopicPartition: tp, next: -1, at: at, end: -1, broker: -1})
+	f.add(&partition{TopicPartition: tp, next: -1, at: at, end: -1, leader: -1, broker: -1})
 }
 
 // AddAll is Add for many partitions, and AddAt for those whose offset is kafka.FirstOffset or kafka.EndOffset. All of them are in
@@ -196,7 +200,7 @@ func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
 func (f *Fetcher) AddAll(offsets map[kafka.TopicPartition]int64) {
 	parts := make([]*partition, 0, len(offsets))
 	for tp, offset := range offsets {
-		parts = append(parts, &partition{TopicPartition: tp, next: offset, at: offset, end: -1, broker: -1})
+		parts = append(parts, &partition{TopicPartition: tp, next: offset, at: offset, end: -1, leader: -1, broker: -1})
 	}
 	f.add(parts...)
 }

@@ -121,8 +121,8 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 			leader, exists = t.Leaders[tp.Partition], true
 		}
 		f.logLeaderLocked(p, exists && leader < 0, now)
-		if leader != p.broker {
-			p.attempt, p.retryAt = 0, time.Time{}
+		if leader != p.leader || p.broker != leader && !(p.replicaUntil.After(now) && cluster.Up(p.broker)) {
+			p.leader, p.attempt, p.retryAt = leader, 0, time.Time{}
 			f.moveLocked(p, leader)
 		}
 		switch {

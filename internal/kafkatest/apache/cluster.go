@@ -151,6 +151,7 @@ func (n *node) properties(voters string, o Options) map[string]string {
 	p := map[string]string{
 		"process.roles":                    "broker,controller",
 		"node.id":                          fmt.Sprint(n.id),
+		"broker.rack":                      fmt.Sprint(n.id), // each is in a rack of its own
 		"controller.quorum.voters":         voters,
 		"listeners":                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.plainAddr(), n.controllerPort),
 		"advertised.listeners":             "PLAINTEXT://" + n.plainAddr(),
