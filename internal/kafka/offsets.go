@@ -155,9 +155,9 @@ func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at i
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, led := range byLeader {
+	for leader, led := range byLeader {
 		wg.Go(func() {
-			response, err := c.roundTrip(ctx, offsetsRequest(led, at, isolation), 0)
+			response, err := c.roundTrip(ctx, c.offsetsRequest(leader, led, at, isolation), 0)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -197,16 +197,17 @@ func (c *Cluster) leader(p TopicPartition) (int32, bool) {
 }
 
 // offsetsRequest asks one leader for one offset in each of its partitions.
-func offsetsRequest(parts []TopicPartition, at int64, isolation int8) *wire.LeaderOffsets {
+func (c *Client) offsetsRequest(leader int32, parts []TopicPartition, at int64, isolation int8) *wire.LeaderOffsets {
 	byTopic := make(map[string][]listoffsets.RequestPartition)
 	for _, p := range parts {
 		byTopic[p.Topic] = append(byTopic[p.Topic], listoffsets.RequestPartition{
 			Partition: p.Partition, CurrentLeaderEpoch: -1, Timestamp: at,
 		})
 	}
-	request := &wire.LeaderOffsets{ReplicaID: -1, IsolationLevel: isolation}
+	request := &wire.LeaderOffsets{Leader: leader, ClientID: c.settings.ClientID}
+	request.Request = listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation}
 	for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
-		request.Topics = append(request.Topics, listoffsets.RequestTopic{Topic: topic, Partitions: byTopic[topic]})
+		request.Request.Topics = append(request.Request.Topics, listoffsets.RequestTopic{Topic: topic, Partitions: byTopic[topic]})
 	}
 	return request
 }

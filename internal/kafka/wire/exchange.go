@@ -57,3 +57,12 @@ func noEOF(err error) error {
 	}
 	return err
 }
+
+// leader returns the broker that leads the partitions of a request. The Transport knows the brokers, and nothing of topics.
+func leader(c protocol.Cluster, id int32, doing string) (protocol.Broker, error) {
+	b, ok := c.Brokers[id]
+	if !ok {
+		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: broker %d is not in the cluster's metadata: %w", doing, id, protocol.ErrNoLeader)
+	}
+	return b, nil
+}

@@ -28,11 +28,7 @@ type FetchRequest struct {
 
 // Broker implements protocol.BrokerMessage.
 func (r *FetchRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
-	b, ok := c.Brokers[r.Leader]
-	if !ok {
-		return protocol.Broker{ID: -1}, fmt.Errorf("wire: fetching: broker %d is not in the cluster's metadata: %w", r.Leader, protocol.ErrNoLeader)
-	}
-	return b, nil
+	return leader(c, r.Leader, "fetching")
 }
 
 // Required implements protocol.RawExchanger.

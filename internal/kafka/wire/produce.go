@@ -49,13 +49,40 @@ func (r *batchReader) WriteTo(to io.Writer) (int64, error) {
 	return r.Buffers.WriteTo(to)
 }
 
-// NewProduceRequest returns the request that writes the batches, at most one per partition, whose
-// partitions must all have the same leader: kafka-go sends it there, and refuses it when it sees two
-// leaders or does not know a topic. The request can be sent once. For the next attempt make a new one
+// ProduceRequest writes batches of partitions that Leader leads. The answer is read by [ProduceResponse].
+type ProduceRequest struct {
+	Request  rawproduce.Request
+	Leader   int32  // the broker's id
+	ClientID string // Kafka's client.id
+
+	version int16
+}
+
+// ApiKey implements protocol.Message.
+func (*ProduceRequest) ApiKey() protocol.ApiKey { return protocol.Produce }
+
+// Broker implements protocol.BrokerMessage.
+func (r *ProduceRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	return leader(c, r.Leader, "producing")
+}
+
+// Required implements protocol.RawExchanger.
+func (r *ProduceRequest) Required(versions map[protocol.ApiKey]int16) bool {
+	r.version = versions[protocol.Produce]
+	return true
+}
+
+// RawExchange implements protocol.RawExchanger.
+func (r *ProduceRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	return protocol.RoundTrip(rw, r.version, correlationID, r.ClientID, &r.Request)
+}
+
+// NewProduceRequest returns the request that writes the batches, at most one per partition, all of
+// which leader has to lead. The request can be sent once. For the next attempt make a new one
 // over the same batches: the bytes, and so the sequences, stay the same.
 //
 // timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request whether it was written.
-func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *rawproduce.Request {
+func NewProduceRequest(leader int32, clientID string, acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *ProduceRequest {
 	r := &rawproduce.Request{Acks: acks, Timeout: int32(timeout.Milliseconds())}
 	topics := make(map[string]int, len(batches))
 	for _, b := range batches {
@@ -72,7 +99,7 @@ func NewProduceRequest(acks int16, timeout time.Duration, batches []PartitionBat
 			RecordSet: protocol.RawRecordSet{Reader: &batchReader{net.Buffers{size, b.Batch}, w}},
 		})
 	}
-	return r
+	return &ProduceRequest{Request: *r, Leader: leader, ClientID: clientID}
 }
 
 // ProducedPartition is a broker's answer for one partition of a produce request.
@@ -148,6 +175,7 @@ func InitProducerIDResponse(m protocol.Message) (p Producer, code int16, err err
 }
 
 var (
-	_ protocol.BrokerMessage = (*rawproduce.Request)(nil)
+	_ protocol.BrokerMessage = (*ProduceRequest)(nil)
+	_ protocol.RawExchanger  = (*ProduceRequest)(nil)
 	_ protocol.Message       = (*InitProducerID)(nil)
 )

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
-	"github.com/segmentio/kafka-go/protocol/listoffsets"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,7 +22,7 @@ func TestProduceRequest(t *testing.T) {
 	batches := []PartitionBatch{{"one", 0, a}, {"two", 5, b}, {"one", 2, b}}
 	for attempt := range 2 { // the same bytes again
 		var out bytes.Buffer
-		if err := protocol.WriteRequest(&out, 8, 1, "me", NewProduceRequest(-1, 1500*time.Millisecond, batches, new(Writing))); err != nil {
+		if err := protocol.WriteRequest(&out, 8, 1, "me", &NewProduceRequest(1, "me", -1, 1500*time.Millisecond, batches, new(Writing)).Request); err != nil {
 			t.Fatal(err)
 		}
 		header := kbin.Reader{Src: out.Bytes()}
@@ -133,31 +132,24 @@ func TestInitProducerID(t *testing.T) {
 	}
 }
 
-func TestLeaderOffsetsRouting(t *testing.T) {
+func TestRequestsGoToTheLeaderThatTheyName(t *testing.T) {
 	t.Parallel()
-	cluster := protocol.Cluster{
-		Brokers: map[int32]protocol.Broker{1: {ID: 1}},
-		Topics: map[string]protocol.Topic{"t": {Partitions: map[int32]protocol.Partition{
-			0: {ID: 0, Leader: 1}, 1: {ID: 1, Leader: -1}}}},
-	}
-	ask := func(topic string, partition int32) *LeaderOffsets {
-		return &LeaderOffsets{Topics: []listoffsets.RequestTopic{{Topic: topic, Partitions: []listoffsets.RequestPartition{{Partition: partition}}}}}
-	}
-	if b, err := ask("t", 0).Broker(cluster); err != nil || b.ID != 1 {
-		t.Errorf("%v, %v", b, err)
-	}
-	for _, tt := range []struct {
-		r    *LeaderOffsets
-		want error
-	}{{ask("t", 1), protocol.ErrNoLeader}, {ask("t", 2), protocol.ErrNoPartition}, {ask("u", 0), protocol.ErrNoTopic}} {
-		if _, err := tt.r.Broker(cluster); !errors.Is(err, tt.want) {
-			t.Errorf("%v, want %v", err, tt.want)
+	cluster := protocol.Cluster{Brokers: map[int32]protocol.Broker{1: {ID: 1}}} // nothing of topics
+	for _, request := range []func(leader int32) protocol.BrokerMessage{
+		func(leader int32) protocol.BrokerMessage { return &LeaderOffsets{Leader: leader} },
+		func(leader int32) protocol.BrokerMessage { return &FetchRequest{Leader: leader} },
+		func(leader int32) protocol.BrokerMessage {
+			return NewProduceRequest(leader, "", -1, time.Second, nil, new(Writing))
+		},
+	} {
+		if b, err := request(1).Broker(cluster); err != nil || b.ID != 1 {
+			t.Errorf("%T: %v, %v", request(1), b, err)
 		}
-	}
-	if _, err := new(LeaderOffsets).Broker(cluster); err == nil {
-		t.Error("a request without partitions found a broker")
-	}
-	if _, ok := any(new(LeaderOffsets)).(protocol.Splitter); ok {
-		t.Error("the request would be split by partition")
+		if _, err := request(2).Broker(cluster); !errors.Is(err, protocol.ErrNoLeader) {
+			t.Errorf("%T: %v, want %v", request(2), err, protocol.ErrNoLeader)
+		}
+		if _, ok := request(1).(protocol.Splitter); ok {
+			t.Errorf("%T would be split by partition", request(1))
+		}
 	}
 }
