@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -44,6 +45,31 @@ type ownNames struct {
 
 func newOwnNames(prefix string, topics func() map[string]*kafka.Topic) *ownNames {
 	return &ownNames{prefix: prefix, topics: topics, claimed: make(map[string]string)}
+}
+
+// topicList is what topics there are. One look at the cluster is good for the many streams that are checked together.
+type topicList struct {
+	ask func() (*kafka.Cluster, error)
+
+	mu   sync.Mutex
+	last map[string]*kafka.Topic
+	at   time.Time
+}
+
+const topicListAge = 5 * time.Second
+
+// topics returns them, nil when they are not known: what cannot be checked now is checked when a stream is seen.
+func (l *topicList) topics() map[string]*kafka.Topic {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.at) > topicListAge {
+		l.last = nil
+		if cluster, err := l.ask(); err == nil {
+			l.last = cluster.Topics
+		}
+		l.at = time.Now()
+	}
+	return l.last
 }
 
 // compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names

@@ -129,13 +129,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 		cfg.drain = defaultDrain
 	}
 	r := &run{budget: b, done: make(chan struct{})}
-	r.names = newOwnNames(c.prefix, func() map[string]*kafka.Topic {
-		cluster, err := c.client.Cluster(r.ctx)
-		if err != nil {
-			return nil // what is not known now is checked when the streams are seen
-		}
-		return cluster.Topics
-	})
+	r.names = newOwnNames(c.prefix, (&topicList{ask: func() (*kafka.Cluster, error) { return c.client.AllTopics(r.ctx) }}).topics)
 	cfg.names = r.names
 	for len(r.runners) < len(a.subscriptions) {
 		x, err := a.unlockedRunner(c, a.subscriptions[len(r.runners)], &cfg)

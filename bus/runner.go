@@ -68,6 +68,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		Group:        s.group,
 		InstanceID:   cfg.instance(settings.GroupInstanceID, s),
 		Match:        x.reads,
+		Topics:       x.streams.topics(s.patterns),
 		Lanes:        s.lanes,
 		Limit:        s.limit(),
 		TopicPrefix:  c.prefix,

@@ -55,6 +55,40 @@ func newStreamSet(prefix string, s *subscription) (streamSet, error) {
 	return set, nil
 }
 
+// olderTiers is how many retry streams are looked for beyond the subscription's own, where its streams are named: there may have been more
+// delays once.
+const olderTiers = 10
+
+// topics returns the names of all topics that the subscription may read; nil if it has a pattern that more than one name can match.
+func (s *streamSet) topics(patterns []string) []string {
+	topics := namedTopics(s.prefix, patterns)
+	if !s.buries {
+		return topics
+	}
+	for _, topic := range topics[:len(topics):len(topics)] {
+		topics = append(topics, topic+"."+s.group+replaySuffix)
+		if s.tiers == 0 {
+			continue
+		}
+		for tier := range s.tiers + olderTiers {
+			topics = append(topics, topic+"."+s.group+retryInfix+strconv.Itoa(tier+1))
+		}
+	}
+	return topics
+}
+
+// namedTopics returns the topics that patterns name; nil if one of them can match more than one name.
+func namedTopics(prefix string, patterns []string) []string {
+	topics := make([]string, 0, len(patterns))
+	for _, pattern := range patterns {
+		if fnmatch.HasMeta(pattern) {
+			return nil
+		}
+		topics = append(topics, prefix+pattern)
+	}
+	return topics
+}
+
 // match tells whether the subscription reads a topic: one of its patterns, or a retry or replay stream of its own.
 func (s *streamSet) match(topic string) bool {
 	stream, ok := strings.CutPrefix(topic, s.prefix)

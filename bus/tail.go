@@ -85,9 +85,11 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	if err != nil {
 		return err
 	}
-	if o.Match, err = matcher(c.prefix, append([]string{pattern}, o.include...), o.exclude); err != nil {
+	patterns := append([]string{pattern}, o.include...)
+	if o.Match, err = matcher(c.prefix, patterns, o.exclude); err != nil {
 		return err
 	}
+	o.Topics = namedTopics(c.prefix, patterns)
 	o.Logger, o.TopicPrefix = c.log, c.prefix
 	open, release := a.whileOpen(ctx)
 	defer release()

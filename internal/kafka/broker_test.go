@@ -35,7 +35,7 @@ func TestBrokerFromTheFirstRequestToOffsets(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			snapshot, err := client.Cluster(ctx)
+			snapshot, err := client.AllTopics(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

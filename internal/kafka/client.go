@@ -39,8 +39,8 @@ type Client struct {
 	// told is set while the log has a warning of an outage that is not over.
 	told atomic.Bool
 
-	snapshots snapshots
-	creating  flights
+	watcher  *watcher
+	creating flights
 }
 
 // NewClient makes a Client for the brokers at servers ("host:port"; one that answers is enough to find the others). It reads
@@ -80,13 +80,20 @@ func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, erro
 		Dial:        c.dialer.dial, // with TLS, where that is configured
 		DialTimeout: min(dialTimeout, s.RequestTimeout),
 		IdleTimeout: s.ConnectionsMaxIdle,
-		MetadataTTL: s.MetadataMaxAge,
-		ClientID:    s.ClientID,
-		SASL:        mechanism,
-		Context:     c.ctx,
+		// The Transport routes by the brokers alone; of topics only we know (watch.go). It asks for the brokers anew when an answer of
+		// ours has others, so its own age matters little.
+		MetadataTopics: []string{},
+		MetadataTTL:    brokersAge,
+		ClientID:       s.ClientID,
+		SASL:           mechanism,
+		Context:        c.ctx,
 	}
+	c.watcher = newWatcher(c)
 	return c, nil
 }
+
+// brokersAge bounds the age of the Transport's list of brokers, and is its time limit for asking.
+const brokersAge = 10 * time.Second
 
 // checkServers refuses what could not be dialled later. It never prints what stands before an "@".
 func checkServers(servers []string) error {
@@ -116,7 +123,7 @@ func IsServer(server string) bool {
 func (c *Client) Settings() Settings { return c.settings }
 
 // RoundTrip sends one message, once, and returns its response. It takes no longer than timeout (0 or less: RequestTimeout of
-// the settings), whatever ctx allows, and no longer than ctx allows. Metadata requests are answered from the Transport's cache.
+// the settings), whatever ctx allows, and no longer than ctx allows.
 //
 // An error tells through [Classify] what to do about it. After one the exchange may still go on: neither msg nor any buffer
 // it refers to may be used again. When a connection was lost the idle ones are dropped, because after a restart of a broker
@@ -124,6 +131,9 @@ func (c *Client) Settings() Settings { return c.settings }
 func (c *Client) RoundTrip(ctx context.Context, msg protocol.Message, timeout time.Duration) (protocol.Message, error) {
 	response, err := c.roundTrip(ctx, msg, timeout)
 	if err != nil {
+		if ctx.Err() == nil && Classify(err).Retriable() {
+			c.watcher.refresh() // the broker may be gone, and its partitions led by others
+		}
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	return response, nil
@@ -217,8 +227,7 @@ func (c *Client) authHint(code CodeError) string {
 	return ""
 }
 
-// DropIdle closes the idle connections and forgets the metadata; those in use are closed when their request is done. The next
-// request connects anew.
+// DropIdle closes the idle connections; those in use are closed when their request is done. The next request connects anew.
 func (c *Client) DropIdle() { c.drop(c.pools.Load()) }
 
 // drop is DropIdle, unless that has happened since pool was read: one broken broker fails many requests at once.
@@ -234,4 +243,5 @@ func (c *Client) Close() {
 	c.cancel()
 	c.DropIdle()
 	c.dialer.close()
+	c.watcher.close()
 }

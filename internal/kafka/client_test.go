@@ -195,7 +195,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			if took := time.Since(start); took > time.Second {
 				t.Errorf("Close took %s", took)
 			}
-			if _, err := client.Cluster(t.Context()); !errors.Is(err, ErrClosed) {
+			if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrClosed) {
 				t.Errorf("after Close: %v", err)
 			}
 			goleak.VerifyNone(t, before)
@@ -275,7 +275,7 @@ func TestClusterLearnsTheBrokers(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(5, "t"))
 	client := connect(t, quick(), cluster.ListenAddrs()[0])
-	snapshot, err := client.Cluster(t.Context())
+	snapshot, err := client.AllTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,32 +287,6 @@ func TestClusterLearnsTheBrokers(t *testing.T) {
 	}
 	if got := client.dialer.candidates("other:1"); fmt.Sprint(got) != "[other:1]" {
 		t.Errorf("candidates %q", got)
-	}
-}
-
-// Nothing is allocated for a snapshot that is the same as before.
-func TestClusterIsSharedUntilItChanges(t *testing.T) {
-	t.Parallel()
-	s := quick()
-	s.MetadataMaxAge = time.Hour // nothing changes behind our back
-	client := connect(t, s, fake(t, kfake.SeedTopics(1, "t")).ListenAddrs()...)
-	ask := func() *Cluster {
-		t.Helper()
-		snapshot, err := client.Cluster(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return snapshot
-	}
-	first := ask()
-	if ask() != first {
-		t.Error("a second snapshot without news")
-	}
-	if err := client.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if ask() == first {
-		t.Error("Refresh brought nothing new")
 	}
 }
 

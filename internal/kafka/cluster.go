@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,22 +10,24 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
 	"github.com/segmentio/kafka-go/protocol/metadata"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // NoLeader stands in [Topic.Leaders] for a partition that nobody leads at the moment.
 const NoLeader int32 = -1
 
-// Cluster is what the brokers said about themselves at one moment. It is shared by all who asked for it: read only.
+// Cluster is what the brokers said about themselves. It is shared by all who asked for it: read only.
 type Cluster struct {
 	// Brokers are those that are up, by id.
 	Brokers []Broker
-	// Topics by name, Kafka's internal ones too.
+	// Topics by name: those that were asked for and are there; when all were, Kafka's internal ones too.
 	Topics map[string]*Topic
 }
 
@@ -41,7 +44,7 @@ func (b Broker) Address() string { return net.JoinHostPort(b.Host, strconv.Itoa(
 // Topic is one topic of a cluster.
 type Topic struct {
 	Name string
-	// Internal: Kafka's own (__consumer_offsets); its partitions cannot be asked for anything through the Transport.
+	// Internal: Kafka's own (__consumer_offsets).
 	Internal bool
 	// Leaders has the id of each partition's leader, by partition; [NoLeader] for none, or one that is not up.
 	Leaders []int32
@@ -65,20 +68,84 @@ func (c *Cluster) Up(id int32) bool {
 	return slices.ContainsFunc(c.Brokers, func(b Broker) bool { return b.ID == id })
 }
 
-// Cluster returns the latest snapshot. It waits for the first one; later ones are at most MetadataMaxAge old while the brokers
-// answer, and the same pointer is returned until there is a newer one.
-func (c *Client) Cluster(ctx context.Context) (*Cluster, error) {
-	cluster, err := c.cluster(ctx)
+// complete reports whether the topic is there and all its partitions have a leader.
+func (t *Topic) complete() bool { return t != nil && len(t.Leaders) > 0 && t.led() == len(t.Leaders) }
+
+func (t *Topic) equal(other *Topic) bool {
+	return t != nil && t.Internal == other.Internal && slices.Equal(t.Leaders, other.Leaders) && (t.Err == nil) == (other.Err == nil) &&
+		(t.Err == nil || t.Err.Error() == other.Err.Error())
+}
+
+// AllTopics asks a broker, now, for everything. Who has to know it for longer uses [Client.Watch].
+func (c *Client) AllTopics(ctx context.Context) (*Cluster, error) {
+	return c.ask(ctx, true, nil)
+}
+
+// Topics asks a broker, now, for these topics; with none, for the brokers alone. What is not there is not in the answer, and is not
+// created.
+func (c *Client) Topics(ctx context.Context, names ...string) (*Cluster, error) {
+	return c.ask(ctx, false, names)
+}
+
+func (c *Client) ask(ctx context.Context, all bool, names []string) (*Cluster, error) {
+	cluster, err := c.topics(ctx, all, names)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: looking at the cluster: %w", err)
 	}
 	return cluster, nil
 }
 
-func (c *Client) cluster(ctx context.Context) (*Cluster, error) {
+func (c *Client) topics(ctx context.Context, all bool, names []string) (*Cluster, error) {
+	answer, err := c.askMetadata(ctx, all, names)
+	if err != nil {
+		return nil, err
+	}
+	cluster := &Cluster{Brokers: brokersOf(answer)}
+	cluster.Topics, err = topicsOf(answer, cluster.Brokers)
+	return cluster, err
+}
+
+// askMetadata asks a broker about topics. The Transport knows of the brokers in the answer when it returns. It takes a quarter of
+// RequestTimeout at most (but a second, where that allows it); the broker that hangs is left then.
+func (c *Client) askMetadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {
 	pool := c.pools.Load()
-	// No topic names: all of them, which the Transport has in its cache.
-	response, err := c.roundTrip(ctx, new(metadata.Request), 0)
+	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	answer, err := c.metadata(limited, all, names)
+	if err == nil || limited.Err() == nil || ctx.Err() != nil || c.ctx.Err() != nil {
+		return answer, err
+	}
+	c.drop(pool)
+	return nil, fmt.Errorf("no answer within %s: %w%s", patience, os.ErrDeadlineExceeded, c.connHint())
+}
+
+func (c *Client) metadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {
+	known, err := c.brokers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.roundTrip(ctx, &wire.MetadataRequest{All: all, Topics: names, ClientID: c.settings.ClientID}, 0)
+	if err != nil {
+		return nil, err
+	}
+	answer := response.(*wire.Metadata)
+	if len(answer.Brokers) == 0 {
+		return nil, errors.New("the broker names no brokers: it has just started")
+	}
+	c.dialer.learn(addresses(answer.Brokers))
+	if differ(known, answer.Brokers) {
+		if _, err := c.roundTrip(ctx, refresh{}, 0); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+// brokers returns those that the Transport knows. It waits for the first answer to the Transport's own question.
+func (c *Client) brokers(ctx context.Context) ([]metadata.ResponseBroker, error) {
+	pool := c.pools.Load()
+	response, err := c.roundTrip(ctx, &metadata.Request{TopicNames: []string{}}, 0) // answered from the Transport's cache
 	if err != nil {
 		if ctx.Err() == nil {
 			// The Transport has never heard from a broker, and would answer with this error until it asks again in its own time.
@@ -86,46 +153,27 @@ func (c *Client) cluster(ctx context.Context) (*Cluster, error) {
 		}
 		return nil, err
 	}
-	cluster, fresh := c.snapshots.of(response.(*metadata.Response))
-	if fresh {
-		c.dialer.learn(cluster.addresses())
-	}
-	return cluster, nil
+	return response.(*metadata.Response).Brokers, nil
 }
 
-func (c *Cluster) addresses() []string {
-	addresses := make([]string, len(c.Brokers))
-	for i, b := range c.Brokers {
-		addresses[i] = b.Address()
+func differ(known []metadata.ResponseBroker, brokers []wire.MetadataBroker) bool {
+	for _, b := range brokers {
+		if !slices.ContainsFunc(known, func(k metadata.ResponseBroker) bool { return k.NodeID == b.ID && k.Host == b.Host && k.Port == b.Port }) {
+			return true
+		}
+	}
+	return len(known) != len(brokers)
+}
+
+func addresses(brokers []wire.MetadataBroker) []string {
+	addresses := make([]string, len(brokers))
+	for i, b := range brokers {
+		addresses[i] = Broker(b).Address()
 	}
 	return addresses
 }
 
-// Refresh makes the Transport ask a broker for metadata now, and returns when the answer is there, or nobody gave one. Use it
-// after a [Moved] or [TopicMissing] error, with a pause: each call is a request for all topics. It takes a quarter of RequestTimeout
-// at most (but a second, where that allows it); the broker that hangs is left then.
-func (c *Client) Refresh(ctx context.Context) error {
-	if err := c.refresh(ctx); err != nil {
-		return fmt.Errorf("kafka: asking for metadata: %w", err)
-	}
-	return nil
-}
-
-func (c *Client) refresh(ctx context.Context) error {
-	pool := c.pools.Load()
-	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := c.roundTrip(limited, refresh{}, 0)
-	if limited.Err() == nil || ctx.Err() != nil || c.ctx.Err() != nil {
-		return err
-	}
-	// The Transport has one connection for metadata, and MetadataMaxAge may let it wait there for minutes.
-	c.drop(pool)
-	return fmt.Errorf("no answer within %s: %w", patience, os.ErrDeadlineExceeded)
-}
-
-// refresh is a message that is never sent. The Transport refreshes its metadata when it sees the response of CreateTopics, and
+// refresh is a message that is never sent. The Transport asks for the brokers anew when it sees the response of CreateTopics, and
 // there is no other way to make it; so this one exchanges nothing and returns such a response, without topics to wait for.
 type refresh struct{}
 
@@ -137,59 +185,48 @@ func (refresh) RawExchange(io.ReadWriter) (protocol.Message, error) {
 
 var _ protocol.RawExchanger = refresh{}
 
-// snapshots makes a Cluster of each metadata response once. The Transport returns a new header each time, around the same
-// arrays as long as its cache has not changed.
-type snapshots struct {
-	mu      sync.Mutex
-	brokers []metadata.ResponseBroker
-	topics  []metadata.ResponseTopic
-	cluster *Cluster
+// brokersOf returns the brokers of an answer, by id.
+func brokersOf(answer *wire.Metadata) []Broker {
+	brokers := make([]Broker, len(answer.Brokers))
+	for i, b := range answer.Brokers {
+		brokers[i] = Broker(b)
+	}
+	slices.SortFunc(brokers, func(a, b Broker) int { return cmp.Compare(a.ID, b.ID) })
+	return brokers
 }
 
-func (s *snapshots) of(r *metadata.Response) (_ *Cluster, fresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cluster == nil || !same(s.brokers, r.Brokers) || !same(s.topics, r.Topics) {
-		s.brokers, s.topics, s.cluster = r.Brokers, r.Topics, newCluster(r)
-		fresh = true
+// topicsOf decodes the topics of an answer that are there, or that the broker will not describe.
+func topicsOf(answer *wire.Metadata, brokers []Broker) (map[string]*Topic, error) {
+	decoded, err := answer.Topics()
+	if err != nil {
+		return nil, err
 	}
-	return s.cluster, fresh
+	up := make(map[int32]bool, len(brokers))
+	for _, b := range brokers {
+		up[b.ID] = true
+	}
+	topics := make(map[string]*Topic, len(decoded))
+	for _, t := range decoded {
+		if CodeError(t.Code) != kafkago.UnknownTopicOrPartition {
+			topics[t.Name] = newTopic(t, up)
+		}
+	}
+	return topics, nil
 }
 
-// same reports whether a and b are the same array, not only equal ones. Holding one keeps its address from being used again.
-func same[T any](a, b []T) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-func newCluster(r *metadata.Response) *Cluster {
-	c := &Cluster{
-		Brokers: make([]Broker, len(r.Brokers)),
-		Topics:  make(map[string]*Topic, len(r.Topics)),
-	}
-	up := make(map[int32]bool, len(r.Brokers))
-	for i, b := range r.Brokers {
-		c.Brokers[i] = Broker{ID: b.NodeID, Host: b.Host, Port: b.Port}
-		up[b.NodeID] = true
-	}
-	for _, t := range r.Topics {
-		c.Topics[t.Name] = newTopic(t, up)
-	}
-	return c
-}
-
-func newTopic(t metadata.ResponseTopic, up map[int32]bool) *Topic {
-	topic := &Topic{Name: t.Name, Internal: t.IsInternal, Err: CodeErr(t.ErrorCode), Leaders: make([]int32, len(t.Partitions))}
+func newTopic(t wire.MetadataTopic, up map[int32]bool) *Topic {
+	topic := &Topic{Name: t.Name, Internal: t.Internal, Err: CodeErr(t.Code), Leaders: make([]int32, len(t.Leaders))}
 	for i := range topic.Leaders {
 		topic.Leaders[i] = NoLeader
 	}
-	for _, p := range t.Partitions {
+	for _, p := range t.Leaders {
 		// Kafka numbers partitions from 0 without a gap; what does not fit is no partition of this topic.
-		if p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(topic.Leaders) {
+		if p.Partition < 0 || int(p.Partition) >= len(topic.Leaders) {
 			topic.Err = errors.New("the broker's partition numbers have gaps")
 			continue
 		}
-		if up[p.LeaderID] {
-			topic.Leaders[p.PartitionIndex] = p.LeaderID
+		if up[p.Leader] {
+			topic.Leaders[p.Partition] = p.Leader
 		}
 	}
 	return topic

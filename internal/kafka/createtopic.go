@@ -10,9 +10,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol/createtopics"
 )
 
-// createTopic is a CreateTopics request for one topic, sent to the controller. After the response the Transport waits until it
-// has seen each topic that was created. This message reports a topic that exists already as created, so that the wait covers
-// it too, and keeps any other code for its sender: an error out of the exchange would close the connection.
+// createTopic is a CreateTopics request for one topic, sent to the controller. It is its own answer, as the Transport would wait until
+// it has seen the topics of kafka-go's. A topic that exists already is as good as created.
 type createTopic struct {
 	message  createtopics.Request
 	clientID string
@@ -45,16 +44,14 @@ func (r *createTopic) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	response := answer.(*createtopics.Response)
-	if len(response.Topics) != 1 {
-		return nil, fmt.Errorf("the response has %d topics instead of one", len(response.Topics))
+	topics := answer.(*createtopics.Response).Topics
+	if len(topics) != 1 {
+		return nil, fmt.Errorf("the response has %d topics instead of one", len(topics))
 	}
-	topic := &response.Topics[0]
-	if CodeError(topic.ErrorCode) == kafkago.TopicAlreadyExists {
-		topic.ErrorCode = 0
+	if CodeError(topics[0].ErrorCode) != kafkago.TopicAlreadyExists {
+		r.err = codeErr(topics[0].ErrorCode, topics[0].ErrorMessage)
 	}
-	r.err = codeErr(topic.ErrorCode, topic.ErrorMessage)
-	return response, nil
+	return r, nil
 }
 
 var (

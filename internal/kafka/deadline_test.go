@@ -25,7 +25,7 @@ func TestTheContextsDeadlineIsNoFailureOfTheBroker(t *testing.T) {
 	cluster := fake(t)
 	silence(cluster, kmsg.Heartbeat.Int16())
 	client := connect(t, quick(), cluster.ListenAddrs()...)
-	if _, err := client.Cluster(t.Context()); err != nil {
+	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()

@@ -48,6 +48,9 @@ func newDialer(servers []string, config *tls.Config) *dialer {
 func (d *dialer) learn(addresses []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if slices.Equal(d.known, addresses) {
+		return
+	}
 	d.known = addresses
 	for address := range d.peers {
 		if !slices.Contains(d.servers, address) && !slices.Contains(addresses, address) {

@@ -75,8 +75,9 @@ func (c *Client) ListOffsets(ctx context.Context, parts []TopicPartition, at int
 	failed := make(map[TopicPartition]error) // at the last attempt
 	refused := make(map[TopicPartition]error)
 	wanted := slices.Clone(parts)
+	fresh := false // nothing that was known before the first attempt counts any more
 	err := c.retry(ctx, func() error {
-		offsets, errs := c.LookUpOffsets(ctx, wanted, at)
+		offsets, errs := c.lookUpOffsets(ctx, wanted, at, c.settings.isolation(), fresh)
 		maps.Copy(found, offsets)
 		wanted = wanted[:0]
 		var again error
@@ -95,7 +96,7 @@ func (c *Client) ListOffsets(ctx context.Context, parts []TopicPartition, at int
 		if len(wanted) == 0 {
 			return nil
 		}
-		_ = c.refresh(ctx) // the next attempt tells what came of it
+		fresh = true
 		return fmt.Errorf("listing offsets of %d partitions: %w", len(wanted), again)
 	})
 	for _, p := range wanted {
@@ -117,21 +118,21 @@ var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
 // LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in failed; one
 // that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
 func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
-	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation())
+	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation(), false)
 }
 
 // HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open, whatever the
 // isolation level is.
 func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
-	return c.lookUpOffsets(ctx, parts, EndOffset, 0)
+	return c.lookUpOffsets(ctx, parts, EndOffset, 0, false)
 }
 
-func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8, fresh bool) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
 	found, failed = make(map[TopicPartition]int64, len(parts)), make(map[TopicPartition]error)
 	if len(parts) == 0 {
 		return found, failed
 	}
-	cluster, err := c.cluster(ctx)
+	cluster, err := c.leaders(ctx, parts, fresh)
 	if err != nil {
 		for _, p := range parts {
 			failed[p] = err
@@ -182,6 +183,22 @@ func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at i
 	}
 	wg.Wait()
 	return found, failed
+}
+
+// leaders returns a snapshot with the topics of parts. What is watched, and complete, is asked for again only where it has to be fresh.
+func (c *Client) leaders(ctx context.Context, parts []TopicPartition, fresh bool) (*Cluster, error) {
+	var names []string
+	for _, p := range parts {
+		if len(names) == 0 || names[len(names)-1] != p.Topic {
+			names = append(names, p.Topic)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if cluster := c.watcher.known(names); cluster != nil && !fresh {
+		return cluster, nil
+	}
+	return c.topics(ctx, false, names)
 }
 
 // errLeftOut says that a broker did not answer for a partition that it was asked for.

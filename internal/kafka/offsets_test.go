@@ -105,7 +105,7 @@ func TestListOffsetsFollowsLeaders(t *testing.T) {
 	s := quick()
 	s.MetadataMaxAge = time.Hour // the cache does not find out by itself
 	client := connect(t, s, cluster.ListenAddrs()...)
-	if _, err := client.Cluster(t.Context()); err != nil {
+	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for p := range int32(6) {

@@ -86,7 +86,7 @@ func TestEOFAtFirstAsksForSASLOrTLS(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.EnableSASL())
 	client := connect(t, quick(), cluster.ListenAddrs()...)
-	_, err := client.Cluster(t.Context())
+	_, err := client.AllTopics(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "does this listener want SASL or TLS, or refuse the login? security_protocol is PLAINTEXT") || Classify(err) != Transient {
 		t.Errorf("error %v (%s)", err, Classify(err))
 	}
@@ -199,7 +199,7 @@ func TestTLS(t *testing.T) {
 			s.SecurityProtocol, s.CAFile = SSL, caFile
 			test.adjust(&s)
 			client := connect(t, s, cluster.ListenAddrs()...)
-			_, err := client.Cluster(t.Context())
+			_, err := client.AllTopics(t.Context())
 			switch {
 			case test.ok && err != nil:
 				t.Error(err)
@@ -235,7 +235,7 @@ func TestTLSOnAnotherListener(t *testing.T) {
 	s := quick()
 	s.SecurityProtocol = SSL
 	client := connect(t, s, listener.Addr().String())
-	if _, err := client.Cluster(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
+	if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -76,9 +76,10 @@ type Settings struct {
 	// RetryBackoff bounds the pause after a first failed attempt; it doubles from there. Defaults to 100ms.
 	// Setting: retry_backoff_ms.
 	RetryBackoff time.Duration
-	// MetadataMaxAge bounds the age of what is known about topics and leaders, and is the time limit for asking: raise it for
-	// huge clusters and slow links. New topics are noticed no sooner. Defaults to 1s (aiokafka: 5m, which is too long to
-	// notice a new topic). Setting: metadata_max_age_ms.
+	// MetadataMaxAge bounds the age of what is known about topics. Raise it for huge clusters; new topics that match a pattern, and
+	// partitions that are added, are noticed no sooner. A leader that has moved is not waited for. Defaults to 0: topics that are used by
+	// their names are looked at every 10s, those that do not exist yet every second, and all topics, which patterns need, every 2.5s.
+	// Setting: metadata_max_age_ms.
 	MetadataMaxAge time.Duration
 	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers and
 	// brokers wait before they cut it. Setting: connections_max_idle_ms.
@@ -149,7 +150,6 @@ func DefaultSettings() Settings {
 		ClientID:           "kafkaesk",
 		RequestTimeout:     40 * time.Second,
 		RetryBackoff:       defaultFirstBackoff,
-		MetadataMaxAge:     time.Second,
 		ConnectionsMaxIdle: 3 * time.Minute,
 
 		Acks:           AcksAll,

@@ -77,12 +77,14 @@ func checkTopic(name string, spec TopicSpec) error {
 
 // ensureTopic is one attempt.
 func (c *Client) ensureTopic(ctx context.Context, name string, spec TopicSpec) error {
-	cluster, err := c.cluster(ctx)
+	cluster, err := c.topics(ctx, false, []string{name})
 	if err != nil {
 		return err
 	}
 	topic, exists := cluster.Topics[name]
 	switch {
+	case exists && topic.Err != nil && !Classify(topic.Err).Retriable():
+		return topic.Err
 	case exists && topic.Internal:
 		return fmt.Errorf("%w: the topic is Kafka's own", kafkago.InvalidTopic)
 	case exists && topic.led() > 0:
@@ -96,7 +98,7 @@ func (c *Client) ensureTopic(ctx context.Context, name string, spec TopicSpec) e
 	return c.awaitLeaders(ctx, name)
 }
 
-// createTopic asks the controller, and returns when the Transport has seen the topic.
+// createTopic asks the controller.
 func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, brokers int) error {
 	partitions := spec.Partitions
 	if partitions == 0 {
@@ -136,10 +138,7 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 func (c *Client) awaitLeaders(ctx context.Context, name string) error {
 	deadline := time.Now().Add(c.settings.RequestTimeout)
 	for n := 0; ; n++ {
-		if err := c.refresh(ctx); err != nil {
-			return err
-		}
-		cluster, err := c.cluster(ctx)
+		cluster, err := c.topics(ctx, false, []string{name})
 		if err != nil {
 			return err
 		}

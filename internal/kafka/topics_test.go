@@ -57,7 +57,7 @@ func TestEnsureTopicCreatesOncePerTopic(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			snapshot, err := client.Cluster(t.Context())
+			snapshot, err := client.AllTopics(t.Context())
 			if err != nil {
 				t.Error(err)
 			} else if topic := snapshot.Topics[name]; topic == nil || len(topic.Leaders) != 7 || topic.led() != 7 {
@@ -120,7 +120,7 @@ func TestEnsureTopicOfAnotherProcess(t *testing.T) {
 	s := quick()
 	s.MetadataMaxAge = time.Hour // our cache never hears of it by itself
 	client := connect(t, s, cluster.ListenAddrs()...)
-	if _, err := client.Cluster(t.Context()); err != nil {
+	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := connect(t, quick(), cluster.ListenAddrs()...).EnsureTopic(t.Context(), "t", TopicSpec{Partitions: 2}); err != nil {
@@ -129,7 +129,7 @@ func TestEnsureTopicOfAnotherProcess(t *testing.T) {
 	if err := client.EnsureTopic(t.Context(), "t", TopicSpec{}); err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := client.Cluster(t.Context())
+	snapshot, err := client.AllTopics(t.Context())
 	if err != nil || snapshot.Topics["t"] == nil || snapshot.Topics["t"].led() != 2 {
 		t.Errorf("topic %+v, %v", snapshot.Topics["t"], err)
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	InstanceID string
 	// Match tells which topics to read.
 	Match func(topic string) bool
+	// Topics are the only ones that Match may take, where their names are known. Defaults to any.
+	Topics []string
 	// Lanes and Limit are those of [lanes.Options].
 	Lanes lanes.Mode
 	Limit int
@@ -94,7 +96,7 @@ func New(c *kafka.Client, o Options) *Consumer {
 		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
 	})
 	x.member = group.New(c, group.Config{
-		Group: o.Group, InstanceID: o.InstanceID, Match: o.Match, Commit: x.cfg.AutoCommitInterval, Drain: o.DrainTimeout,
+		Group: o.Group, InstanceID: o.InstanceID, Match: o.Match, Topics: o.Topics, Commit: x.cfg.AutoCommitInterval, Drain: o.DrainTimeout,
 		Logger: o.Logger, Consumer: x,
 	})
 	return x

@@ -105,7 +105,8 @@ type Fetcher struct {
 	log    *slog.Logger
 	poked  chan struct{} // wakes the router
 	news   chan struct{} // wakes Next
-	stale  atomic.Bool   // the metadata has turned out to be wrong
+	watch  *kafka.Watch
+	topics map[string]bool // that watch follows; only the router uses it
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -177,6 +178,7 @@ func New(c *kafka.Client, o Options) *Fetcher {
 		partitions: make(map[kafka.TopicPartition]*partition), loops: make(map[int32]*loop),
 		processors: runtime.GOMAXPROCS(0),
 	}
+	f.watch = c.Watch(kafka.WatchOptions{Changed: f.poke})
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.wg.Go(func() { f.route(f.ctx) })
 	return f
@@ -306,6 +308,7 @@ func (f *Fetcher) Close() {
 	f.mu.Unlock()
 	f.cancel()
 	f.wg.Wait()
+	f.watch.Close()
 }
 
 // Stats are the figures of a Fetcher since it was made.

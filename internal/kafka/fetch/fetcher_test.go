@@ -52,7 +52,7 @@ func TestEveryRecordOnce(t *testing.T) {
 	if diff := cmp.Diff(want, got.values); diff != "" || got.errs != nil {
 		t.Error(diff, got.errs)
 	}
-	cluster, err := b.client.Cluster(t.Context())
+	cluster, err := b.client.AllTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

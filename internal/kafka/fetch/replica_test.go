@@ -78,7 +78,7 @@ func TestTheNearestReplicaIsRead(t *testing.T) {
 			s := b.client.Settings()
 			s.ClientRack = "near"
 			b.client = newClientOf(t, b.cluster, s)
-			cluster, err := b.client.Cluster(t.Context())
+			cluster, err := b.client.AllTopics(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestTheNearestReplicaIsRead(t *testing.T) {
 func TestTheReplicaInOurRackIsRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, kafkatest.Nodes(3), kafkatest.Own(), kafkatest.Property("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector"))
-	cluster, err := b.client.Cluster(t.Context())
+	cluster, err := b.client.AllTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 const (
-	// regroupEvery is how often the leaders are looked at when nothing asks for it.
-	regroupEvery = time.Second
-	// regroupSoon is the pause before that while a partition has no leader, and the least between two fetches, or two look-ups,
-	// of a partition that fails.
+	// regroupSoon is the least time between two fetches, or two look-ups, of a partition that fails.
 	regroupSoon = 100 * time.Millisecond
 	// gather is the pause before the leaders are looked at: who adds one partition adds others, and the first
 	// request to a broker is to be for all of them. The next one would have to wait for it.
@@ -23,9 +21,6 @@ const (
 	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
 	// to be noticed, and an attempt costs it little.
 	longestPause = 2 * time.Second
-	// refreshTimeout bounds the wait for new metadata: meanwhile nothing is regrouped. It is longer than Refresh waits for a broker
-	// that hangs, by default, so that Refresh gets to leave it.
-	refreshTimeout = 15 * time.Second
 	// lookUpTimeout bounds one attempt to look up offsets. A leader that hangs delays its own
 	// partitions alone.
 	lookUpTimeout = 10 * time.Second
@@ -34,11 +29,10 @@ const (
 // route gives each partition to the loop of its leader, until ctx ends. It is the only place that looks
 // at the cluster's metadata, and the only one that starts loops and look-ups.
 func (f *Fetcher) route(ctx context.Context) {
-	backoff := f.backoff()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var refreshed time.Time
-	for failures := 0; ; {
+	var last error
+	for {
 		if kafka.Sleep(ctx, gather) != nil {
 			return
 		}
@@ -46,41 +40,17 @@ func (f *Fetcher) route(ctx context.Context) {
 		case <-f.poked: // for what is seen now
 		default:
 		}
-		var pause, least time.Duration // least: whoever pokes
-		if time.Since(refreshed) >= regroupEvery && f.stale.Swap(false) {
-			refreshed = time.Now()
-			limited, cancel := context.WithTimeout(ctx, refreshTimeout)
-			_ = f.client.Refresh(limited) // what it came to, Cluster tells
-			cancel()
+		f.watchTopics()
+		cluster, _, err := f.watch.Cluster()
+		if err != last { // not for the same failure again
+			f.tell(last, err)
+			last = err
 		}
-		cluster, err := f.client.Cluster(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil:
-			if failures > 0 {
-				f.log.Info("fetch: the cluster answers again")
-			}
-			failures = 0
+		pause := time.Hour // until something changes
+		if cluster != nil {
 			pause = f.regroup(ctx, cluster)
-			if f.stale.Load() {
-				pause = min(pause, max(regroupEvery-time.Since(refreshed), regroupSoon))
-			}
-		case kafka.Classify(err) == kafka.Denied:
-			f.report(&BrokerError{Broker: -1, Err: err})
-			pause, least = slowly, slowly
-		default:
-			if failures == 0 {
-				f.log.Warn("fetch: the cluster does not answer; trying again", "error", err)
-			}
-			least = max(backoff.Delay(failures), regroupSoon)
-			pause = least
-			failures++
 		}
-		if least > 0 && kafka.Sleep(ctx, least) != nil {
-			return
-		}
-		timer.Reset(pause - least)
+		timer.Reset(pause)
 		select {
 		case <-f.poked:
 		case <-timer.C:
@@ -90,12 +60,34 @@ func (f *Fetcher) route(ctx context.Context) {
 	}
 }
 
-// misled makes the router ask the brokers who leads what: what is known of it may be wrong.
-func (f *Fetcher) misled() {
-	if !f.stale.Swap(true) {
-		f.poke()
+// watchTopics makes the watch follow the set of partitions.
+func (f *Fetcher) watchTopics() {
+	f.mu.Lock()
+	topics := make(map[string]bool)
+	for tp := range f.partitions {
+		topics[tp.Topic] = true
+	}
+	f.mu.Unlock()
+	if !maps.Equal(topics, f.topics) {
+		f.topics = topics
+		f.watch.SetTopics(slices.Collect(maps.Keys(topics)))
 	}
 }
+
+// tell says that the cluster does not answer, or does so again.
+func (f *Fetcher) tell(before, err error) {
+	switch {
+	case err == nil:
+		f.log.Info("fetch: the cluster answers again")
+	case kafka.Classify(err) == kafka.Denied:
+		f.report(&BrokerError{Broker: -1, Err: err})
+	case before == nil:
+		f.log.Warn("fetch: the cluster does not answer; trying again", "error", err)
+	}
+}
+
+// misled makes the watcher ask the brokers who leads what: what is known of it may be wrong.
+func (f *Fetcher) misled() { f.watch.Refresh() }
 
 func (f *Fetcher) backoff() kafka.Backoff {
 	return kafka.Backoff{First: f.cfg.RetryBackoff, Max: longestPause}
@@ -112,7 +104,7 @@ type lookUp struct {
 func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pause = regroupEvery
+	pause = time.Hour
 	now := time.Now()
 	questions := make(map[lookUp][]*partition)
 	for tp, p := range f.partitions {
@@ -125,10 +117,14 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 			p.leader, p.attempt, p.retryAt = leader, 0, time.Time{}
 			f.moveLocked(p, leader)
 		}
+		if p.broker != leader {
+			pause = min(pause, p.replicaUntil.Sub(now)) // then the leader is asked again
+		}
+		if !p.noLeaderSince.IsZero() && !p.noLeaderLogged {
+			pause = min(pause, max(p.noLeaderSince.Add(leaderGrace).Sub(now), 0)) // then it is logged
+		}
 		switch {
-		case leader < 0:
-			pause = min(pause, regroupSoon)
-		case p.next >= 0, p.resolving, p.stopped:
+		case leader < 0, p.next >= 0, p.resolving, p.stopped:
 		case p.retryAt.After(now):
 			pause = min(pause, p.retryAt.Sub(now))
 		default:

@@ -278,14 +278,6 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 	if assignor == nil {
 		return deal{}, fmt.Errorf("the group has agreed on the assignor %q, which this member never offered", join.Protocol)
 	}
-	// A follower may have joined for what it saw: its view has to be ours. Without an answer there is still the cached one.
-	limited, cancel := context.WithTimeout(ctx, freshView)
-	_ = m.client.Refresh(limited)
-	cancel()
-	cluster, err := m.client.Cluster(ctx)
-	if err != nil {
-		return deal{}, err
-	}
 	d := deal{assignments: make(map[string][]byte), others: make(map[string]int)}
 	topics := make(map[string]int)
 	members := make([]assign.Member, 0, len(join.Members))
@@ -296,13 +288,17 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 		}
 		members = append(members, known)
 		for _, topic := range known.Topics {
-			if _, counted := topics[topic]; counted {
-				continue // most members want the same
-			}
-			topics[topic] = m.resolver.count(cluster, topic)
-			if !m.config.Match(topic) {
-				d.others[topic] = topics[topic]
-			}
+			topics[topic] = 0
+		}
+	}
+	cluster, err := m.view(ctx, slices.Collect(maps.Keys(topics)))
+	if err != nil {
+		return deal{}, err
+	}
+	for topic := range topics {
+		topics[topic] = m.resolver.count(cluster, topic)
+		if !m.config.Match(topic) {
+			d.others[topic] = topics[topic]
 		}
 	}
 	assigned := assignor.Assign(topics, members)
@@ -310,6 +306,21 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 		d.assignments[member.ID] = assign.EncodeAssignment(assigned[member.ID], member.Seen)
 	}
 	return d, nil
+}
+
+// view returns what the cluster says of topics now: a follower may have joined for what it saw, and the leader's view has to be the same.
+// Without an answer there is still what the resolver has seen.
+func (m *Member) view(ctx context.Context, topics []string) (*kafka.Cluster, error) {
+	limited, cancel := context.WithTimeout(ctx, freshView)
+	defer cancel()
+	cluster, err := m.client.Topics(limited, topics...)
+	if err == nil {
+		return cluster, nil
+	}
+	if seen, _, _ := m.resolver.watch.Cluster(); seen != nil {
+		return seen, nil
+	}
+	return nil, err
 }
 
 // assign begins a generation's work.

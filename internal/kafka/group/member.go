@@ -53,7 +53,7 @@ func New(c *kafka.Client, cfg Config) *Member {
 	}
 	m.coordinator = &coordinator{client: c, settings: m.settings, group: cfg.Group, instance: cfg.InstanceID}
 	m.heartbeater = newHeartbeater(m.coordinator, func(e event) { m.post(news{event: e}) })
-	m.resolver = &resolver{client: c, match: cfg.Match, post: m.post}
+	m.resolver = &resolver{match: cfg.Match, names: cfg.Topics, post: m.post, woken: make(chan struct{}, 1)}
 	m.committer = &committer{
 		coordinator: m.coordinator,
 		every:       cfg.Commit,
@@ -81,6 +81,7 @@ func (m *Member) Run(ctx context.Context) error {
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	m.resolver.open(m.client)
 	var helpers sync.WaitGroup
 	helpers.Go(func() { m.resolver.run(work) })
 	helpers.Go(func() { m.heartbeater.run(work) })

@@ -3,27 +3,27 @@ package group
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Looks at the cluster are so far apart, within these as MetadataMaxAge is: a snapshot that has been seen is not looked at again.
-const (
-	minLook = 100 * time.Millisecond
-	maxLook = time.Second
-)
+// confirmAfter is how long a topic has to be missing, at least, before a second look is believed.
+const confirmAfter = 200 * time.Millisecond
 
-// resolver notices topics that come, go and grow. It asks for what the Transport knows of all topics, and so creates none.
+// resolver notices topics that come, go and grow.
 type resolver struct {
-	client *kafka.Client
-	match  func(topic string) bool
-	post   func(news) // changed: at first, and whenever the topics that are wanted and there, or the others, are not what they were. And unseen
+	watch *kafka.Watch
+	woken chan struct{} // has a value when the watch has something new
+	match func(topic string) bool
+	names []string   // that match takes; nil: any may match
+	post  func(news) // changed: at first, and whenever the topics that are wanted and there, or the others, are not what they were. And unseen
 
 	// Of run alone:
 	last    *kafka.Cluster
+	asked   time.Time       // for the last snapshot
 	missing map[string]bool // not in the last snapshot, but still in topics
 
 	mu     sync.Mutex
@@ -32,45 +32,54 @@ type resolver struct {
 	others map[string]int // what else the group's leader has to watch, with the partition counts it dealt out
 }
 
+// open begins to watch. Run ends it.
+func (r *resolver) open(c *kafka.Client) {
+	r.watch = c.Watch(kafka.WatchOptions{All: r.names == nil, Changed: r.wake})
+	r.watch.SetTopics(r.names)
+}
+
+func (r *resolver) wake() {
+	select {
+	case r.woken <- struct{}{}:
+	default:
+	}
+}
+
 // run looks until ctx ends.
 func (r *resolver) run(ctx context.Context) {
-	every := min(max(r.client.Settings().MetadataMaxAge, minLook), maxLook)
-	backoff := pauses(r.client.Settings())
-	for failures := 0; ; {
-		cluster, err := r.client.Cluster(ctx)
-		if ctx.Err() != nil {
+	defer r.watch.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last error
+	for {
+		select {
+		case <-ctx.Done():
 			return
+		case <-r.woken:
+		case <-timer.C:
 		}
-		wait := every - every/4 + rand.N(every/2) // many members must not look, and join, in step
-		switch {
-		case err == nil:
-			if failures > 0 {
-				r.post(news{event: event{what: unseen}})
-			}
-			failures = 0
-			if r.look(cluster) {
-				r.post(news{event: event{what: changed}, topics: maps.Clone(r.topics)})
-			}
-		default:
+		cluster, asked, err := r.watch.Cluster()
+		if err != last && (err != nil || last != nil) {
 			r.post(news{event: event{what: unseen, err: err}})
-			wait = backoff.Delay(failures)
-			if faultOf(err) == denied {
-				wait = slowly
-			}
-			failures++
 		}
-		if kafka.Sleep(ctx, wait) != nil {
-			return
+		last = err
+		if cluster != nil && err == nil && r.look(cluster, asked) {
+			r.post(news{event: event{what: changed}, topics: maps.Clone(r.topics)})
+		}
+		if len(r.missing) > 0 {
+			timer.Reset(confirmAfter)
+			r.watch.Refresh()
 		}
 	}
 }
 
-// look compares a snapshot with the one before, and reports whether the group has to know.
-func (r *resolver) look(cluster *kafka.Cluster) bool {
-	if cluster == r.last {
+// look compares a snapshot with the one before, and reports whether the group has to know. The same one says something new where it was
+// looked at again and lacks a topic: the topic has gone.
+func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
+	if cluster == r.last && (len(r.missing) == 0 || asked.Equal(r.asked)) {
 		return false
 	}
-	r.last = cluster
+	r.last, r.asked = cluster, asked
 	topics := make(map[string]int)
 	for name, topic := range cluster.Topics {
 		if topic.Internal || !r.match(name) {
@@ -116,6 +125,9 @@ func (r *resolver) lead(others map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.others = maps.Clone(others)
+	if r.names != nil {
+		r.watch.SetTopics(slices.AppendSeq(slices.Clone(r.names), maps.Keys(others)))
+	}
 }
 
 // count returns how many partitions of a topic are to be dealt out. One that the snapshot lacks has those it had, until the resolver itself

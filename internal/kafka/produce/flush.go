@@ -98,6 +98,7 @@ func (p *Producer) Close(ctx context.Context) error {
 
 	_ = p.Flush(ctx) // what is left is counted below
 	p.cancel(fmt.Errorf("produce: %w", kafka.ErrClosed))
+	p.watch.Close()
 	p.abandon()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()

@@ -3,20 +3,15 @@ package produce
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 const (
-	// settleInterval is how often the leaders are looked up while something is in trouble: kafka-go's cache answers, so it is cheap.
-	settleInterval = 200 * time.Millisecond
-
-	// refreshInterval is the least time between two requests of ours for new metadata, which ask for all topics.
+	// refreshInterval is the least time between two calls for new leaders while records wait for a broker that fails.
 	refreshInterval = time.Second
-
-	// growInterval is how often they are looked up otherwise, for partitions that were added.
-	growInterval = 5 * time.Second
 
 	// movedDelay is the least time between two attempts where a leader moved or a topic is not there yet: asking at once spins.
 	movedDelay = 100 * time.Millisecond
@@ -24,85 +19,46 @@ const (
 
 // metadata is the sender's view of the cluster. Guarded by Producer.mu.
 type metadata struct {
-	asking bool
-	asked  time.Time
-	fault  fault
-
-	stale     bool      // a broker or kafka-go said that it does not fit the cluster
-	refreshed time.Time // when new metadata was last asked for
+	changed   atomic.Bool // the watch has something new
+	fault     fault       // the cluster cannot be looked at
+	refreshed time.Time   // when new leaders were last called for
 }
 
-// refreshMetadata looks the leaders up again when that is due.
+// refreshMetadata calls for new leaders while something is in trouble: a broker that is gone for good answers nothing that would say so.
 func (p *Producer) refreshMetadata(a *agenda) {
-	if len(p.active) == 0 || p.metadata.asking {
-		return
+	if p.trouble.err != nil && a.due(p.metadata.refreshed.Add(refreshInterval)) {
+		p.metadata.refreshed = a.now
+		p.watch.Refresh()
 	}
-	every := growInterval
-	if p.leaderless() {
-		p.metadata.stale = true
-	}
-	if p.metadata.stale || p.trouble.err != nil {
-		every = settleInterval
-	}
-	if !a.due(p.metadata.asked.Add(every)) || !a.due(p.metadata.fault.due) {
-		return
-	}
-	p.metadata.asking = true
-	p.work.Go(p.lookUp)
 }
 
-func (p *Producer) leaderless() bool {
-	for _, q := range p.active {
-		if q.leader < 0 {
-			return true
-		}
-	}
-	return false
+// clusterChanged is called by the watch.
+func (p *Producer) clusterChanged() {
+	p.metadata.changed.Store(true)
+	p.signal()
 }
 
-// cluster returns the latest snapshot; a new one where the last is known to be stale, as its age may be minutes (metadata_max_age_ms).
-func (p *Producer) cluster(ctx context.Context) (*kafka.Cluster, error) {
-	p.mu.Lock()
-	refresh := p.metadata.stale && time.Since(p.metadata.refreshed) >= refreshInterval
-	if refresh {
-		p.metadata.stale, p.metadata.refreshed = false, time.Now()
-	}
-	p.mu.Unlock()
-	if refresh {
-		if err := p.client.Refresh(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return p.client.Cluster(ctx)
-}
-
-// lookUp takes over the cluster's present state, once.
+// lookUp takes over what the watch has seen of the topics in use.
 func (p *Producer) lookUp() {
-	ctx, cancel := context.WithTimeout(p.ctx, p.attempt)
-	defer cancel()
-	cluster, err := p.cluster(ctx)
-
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer p.signal()
-	now := time.Now()
-	p.metadata.asking, p.metadata.asked = false, now
-	if p.ctx.Err() != nil {
+	if !p.metadata.changed.Swap(false) {
 		return
 	}
-	if err == nil {
-		if p.metadata.fault.err != nil {
-			p.retryNow()
+	cluster, asked, err := p.watch.Cluster()
+	if err != nil {
+		err = fmt.Errorf("produce: look up the leaders: %w", err)
+		if kafka.Classify(err) == kafka.Denied {
+			p.failWaiting(err)
 		}
-		p.metadata.fault.clear()
-		p.apply(cluster)
+		p.metadata.fault.failed(err, time.Now(), kafka.Backoff{First: p.backoff.First, Max: refreshInterval}, 0)
 		return
 	}
-	err = fmt.Errorf("produce: look up the leaders: %w", err)
-	if kafka.Classify(err) == kafka.Denied {
-		p.failWaiting(err)
+	if p.metadata.fault.err != nil {
+		p.retryNow()
 	}
-	p.metadata.fault.failed(err, now, kafka.Backoff{First: p.backoff.First, Max: refreshInterval}, 0)
+	p.metadata.fault.clear()
+	if cluster != nil {
+		p.apply(cluster, asked)
+	}
 }
 
 // retryNow makes everything due that is in a pause: the cluster was out of reach and is back. Looking for it every second costs a connection;
@@ -122,21 +78,23 @@ func (p *Producer) retryNow() {
 
 // apply takes over a snapshot for all topics that are in use. A topic that is gone is ensured again before anything is sent to it; its
 // partitions stay, with their sequences, as metadata of a cluster in trouble may lack a topic for a moment.
-func (p *Producer) apply(c *kafka.Cluster) {
+func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 	for name, t := range p.topics {
 		seen := c.Topics[name]
 		switch {
+		case len(t.partitions) == 0, asked.Before(t.seen):
 		case seen == nil:
-			if len(t.partitions) > 0 {
-				t.ensured = false
-				p.unsettled[t] = struct{}{}
-				p.adopt(t, nil)
-			}
-		case !t.ensured || len(seen.Leaders) == 0:
-		default:
+			t.ensured = false
+			p.unsettled[t] = struct{}{}
+			p.adopt(t, nil)
+		case t.ensured && len(seen.Leaders) > 0:
 			p.adopt(t, seen.Leaders)
 		}
 	}
+	p.applyBrokers(c)
+}
+
+func (p *Producer) applyBrokers(c *kafka.Cluster) {
 	p.addresses = make(map[int32]string, len(c.Brokers))
 	for _, b := range c.Brokers {
 		p.addresses[b.ID] = b.Address()
@@ -199,14 +157,15 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 		t.ensured = true
 		t.fault.clear()
 		delete(p.unsettled, t)
-		p.metadata.asked = time.Now()
-		p.apply(cluster)
+		t.seen = time.Now()
+		p.adopt(t, cluster.Topics[t.name].Leaders)
+		p.applyBrokers(cluster)
+		p.watchTopics()
 		return
 	}
 	err = fmt.Errorf("produce: prepare topic %q: %w", t.name, err)
 	switch kafka.Classify(err) {
 	case kafka.Transient, kafka.Moved, kafka.TopicMissing:
-		p.metadata.stale = true
 		t.fault.failed(err, time.Now(), p.backoff, movedDelay)
 	default:
 		p.failParked(t, err)
@@ -219,6 +178,17 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 		}
 		p.forget(t)
 	}
+}
+
+// watchTopics makes the watch follow the topics that have partitions here.
+func (p *Producer) watchTopics() {
+	names := make([]string, 0, len(p.topics))
+	for name, t := range p.topics {
+		if len(t.partitions) > 0 {
+			names = append(names, name)
+		}
+	}
+	p.watch.SetTopics(names)
 }
 
 // forget drops a topic that never was, once nothing waits for it: names that come from outside must not pile up.
@@ -240,7 +210,7 @@ func (p *Producer) findTopic(ctx context.Context, name string) (*kafka.Cluster, 
 			return nil, err
 		}
 	}
-	cluster, err := p.cluster(ctx)
+	cluster, err := p.client.Topics(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ type Record struct {
 // Producer writes records to Kafka. All its methods are safe for concurrent use. End it with Close.
 type Producer struct {
 	client *kafka.Client
+	watch  *kafka.Watch
 	ensure func(ctx context.Context, topic string) error
 	log    *slog.Logger
 
@@ -138,6 +139,7 @@ func New(c *kafka.Client, o Options) *Producer {
 	}
 	p.maxRecord = min(p.maxRecord, p.room.maxBytes)
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	p.watch = c.Watch(kafka.WatchOptions{Changed: p.clusterChanged})
 	go p.run()
 	return p
 }

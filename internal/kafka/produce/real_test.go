@@ -205,7 +205,7 @@ func TestAKilledLeaderOfThreeLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkReplicas(t, c, topic, 7, 3)
-	snapshot, err := client.Cluster(t.Context())
+	snapshot, err := client.AllTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (p *Producer) settle(r *request, lost error) {
 				q.fault.failed(err, now, p.backoff, 0)
 			}
 		case kafka.Moved, kafka.TopicMissing:
-			p.metadata.stale = true
+			p.watch.Refresh()
 			q.fault.failed(err, now, p.backoff, movedDelay)
 		case kafka.Sequence:
 			p.disown(q)

@@ -99,6 +99,7 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 		}
 		a.due(p.swept.Add(sweepInterval))
 	}
+	p.lookUp()
 	p.trouble = fault{}
 	p.ensureTopics(a)
 	p.sendBatches(a)

@@ -34,6 +34,7 @@ type topic struct {
 	ensured    bool         // EnsureTopic succeeded, and the topic was not seen missing since
 	ensuring   bool         // a goroutine is at it
 	fault      fault
+	seen       time.Time // when ensureTopic has last seen it
 
 	width       int    // how many partitions it has now: fewer than len(partitions) after it was deleted and created anew
 	sticky      int    // the partition that unkeyed records go to

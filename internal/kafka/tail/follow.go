@@ -3,15 +3,10 @@ package tail
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
-
-// pollEvery is how often the topics are looked at. It costs nothing: the answer comes out of the
-// Transport's cache, whose own age (metadata_max_age_ms) decides how soon a new topic is seen.
-const pollEvery = 250 * time.Millisecond
 
 // follow reads from starts on, and topics and partitions that appear later from their first record,
 // until ctx ends, the loop is left, or nothing of it may be read.
@@ -146,28 +141,35 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 // errDone says that all has been read.
 var errDone = errors.New("tail: all has been read")
 
-// read hands each chunk to emit and each error of a partition to the loop and then to failed. Between
-// chunks it has look look at the topics. failed and look say whether that was all. It returns what ended
+// read hands each chunk to emit and each error of a partition to the loop and then to failed. When the
+// topics change it has look look at them. failed and look say whether that was all. It returns what ended
 // it.
 func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) bool) error {
 	for {
-		if err := t.readFor(ctx, pollEvery, f, emit, failed); err != nil {
-			return err
-		}
-		cluster, err := t.client.Cluster(ctx)
-		if err != nil {
-			continue // the fetcher has the same trouble, and says so
-		}
-		if look(cluster) {
+		limited, cancel := context.WithCancel(ctx)
+		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited
+		// A failure to look is the fetcher's trouble too, and it says so.
+		if cluster, asked, _ := t.watch.Cluster(); cluster != nil && asked.After(t.began) && look(cluster) {
+			cancel()
 			return errDone
+		}
+		err := t.readUntilChanged(ctx, limited, f, emit, failed)
+		cancel()
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// readFor is read for a time, without looking at the topics.
-func (t *tail) readFor(ctx context.Context, d time.Duration, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool) error {
-	limited, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
+// changed is called by the watch.
+func (t *tail) changed() {
+	if cancel := t.interrupt.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// readUntilChanged is read until limited ends, without looking at the topics.
+func (t *tail) readUntilChanged(ctx, limited context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool) error {
 	for {
 		chunk, err := f.Next(limited)
 		switch {

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -38,6 +39,9 @@ type Options struct {
 	Match func(topic string) bool
 	// TopicPrefix is what a record's topic has before its stream. Defaults to nothing.
 	TopicPrefix string
+	// Topics are the only ones that Match may take, where their names are known: then the cluster is asked for these
+	// alone. With nil it is asked for all topics.
+	Topics []string
 	// From says where to begin. Defaults to End.
 	From From
 	// Time is where From: Time begins, to the millisecond.
@@ -51,6 +55,9 @@ type Options struct {
 	// Defaults to none.
 	Logger *slog.Logger
 }
+
+// newTopicsEvery is how often all topics are looked at for new ones: they are to be found within two seconds.
+const newTopicsEvery = 1500 * time.Millisecond
 
 // Run returns the records as chunks. A chunk has at least one record, and is valid until the loop asks
 // for the next; the records' keys and values stay valid. Of one partition they come in the order of
@@ -81,8 +88,8 @@ func Run(ctx context.Context, c *kafka.Client, o Options) iter.Seq2[*fetch.Chunk
 // errBreak says that the loop over the tail was left.
 var errBreak = errors.New("tail: the loop was left")
 
-// tail is one run. It has no goroutine of its own: the fetcher's work beside it, and metadata is looked
-// at between chunks.
+// tail is one run. It has no goroutine of its own: the fetcher's work beside it, and a change of the topics
+// interrupts the wait for the next chunk.
 type tail struct {
 	client  *kafka.Client
 	opts    Options
@@ -91,6 +98,10 @@ type tail struct {
 	topics  map[string]int                // partitions that are read, by topic
 	refused map[kafka.TopicPartition]bool // of these, those that we may not read
 	seen    *kafka.Cluster                // the latest metadata that was acted on
+
+	watch     *kafka.Watch
+	began     time.Time // the first look was over: older metadata says less
+	interrupt atomic.Pointer[context.CancelFunc]
 }
 
 func (t *tail) run(ctx context.Context) error {
@@ -98,6 +109,10 @@ func (t *tail) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.began = time.Now()
+	t.watch = t.client.Watch(kafka.WatchOptions{All: t.opts.Topics == nil, Every: newTopicsEvery, Changed: t.changed})
+	defer t.watch.Close()
+	t.watch.SetTopics(t.opts.Topics)
 	starts, ends, err := t.begin(ctx, cluster)
 	if err != nil {
 		return err
@@ -141,11 +156,13 @@ func (t *tail) cluster(ctx context.Context) (*kafka.Cluster, error) {
 	backoff := t.client.Settings().Backoff()
 	var last error
 	for attempt := 0; ; attempt++ {
-		// A topic of a moment ago is a topic that exists at the beginning: no answer out of a cache.
-		err := t.client.Refresh(ctx)
+		// A topic of a moment ago is a topic that exists at the beginning: no answer out of a watch.
 		var cluster *kafka.Cluster
-		if err == nil {
-			cluster, err = t.client.Cluster(ctx)
+		var err error
+		if t.opts.Topics == nil {
+			cluster, err = t.client.AllTopics(ctx)
+		} else {
+			cluster, err = t.client.Topics(ctx, t.opts.Topics...)
 		}
 		switch {
 		case err == nil:

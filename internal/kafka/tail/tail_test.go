@@ -212,7 +212,7 @@ func (b *bench) recreate(name string) {
 func (b *bench) gone(topic string) {
 	b.t.Helper()
 	for range 2000 {
-		if c, err := b.client.Cluster(b.t.Context()); err == nil && c.Topics[topic] == nil {
+		if c, err := b.client.AllTopics(b.t.Context()); err == nil && c.Topics[topic] == nil {
 			time.Sleep(300 * time.Millisecond)
 			return
 		}

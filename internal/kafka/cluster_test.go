@@ -11,15 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Where metadata may be old, kafka-go lets a request for it take as long. A broker that hangs while it is asked must not keep everybody
-// from asking another one.
-func TestRefreshLeavesAHungBroker(t *testing.T) {
+// A broker that hangs while it is asked for metadata must not keep everybody from asking another one.
+func TestAskingLeavesAHungBroker(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(2))
 	s := quick()
 	s.RequestTimeout, s.MetadataMaxAge = 600*time.Millisecond, time.Hour
 	client := connect(t, s, cluster.ListenAddrs()...)
-	if _, err := client.Cluster(t.Context()); err != nil {
+	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var hung atomic.Bool
@@ -28,11 +27,11 @@ func TestRefreshLeavesAHungBroker(t *testing.T) {
 		cluster.KeepControl()
 		return nil, nil, hung.Load() // no answer: as a broker that was stopped
 	})
-	if err := client.Refresh(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) || Classify(err) != Transient {
+	if _, err := client.AllTopics(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) || Classify(err) != Transient {
 		t.Errorf("while it hangs: %v", err)
 	}
 	hung.Store(false) // another broker, or the same one awake: the connection that hangs stays as it is
-	if err := client.Refresh(t.Context()); err != nil {
+	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }
