@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,42 @@ func TestTheLargestRecordPasses(t *testing.T) {
 	}
 	if err := send(t, p, within(t, 20*time.Second), topic, large[:size+1]); !errors.Is(err, kafka.ErrTooLarge) {
 		t.Errorf("%d bytes: %v, want ErrTooLarge", size+1, err)
+	}
+}
+
+// A real broker unpacks what it gets and checks it, so that it stands for Java's readers; franz-go reads it back.
+func TestEveryCodecIsReadByOthers(t *testing.T) {
+	t.Parallel()
+	c := kafkatest.Start(t)
+	for _, codec := range []wire.Compression{wire.Gzip, wire.Snappy, wire.Lz4, wire.Zstd} {
+		settings := kafka.DefaultSettings()
+		settings.Compression = codec
+		client, err := kafka.NewClient(c.Servers(), settings, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		p := newProducer(t, client)
+		topic := c.Prefix(t) + codec.String()
+		values := []string{strings.Repeat("text ", 20_000), "small", strings.Repeat("another text ", 30_000)}
+		promises := make([]produce.Promise, len(values))
+		for i := range values {
+			p.Produce(t.Context(), record(topic, "key", values[i]), false, &promises[i])
+		}
+		for i := range promises {
+			if err := wait(t, &promises[i]); err != nil {
+				t.Errorf("%s: %v", codec, err)
+			}
+		}
+		var got []string
+		for _, records := range readBack(t, c, topic, len(values)) {
+			for _, r := range records {
+				got = append(got, string(r.Value))
+			}
+		}
+		if !slices.Equal(got, values) {
+			t.Errorf("%s: %d records came back, or others than were sent", codec, len(got))
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,6 +57,7 @@ func NoProducer() Producer { return Producer{ID: noProducer, Epoch: -1, Sequence
 // It copies what it is given. It is not for concurrent use.
 type Builder struct {
 	buf      []byte // header, then the records
+	packed   []byte // header, then the compressed records; made by Seal
 	n        int
 	baseTime int64
 	maxTime  int64
@@ -117,10 +117,11 @@ func (b *Builder) Seal(p Producer, c Compression) ([]byte, error) {
 	}
 	batch := b.buf
 	if c != None {
-		packed, err := compressRecords(b.buf, c)
+		packed, err := compress(append(b.packed[:0], b.buf[:headerSize]...), b.buf[headerSize:], c)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("wire: compressing a batch with %s: %w", c, err)
 		}
+		b.packed = packed
 		if len(packed) < len(b.buf) {
 			batch = packed
 		} else {
@@ -142,23 +143,6 @@ func (b *Builder) Seal(p Producer, c Compression) ([]byte, error) {
 	be.PutUint32(batch[atCount:], uint32(b.n))
 	be.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
 	return batch, nil
-}
-
-// compressRecords returns room for a header, then the records of batch compressed.
-func compressRecords(batch []byte, c Compression) ([]byte, error) {
-	codec := c.codec()
-	if codec == nil {
-		return nil, fmt.Errorf("wire: sealing a batch: unknown %s", c)
-	}
-	var out bytes.Buffer
-	out.Grow(headerSize + len(batch)/3)
-	out.Write(batch[:headerSize])
-	w := codec.NewWriter(&out)
-	_, err := w.Write(batch[headerSize:])
-	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, fmt.Errorf("wire: compressing a batch with %s: %w", c, err)
-	}
-	return out.Bytes(), nil
 }
 
 // RecordSize returns an upper bound of what Append adds to Size for such a record.

@@ -3,8 +3,6 @@ package wire
 import (
 	"fmt"
 	"strings"
-
-	"github.com/segmentio/kafka-go/compress"
 )
 
 // Compression is the codec of a record batch, with the number that it has on the wire.
@@ -44,11 +42,3 @@ func (c Compression) String() string {
 }
 
 func (c Compression) known() bool { return c >= 0 && int(c) < len(compressionNames) }
-
-// codec returns kafka-go's codec; nil for None and for what is unknown.
-func (c Compression) codec() compress.Codec {
-	if !c.known() {
-		return nil
-	}
-	return compress.Compression(c).Codec()
-}
