@@ -59,7 +59,7 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 		case budgetSpent:
 			return false, nil
 		}
-		j = x.begin(ctx, r)
+		j = job{record: r}
 	}
 	returned := false
 	defer func() {
@@ -80,21 +80,23 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 	return finished, next
 }
 
-// begin makes the job of a record that is worked on for the first time.
-func (x *runner) begin(ctx context.Context, r *Record) job {
-	j := job{record: r}
+// begin prepares the first call of a record's handler.
+func (x *runner) begin(ctx context.Context, j *job) {
 	if x.timeout != nil || len(x.observe) > 0 {
 		j.began = time.Now()
 	}
 	if x.timeout != nil {
 		j.deadline = j.began.Add(*x.timeout)
 	}
-	j.span = x.startSpan(ctx, r)
-	return j
+	j.span = x.startSpan(ctx, j.record)
+	j.attempts = 1
 }
 
 // work is one step of a job.
 func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+	if j.attempts == 0 {
+		x.begin(ctx, j)
+	}
 	ctx = j.context(ctx)
 	if j.moving == nil {
 		late := j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
@@ -149,9 +151,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 
 // call calls the handler, and reports whether the record's Timeout is over.
 func (x *runner) call(ctx context.Context, j *job) (late bool) {
-	if j.calls++; j.attempts == 0 {
-		j.attempts = 1
-	}
+	j.calls++
 	if j.deadline.IsZero() {
 		j.last = x.protected(ctx, j.record)
 		return false
