@@ -204,7 +204,7 @@ func (j *job) again(pause time.Duration) *lanes.Again {
 		at = j.deadline
 	}
 	kept := *j
-	return &lanes.Again{At: at, State: &kept}
+	return &lanes.Again{At: at, State: &kept, Finish: j.moving != nil && j.moving.pending != nil}
 }
 
 // failure is the error that a record is given up for: the handler's, or that its time is over.

@@ -123,11 +123,39 @@ func (x *Partition[T]) end() {
 	}
 	for w := range x.waiting {
 		w.timer.Stop()
-		x.dropped = append(x.dropped, w)
+		x.dropLocked(w)
 	}
 	x.waiting = nil
 	for _, l := range x.lanes {
-		x.dropped = append(x.dropped, l.drop(x)...)
+		for _, w := range l.drop(x) {
+			x.dropLocked(w)
+		}
+	}
+}
+
+// dropLocked lets go of an item that waits, when its partition has ended.
+func (x *Partition[T]) dropLocked(w *waiting[T]) {
+	if w.again == nil {
+		return // it is the next of a key, and has not begun
+	}
+	if idle := x.stopped && x.running == 0; idle || !w.again.Finish {
+		x.dropped = append(x.dropped, w)
+		return
+	}
+	x.running++
+	x.pool.running.Add(1)
+	x.pool.workers.Go(func() { x.finish(w) })
+}
+
+// finish calls Do a last time for an item whose partition has ended.
+func (x *Partition[T]) finish(w *waiting[T]) {
+	defer x.leave()
+	switch done, again := x.pool.opts.Do(x.ctx, w.item(), w.again); {
+	case done:
+		w.run.finish(w.index)
+		x.settle(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+	case again != nil:
+		x.pool.opts.Dropped(x.ctx, w.item(), again)
 	}
 }
 
@@ -135,7 +163,7 @@ func (x *Partition[T]) end() {
 func (x *Partition[T]) dropDue(w *waiting[T]) {
 	x.mu.Lock()
 	defer x.unlock()
-	x.dropped = append(x.dropped, w)
+	x.dropLocked(w)
 }
 
 // rest tells who waits for Idle. x.mu is held.
@@ -264,8 +292,6 @@ func (x *Partition[T]) unlock() {
 	x.dropped = nil
 	x.mu.Unlock()
 	for _, w := range dropped {
-		if w.again != nil { // else it is the next of a key, which has not begun
-			x.pool.opts.Dropped(x.ctx, w.item(), w.again)
-		}
+		x.pool.opts.Dropped(x.ctx, w.item(), w.again)
 	}
 }

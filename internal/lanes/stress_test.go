@@ -34,7 +34,7 @@ func TestComeAndGo(t *testing.T) {
 					t.Errorf("offset %d of partition %d runs after its end", i.offset, i.part)
 				}
 				if again == nil && i.offset%9 == 0 {
-					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond)}
+					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond), Finish: i.offset%2 == 0}
 				}
 				return i.offset != 500, nil
 			}

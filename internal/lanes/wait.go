@@ -9,6 +9,9 @@ type Again struct {
 	At time.Time
 	// State is the caller's: what it has to remember of the item until then.
 	State any
+	// Finish calls Do at once when the partition ends, instead of Dropped: what it waits for is under way, and may finish the item. That call
+	// counts as one that runs.
+	Finish bool
 }
 
 // waiting is an item that waits for its time, or whose time has come and which waits for a worker.
@@ -44,7 +47,7 @@ func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
 	defer x.unlock()
 	w.again = again
 	if x.ended.Load() {
-		x.dropped = append(x.dropped, w)
+		x.dropLocked(w)
 		return false
 	}
 	if x.waiting == nil {

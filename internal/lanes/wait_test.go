@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +152,51 @@ func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
 					time.Sleep(2 * time.Hour)
 					if mark, _ := x.Mark(); mark != 0 || count() != want {
 						t.Errorf("the mark is %d, %d items are dropped", mark, count())
+					}
+				})
+			})
+		}
+	}
+}
+
+// An item that waits for something that is under way is handled a last time when its partition ends, and counts as one that runs: if it is
+// finished then, the watermark has passed it before the partition is idle.
+func TestWhatIsUnderWayMayFinishAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, m := range modes {
+		for _, finishes := range []bool{true, false} {
+			t.Run(m.name+map[bool]string{true: ", finishes", false: ", does not"}[finishes], func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					release := make(chan struct{})
+					var dropped atomic.Int64
+					o := options(m.Options)
+					o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+						if again == nil {
+							return false, &lanes.Again{At: time.Now().Add(time.Hour), Finish: true}
+						}
+						<-release
+						return finishes, again
+					}
+					o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+					p := lanes.New(o)
+					x := p.Open(t.Context(), ignore)
+					x.Add(items(0, 0, 1, "a"), 1)
+					synctest.Wait()
+					x.Stop()
+					synctest.Wait()
+					if _, _, running := x.Held(); running != 1 || closed(x.Idle()) || dropped.Load() != 0 {
+						t.Errorf("%d run, idle %v, %d dropped", running, closed(x.Idle()), dropped.Load())
+					}
+					close(release)
+					<-x.Idle()
+					p.Close()
+					want, drops := int64(1), int64(0)
+					if !finishes {
+						want, drops = 0, 1
+					}
+					if mark, _ := x.Mark(); mark != want || dropped.Load() != drops {
+						t.Errorf("the mark is %d, %d dropped", mark, dropped.Load())
 					}
 				})
 			})
