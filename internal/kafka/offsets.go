@@ -71,13 +71,23 @@ func (e *OffsetsError) first() TopicPartition {
 //
 // The error is an [*OffsetsError]; the offsets of all other partitions are returned with it.
 func (c *Client) ListOffsets(ctx context.Context, parts []TopicPartition, at int64) (map[TopicPartition]int64, error) {
+	return c.listOffsets(ctx, parts, at, c.settings.isolation())
+}
+
+// ListHighWatermarks is ListOffsets at the ends of partitions, which count records of transactions that are still open, whatever the isolation
+// level is.
+func (c *Client) ListHighWatermarks(ctx context.Context, parts []TopicPartition) (map[TopicPartition]int64, error) {
+	return c.listOffsets(ctx, parts, EndOffset, 0)
+}
+
+func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8) (map[TopicPartition]int64, error) {
 	found := make(map[TopicPartition]int64, len(parts))
 	failed := make(map[TopicPartition]error) // at the last attempt
 	refused := make(map[TopicPartition]error)
 	wanted := slices.Clone(parts)
 	fresh := false // nothing that was known before the first attempt counts any more
 	err := c.retry(ctx, func() error {
-		offsets, errs := c.lookUpOffsets(ctx, wanted, at, c.settings.isolation(), fresh)
+		offsets, errs := c.lookUpOffsets(ctx, wanted, at, isolation, fresh)
 		maps.Copy(found, offsets)
 		wanted = wanted[:0]
 		var again error

@@ -347,6 +347,10 @@ func (f *Fetcher) movedLocked(s *segment) bool {
 	p := s.part
 	p.next, p.attempt = s.next, 0
 	f.changedLocked(p)
+	if p.denied {
+		p.denied = false
+		f.log.Info("fetch: the partition may be read again", "topic", p.Topic, "partition", p.Partition, "offset", s.from)
+	}
 	if s.cutOff {
 		p.cutOff++
 		p.retryAt = time.Now().Add(regroupSoon)
@@ -394,6 +398,8 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 		}
 		f.log.Warn("fetch: the broker does not have this offset; starting again", "topic", p.Topic, "partition", p.Partition, "offset", a.from, "at", f.opts.OutOfRange)
 		f.poke()
+	case kafka.Classify(err) == kafka.Denied:
+		f.deniedLocked(p, a.from, err)
 	case !kafka.Classify(err).Retriable():
 		f.stopLocked(p, a.from, err)
 	default:

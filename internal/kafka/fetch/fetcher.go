@@ -37,6 +37,11 @@ type Options struct {
 	MaxRecord int
 	// TopicPrefix is what a record's topic has before its stream. Defaults to nothing.
 	TopicPrefix string
+	// RetryDenied goes on trying what we may not read, slowly: rights get granted while programs run. Next returns the
+	// *PartitionError once, until the partition can be read again. Without it the partition stops.
+	RetryDenied bool
+	// LeaderWait stops a partition that has had no leader for so long, with an ErrNoLeader. By default it is waited for.
+	LeaderWait time.Duration
 	// Logger gets a line when a broker or a partition begins to fail, and when it works again. Defaults
 	// to none.
 	Logger *slog.Logger
@@ -60,17 +65,20 @@ type Chunk struct {
 type PartitionError struct {
 	Topic     string
 	Partition int32
-	Offset    int64 // where
+	Offset    int64 // where; -1 where that is not known
 	Next      int64 // where reading goes on; -1 where it has stopped until the partition is added again
 	Err       error
 }
 
 func (e *PartitionError) Error() string {
-	then := "reading of the partition has stopped"
+	at, then := "", "reading of the partition has stopped"
+	if e.Offset >= 0 {
+		at = fmt.Sprintf(" offset %d", e.Offset)
+	}
 	if e.Next >= 0 {
 		then = fmt.Sprintf("reading goes on at offset %d", e.Next)
 	}
-	return fmt.Sprintf("fetch: topic %q partition %d offset %d: %v: %s", e.Topic, e.Partition, e.Offset, e.Err, then)
+	return fmt.Sprintf("fetch: topic %q partition %d%s: %v: %s", e.Topic, e.Partition, at, e.Err, then)
 }
 
 // Unwrap returns the cause.
@@ -150,6 +158,7 @@ type partition struct {
 	replicaUntil   time.Time // while it is read at a replica: when the leader is asked again
 	noLeaderSince  time.Time // zero while it has a leader, or does not exist
 	noLeaderLogged bool
+	denied         bool // the last answer was that we may not read it (Options.RetryDenied)
 
 	segments []*segment // fetched and not yet decoded, in order
 	queued   int        // bytes of them

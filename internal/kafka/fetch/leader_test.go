@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -39,5 +40,35 @@ func TestAMissingLeaderIsLoggedOnce(t *testing.T) {
 		if got != "" && !strings.Contains(got, "topic=orders partition=3 offset=42") {
 			t.Errorf("step %d: got %q", i, got)
 		}
+	}
+}
+
+// A partition that has had no leader for as long as its owner waits is stopped, and told of once.
+func TestALeaderIsWaitedForAsLongAsTheOwnerWants(t *testing.T) {
+	t.Parallel()
+	p := &partition{TopicPartition: kafka.TopicPartition{Topic: "orders", Partition: 3}, next: 42}
+	f := &Fetcher{
+		log: slog.New(slog.DiscardHandler), opts: Options{LeaderWait: time.Minute}, closed: true,
+		partitions: map[kafka.TopicPartition]*partition{p.TopicPartition: p},
+	}
+	now := time.Unix(0, 0)
+	for _, step := range []struct {
+		missing bool
+		after   time.Duration
+		stopped bool
+	}{
+		{true, 0, false}, {true, time.Minute - 1, false}, {false, 0, false}, {true, time.Hour, false}, {true, time.Minute, true}, {true, time.Hour, true},
+	} {
+		now = now.Add(step.after)
+		if f.logLeaderLocked(p, step.missing, now); p.stopped != step.stopped {
+			t.Fatalf("%+v: stopped is %v", step, p.stopped)
+		}
+	}
+	if len(p.segments) != 1 {
+		t.Fatalf("told %d times", len(p.segments))
+	}
+	err := p.segments[0].items[0].err
+	if err.Topic != "orders" || err.Partition != 3 || err.Offset != 42 || err.Next != -1 || !errors.Is(err, ErrNoLeader) {
+		t.Errorf("got %v", err)
 	}
 }

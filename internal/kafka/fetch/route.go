@@ -147,6 +147,10 @@ func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
 	switch {
 	case missing && p.noLeaderSince.IsZero():
 		p.noLeaderSince = now
+	case missing && f.opts.LeaderWait > 0:
+		if !p.stopped && now.Sub(p.noLeaderSince) >= f.opts.LeaderWait {
+			f.stopLocked(p, p.next, ErrNoLeader)
+		}
 	case missing && !p.noLeaderLogged && now.Sub(p.noLeaderSince) >= leaderGrace:
 		p.noLeaderLogged = true
 		f.log.Warn("fetch: the partition has no leader; it is read when it has one again", "topic", p.Topic, "partition", p.Partition, "offset", p.next)
@@ -183,7 +187,7 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 		case err == nil:
 			continue
 		case kafka.Classify(err) == kafka.Denied:
-			f.stop(p, max(q.at, 0), err)
+			f.denied(p, err)
 			continue
 		}
 		f.mu.Lock()
@@ -240,20 +244,42 @@ func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicParti
 	maps.Copy(failed, errs)
 }
 
-// stop ends reading of a partition, and tells its owner why.
-func (f *Fetcher) stop(p *partition, offset int64, err error) {
+// denied takes in that where a partition begins may not be looked up.
+func (f *Fetcher) denied(p *partition, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stopLocked(p, offset, err)
+	f.deniedLocked(p, -1, err)
 }
 
+// deniedLocked takes in that we may not read a partition, at offset; -1 where that is not known.
+func (f *Fetcher) deniedLocked(p *partition, offset int64, err error) {
+	if !f.opts.RetryDenied {
+		f.stopLocked(p, offset, err)
+		return
+	}
+	p.resolving, p.end, p.retryAt = false, -1, time.Now().Add(slowly)
+	if !p.denied {
+		p.denied = true
+		f.tellLocked(p, offset, offset, err)
+	}
+}
+
+// stopLocked ends reading of a partition, and tells its owner why.
 func (f *Fetcher) stopLocked(p *partition, offset int64, err error) {
 	p.stopped, p.resolving = true, false
 	f.changedLocked(p)
-	f.pushLocked(&segment{part: p, next: offset, items: []item{{err: &PartitionError{
-		Topic: p.Topic, Partition: p.Partition, Offset: offset, Next: -1, Err: err,
+	f.tellLocked(p, offset, -1, err)
+}
+
+// tellLocked has Next return an error of a partition, behind what it has of it.
+func (f *Fetcher) tellLocked(p *partition, offset, next int64, err error) {
+	f.pushLocked(&segment{part: p, next: next, items: []item{{err: &PartitionError{
+		Topic: p.Topic, Partition: p.Partition, Offset: offset, Next: next, Err: err,
 	}}}})
 }
+
+// ErrNoLeader is the cause of the *PartitionError that an owner gets who does not wait for a leader (Options.LeaderWait).
+var ErrNoLeader = errors.New("the partition has no leader")
 
 // ErrOutOfRange is the cause of the *PartitionError that an owner who wants no reset gets (Options.OutOfRange).
 var ErrOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has been made anew")

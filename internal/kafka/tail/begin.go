@@ -15,9 +15,6 @@ import (
 // offsets are places in partitions.
 type offsets map[kafka.TopicPartition]int64
 
-// errNoLeader is what becomes of a partition when a tail that shall end cannot wait for its leader.
-var errNoLeader = errors.New("the partition has no leader now")
-
 // begin looks up where the partitions that exist begin to be read, and where they end. The ends are
 // looked up first: whatever is written after that lies behind them. With From: Last, starts are the
 // first offsets of the partitions.
@@ -37,7 +34,7 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 			case leader != kafka.NoLeader:
 				parts = append(parts, tp)
 			case t.opts.StopAtEnd:
-				if !t.yield(nil, &fetch.PartitionError{Topic: name, Partition: int32(id), Next: -1, Err: errNoLeader}) {
+				if !t.yield(nil, &fetch.PartitionError{Topic: name, Partition: int32(id), Offset: -1, Next: -1, Err: fetch.ErrNoLeader}) {
 					return nil, nil, errBreak
 				}
 			}
@@ -46,14 +43,22 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 	if len(parts) == 0 {
 		return nil, nil, nil
 	}
-	if ends, err = t.lookUp(ctx, parts, kafka.EndOffset); err != nil {
-		return nil, nil, fmt.Errorf("tail: looking up where partitions end: %w", err)
-	}
 	if t.opts.From == End {
-		return ends, ends, nil
+		ends, err = t.lookUp(ctx, parts, t.listEnds)
+		return ends, ends, err
 	}
-	if starts, err = t.lookUp(ctx, slices.Collect(maps.Keys(ends)), t.at()); err != nil {
-		return nil, nil, fmt.Errorf("tail: looking up where to begin: %w", err)
+	if t.opts.StopAtEnd && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
+		// Before the ends: what is behind these then belongs to open transactions, and has not been written in between.
+		if t.highest, err = t.lookUp(ctx, parts, t.client.ListHighWatermarks); err != nil {
+			return nil, nil, err
+		}
+		parts = slices.Collect(maps.Keys(t.highest))
+	}
+	if ends, err = t.lookUp(ctx, parts, t.listEnds); err != nil {
+		return nil, nil, err
+	}
+	if starts, err = t.lookUp(ctx, slices.Collect(maps.Keys(ends)), t.listStarts); err != nil {
+		return nil, nil, err
 	}
 	for tp, start := range starts {
 		end, ok := ends[tp]
@@ -75,14 +80,14 @@ const (
 
 // lookUp returns the offsets of the partitions that can be looked up. The others hold them back for a limited time only: follow
 // looks them up again later; with StopAtEnd each is yielded as an error.
-func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, at int64) (offsets, error) {
+func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, list lister) (offsets, error) {
 	limit := lookUpLimit
 	if t.opts.StopAtEnd {
 		limit = lookUpLimitEnd
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	found, err := t.client.ListOffsets(limited, parts, at)
+	found, err := list(limited, parts)
 	failed, ok := errors.AsType[*kafka.OffsetsError](err)
 	switch {
 	case ctx.Err() != nil:
@@ -90,18 +95,29 @@ func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, at int6
 	case err == nil:
 		return found, nil
 	case !ok:
-		return nil, err
+		return nil, fmt.Errorf("tail: looking up where partitions begin and end: %w", err)
 	}
 	t.opts.Logger.Warn("tail: some partitions cannot be looked up now", "partitions", len(failed.Failed), "error", err)
 	if !t.opts.StopAtEnd {
 		return found, nil
 	}
 	for _, tp := range slices.SortedFunc(maps.Keys(failed.Failed), kafka.TopicPartition.Compare) {
-		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Next: -1, Err: failed.Failed[tp]}) {
+		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: -1, Next: -1, Err: failed.Failed[tp]}) {
 			return nil, errBreak
 		}
 	}
 	return found, nil
+}
+
+// lister looks up one offset of each partition.
+type lister func(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+
+func (t *tail) listEnds(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return t.client.ListOffsets(ctx, parts, kafka.EndOffset)
+}
+
+func (t *tail) listStarts(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return t.client.ListOffsets(ctx, parts, t.at())
 }
 
 // at is the place of Options.From as ListOffsets takes it.

@@ -49,6 +49,7 @@ func (t *tail) look(cluster *kafka.Cluster) (done bool) {
 				tp := kafka.TopicPartition{Topic: name, Partition: int32(id)}
 				t.fetcher.Remove(tp)
 				delete(t.refused, tp)
+				delete(t.missing, tp)
 			}
 			delete(t.topics, name)
 		}
@@ -80,7 +81,52 @@ func (t *tail) stopped(e *fetch.PartitionError) (done bool) {
 	for _, n := range t.topics {
 		total += n
 	}
+	for tp := range t.refused {
+		if t.fetcher.HighWatermark(tp) >= 0 { // it has been read since
+			delete(t.refused, tp)
+		}
+	}
 	return len(t.refused) >= total
+}
+
+// restart looks for the first record of a partition, as the broker does not have the offset to read on from.
+func (t *tail) restart(f *fetch.Fetcher, e *fetch.PartitionError) {
+	tp := kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}
+	t.missing[tp] = e.Offset
+	f.AddAt(tp, kafka.FirstOffset)
+}
+
+// restarted tells of what was not read, if the chunk is the first one after a restart.
+func (t *tail) restarted(c *fetch.Chunk, failed func(*fetch.PartitionError) bool) error {
+	tp := kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}
+	from, ok := t.missing[tp]
+	if !ok {
+		return nil
+	}
+	delete(t.missing, tp)
+	to := c.Next
+	if len(c.Records) > 0 {
+		to = c.Records[0].Offset
+	}
+	e := &fetch.PartitionError{Topic: c.Topic, Partition: c.Partition, Offset: from, Next: to, Err: ErrDeleted}
+	if to < from {
+		e.Next = -1 // all that was there is gone
+	}
+	log := t.opts.Logger.With("topic", c.Topic, "partition", c.Partition, "from", from, "to", to)
+	switch {
+	case t.opts.StopAtEnd:
+		if !t.yield(nil, e) {
+			return errBreak
+		}
+	case to < from:
+		log.Warn("tail: the partition has been made anew; it is read from its first record")
+	default:
+		log.Warn("tail: records were deleted before they were read; reading goes on behind them")
+	}
+	if failed(e) {
+		return errDone
+	}
+	return nil
 }
 
 // readUntil reads each partition from its start to its end, and drops it there. What is written behind
@@ -99,6 +145,7 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 	drop := func(tp kafka.TopicPartition) {
 		f.Remove(tp)
 		delete(open, tp)
+		delete(t.missing, tp)
 	}
 	passed := func(topic string, partition int32, next int64) (done bool) {
 		tp := kafka.TopicPartition{Topic: topic, Partition: partition}
@@ -174,6 +221,9 @@ func (t *tail) readUntilChanged(ctx, limited context.Context, f *fetch.Fetcher, 
 		chunk, err := f.Next(limited)
 		switch {
 		case err == nil:
+			if err := t.restarted(chunk, failed); err != nil {
+				return err
+			}
 			if err := emit(chunk); err != nil {
 				return err
 			}
@@ -186,6 +236,10 @@ func (t *tail) readUntilChanged(ctx, limited context.Context, f *fetch.Fetcher, 
 		bad, ok := errors.AsType[*fetch.PartitionError](err)
 		if !ok {
 			return err
+		}
+		if errors.Is(err, fetch.ErrOutOfRange) {
+			t.restart(f, bad)
+			continue
 		}
 		if !t.yield(nil, bad) {
 			return errBreak

@@ -34,7 +34,7 @@ func (t *tail) history(ctx context.Context, firsts, ends offsets) error {
 		}
 	}
 	for width := int64(n); len(from) > 0; {
-		f := t.newFetcher()
+		f := t.untilEnd()
 		err := t.readUntil(ctx, f, from, to, func(c *fetch.Chunk) error {
 			tp := kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}
 			count[tp] += len(c.Records)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -64,9 +66,14 @@ const newTopicsEvery = 1500 * time.Millisecond
 // their offsets.
 //
 // Broken connections, brokers that are away and leaders that move are waited for and retried. What is
-// yielded as an error is a *fetch.PartitionError, after which the tail goes on without that batch or that
+// yielded as an error is a *fetch.PartitionError, after which the tail goes on without that batch, that record or that
 // partition, or the last thing that the loop sees: the cause of ctx's end, or a refusal by the brokers
 // (kafka.ErrAuth). A pattern that matches nothing waits until something does; with StopAtEnd it ends.
+//
+// With StopAtEnd there is an error for all that was there at the beginning and is not yielded: of partitions without a leader
+// (fetch.ErrNoLeader), that may not be read or cannot be looked up; records that were deleted before they were read (ErrDeleted); records
+// behind the beginning of an open transaction (ErrOpenTransaction), told last. While following, missing leaders and deleted records are told
+// to the Logger, and a partition that may not be read is tried again after its error.
 //
 // A topic that is deleted and made again is read from its first record. Two topics of one name are told
 // apart by the name's absence in between, or by an offset that the second one does not have.
@@ -78,7 +85,7 @@ func Run(ctx context.Context, c *kafka.Client, o Options) iter.Seq2[*fetch.Chunk
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return func(yield func(*fetch.Chunk, error) bool) {
-		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int), refused: make(map[kafka.TopicPartition]bool)}
+		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int), refused: make(map[kafka.TopicPartition]bool), missing: make(offsets)}
 		if err := t.run(ctx); err != nil && !errors.Is(err, errBreak) {
 			yield(nil, err)
 		}
@@ -94,10 +101,12 @@ type tail struct {
 	client  *kafka.Client
 	opts    Options
 	yield   func(*fetch.Chunk, error) bool
-	fetcher *fetch.Fetcher
+	fetcher *fetch.Fetcher                // that follows
 	topics  map[string]int                // partitions that are read, by topic
 	refused map[kafka.TopicPartition]bool // of these, those that we may not read
 	seen    *kafka.Cluster                // the latest metadata that was acted on
+	missing offsets                       // where partitions were to be read whose first record is looked up again
+	highest offsets                       // the high watermarks at the beginning, with StopAtEnd and read_committed
 
 	watch     *kafka.Watch
 	began     time.Time // the first look was over: older metadata says less
@@ -122,20 +131,53 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		}
 		if t.opts.StopAtEnd {
-			return nil
+			return t.tellOpen(ends)
 		}
 		starts = ends
 	}
-	t.fetcher = t.newFetcher()
-	defer t.fetcher.Close()
 	if t.opts.StopAtEnd {
-		return t.readUntil(ctx, t.fetcher, starts, ends, t.emit)
+		f := t.untilEnd()
+		defer f.Close()
+		if err := t.readUntil(ctx, f, starts, ends, t.emit); err != nil {
+			return err
+		}
+		return t.tellOpen(ends)
 	}
+	t.fetcher = t.newFetcher(fetch.Options{RetryDenied: true})
+	defer t.fetcher.Close()
 	return t.follow(ctx, cluster, starts)
 }
 
-func (t *tail) newFetcher() *fetch.Fetcher {
-	return fetch.New(t.client, fetch.Options{TopicPrefix: t.opts.TopicPrefix, OutOfRange: kafka.Earliest, Logger: t.opts.Logger})
+// untilEnd returns a Fetcher for what ends: nothing is waited for that may never come.
+func (t *tail) untilEnd() *fetch.Fetcher { return t.newFetcher(fetch.Options{LeaderWait: leaderWait}) }
+
+func (t *tail) newFetcher(o fetch.Options) *fetch.Fetcher {
+	o.TopicPrefix, o.OutOfRange, o.Logger = t.opts.TopicPrefix, kafka.NoReset, t.opts.Logger
+	return fetch.New(t.client, o)
+}
+
+// leaderWait is how long the leader of a partition is waited for that is read up to its end.
+const leaderWait = 10 * time.Second
+
+var (
+	// ErrDeleted is the cause of the *fetch.PartitionError for records that were deleted before they were read.
+	ErrDeleted = errors.New("records were deleted before they were read")
+	// ErrOpenTransaction is the cause of the *fetch.PartitionError for records that lie behind the beginning of a transaction that had not ended.
+	ErrOpenTransaction = errors.New("a transaction is open: what follows cannot be read before it ends")
+)
+
+// tellOpen yields an error for each partition that had records behind its end when the tail began: the end is where an open transaction begins.
+func (t *tail) tellOpen(ends offsets) error {
+	for _, tp := range slices.SortedFunc(maps.Keys(ends), kafka.TopicPartition.Compare) {
+		end, ok := t.highest[tp]
+		if !ok || end <= ends[tp] {
+			continue
+		}
+		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: ends[tp], Next: -1, Err: ErrOpenTransaction}) {
+			return errBreak
+		}
+	}
+	return nil
 }
 
 // emit hands a chunk to the loop.

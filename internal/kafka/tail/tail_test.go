@@ -158,27 +158,6 @@ func (b *bench) transaction(p *kgo.Client, topic string, end kgo.TransactionEndT
 	})
 }
 
-// TestOpenTransactionIsNotWaitedFor ends before a transaction that nobody has ended.
-func TestOpenTransactionIsNotWaitedFor(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	topic := b.create("topic", 1)
-	b.write(topic, 0, "a")
-	p := b.newProducer(kgo.TransactionalID(topic))
-	if err := p.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("open")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"a"}, b.all(tail.Options{From: tail.First})); diff != "" {
-		t.Error(diff)
-	}
-	if err := p.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestRecreatedTopic reads a topic that was deleted and made again from its first record.
 func TestRecreatedTopic(t *testing.T) {
 	t.Parallel()
