@@ -2,12 +2,14 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
@@ -38,8 +40,10 @@ func LastRecords(n int) TailOption {
 	return func(o *tailOptions) { o.From, o.Last = tail.Last, n }
 }
 
-// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. When ctx ends before that, the
-// loop's last error says so: what ends without one is whole.
+// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. For all that was there and could not
+// be read it yields an error, a [*PartitionError] for each partition: one without a leader, one that may not be read, records that were
+// deleted before they were read, and, last, records behind the beginning of an open transaction. When ctx ends before all is read, the
+// loop's last error says so. What ends without an error is whole.
 func StopAtEnd() TailOption { return func(o *tailOptions) { o.StopAtEnd = true } }
 
 // Include adds the streams that match one of the patterns to those of the tail's own pattern. A stream that matches several is
@@ -58,12 +62,15 @@ func Exclude(pattern string) TailOption {
 // seconds and read from their first record. Records of one partition come in their order; between partitions there is none,
 // but for [LastRecords]. Aborted transactions are left out.
 //
-// A pattern that matches nothing waits. A broker that is away is waited for. An error is either about one partition, which is then
-// read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse us. The
-// end of ctx is how following ends, and no error. The App is initialized if need be.
+// A pattern that matches nothing waits. A broker that is away is waited for. An error is either a [*PartitionError], about one partition,
+// which is then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse
+// us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64 MiB of memory, and for a partition that
+// may not be read, which it tries again every few seconds without further errors; when it may read nothing at all it ends. Records that
+// were deleted before they were read and partitions without a leader are lines in the App's log then, one when it begins and one when it is
+// over; with [StopAtEnd] they are errors. The end of ctx is how following ends, and no error. The App is initialized if need be.
 //
 // A record and its slices are the caller's: they are never written again. Holding on to one record keeps what its partition had in the
-// response it came in in memory.
+// response it came in in memory, or the up to 4 MiB of its compressed batch that were unpacked with it.
 func (a *App) Tail(ctx context.Context, pattern string, opts ...TailOption) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if err := a.tail(ctx, pattern, opts, yield); err != nil {
@@ -97,6 +104,9 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 		if err != nil {
 			if ctx.Err() != nil && !o.StopAtEnd {
 				return nil
+			}
+			if bad, ok := errors.AsType[*fetch.PartitionError](err); ok {
+				err = newPartitionError(c.prefix, bad)
 			}
 			if !yield(nil, fmt.Errorf("bus: tail %q: %w", pattern, err)) {
 				return nil
