@@ -139,7 +139,10 @@ func (p *Producer) sendBatches(a *agenda) {
 func (p *Producer) sendable(q *partition, a *agenda) bool {
 	if q.flight == nil && len(q.queue) == 0 {
 		b := q.open
-		if !b.urgent && !b.group.ended && !p.closing && len(p.room.waiting) == 0 && !a.due(b.born.Add(p.linger)) {
+		// While its leader has a request to answer, an urgent batch lingers as others do: what comes meanwhile goes with it, and costs no
+		// request of its own.
+		urgent := b.urgent && !p.answering(q.leader)
+		if !urgent && !b.group.ended && !p.closing && len(p.room.waiting) == 0 && !a.due(b.born.Add(p.linger)) {
 			return false
 		}
 	}
@@ -159,6 +162,12 @@ func (p *Producer) sendable(q *partition, a *agenda) bool {
 		return false
 	}
 	return p.identify(q, a)
+}
+
+// answering reports whether a broker has a request that it has not answered.
+func (p *Producer) answering(id int32) bool {
+	br := p.brokers[id]
+	return br != nil && br.inFlight > 0
 }
 
 // take moves the partition's next batch into the request for its leader. It reports false when that request is full; the next one is then
