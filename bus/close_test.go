@@ -30,7 +30,7 @@ func TestCloseIsQuickWhenIdleAndLeavesNothingBehind(t *testing.T) {
 	stable(t, 21, app)
 	began := time.Now()
 	closeApp(t, app)
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second { // a drain that waited would take 30 s
 		t.Errorf("Close took %v", took)
 	}
 	if err := result(t, ended); err != nil {
@@ -144,7 +144,7 @@ func TestCloseReturnsByItsDeadlineFromAHandlerThatIgnoresItsContext(t *testing.T
 	if err := app.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("close: %v", err)
 	}
-	if took := time.Since(began); took > 1500*time.Millisecond {
+	if took := time.Since(began); took > 10*time.Second { // the handler never ends
 		t.Errorf("Close took %v", took)
 	}
 	// Run does not wait for the handler either, nor for the whole DrainTimeout.

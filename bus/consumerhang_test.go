@@ -45,7 +45,7 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 		session = 2 * time.Second
 		// ending is what the last commit and leaving the group may take together.
 		ending = 5 * time.Second
-		slack  = time.Second
+		slack  = 5 * time.Second // for a busy machine; what waits for the broker takes longer
 	)
 	settings := quick(bus.Settings{"session_timeout_ms": int(session.Milliseconds()), "request_timeout_ms": 3000, "rebalance_timeout_ms": 10_000})
 	w.stream("work", 2)
@@ -57,8 +57,8 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 		cancel context.CancelFunc
 		ended  chan error
 	}
-	begin := func(group string) *member {
-		m := &member{app: w.unclosed(bus.Config{Settings: settings}), got: new(numbers), ended: make(chan error, 1)}
+	begin := func(group string, servers ...string) *member {
+		m := &member{app: w.unclosed(bus.Config{Settings: settings, Servers: servers}), got: new(numbers), ended: make(chan error, 1)}
 		bus.MustSubscribe(m.app, "work", m.got.handle, bus.Group(w.group(group)))
 		var ctx context.Context
 		ctx, m.cancel = context.WithCancel(context.Background())
@@ -104,8 +104,10 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 
 	// One that begins while the broker hangs waits for it, and can be told to end.
 	since = time.Now()
-	starting := begin("starting")
-	time.Sleep(100 * time.Millisecond) // on its way
+	g := newGate(t, w.cluster.Servers()[0])
+	g.open()
+	starting := begin("starting", g.addr)
+	g.waitForCaller(t)
 	starting.cancel()
 	if err := result(t, starting.ended); err != nil {
 		t.Errorf("a Run that could not begin ends with %v", err)
@@ -132,6 +134,7 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 	t.Attr("figures", fmt.Sprintf("session %v: Health knows after %v; Run ends in %v; Close(%v) in %v; a Run that began meanwhile, and its Close, in %v; all is well %v after the broker goes on, %d handled again",
 		session, round(noticed), round(ended), limit, round(closed), round(late), round(recovered), staying.got.len()-200))
 	if noticed > session+slack || ended > ending+slack || closed > limit+slack || late > 2*limit+slack {
-		t.Fail()
+		t.Errorf("something takes too long, see the figures: Health may take %v more than the session, Run %v, and Close %v more than its deadline",
+			slack, ending+slack, slack)
 	}
 }

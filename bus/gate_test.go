@@ -50,14 +50,14 @@ func (g *gate) open() {
 
 func (g *gate) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
+	select {
+	case g.called <- struct{}{}:
+	default:
+	}
 	g.mu.Lock()
 	opened := g.opened
 	g.mu.Unlock()
 	if !opened {
-		select {
-		case g.called <- struct{}{}:
-		default:
-		}
 		return
 	}
 	broker, err := net.Dial("tcp", g.target)

@@ -192,7 +192,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			client.Close()
 			client.Close()
 			wg.Wait()
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 4*time.Second { // a request that is waited for takes 5 s
 				t.Errorf("Close took %s", took)
 			}
 			if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrClosed) {

@@ -178,7 +178,7 @@ func TestListOffsetsEndsWithItsContext(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			_, err := client.ListOffsets(ctx, []TopicPartition{{"t", 0}}, EndOffset)
-			if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 4*time.Second { // a request takes 5 s
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})

@@ -301,7 +301,7 @@ func TestStopWhileJoining(t *testing.T) {
 	if err := second.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 10*time.Second { // the coordinator holds the join for 20 s
 		t.Errorf("it took %s", took)
 	}
 	close(release)
@@ -319,7 +319,7 @@ func TestCloseIdle(t *testing.T) {
 	if err := m.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 2*time.Second { // a few milliseconds on a machine that has nothing else to do
+	if took := time.Since(began); took > 5*time.Second { // a few milliseconds on a machine that has nothing else to do
 		t.Errorf("it took %s", took)
 	}
 	if err := m.Run(t.Context()); err == nil {
