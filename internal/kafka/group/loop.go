@@ -20,6 +20,8 @@ const (
 	freshView = time.Second
 	// worthTelling is the failure in a row that is told as a warning: a few are everyday life in a group.
 	worthTelling = 4
+	// protocolEvery is how often an inconsistent protocol is told.
+	protocolEvery = time.Minute
 )
 
 // loop is what Run alone uses.
@@ -37,6 +39,8 @@ type loop struct {
 	why    string                         // the next generation has become necessary
 	silent bool                           // heartbeats fail
 	blind  bool                           // the cluster cannot be looked at
+
+	toldProtocol time.Time // when it was last told that the group's protocol is inconsistent
 }
 
 // step is a request, or a drain, that is under way.
@@ -111,17 +115,29 @@ func (m *Member) take(n news) {
 	case unseen:
 		m.look(n.err)
 	case failed:
-		m.failed(n.err)
-		level := slog.LevelDebug
-		if f := faultOf(n.err); f >= fenced || l.machine.failures+1 == worthTelling {
-			level = slog.LevelWarn
-		}
-		m.logger.Log(context.Background(), level, "group: joining has failed", "error", n.err, "attempts", l.machine.failures+1)
+		err := advise(n.err, m.settings)
+		m.failed(err)
+		m.logger.Log(context.Background(), l.failureLevel(n.err), "group: joining has failed", "error", err, "attempts", l.machine.failures+1)
 	case beaten:
 		m.listen(n.err)
 	case refused:
 		m.logger.Debug("group: a commit was refused: the generation is over", "error", n.err)
 	}
+}
+
+// failureLevel returns how loudly a failed join is told. Members that share no assignor with this one may be on their way out, and are
+// told of once a minute.
+func (l *loop) failureLevel(err error) slog.Level {
+	switch f := faultOf(err); {
+	case f == strangers && time.Since(l.toldProtocol) < protocolEvery:
+		return slog.LevelDebug
+	case f == strangers:
+		l.toldProtocol = time.Now()
+		return slog.LevelWarn
+	case f >= fenced, l.machine.failures+1 == worthTelling:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }
 
 // look logs when the cluster can no longer be looked at, and when it can again.
