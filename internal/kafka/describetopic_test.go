@@ -110,6 +110,7 @@ func TestTopicThatTakesOverFromAnother(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			source := fmt.Sprintf("%ssource%d", prefix, i)
 			createTopicWith(t, raw, source, test.source...)
+			ownConfigs(t, raw, source) // the broker has heard of it
 			test.spec.Source = source
 			if err := client.EnsureTopic(t.Context(), source+".dead", test.spec); err != nil {
 				t.Fatal(err)
