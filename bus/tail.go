@@ -62,6 +62,9 @@ func Exclude(pattern string) TailOption {
 // seconds and read from their first record. Records of one partition come in their order; between partitions there is none,
 // but for [LastRecords]. Aborted transactions are left out.
 //
+// A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records are not seen if it has
+// more of them than had been read.
+//
 // A pattern that matches nothing waits. A broker that is away is waited for. An error is either a [*PartitionError], about one partition,
 // which is then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse
 // us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64 MiB of memory, and for a partition that
