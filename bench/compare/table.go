@@ -47,8 +47,8 @@ func ratios(order []string, medians map[string]float64) string {
 	return strings.Join(texts, ", ")
 }
 
-// median returns that of sorted values, the lower one of two.
-func median(sorted []float64) float64 { return sorted[(len(sorted)-1)/2] }
+// median returns that of sorted values.
+func median(sorted []float64) float64 { return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2 }
 
 // number has three digits that say something.
 func number(x float64) string {
