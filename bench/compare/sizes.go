@@ -25,9 +25,9 @@ func sizes() []comparison {
 		records int
 	}{
 		{30, "none", 1_000_000},
-		{1000, "none", 200_000}, {1000, "gzip", 100_000}, {1000, "snappy", 200_000}, {1000, "lz4", 200_000},
+		{1000, "none", 400_000}, {1000, "gzip", 100_000}, {1000, "snappy", 200_000}, {1000, "lz4", 200_000},
 		{1000, "zstd", 200_000},
-		{60_000, "none", 4_000}, {700_000, "none", 300},
+		{60_000, "none", 8_000}, {700_000, "none", 600},
 	} {
 		name := fmt.Sprintf("%d-%s", c.size, c.codec)
 		about := fmt.Sprintf("%d records of %d bytes, codec %s, 7 partitions", c.records, c.size, c.codec)
