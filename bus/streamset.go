@@ -33,12 +33,12 @@ func isSecondDead(stream string) bool {
 
 // streamSet tells which topics a subscription reads.
 type streamSet struct {
-	prefix   string
-	patterns []fnmatch.Pattern // of streams that applications publish to
-	named    []fnmatch.Pattern // those among them that say that they mean the bus's own streams
-	group    string
-	tiers    int  // retry streams of the subscription's own
-	buries   bool // the subscription writes dead letters, and reads those that are replayed
+	prefix      string
+	patterns    []fnmatch.Pattern // of streams that applications publish to
+	named       []fnmatch.Pattern // those among them that say that they mean the bus's own streams
+	group       string
+	tiers       int  // retry streams of the subscription's own
+	deadLetters bool // the subscription writes dead letters, and reads those that are replayed
 }
 
 func newStreamSet(prefix string, s *subscription) (streamSet, error) {
@@ -46,7 +46,7 @@ func newStreamSet(prefix string, s *subscription) (streamSet, error) {
 	if err != nil {
 		return streamSet{}, err
 	}
-	set := streamSet{prefix: prefix, patterns: patterns, group: s.group, tiers: len(s.delays), buries: s.deadLetter}
+	set := streamSet{prefix: prefix, patterns: patterns, group: s.group, tiers: len(s.delays), deadLetters: s.deadLetter}
 	for i, text := range s.patterns {
 		if namesOwn(text) {
 			set.named = append(set.named, patterns[i])
@@ -62,7 +62,7 @@ const olderTiers = 10
 // topics returns the names of all topics that the subscription may read; nil if it has a pattern that more than one name can match.
 func (s *streamSet) topics(patterns []string) []string {
 	topics := namedTopics(s.prefix, patterns)
-	if !s.buries {
+	if !s.deadLetters {
 		return topics
 	}
 	for _, topic := range topics[:len(topics):len(topics)] {
@@ -104,12 +104,12 @@ func (s *streamSet) match(topic string) bool {
 // written tells whether a stream is where the subscription's own dead letters go: if it read them, those that fail would go round for ever.
 func (s *streamSet) written(stream string) bool {
 	base, ours := strings.CutSuffix(stream, "."+s.group+deadSuffix)
-	return ours && s.buries && matchAny(s.patterns, s.prefix+base)
+	return ours && s.deadLetters && matchAny(s.patterns, s.prefix+base)
 }
 
 // own tells whether a topic is one of the subscription's own retry or replay streams.
 func (s *streamSet) own(topic string) bool {
-	if !s.buries {
+	if !s.deadLetters {
 		return false
 	}
 	stream, ok := strings.CutPrefix(topic, s.prefix)
@@ -132,7 +132,7 @@ func (s *streamSet) origin(stream string) (source string, tier int) {
 		}
 	}
 	source, ours := strings.CutSuffix(name, "."+s.group)
-	if !ours || source == "" || !s.buries || !replayed && tier < 1 {
+	if !ours || source == "" || !s.deadLetters || !replayed && tier < 1 {
 		return stream, 0
 	}
 	return source, tier

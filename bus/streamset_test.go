@@ -86,14 +86,14 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 
 func TestWhereARetriedRecordComesFrom(t *testing.T) {
 	t.Parallel()
-	none := streamSet{group: "the.group", buries: true}
+	none := streamSet{group: "the.group", deadLetters: true}
 	if base, tier := none.origin("s.the.group.retry.1"); base != "s.the.group.retry.1" || tier != 0 {
 		t.Errorf("without retry topics: %s, %d", base, tier)
 	}
 	if base, tier := (&streamSet{group: "g"}).origin("s.g.replay"); base != "s.g.replay" || tier != 0 {
 		t.Errorf("without dead letters: %s, %d", base, tier)
 	}
-	set := streamSet{group: "the.group", tiers: 2, buries: true}
+	set := streamSet{group: "the.group", tiers: 2, deadLetters: true}
 	for stream, want := range map[string]string{
 		"s":                                      "s 0",
 		"s.the.group.retry.1":                    "s 1",
