@@ -116,7 +116,7 @@ func (d *recordDecoder) decode(r *Record, b []byte, left int) (memory int, err e
 	return memory, err
 }
 
-// tooLarge returns a *TooLargeError if b tells that the record takes too much memory that b is the beginning of, and size the bytes to unpack.
+// tooLarge returns a *TooLargeError for a record of size bytes, still to be unpacked, if its beginning, b, tells that it takes too much memory.
 func (d *recordDecoder) tooLarge(b []byte, size int64) error {
 	_, at := varint(b, 1)
 	offsetDelta, at := varint(b, at)
@@ -129,10 +129,11 @@ func (d *recordDecoder) tooLarge(b []byte, size int64) error {
 	_, at = nullable(b, at)
 	_, at = nullable(b, at)
 	headers, at := varint(b, at)
-	if at < 0 {
+	if at < 0 || headers < 0 {
 		headers = 0
 	}
-	if size+min(headers, size)*int64(headerMemory) > int64(d.limit-recordMemory) {
+	room := int64(d.limit-recordMemory) - size
+	if headers > room/int64(headerMemory) || room < 0 {
 		return &TooLargeError{d.batch.BaseOffset + offsetDelta, d.limit}
 	}
 	return nil

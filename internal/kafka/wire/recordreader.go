@@ -39,8 +39,8 @@ type RecordReader struct {
 	err     error    // what the next Read returns
 }
 
-// Reset begins with a batch, whose records come from origin. What one of its records adds to memory may be limit bytes: its headers, and its own bytes where they are to
-// be unpacked.
+// Reset begins with a batch, whose records come from origin. What one of its records adds to memory may be limit bytes: its headers, and its
+// own bytes where they are to be unpacked.
 func (r *RecordReader) Reset(b *Batch, limit int, origin Origin) {
 	r.Close()
 	r.left = b.Count // 0 when all has been compacted away

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -169,6 +170,27 @@ func TestTooLargeRecords(t *testing.T) {
 				t.Errorf("%d records %v, passed over %v, %v", n, got, passed, err)
 			}
 		})
+	}
+}
+
+// TestImpossibleLengths passes over, or refuses, a record that says it is larger than anything, whatever it says of its headers: no more of it is
+// unpacked than its beginning.
+func TestImpossibleLengths(t *testing.T) {
+	for _, size := range []int64{1 << 21, 1 << 40, math.MaxInt64} {
+		for _, headers := range []int64{0, 1, -1, 1 << 40, math.MaxInt64, math.MinInt64} {
+			raw := append(binary.AppendVarint(nil, size), 0, 0, 0, 1, 1) // attributes, time, offset, no key, no value
+			raw = append(binary.AppendVarint(raw, headers), make([]byte, 8<<20)...)
+			b := compressed(t, Gzip, 1, raw)
+			read := func() {
+				if n, _, _ := drain(t, &b, 1<<20, 100, func(*Record) {}); n > 0 {
+					t.Errorf("%d bytes, %d headers: a record", size, headers)
+				}
+			}
+			read() // pools are filled
+			if n := allocatedBy(read); n > 1<<20 {
+				t.Errorf("%d bytes, %d headers: %d bytes allocated", size, headers, n)
+			}
+		}
 	}
 }
 
