@@ -12,7 +12,7 @@ import (
 var (
 	// ErrNoLeader says that the partition has no leader: the brokers that have it are away.
 	ErrNoLeader = fetch.ErrNoLeader
-	// ErrDeleted says that records were deleted before they were read, by retention as a rule.
+	// ErrDeleted says that records were deleted before they were read: by retention as a rule, or with their topic.
 	ErrDeleted = tail.ErrDeleted
 	// ErrOpenTransaction says that a transaction had begun and not ended: what follows in its partition cannot be read before it ends.
 	ErrOpenTransaction = tail.ErrOpenTransaction

@@ -95,7 +95,7 @@ func TestBrokersAway(t *testing.T) {
 	r.expect(30*time.Second, want...)
 }
 
-// TestDeletedWhileRead does not wait for the records of a topic that is deleted under it.
+// TestDeletedWhileRead does not wait for the records of a topic that is deleted under it, and says that they are missing.
 func TestDeletedWhileRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, embedded())
@@ -115,8 +115,16 @@ func TestDeletedWhileRead(t *testing.T) {
 		<-asked
 		_ = fake.DeleteTopic(topic)
 	}()
+	var errs []error
 	for c, err := range tail.Run(t.Context(), b.client, tail.Options{Match: b.match, From: tail.First, StopAtEnd: true}) {
-		t.Errorf("got %v, %v", c, err)
+		if c != nil {
+			t.Errorf("got %v", c)
+		}
+		errs = append(errs, err)
+	}
+	bad, ok := errors.AsType[*fetch.PartitionError](errors.Join(errs...))
+	if !ok || len(errs) != 1 || !errors.Is(bad, tail.ErrDeleted) || bad.Topic != topic || bad.Offset != 0 || bad.Next != -1 {
+		t.Errorf("got %v", errs)
 	}
 }
 

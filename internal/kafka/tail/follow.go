@@ -36,9 +36,9 @@ func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offset
 }
 
 // look compares the topics that there are with those that are read. Following is never done by that.
-func (t *tail) look(cluster *kafka.Cluster) (done bool) {
+func (t *tail) look(cluster *kafka.Cluster) error {
 	if cluster == t.seen {
-		return false
+		return nil
 	}
 	t.seen = cluster
 	for name, n := range t.topics {
@@ -67,7 +67,7 @@ func (t *tail) look(cluster *kafka.Cluster) (done bool) {
 		}
 		t.topics[name] = len(topic.Leaders)
 	}
-	return false
+	return nil
 }
 
 // stopped takes in that reading of a partition has ended with an error. A tail that may read nothing of
@@ -132,10 +132,10 @@ func (t *tail) restarted(c *fetch.Chunk, failed func(*fetch.PartitionError) bool
 // readUntil reads each partition from its start to its end, and drops it there. What is written behind
 // the end meanwhile is not seen.
 func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends offsets, emit func(*fetch.Chunk) error) error {
-	open := make(offsets)
+	open, position := make(offsets), make(offsets)
 	for tp, start := range starts {
 		if end := ends[tp]; start < end {
-			open[tp] = end
+			open[tp], position[tp] = end, start
 			f.Add(tp, start)
 		}
 	}
@@ -151,7 +151,7 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 		tp := kafka.TopicPartition{Topic: topic, Partition: partition}
 		// Where reading goes on counts, not what was seen: the last records may have been compacted away,
 		// or belong to an aborted transaction.
-		if next < 0 || next >= open[tp] {
+		if position[tp] = next; next < 0 || next >= open[tp] {
 			drop(tp)
 		}
 		return len(open) == 0
@@ -171,13 +171,21 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 			return nil
 		},
 		func(e *fetch.PartitionError) bool { return passed(e.Topic, e.Partition, e.Next) },
-		func(cluster *kafka.Cluster) bool {
+		func(cluster *kafka.Cluster) error {
 			for tp := range open {
-				if topic := cluster.Topics[tp.Topic]; topic == nil || int(tp.Partition) >= len(topic.Leaders) {
-					drop(tp) // deleted: there is nothing left to read
+				if topic := cluster.Topics[tp.Topic]; topic != nil && int(tp.Partition) < len(topic.Leaders) {
+					continue
+				}
+				drop(tp) // deleted: there is nothing left to read
+				e := &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: position[tp], Next: -1, Err: ErrDeleted}
+				if t.opts.StopAtEnd && !t.yield(nil, e) {
+					return errBreak
 				}
 			}
-			return len(open) == 0
+			if len(open) == 0 {
+				return errDone
+			}
+			return nil
 		})
 	if errors.Is(err, errDone) {
 		return nil
@@ -189,16 +197,18 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 var errDone = errors.New("tail: all has been read")
 
 // read hands each chunk to emit and each error of a partition to the loop and then to failed. When the
-// topics change it has look look at them. failed and look say whether that was all. It returns what ended
-// it.
-func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) bool) error {
+// topics change it has look look at them. failed says whether that was all, look by errDone. It returns what
+// ended it.
+func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) error) error {
 	for {
 		limited, cancel := context.WithCancel(ctx)
 		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited
 		// A failure to look is the fetcher's trouble too, and it says so.
-		if cluster, asked, _ := t.watch.Cluster(); cluster != nil && asked.After(t.began) && look(cluster) {
-			cancel()
-			return errDone
+		if cluster, asked, _ := t.watch.Cluster(); cluster != nil && asked.After(t.began) {
+			if err := look(cluster); err != nil {
+				cancel()
+				return err
+			}
 		}
 		err := t.readUntilChanged(ctx, limited, f, emit, failed)
 		cancel()
