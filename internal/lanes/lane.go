@@ -111,7 +111,7 @@ func (l *lane[T]) frontLocked() *work[T] {
 // serve gives a lane a turn and reports whether it is for this worker to have it served again.
 func (p *Pool[T]) serve(l *lane[T]) bool {
 	due, w := l.front()
-	part := (*Partition[T])(nil)
+	var part *Partition[T]
 	switch {
 	case due != nil:
 		part = due.part
