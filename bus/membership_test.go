@@ -220,7 +220,7 @@ func TestPartitionsThatAreAddedAreConsumed(t *testing.T) {
 // stopped before it has heard its name has to leave all the same.
 func TestMembersThatAreStoppedAsTheyJoinHoldNobodyUp(t *testing.T) {
 	t.Parallel()
-	const times, session = 30, 10 * time.Second
+	const times, session = 30, time.Minute
 	w := newWorld(t)
 	w.stream("work", 2)
 	join := func() *bus.App {
@@ -253,7 +253,7 @@ func TestMembersThatAreStoppedAsTheyJoinHoldNobodyUp(t *testing.T) {
 	stable(t, 2, first, last)
 	took := time.Since(begin)
 	t.Attr("figures", fmt.Sprintf("%d members stopped as they joined, session %v: the next one has its partitions after %v", times, session, took.Round(time.Millisecond)))
-	if limit := session / 2; took > limit {
+	if limit := session / 3; took > limit {
 		t.Errorf("it took more than %v", limit)
 	}
 }
