@@ -129,7 +129,9 @@ func TestAWatchAsksForNamedTopicsOnly(t *testing.T) {
 	if again, _, _ := first.Cluster(); again != snapshot {
 		t.Error("another snapshot without anything new")
 	}
-	cluster.CreateTopic("missing", 2, nil)
+	if err := cluster.CreateTopic("missing", 2, nil); err != nil {
+		t.Fatal(err)
+	}
 	second.until("the missing one has come", func(c *Cluster) bool { return c.Topics["missing"].complete() })
 	if got := asked.count("all"); got > 0 {
 		t.Errorf("asked for %q", asked.all())
@@ -153,9 +155,13 @@ func TestAWatchOfAllTopicsSeesThemComeAndGo(t *testing.T) {
 	if got := len(w.changed) - before; got > 0 {
 		t.Errorf("told %d times of nothing new", got)
 	}
-	cluster.CreateTopic("b", 1, nil)
+	if err := cluster.CreateTopic("b", 1, nil); err != nil {
+		t.Fatal(err)
+	}
 	w.until("b", func(c *Cluster) bool { return c.Topics["b"].complete() })
-	cluster.DeleteTopic("a")
+	if err := cluster.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
 	w.until("a is gone", func(c *Cluster) bool { return c.Topics["a"] == nil })
 	w.Close()
 	before = len(w.changed)

@@ -19,7 +19,7 @@ const (
 type apacheProvider struct{ shared string }
 
 func (apacheProvider) cannot(r request) string {
-	if len(r.kfake) > 0 {
+	if r.needsKfake {
 		return needsEmbedded
 	}
 	return ""

@@ -22,7 +22,7 @@ type dockerProvider struct{}
 
 func (dockerProvider) cannot(r request) string {
 	switch {
-	case len(r.kfake) > 0:
+	case r.needsKfake:
 		return needsEmbedded
 	case r.nodes > 1:
 		return fmt.Sprintf("needs %d brokers and KAFKA=docker has one: run with KAFKA=apache", r.nodes)

@@ -19,7 +19,7 @@ type externalProvider struct{ addrs []string }
 
 func (p externalProvider) cannot(r request) string {
 	switch {
-	case len(r.kfake) > 0:
+	case r.needsKfake:
 		return needsEmbedded
 	case r.own:
 		return "needs a cluster of its own, and KAFKA=host:port is everybody's: run with KAFKA=apache"

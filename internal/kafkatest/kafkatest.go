@@ -34,6 +34,8 @@ type request struct {
 	kfake []kfake.Opt
 	props map[string]string
 
+	needsKfake bool // the test is skipped on any other Kafka, also where kfake has no options
+
 	user, password string // both empty: no authentication
 }
 
@@ -51,7 +53,7 @@ func Own() Option { return func(r *request) { r.own = true } }
 // Kfake asks for an embedded cluster of the test's own, made with further options of kfake. The test is skipped on any other
 // Kafka, as kfake is what it is about.
 func Kfake(opts ...kfake.Opt) Option {
-	return func(r *request) { r.own, r.kfake = true, append(r.kfake, opts...) }
+	return func(r *request) { r.own, r.needsKfake, r.kfake = true, true, append(r.kfake, opts...) }
 }
 
 // Property asks for a cluster of the test's own whose brokers have this line in their server.properties. Only KAFKA=apache
