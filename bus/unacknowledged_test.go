@@ -230,3 +230,31 @@ func TestAPublishNamesTheAddressThatCannotBeReached(t *testing.T) {
 		}
 	}
 }
+
+func TestAForwardThatIsNotAnsweredIsUnacknowledged(t *testing.T) {
+	cluster := kafkatest.Start(t, kafkatest.Kfake())
+	app := bus.New(bus.Config{Servers: cluster.Servers(), Logger: testkit.Logger(t)})
+	bus.MustSchema[Content](app, "Content", bus.Streams("from", "to"))
+	if err := app.Publish(t.Context(), "from", Content{Title: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	arrived, failed := stopAnswers(t, cluster.Fake()), make(chan error, 1)
+	bus.MustSubscribe(app, "from", func(ctx context.Context, m *bus.Message[Content]) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			<-arrived
+			cancel()
+		}()
+		failed <- m.Forward(ctx, "to")
+		return nil
+	}, bus.Group("g"))
+	stop := running(t, app)
+	if err := <-failed; !errors.Is(err, context.Canceled) || !errors.Is(err, bus.ErrUnacknowledged) {
+		t.Errorf("err = %v; want one that is unacknowledged", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	_ = app.Close(ctxEnded())
+}

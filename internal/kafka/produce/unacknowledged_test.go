@@ -50,7 +50,13 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 		{name: "too few replicas after append", breaks: answers(kerr.NotEnoughReplicasAfterAppend), want: context.Canceled, maybe: true},
 		{name: "timed out at the broker", breaks: answers(kerr.RequestTimedOut), want: context.Canceled, maybe: true},
 		{name: "leader stepped down", breaks: answers(kerr.NotLeaderForPartition), want: context.Canceled, maybe: true},
-		{name: "answer lost", breaks: func(b *bench) func() { b.net.loseAnswers(func(int) bool { return true }); return b.net.heal },
+		{name: "connection lost", breaks: func(b *bench) func() {
+			b.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+				b.fake.KeepControl()
+				return nil, errors.New("cut by the test"), true
+			})
+			return func() {}
+		},
 			want: context.Canceled, maybe: true},
 		{name: "closed", breaks: hang, want: kafka.ErrClosed, maybe: true,
 			end: func(b *bench, p *produce.Producer) {
