@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
@@ -74,5 +75,35 @@ func TestAPromiseIsSeenByAllWhoWait(t *testing.T) {
 		}
 		wg.Go(func() { p.place(3, 42) })
 		wg.Wait()
+	}
+}
+
+// A record that somebody waits for goes at once, but while its leader has another request to answer: then it waits for that, or a millisecond.
+func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, test := range []struct {
+		urgent   bool
+		inFlight int
+		age      time.Duration
+		due      bool
+		next     time.Duration
+	}{
+		{urgent: true, due: true},
+		{urgent: true, inFlight: 1, age: urgentLinger / 4, next: urgentLinger * 3 / 4},
+		{urgent: true, inFlight: 1, age: urgentLinger, due: true},
+		{urgent: true, inFlight: maxInFlight, age: urgentLinger},
+		{age: time.Second, next: time.Second},
+		{age: 2 * time.Second, due: true},
+	} {
+		p := &Producer{linger: 2 * time.Second, brokers: map[int32]*broker{0: {inFlight: test.inFlight}}}
+		q := &partition{open: &batch{urgent: test.urgent, born: now.Add(-test.age), group: newGroup(0)}}
+		a := &agenda{now: now, next: time.Hour}
+		if test.next == 0 {
+			test.next = time.Hour
+		}
+		if due := p.sendable(q, a); due != test.due || a.next != test.next {
+			t.Errorf("%+v: due %t, the next look in %v", test, due, a.next)
+		}
 	}
 }

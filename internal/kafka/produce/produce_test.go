@@ -408,34 +408,3 @@ func TestHurryAndFlushDoNotMakeBatchesSmall(t *testing.T) {
 		t.Errorf("%d requests for %d records that waited together", requests, n)
 	}
 }
-
-// While a request is on its way the records that somebody waits for come together, and go in one request once it is answered.
-func TestUrgentRecordsWaitForTheRequestBeforeThem(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.topic("a", 1)
-	b.topic("b", 1)
-	p := b.producer(produce.Options{}, func(s *kafka.Settings) { s.Linger = time.Hour })
-	for _, topic := range []string{"a", "b"} {
-		if err := send(t, p, t.Context(), topic, "first"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before := p.Stats().Requests
-	b.net.hang()
-	var promises [101]produce.Promise
-	p.Produce(t.Context(), record("a", "", "second"), true, &promises[100])
-	testkit.Until(t, "the request is on its way", func() bool { return p.Stats().InFlight == 1 })
-	for i := range 100 {
-		p.Produce(t.Context(), record("b", "", value(i)), true, &promises[i])
-	}
-	b.net.heal()
-	for i := range promises {
-		if err := wait(t, &promises[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := p.Stats().Requests - before; n != 2 {
-		t.Errorf("%d requests, want one and one for all that came meanwhile", n)
-	}
-}

@@ -148,8 +148,8 @@ func New(c *kafka.Client, o Options) *Producer {
 // Produce takes one record. Its outcome comes through the promise, whatever it is; the key, value and headers are copied, so the caller may
 // use them again once Produce has returned. It blocks only while the buffer is full, until there is room or ctx ends.
 //
-// urgent says that somebody waits for this record: it does not linger, but while its leader has another request to answer. It may go with
-// others all the same.
+// urgent says that somebody waits for this record: it does not linger, or for a millisecond while its leader has another request to answer. It may
+// go with others all the same.
 //
 // ctx bounds the record, not only the call: when it ends before the record was sent, the record is taken back and the promise fails with the
 // context's error. When it ends while the record is on its way the promise fails too, but the record may still be written, and the error

@@ -23,6 +23,10 @@ const (
 	minAttempt = time.Second
 	maxAttempt = 30 * time.Second
 
+	// urgentLinger is how long a batch that somebody waits for lingers while its leader has a request to answer: what comes meanwhile goes with
+	// it, and costs no request of its own. A broker that is near answers sooner; for one that is far it is little.
+	urgentLinger = time.Millisecond
+
 	// patience is how long trouble lasts before it is worth a line in the log: a moved leader is mended faster than that.
 	patience = time.Second
 )
@@ -139,10 +143,16 @@ func (p *Producer) sendBatches(a *agenda) {
 func (p *Producer) sendable(q *partition, a *agenda) bool {
 	if q.flight == nil && len(q.queue) == 0 {
 		b := q.open
-		// While its leader has a request to answer, an urgent batch lingers as others do: what comes meanwhile goes with it, and costs no
-		// request of its own.
-		urgent := b.urgent && !p.answering(q.leader)
-		if !urgent && !b.group.ended && !p.closing && len(p.room.waiting) == 0 && !a.due(b.born.Add(p.linger)) {
+		linger := p.linger
+		switch {
+		case b.group.ended || p.closing || len(p.room.waiting) > 0:
+			linger = 0
+		case b.urgent && p.answering(q.leader):
+			linger = min(linger, urgentLinger)
+		case b.urgent:
+			linger = 0
+		}
+		if linger > 0 && !a.due(b.born.Add(linger)) {
 			return false
 		}
 	}
