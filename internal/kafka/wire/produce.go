@@ -4,14 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
+	"math"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
 	"github.com/segmentio/kafka-go/protocol/produce"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
 // PartitionBatch is a sealed batch and where it goes.
@@ -35,28 +36,29 @@ func (w *Writing) Cancel() bool {
 	return w.state.CompareAndSwap(0, writingCancelled) || w.state.Load() == writingCancelled
 }
 
-// batchReader is a batch with its size before it, as kafka-go copies it into the request.
-type batchReader struct {
-	net.Buffers
-	writing *Writing
-}
-
-// WriteTo is what kafka-go calls when it writes the request.
-func (r *batchReader) WriteTo(to io.Writer) (int64, error) {
-	if !r.writing.state.CompareAndSwap(0, writingBegun) && r.writing.state.Load() == writingCancelled {
-		return 0, protocol.ErrNoRecord // the error after which kafka-go keeps the connection, on which nothing was written
-	}
-	return r.Buffers.WriteTo(to)
+// begin reports whether the request may be written.
+func (w *Writing) begin() bool {
+	return w.state.CompareAndSwap(0, writingBegun) || w.state.Load() == writingBegun
 }
 
 // ProduceRequest writes batches of partitions that Leader leads. The answer is read by [ProduceResponse].
+//
+// It writes itself to the connection: kafka-go would copy the batches into pages of 64 KiB, and make a system call for each.
 type ProduceRequest struct {
-	Request  rawproduce.Request
 	Leader   int32  // the broker's id
 	ClientID string // Kafka's client.id
 
-	version int16
+	acks    int16
+	timeout time.Duration
+	batches []PartitionBatch // by topic
+	writing *Writing
 }
+
+// produceVersion is the only version that is written. kafka.WireVersions refuses brokers without it.
+const produceVersion = 8
+
+// copiedBatch is the largest batch that is copied behind what is before it, which saves a system call.
+const copiedBatch = 32 << 10
 
 // ApiKey implements protocol.Message.
 func (*ProduceRequest) ApiKey() protocol.ApiKey { return protocol.Produce }
@@ -67,14 +69,95 @@ func (r *ProduceRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
 }
 
 // Required implements protocol.RawExchanger.
-func (r *ProduceRequest) Required(versions map[protocol.ApiKey]int16) bool {
-	r.version = versions[protocol.Produce]
-	return true
-}
+func (*ProduceRequest) Required(map[protocol.ApiKey]int16) bool { return true }
 
 // RawExchange implements protocol.RawExchanger.
 func (r *ProduceRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	return protocol.RoundTrip(rw, r.version, correlationID, r.ClientID, &r.Request)
+	if !r.writing.begin() {
+		return nil, protocol.ErrNoRecord // the error after which kafka-go keeps the connection, on which nothing was written
+	}
+	if err := r.write(rw); err != nil {
+		return nil, fmt.Errorf("wire: writing a produce request: %w", err)
+	}
+	if r.acks == 0 {
+		return nil, nil
+	}
+	id, answer, err := protocol.ReadResponse(rw, protocol.Produce, produceVersion)
+	if err == nil && id != correlationID {
+		err = fmt.Errorf("wire: the answer to a produce request has the correlation id %d instead of %d", id, correlationID)
+	}
+	return answer, err
+}
+
+// write writes the request. Large batches are not copied.
+func (r *ProduceRequest) write(to io.Writer) error {
+	size, copied, topics := 8+2+len(r.ClientID)+2+2+4+4, 4, 0 // without the size itself, which has 4 bytes
+	for i, b := range r.batches {
+		if r.beginsTopic(i) {
+			topics++
+			size += 2 + len(b.Topic) + 4
+		}
+		size += 8 + len(b.Batch)
+		if len(b.Batch) <= copiedBatch {
+			copied += len(b.Batch)
+		}
+	}
+	if size > math.MaxInt32 {
+		return fmt.Errorf("%d bytes are more than a request can have", size)
+	}
+	out := make([]byte, 0, copied+size-r.batchBytes())
+	out = binary.BigEndian.AppendUint32(out, uint32(size))
+	out = binary.BigEndian.AppendUint16(out, uint16(protocol.Produce))
+	out = binary.BigEndian.AppendUint16(out, produceVersion)
+	out = binary.BigEndian.AppendUint32(out, correlationID)
+	out = appendString(out, r.ClientID)
+	out = binary.BigEndian.AppendUint16(out, 0xffff) // null: no transaction
+	out = binary.BigEndian.AppendUint16(out, uint16(r.acks))
+	out = binary.BigEndian.AppendUint32(out, uint32(r.timeout.Milliseconds()))
+	out = binary.BigEndian.AppendUint32(out, uint32(topics))
+	for i, b := range r.batches {
+		if r.beginsTopic(i) {
+			n := 1
+			for i+n < len(r.batches) && r.batches[i+n].Topic == b.Topic {
+				n++
+			}
+			out = appendString(out, b.Topic)
+			out = binary.BigEndian.AppendUint32(out, uint32(n))
+		}
+		out = binary.BigEndian.AppendUint32(out, uint32(b.Partition))
+		out = binary.BigEndian.AppendUint32(out, uint32(len(b.Batch)))
+		if len(b.Batch) <= copiedBatch {
+			out = append(out, b.Batch...)
+			continue
+		}
+		for _, part := range [][]byte{out, b.Batch} {
+			if _, err := to.Write(part); err != nil {
+				return err
+			}
+		}
+		out = out[:0]
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	_, err := to.Write(out)
+	return err
+}
+
+// beginsTopic reports whether batch i is the first one of its topic.
+func (r *ProduceRequest) beginsTopic(i int) bool {
+	return i == 0 || r.batches[i-1].Topic != r.batches[i].Topic
+}
+
+func (r *ProduceRequest) batchBytes() (n int) {
+	for _, b := range r.batches {
+		n += len(b.Batch)
+	}
+	return n
+}
+
+func appendString(to []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...)
 }
 
 // NewProduceRequest returns the request that writes the batches, at most one per partition, all of
@@ -83,23 +166,9 @@ func (r *ProduceRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error)
 //
 // timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request whether it was written.
 func NewProduceRequest(leader int32, clientID string, acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *ProduceRequest {
-	r := &rawproduce.Request{Acks: acks, Timeout: int32(timeout.Milliseconds())}
-	topics := make(map[string]int, len(batches))
-	for _, b := range batches {
-		i, ok := topics[b.Topic]
-		if !ok {
-			i = len(r.Topics)
-			topics[b.Topic] = i
-			r.Topics = append(r.Topics, rawproduce.RequestTopic{Topic: b.Topic})
-		}
-		size := binary.BigEndian.AppendUint32(nil, uint32(len(b.Batch)))
-		t := &r.Topics[i]
-		t.Partitions = append(t.Partitions, rawproduce.RequestPartition{
-			Partition: b.Partition,
-			RecordSet: protocol.RawRecordSet{Reader: &batchReader{net.Buffers{size, b.Batch}, w}},
-		})
-	}
-	return &ProduceRequest{Request: *r, Leader: leader, ClientID: clientID}
+	batches = slices.Clone(batches)
+	slices.SortStableFunc(batches, func(a, b PartitionBatch) int { return strings.Compare(a.Topic, b.Topic) })
+	return &ProduceRequest{Leader: leader, ClientID: clientID, acks: acks, timeout: timeout, batches: batches, writing: w}
 }
 
 // ProducedPartition is a broker's answer for one partition of a produce request.

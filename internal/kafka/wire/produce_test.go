@@ -19,14 +19,17 @@ func TestProduceRequest(t *testing.T) {
 	t.Parallel()
 	a := build(t, None, Record{Value: []byte("a")})
 	b := build(t, Gzip, Record{Value: bytes.Repeat([]byte("b"), 100)})
-	batches := []PartitionBatch{{"one", 0, a}, {"two", 5, b}, {"one", 2, b}}
+	large := build(t, None, Record{Value: bytes.Repeat([]byte("l"), 2*copiedBatch)}) // which is not copied
+	batches := []PartitionBatch{{"one", 0, a}, {"two", 5, b}, {"one", 2, large}, {"one", 3, b}, {"three", 0, large}}
 	for attempt := range 2 { // the same bytes again
 		var out bytes.Buffer
-		if err := protocol.WriteRequest(&out, 8, 1, "me", &NewProduceRequest(1, "me", -1, 1500*time.Millisecond, batches, new(Writing)).Request); err != nil {
+		if err := NewProduceRequest(1, "me", -1, 1500*time.Millisecond, batches, new(Writing)).write(&out); err != nil {
 			t.Fatal(err)
 		}
 		header := kbin.Reader{Src: out.Bytes()}
-		header.Int32() // size
+		if size := header.Int32(); int(size) != out.Len()-4 {
+			t.Fatalf("a size of %d, and %d bytes follow", size, out.Len()-4)
+		}
 		if key, version := header.Int16(), header.Int16(); key != 0 || version != 8 {
 			t.Fatalf("api %d version %d", key, version)
 		}
@@ -53,7 +56,7 @@ func TestProduceRequest(t *testing.T) {
 				parts = append(parts, sent{topic.Topic, p.Partition, p.Records})
 			}
 		}
-		want := []sent{{"one", 0, a}, {"one", 2, b}, {"two", 5, b}}
+		want := []sent{{"one", 0, a}, {"one", 2, large}, {"one", 3, b}, {"three", 0, large}, {"two", 5, b}}
 		if diff := cmp.Diff(want, parts); diff != "" {
 			t.Errorf("attempt %d: %s", attempt, diff)
 		}
