@@ -87,6 +87,23 @@ func (c Config) replace(by Config) Config {
 //
 //	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_plain_username": "u", "sasl_plain_password": "p"}
 //
+// These are honoured; in brackets is what they default to:
+//
+//   - the connection: client_id (kafkaesk), request_timeout_ms (40 s), retry_backoff_ms (100 ms), connections_max_idle_ms (3 min),
+//     metadata_max_age_ms
+//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512),
+//     sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile, ssl_password, ssl_check_hostname (true)
+//   - publishing: acks (all), enable_idempotence (true), compression_type (none; or gzip, snappy, lz4, zstd), linger_ms (5 ms),
+//     max_batch_size (512 KiB), max_request_size (1 MiB)
+//   - reading: client_rack (none; where the program runs, as broker.rack names it: brokers with a rack-aware
+//     replica.selector.class then have it read from the nearest replica), isolation_level (read_committed),
+//     fetch_max_wait_ms (500 ms), fetch_min_bytes (1), fetch_max_bytes (50 MiB), max_partition_fetch_bytes (1 MiB)
+//   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s), heartbeat_interval_ms (3 s),
+//     rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records, group_instance_id
+//
+// With acks 1 only the partition's leader has a record when it is acknowledged, which is lost if that broker is, and the
+// producer is not idempotent.
+//
 // Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
 // that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize]. Settings may hold
 // secrets, so they print their names only, whatever the verb.

@@ -266,6 +266,56 @@ func ExampleDeadLetter() {
 	// {"schema":"PrintJob:1","data":{"name":"label","torn":true}}
 }
 
+func ExampleDeadLetter_replay() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+	lastNight := time.Now().Add(-12 * time.Hour)
+
+	app := bus.New(bus.Config{Servers: servers, Logger: slog.New(slog.DiscardHandler)})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[PrintJob](app, "PrintJob")
+	outOfPaper := true
+	bus.MustSubscribe(app, "jobs", func(ctx context.Context, job PrintJob) error {
+		if outOfPaper {
+			return errors.New("the printer is out of paper")
+		}
+		return job.Print(ctx)
+	}, bus.Group("printers"), bus.Retry(bus.RetryPolicy{Attempts: 1}), bus.DeadLetter())
+	if err := app.Publish(ctx, "jobs", PrintJob{Name: "invoice"}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+
+	outOfPaper = false
+	for record, err := range app.Tail(ctx, "jobs.printers.dead", bus.FromTime(lastNight), bus.StopAtEnd()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		why, _ := record.Header(bus.ErrorHeader)
+		fmt.Printf("%s: %s\n", record.Value, why)
+		again := []bus.Outgoing{{Key: record.Key, Value: record.Value, Headers: record.Headers}}
+		if err := app.PublishBatch(ctx, "jobs.printers.replay", again); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// {"schema":"PrintJob:1","data":{"name":"invoice"}}: the printer is out of paper
+	// printed invoice
+}
+
+func ExampleOutcomeOf() {
+	ctx := context.Background()
+	err := work(ctx, &bus.Message[PrintJob]{Data: PrintJob{Name: "label", Torn: true}})
+	fmt.Println(bus.OutcomeOf(err)) // rejected
+	// Output: rejected
+}
+
 func ExampleRetryTopics() {
 	servers, stop := broker()
 	defer stop()

@@ -30,8 +30,8 @@ const (
 	// FirstTimeHeader.
 	FirstTimeHeader  = "kafkaesk-first-time"
 	FailedTimeHeader = "kafkaesk-failed-time"
-	// AttemptsHeader is how often the handler has been called for the record, over all retry streams: 1,000,000 at
-	// most.
+	// AttemptsHeader is how often the handler has been called for the record, over all retry streams and replays, and
+	// after RetryAfter, too: 1,000,000 at most. A record that cannot be decoded counts 1, although it reaches no handler.
 	AttemptsHeader = "kafkaesk-attempts"
 	// ErrorHeader is the text of the last error, with the stack if it was a panic, cut to 8 KiB, or to 200 bytes where
 	// the broker does not take more. ErrorTypeHeader is the error's Go type.

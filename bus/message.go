@@ -11,7 +11,8 @@ import (
 // the record has it. A record without data is rejected, and one whose data is null unless X is a pointer, a map, a slice or any: those
 // are nil then. Numbers in an any are float64, which is exact up to 2^53.
 //
-// Every attempt at a record gets a Message of its own, which the handler may keep.
+// Every attempt at a record gets a Message of its own, which the handler may keep. One that a test makes itself can
+// neither Forward nor Commit: both return an error.
 type Message[X any] struct {
 	// Schema is the name that the record gives its schema, as in "Content:1". It is empty when the record gives none.
 	Schema string

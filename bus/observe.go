@@ -29,9 +29,11 @@ type Consumed struct {
 	Outcome Outcome
 	// Err is its last error; nil for OutcomeHandled.
 	Err error
-	// Duration is how long it was worked on, with all attempts and the pauses between them.
+	// Duration is how long it was worked on, with all attempts, the pauses between them, and the writing of its dead
+	// letter or retry.
 	Duration time.Duration
-	// Latency is the time from the record's timestamp to the end of the work.
+	// Latency is the time from the record's timestamp to the end of the work. In a retry or replay stream the timestamp is
+	// when the record was written there; FirstTimeHeader has that of the original.
 	Latency time.Duration
 }
 

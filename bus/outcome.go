@@ -121,9 +121,11 @@ func next(o handlerOutcome, a attempt) step {
 	return step{action: giveUp}
 }
 
-// OutcomeOf returns what the error of a handler means for its record, so that a test of a handler need not run it: [OutcomeHandled] for nil,
-// [OutcomeRejected] for [Reject], [OutcomeFailed] for [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry]
-// for [RetryAfter] and any other error. Of several the outermost counts.
+// OutcomeOf returns what an error that a handler has returned means for its record, for tests that call the handler
+// themselves, without an App and a broker: [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed] for
+// [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry] for [RetryAfter] and any other
+// error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too. Where one of these
+// errors wraps another the outer one counts.
 func OutcomeOf(err error) Outcome {
 	switch outcomeOf(err).kind {
 	case handled:

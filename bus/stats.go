@@ -45,7 +45,7 @@ type StreamStats struct {
 	Groups []string
 }
 
-// SubscriptionStats is what a subscription is at.
+// SubscriptionStats is what a subscription is at. Its counts begin at zero with each [App.Run] and [App.ConsumeFor].
 type SubscriptionStats struct {
 	// Patterns, Group and Handler are as they were declared; Handler is the name of the function, "" for a function literal.
 	Patterns []string

@@ -65,7 +65,8 @@ func Exclude(pattern string) TailOption {
 // A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records are not seen if it has
 // more of them than had been read.
 //
-// A pattern that matches nothing waits. A broker that is away is waited for. An error is either a [*PartitionError], about one partition,
+// A pattern that matches nothing waits for streams; with [StopAtEnd] the loop ends at once, without a record or an error.
+// A broker that is away is waited for. An error is either a [*PartitionError], about one partition,
 // which is then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse
 // us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64 MiB of memory, and for a partition that
 // may not be read, which it tries again every few seconds without further errors; when it may read nothing at all it ends. Records that

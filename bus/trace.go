@@ -15,6 +15,9 @@ import (
 // [Message.Forward], retry streams and dead letters keep the id: it is the same record at another place. A handler that deduplicates has
 // therefore to remember an id only when it has handled the record. One that remembers it before drops its own retry as a duplicate. Where
 // records are forwarded to another stream, or dead letters are read, stream and id together name what was handled.
+//
+// A publish that brings the header itself, by [AddHeader] or in [Outgoing.Headers], keeps that value: so an application
+// that publishes again after [ErrUnacknowledged] can give both records one id.
 const IDHeader = "kafkaesk-id"
 
 // complete appends the headers the bus sets to those that are there, which it never overwrites.
