@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,9 +73,9 @@ type Consumer struct {
 
 	mu      sync.Mutex
 	current *generation // the last one assigned; its lanes may be stopped
-	// abandoned are partitions with a handler that did not return when its context ended: whoever gets such a partition next in this
-	// process waits for it, so that a record is never handled twice at the same time.
-	abandoned map[kafka.TopicPartition]<-chan struct{}
+	// abandoned are lanes with handlers that did not return when their context ended: whoever gets such a partition next in this process
+	// waits for all of them, so that a record is never handled twice at the same time.
+	abandoned map[kafka.TopicPartition][]*lanes.Partition[wire.Record]
 	lastError error
 	errorAt   time.Time
 	handled   uint64 // items of generations that are over
@@ -87,7 +88,7 @@ func New(c *kafka.Client, o Options) *Consumer {
 	x := &Consumer{
 		opts: o, client: c, cfg: c.Settings(), log: o.Logger,
 		stopping:  make(chan struct{}),
-		abandoned: make(map[kafka.TopicPartition]<-chan struct{}),
+		abandoned: make(map[kafka.TopicPartition][]*lanes.Partition[wire.Record]),
 	}
 	x.pool = lanes.New(lanes.Options[wire.Record]{
 		Mode: o.Lanes, Limit: o.Limit,
@@ -143,20 +144,33 @@ func (c *Consumer) Run(ctx context.Context) error {
 // finish waits for the lanes, but not for handlers that have been abandoned: they do not listen, and their records will be handled again.
 func (c *Consumer) finish() {
 	c.mu.Lock()
-	stuck := c.stuckLocked()
+	c.forgetIdleLocked()
+	stuck := len(c.abandoned)
 	c.mu.Unlock()
 	if stuck == 0 {
 		c.pool.Close()
 	}
 }
 
-func (c *Consumer) stuckLocked() int {
-	for tp, idle := range c.abandoned {
-		if isDone(idle) {
+// forgetIdleLocked forgets the abandoned lanes whose handlers have returned.
+func (c *Consumer) forgetIdleLocked() {
+	for tp, stuck := range c.abandoned {
+		if c.abandoned[tp] = slices.DeleteFunc(stuck, isIdle); len(c.abandoned[tp]) == 0 {
 			delete(c.abandoned, tp)
 		}
 	}
-	return len(c.abandoned)
+}
+
+// abandonedLocked counts the handlers that have been abandoned and have not returned.
+func (c *Consumer) abandonedLocked() (handlers int) {
+	c.forgetIdleLocked()
+	for _, stuck := range c.abandoned {
+		for _, lane := range stuck {
+			_, _, running := lane.Held()
+			handlers += running
+		}
+	}
+	return handlers
 }
 
 // Stop ends Run: without an error, unless Fail came first. It does not wait.
@@ -223,20 +237,23 @@ func (c *Consumer) trouble(err error) {
 	c.lastError, c.errorAt = err, time.Now()
 }
 
-// abandon remembers a partition whose handler does not end.
-func (c *Consumer) abandon(tp kafka.TopicPartition, idle <-chan struct{}) {
+// abandon remembers lanes of a partition whose handlers do not return.
+func (c *Consumer) abandon(tp kafka.TopicPartition, stuck []*lanes.Partition[wire.Record]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.abandoned[tp] = idle
+	c.abandoned[tp] = append(c.abandoned[tp], stuck...)
 }
 
-// heldBy returns the channel that is closed when an earlier generation's handler of the partition has ended; nil if none runs.
-func (c *Consumer) heldBy(tp kafka.TopicPartition) <-chan struct{} {
+// heldBy returns the lanes of earlier generations of a partition in which handlers still run.
+func (c *Consumer) heldBy(tp kafka.TopicPartition) []*lanes.Partition[wire.Record] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stuckLocked()
-	return c.abandoned[tp]
+	c.forgetIdleLocked()
+	return slices.Clone(c.abandoned[tp])
 }
+
+// isIdle reports whether a lane has been stopped and none of its handlers runs.
+func isIdle(lane *lanes.Partition[wire.Record]) bool { return isDone(lane.Idle()) }
 
 func isDone(c <-chan struct{}) bool {
 	select {

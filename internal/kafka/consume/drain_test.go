@@ -2,12 +2,15 @@ package consume
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
 // stubborn returns a Consumer with a running handler that heeds its context or does not, and what ends the handler in the end.
@@ -90,4 +93,113 @@ func TestAnAbandonedPartitionWaitsForItsHandler(t *testing.T) {
 	}
 	close(release)
 	eventually(t, func() bool { return c.fetcher.Stats().Partitions == 2 && c.Status().Abandoned == 0 })
+}
+
+// After a rewind a partition has handlers of records that it no longer has beside those of its own. Each that has not returned counts, and keeps
+// the partition from beginning again, whichever returns first.
+func TestAnAbandonedPartitionWaitsForTheHandlersBeforeARewindToo(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]int64{"the one before the rewind first": {100, 0}, "the one after it first": {0, 100}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release := map[int64]chan struct{}{0: make(chan struct{}), 100: make(chan struct{})}
+				c := idle(t, options(func(_ context.Context, r *wire.Record) bool {
+					<-release[r.Offset]
+					return true
+				}))
+				g, p := assign(c, "topic")
+				g.halt()
+				g.wg.Wait() // the test is the dispatcher
+				p.take(chunk("topic", 100, 101, time.Time{}))
+				synctest.Wait()
+				p.take(chunk("topic", 0, 1, time.Time{}))
+				synctest.Wait()
+				c.Hurry()
+				c.Drain(t.Context())
+				for i, offset := range order {
+					if n := c.Status().Abandoned; n != 2-i {
+						t.Errorf("%d handlers are abandoned, want %d", n, 2-i)
+					}
+					c.Assign(group.Assignment{
+						Generation: int32(i + 2), Partitions: map[kafka.TopicPartition]group.Start{p.tp: {Committed: 0}},
+					})
+					if n := c.fetcher.Stats().Partitions; n != 0 {
+						t.Errorf("the partition is read while %d of its handlers run", 2-i)
+					}
+					close(release[offset])
+					synctest.Wait()
+					if n := c.fetcher.Stats().Partitions; n != i {
+						t.Errorf("%d partitions are read after %d of 2 handlers have returned", n, i+1)
+					}
+					c.Drain(t.Context())
+				}
+				if n := c.Status().Abandoned; n != 0 {
+					t.Errorf("%d handlers are abandoned after all have returned", n)
+				}
+			})
+		})
+	}
+}
+
+// All handlers have the same second to return, counted from when their contexts end together, however many do not: those that make use of it are
+// not abandoned, and those that do not are counted one by one.
+func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const partitions = 20
+		late := func(partition int32) bool { return partition%2 == 0 }
+		var mu sync.Mutex
+		begun := 0
+		o := options(nil)
+		o.Lanes, o.Limit = lanes.Unordered, 2*partitions
+		o.Do = func(ctx context.Context, r *wire.Record, _ *lanes.Again) (bool, *lanes.Again) {
+			mu.Lock()
+			begun++
+			mu.Unlock()
+			<-ctx.Done()
+			returns := grace - time.Millisecond
+			if late(PlaceOf(ctx).(*place).tp.Partition) {
+				returns = grace + time.Millisecond
+			}
+			time.Sleep(returns)
+			return false, nil
+		}
+		c := idle(t, o)
+		starts := make(map[kafka.TopicPartition]group.Start)
+		for i := range int32(partitions) {
+			starts[kafka.TopicPartition{Topic: "topic", Partition: i}] = group.Start{Committed: 0}
+		}
+		c.Assign(group.Assignment{Generation: 1, Partitions: starts})
+		g := c.current
+		g.halt()
+		g.wg.Wait() // the test is the dispatcher
+		for _, p := range g.places {
+			p.take(chunk("topic", 0, 2, time.Time{}))
+		}
+		synctest.Wait()
+		if begun != 2*partitions {
+			t.Fatalf("%d handlers run", begun)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		c.Drain(ctx)
+		if took := time.Since(began); took != time.Minute+grace {
+			t.Errorf("the drain took %v", took)
+		}
+		for tp := range starts {
+			if held := c.heldBy(tp) != nil; held != late(tp.Partition) {
+				t.Errorf("partition %d is abandoned: %v", tp.Partition, held)
+			}
+		}
+		if s := c.Status(); s.Abandoned != partitions || s.Running != partitions {
+			t.Errorf("%d handlers are abandoned and %d run, want %d", s.Abandoned, s.Running, partitions)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if s := c.Status(); s.Abandoned != 0 || s.Running != 0 {
+			t.Errorf("%d handlers are abandoned and %d run after all have returned", s.Abandoned, s.Running)
+		}
+	})
 }

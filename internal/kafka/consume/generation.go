@@ -28,7 +28,7 @@ type generation struct {
 	wg      sync.WaitGroup
 }
 
-// grace is how long a handler may take to return when its context has ended, before it is given up.
+// grace is how long all handlers of a generation may take to return when their context has ended, before they are given up.
 const grace = time.Second
 
 func newGeneration(c *Consumer, a group.Assignment) *generation {
@@ -54,11 +54,14 @@ func (g *generation) start() {
 			g.c.log.Warn("consume: a handler of this partition has not returned yet; the partition waits for it",
 				"group", g.c.opts.Group, "partition", name(tp))
 			g.wg.Go(func() {
-				select {
-				case <-held:
-					g.read(p)
-				case <-g.reading.Done():
+				for _, lane := range held {
+					select {
+					case <-lane.Idle():
+					case <-g.reading.Done():
+						return
+					}
 				}
+				g.read(p)
 			})
 			continue
 		}
@@ -125,24 +128,19 @@ func (g *generation) drain(ctx context.Context) {
 		g.c.fetcher.Remove(tp)
 		p.stop()
 	}
-	expired := false
 	for _, p := range g.places {
-		busy := p.ends(ctx)
-		if busy != nil && !expired {
-			expired = true
-			g.cancel(errDraining)
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-			defer cancel()
-			ctx = limited
-			busy = p.ends(ctx)
-		}
-		if busy != nil {
-			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record will be handled again",
-				"group", g.c.opts.Group, "partition", name(p.tp), "offset", p.oldest())
-			g.c.abandon(p.tp, busy)
-		}
+		p.waitIdle(ctx)
 	}
 	g.cancel(errDraining)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	for _, p := range g.places {
+		if stuck := p.waitIdle(limited); len(stuck) > 0 {
+			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record will be handled again",
+				"group", g.c.opts.Group, "partition", name(p.tp), "offset", p.oldest())
+			g.c.abandon(p.tp, stuck)
+		}
+	}
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	g.c.handled += g.finished()

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,12 +215,12 @@ func (p *place) rewind(offset int64) {
 		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(), "offset", offset)
 	p.committed.Store(-1)
 	p.allowance.Store(offset)
-	p.feed.Lock()
 	old := p.lane.Load()
-	old.Stop()
+	old.Stop() // before feed is locked, which those need that are told of what is dropped, and ask for the figures
+	p.feed.Lock()
 	p.added -= uint64(p.heldLocked())
 	p.waiting, p.due, p.next = nil, nil, offset
-	p.past = append(p.past, old)
+	p.past = append(slices.DeleteFunc(p.past, isIdle), old)
 	p.openLane()
 	p.feed.Unlock()
 	c.member.Forget(p.g.reading, p.g.number, p.tp) // after the old lane is gone, which a commit could ask for its mark
@@ -322,20 +323,18 @@ func (p *place) stop() {
 	p.lane.Load().Stop()
 }
 
-// ends waits until nothing of the partition runs. When ctx ended first it returns the channel that tells when it does, else nil.
-func (p *place) ends(ctx context.Context) (busy <-chan struct{}) {
+// waitIdle waits until no handler of the partition runs. It returns the lanes in which some still do when ctx ends.
+func (p *place) waitIdle(ctx context.Context) (stuck []*lanes.Partition[wire.Record]) {
 	for _, lane := range append(p.past, p.lane.Load()) {
-		idle := lane.Idle()
-		if isDone(idle) {
-			continue
-		}
 		select {
-		case <-idle:
+		case <-lane.Idle():
 		case <-ctx.Done():
-			return idle
+			if !isIdle(lane) {
+				stuck = append(stuck, lane)
+			}
 		}
 	}
-	return nil
+	return stuck
 }
 
 // mark returns what may be committed.

@@ -2,10 +2,13 @@ package consume
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
 // The lane of records that a partition no longer has may still be about to say that it is full. Its records are nobody's any more, so nobody
@@ -70,4 +73,66 @@ func TestWhatComesAfterAnUnfinishedItemIsNotCounted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A rewind drops the record that waits to be handled again. Who is told of it, a function of OnConsumed in the end, may ask for the figures.
+func TestARewindDropsWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c *Consumer
+		var dropped, handled atomic.Int64
+		o := options(nil)
+		o.Do = func(_ context.Context, r *wire.Record, again *lanes.Again) (bool, *lanes.Again) {
+			if r.Offset < 100 {
+				return handled.Add(1) > 0, nil
+			}
+			if again != nil {
+				t.Errorf("offset %d is handled again", r.Offset)
+			}
+			return false, &lanes.Again{At: time.Now().Add(time.Hour)}
+		}
+		o.Dropped = func(_ context.Context, r *wire.Record, _ *lanes.Again) {
+			dropped.Add(1)
+			if s := c.Status(); s.Handled != 0 {
+				t.Errorf("%d are said to be finished when %d is dropped", s.Handled, r.Offset)
+			}
+		}
+		c = idle(t, o)
+		g, p := assign(c, "topic")
+		g.halt()
+		g.wg.Wait() // the test is the dispatcher
+		p.take(chunk("topic", 100, 105, time.Time{}))
+		synctest.Wait()
+		p.take(chunk("topic", 0, 5, time.Time{}))
+		synctest.Wait()
+		if s := c.Status(); dropped.Load() != 1 || handled.Load() != 5 || s.Handled != 5 || c.Marks()[p.tp] != 5 {
+			t.Errorf("%d dropped, %d handled, marks %v, status %+v", dropped.Load(), handled.Load(), c.Marks(), s)
+		}
+		time.Sleep(2 * time.Hour) // the time of what was dropped comes
+	})
+}
+
+// However often a partition begins anew, it remembers only those lanes of the past in which a handler runs.
+func TestARewindForgetsLanesThatAreIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		c := idle(t, options(func(_ context.Context, r *wire.Record) bool {
+			if r.Offset == 1000 {
+				<-release
+			}
+			return true
+		}))
+		g, p := assign(c, "topic")
+		g.halt()
+		g.wg.Wait() // the test is the dispatcher
+		for offset := int64(1000); offset > 900; offset-- {
+			p.take(chunk("topic", offset, offset+1, time.Time{}))
+			synctest.Wait()
+		}
+		if n := len(p.past); n > 2 {
+			t.Errorf("%d lanes of the past are remembered, and in one of them a handler runs", n)
+		}
+	})
 }

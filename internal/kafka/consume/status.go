@@ -45,7 +45,7 @@ func (c *Consumer) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Handled, s.LastError, s.LastErrorAt = c.handled, c.lastError, c.errorAt
-	s.Abandoned = c.stuckLocked()
+	s.Abandoned = c.abandonedLocked()
 	if c.fetcher != nil {
 		s.Fetch = c.fetcher.Stats()
 	}
