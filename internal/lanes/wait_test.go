@@ -203,3 +203,112 @@ func TestWhatIsUnderWayMayFinishAtTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// An item whose time has come is dropped once when its partition ends before a worker is free for it. What stands behind it does not begin, and
+// the items of another partition go on.
+func TestAnItemThatIsDueIsDroppedOnce(t *testing.T) {
+	t.Parallel()
+	for _, m := range modes {
+		if m.Mode == lanes.ByPartition && m.Limit == 0 {
+			continue // a worker is free at any time
+		}
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				var dropped, other atomic.Int64
+				o := options(lanes.Options[item]{Mode: m.Mode, Limit: 1})
+				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+					switch {
+					case i.part == 1:
+						<-release
+						return other.Add(1) > 0, nil
+					case again != nil:
+						t.Errorf("offset %d is handled again", i.offset)
+					case i.offset > 0:
+						t.Errorf("offset %d, which stands behind it, is handled", i.offset)
+					}
+					return false, &lanes.Again{At: time.Now().Add(time.Minute)}
+				}
+				o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+				p := lanes.New(o)
+				x, y := p.Open(t.Context(), ignore), p.Open(t.Context(), ignore)
+				x.Add(items(0, 0, 1, "a"), 1)
+				synctest.Wait()
+				y.Add(items(1, 0, 3, "b"), 3) // has the only worker
+				if m.Mode != lanes.Unordered {
+					x.Add(items(0, 1, 2, "a"), 3)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				x.Stop()
+				if !closed(x.Idle()) || dropped.Load() != 1 {
+					t.Errorf("idle %v, %d dropped", closed(x.Idle()), dropped.Load())
+				}
+				close(release)
+				synctest.Wait()
+				if other.Load() != 3 || dropped.Load() != 1 {
+					t.Errorf("%d items of the other partition are handled, %d dropped", other.Load(), dropped.Load())
+				}
+				wantMark(t, x, 0)
+				y.Stop()
+				<-y.Idle()
+				p.Close()
+			})
+		})
+	}
+}
+
+// With keys the items behind one that waited are handled in their turn; a partition that ends meanwhile drops none of those that have not begun,
+// whether the handler of the moment finishes its item, lets it wait, or leaves it.
+func TestAPartitionEndsWhileAKeyCatchesUp(t *testing.T) {
+	t.Parallel()
+	for name, result := range map[string]struct {
+		done  bool
+		again *lanes.Again
+		drops int64
+		mark  int64
+	}{
+		"finished": {true, nil, 0, 2},
+		"waits":    {false, &lanes.Again{}, 1, 1},
+		"left":     {false, nil, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				var dropped, handled atomic.Int64
+				o := options(lanes.Options[item]{Mode: lanes.ByKey, Limit: 2})
+				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+					switch {
+					case i.offset == 0 && again == nil:
+						return false, &lanes.Again{At: time.Now().Add(time.Minute)}
+					case i.offset == 0:
+						return true, nil
+					}
+					handled.Add(1)
+					<-release
+					return result.done, result.again
+				}
+				o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+				p := lanes.New(o)
+				x := p.Open(t.Context(), ignore)
+				x.Add(items(0, 0, 5, "a"), 5)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				x.Stop()
+				synctest.Wait()
+				if closed(x.Idle()) || dropped.Load() != 0 {
+					t.Errorf("idle %v while a handler runs, %d dropped", closed(x.Idle()), dropped.Load())
+				}
+				close(release)
+				<-x.Idle()
+				p.Close()
+				if handled.Load() != 1 || dropped.Load() != result.drops {
+					t.Errorf("%d of those behind are handled, %d dropped", handled.Load(), dropped.Load())
+				}
+				wantMark(t, x, result.mark)
+			})
+		})
+	}
+}
