@@ -15,8 +15,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// BenchmarkDecode decodes what one fetch has of a partition, about 1 MiB of records in one batch, without a broker: unpacking and parsing. The
-// CPU of a record counts the garbage collector's work too. Run it with several -count, and compare medians.
+// BenchmarkDecode decodes what one fetch has of a partition, about 1 MiB of records in one batch, without a broker:
+// unpacking and parsing. The CPU of a record counts the garbage collector's work too. Run it with several -count, and
+// compare medians.
 func BenchmarkDecode(b *testing.B) {
 	for _, size := range []int{30, 1_000, 60_000, 700_000} {
 		for c := wire.None; c <= wire.Zstd; c++ {

@@ -26,7 +26,8 @@ type App struct {
 	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
 	opening chan struct{}
 	ready   atomic.Bool
-	// publishTimeout is Config.PublishTimeout in nanoseconds, for publishes that come before the App is initialized, too; 0: none.
+	// publishTimeout is Config.PublishTimeout in nanoseconds, for publishes that come before the App is initialized,
+	// too; 0: none.
 	publishTimeout atomic.Int64
 
 	mu         sync.Mutex // guards what follows

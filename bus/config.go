@@ -34,9 +34,10 @@ type Config struct {
 	DrainTimeout time.Duration
 	// TracerProvider makes the spans of consumed records. Defaults to OpenTelemetry's global one as it is when [App.Run] begins.
 	TracerProvider trace.TracerProvider
-	// PublishTimeout is how long a publish may take whose context has no deadline, from the call to the acknowledgement; Kafka's property
-	// delivery.timeout.ms. The error of one that takes longer wraps [os.ErrDeadlineExceeded], and [ErrUnacknowledged] if the record may have
-	// been written. Records of slogkafka's handlers, retries and dead letters wait as long as it takes. Defaults to 2m; negative: none.
+	// PublishTimeout is how long a publish may take whose context has no deadline, from the call to the
+	// acknowledgement; Kafka's property delivery.timeout.ms. The error of one that takes longer wraps
+	// [os.ErrDeadlineExceeded], and [ErrUnacknowledged] if the record may have been written. Records of slogkafka's
+	// handlers, retries and dead letters wait as long as it takes. Defaults to 2m; negative: none.
 	PublishTimeout time.Duration
 	// MaxBufferedRecords bounds how many published records wait for their acknowledgement (PublishAsync blocks beyond it).
 	// Defaults to 250,000.
@@ -101,8 +102,8 @@ func (c Config) replace(by Config) Config {
 //   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s), heartbeat_interval_ms (3 s),
 //     rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records, group_instance_id
 //
-// With acks 1 only the partition's leader has a record when it is acknowledged, which is lost if that broker is, and the
-// producer is not idempotent.
+// With acks 1 only the partition's leader has a record when it is acknowledged, which is lost if that broker is, and
+// the producer is not idempotent.
 //
 // Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
 // that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize]. Settings may hold

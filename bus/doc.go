@@ -63,9 +63,10 @@
 //
 // # Order
 //
-// Within a lane handlers run one after another, in the order of the records; lanes run beside each other. By default a partition is a lane. With
-// [Concurrency], lanes are partitions of which only so many run at once ([ByPartition]), or keys ([ByKey]), or there is no order at all
-// ([Unordered]). A record that waits to be tried again holds back what is behind it in its partition or of its key, and nothing else.
+// Within a lane handlers run one after another, in the order of the records; lanes run beside each other. By default
+// a partition is a lane. With [Concurrency], lanes are partitions of which only so many run at once ([ByPartition]),
+// or keys ([ByKey]), or there is no order at all ([Unordered]). A record that waits to be tried again holds back what
+// is behind it in its partition or of its key, and nothing else.
 //
 // # Rebalances and the end
 //

@@ -19,10 +19,11 @@ var (
 	ErrTooLarge = kafka.ErrTooLarge
 	// ErrAuth says that the brokers refused who we are or what we want: bad credentials, or an ACL that is missing.
 	ErrAuth = kafka.ErrAuth
-	// ErrUnacknowledged says of a publish that failed that its record was sent, and may be on the broker now or later: the context ended,
-	// or the App was closed, before the broker answered, or the broker does not know itself. A publish that fails without it has certainly
-	// not stored its record, and never will: it is safe to publish it again. One that fails with it and is published again may be there
-	// twice, under two ids, unless the application gives both the same one: see [IDHeader].
+	// ErrUnacknowledged says of a publish that failed that its record was sent, and may be on the broker now or later:
+	// the context ended, or the App was closed, before the broker answered, or the broker does not know itself. A
+	// publish that fails without it has certainly not stored its record, and never will: it is safe to publish it
+	// again. One that fails with it and is published again may be there twice, under two ids, unless the application
+	// gives both the same one: see [IDHeader].
 	ErrUnacknowledged = produce.ErrUnacknowledged
 )
 

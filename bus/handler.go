@@ -34,10 +34,11 @@ var (
 // one has its turn. There are no further attempts.
 func Reject(err error) error { return &handlerOutcome{kind: reject, err: err} }
 
-// RetryAfter wants the record handled again after d, because of err: when a service has said how long it wants to be left in peace,
-// say. Meanwhile the record holds back the records behind it in its partition (ByPartition), the later ones of its key in its partition
-// (ByKey), or none (Unordered), and no other handler. The committed offset cannot pass it, and a partition with 10,000 unfinished records
-// is not read further: [RetryTopics] are for long waits. It does not count as one of the attempts of the [RetryPolicy].
+// RetryAfter wants the record handled again after d, because of err: when a service has said how long it wants to be
+// left in peace, say. Meanwhile the record holds back the records behind it in its partition (ByPartition), the later
+// ones of its key in its partition (ByKey), or none (Unordered), and no other handler. The committed offset cannot
+// pass it, and a partition with 10,000 unfinished records is not read further: [RetryTopics] are for long waits. It
+// does not count as one of the attempts of the [RetryPolicy].
 func RetryAfter(d time.Duration, err error) error {
 	return &handlerOutcome{kind: postpone, delay: d, err: err}
 }

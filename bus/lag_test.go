@@ -23,8 +23,8 @@ func knowsLag(t *testing.T, app *bus.App, partitions int, want int64) {
 	}, func() string { return fmt.Sprintf("lag %d, want %d: %+v", stats(app).Lag, want, stats(app).Assigned) })
 }
 
-// A consumer that has nothing to do knows its lag from the first answers of the brokers, after a restart too: of partitions that it has read to
-// their end, and of those that never had a record.
+// A consumer that has nothing to do knows its lag from the first answers of the brokers, after a restart too: of
+// partitions that it has read to their end, and of those that never had a record.
 func TestTheLagOfAnIdleConsumerIsKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -59,8 +59,8 @@ func TestTheLagOfAnIdleConsumerIsKnown(t *testing.T) {
 	}
 }
 
-// Records behind a transaction that is open are not handled yet, and the lag counts them: a consumer that waits for another program to end its
-// transaction is behind.
+// Records behind a transaction that is open are not handled yet, and the lag counts them: a consumer that waits for
+// another program to end its transaction is behind.
 func TestRecordsBehindAnOpenTransactionCountAsLag(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

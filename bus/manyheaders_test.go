@@ -21,7 +21,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// putManyHeaders writes a record of n headers without names and values, and then one whose value is "behind", as one batch of a few kilobytes.
+// putManyHeaders writes a record of n headers without names and values, and then one whose value is "behind", as one
+// batch of a few kilobytes.
 func (w *world) putManyHeaders(stream string, n int) {
 	w.t.Helper()
 	var packed bytes.Buffer
@@ -101,8 +102,8 @@ func peakHeap() func() int64 {
 	}
 }
 
-// A record of 30 million headers comes in a batch of 60 kB, and would take 1.2 GB. It is passed over, and the record behind it is handled. The test
-// is not parallel: it measures memory.
+// A record of 30 million headers comes in a batch of 60 kB, and would take 1.2 GB. It is passed over, and the record
+// behind it is handled. The test is not parallel: it measures memory.
 func TestThirtyMillionHeaders(t *testing.T) {
 	w := newWorld(t)
 	w.stream("s", 1)
@@ -142,7 +143,8 @@ func TestThirtyMillionHeaders(t *testing.T) {
 	}
 }
 
-// Records count with their headers: of 40 that would take 800 MB, no more than one is read, and one more decoded, before the partition waits for its handler.
+// Records count with their headers: of 40 that would take 800 MB, no more than one is read, and one more decoded,
+// before the partition waits for its handler.
 func TestHeadersCountAsMemory(t *testing.T) {
 	w := newWorld(t)
 	w.stream("s", 1)

@@ -20,7 +20,8 @@ const (
 	abort                       // Abort
 )
 
-// handlerOutcome is what a handler's error means. As an error it is what Reject, RetryAfter and Abort return, and ErrStop.
+// handlerOutcome is what a handler's error means. As an error it is what Reject, RetryAfter and Abort return, and
+// ErrStop.
 type handlerOutcome struct {
 	kind  outcomeKind
 	delay time.Duration // of postpone
@@ -41,8 +42,8 @@ func (o *handlerOutcome) Error() string {
 
 func (o *handlerOutcome) Unwrap() error { return o.err }
 
-// outcomeOf returns what an error of a handler means. Where one outcome wraps another the outermost counts, because the handler gave it
-// itself: what lies beneath is why.
+// outcomeOf returns what an error of a handler means. Where one outcome wraps another the outermost counts, because
+// the handler gave it itself: what lies beneath is why.
 func outcomeOf(err error) handlerOutcome {
 	if err == nil {
 		return handlerOutcome{}
@@ -92,7 +93,8 @@ type step struct {
 	pause  time.Duration // of callAgain
 }
 
-// next decides what is done with a record. Its outcome belongs to a run of records of one lane, of which a single record is the usual one.
+// next decides what is done with a record. Its outcome belongs to a run of records of one lane, of which a single
+// record is the usual one.
 func next(o handlerOutcome, a attempt) step {
 	giveUp := failRun
 	if a.moves {
@@ -122,10 +124,10 @@ func next(o handlerOutcome, a attempt) step {
 }
 
 // OutcomeOf returns what an error that a handler has returned means for its record, for tests that call the handler
-// themselves, without an App and a broker: [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed] for
-// [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry] for [RetryAfter] and any other
-// error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too. Where one of these
-// errors wraps another the outer one counts.
+// themselves, without an App and a broker: [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed]
+// for [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry] for [RetryAfter] and
+// any other error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too.
+// Where one of these errors wraps another the outer one counts.
 func OutcomeOf(err error) Outcome {
 	switch outcomeOf(err).kind {
 	case handled:

@@ -14,7 +14,8 @@ var (
 	ErrNoLeader = fetch.ErrNoLeader
 	// ErrDeleted says that records were deleted before they were read: by retention as a rule, or with their topic.
 	ErrDeleted = tail.ErrDeleted
-	// ErrOpenTransaction says that a transaction had begun and not ended: what follows in its partition cannot be read before it ends.
+	// ErrOpenTransaction says that a transaction had begun and not ended: what follows in its partition cannot be read
+	// before it ends.
 	ErrOpenTransaction = tail.ErrOpenTransaction
 )
 
@@ -26,7 +27,8 @@ type PartitionError struct {
 	From int64
 	// To is the offset at which reading goes on; -1 when it does not. It is From when the Tail tries again there.
 	To int64
-	// Err says why: [ErrNoLeader], [ErrDeleted], [ErrOpenTransaction], [ErrAuth], or what is wrong with a batch or a record.
+	// Err says why: [ErrNoLeader], [ErrDeleted], [ErrOpenTransaction], [ErrAuth], or what is wrong with a batch or a
+	// record.
 	Err error
 }
 

@@ -29,7 +29,8 @@ func TestPartitionErrorSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A tail that is to be whole says that there are records behind the beginning of an open transaction, when it has read all others.
+// A tail that is to be whole says that there are records behind the beginning of an open transaction, when it has
+// read all others.
 func TestTailTellsOfAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// job is a record that is worked on: what lasts from the first call of its handler until its outcome is known. While the record waits for
-// another call its lane keeps the job.
+// job is a record that is worked on: what lasts from the first call of its handler until its outcome is known. While
+// the record waits for another call its lane keeps the job.
 type job struct {
 	record   *Record
 	began    time.Time
@@ -37,12 +37,13 @@ const (
 	budgetPause = 20 * time.Millisecond
 )
 
-// errGoexit says that a handler has ended the goroutine on which its lane works. The lane cannot go on, and its partition would stand still
-// unseen.
+// errGoexit says that a handler has ended the goroutine on which its lane works. The lane cannot go on, and its
+// partition would stand still unseen.
 var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of returning")
 
-// do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it, and again when the time
-// has come that it returns. In a straight line: begin, call, decide, and then finish, wait, move, stop or fail.
+// do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it,
+// and again when the time has come that it returns. In a straight line: begin, call, decide, and then finish, wait,
+// move, stop or fail.
 func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again) {
 	r := (*Record)(read)
 	var j job
@@ -66,7 +67,8 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 		if returned {
 			return
 		}
-		// A panic outside of the handler, in a function of OnConsumed for one, must not end the program. Goexit leaves no panic.
+		// A panic outside of the handler, in a function of OnConsumed for one, must not end the program. Goexit leaves
+		// no panic.
 		err := errGoexit
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
@@ -181,7 +183,8 @@ func (x *runner) protected(ctx context.Context, r *Record) (err error) {
 	return nil
 }
 
-// printable replaces an error that is a nil pointer. Go takes it for an error like any other, but mostly its text is a panic.
+// printable replaces an error that is a nil pointer. Go takes it for an error like any other, but mostly its text is
+// a panic.
 func printable(err error) error {
 	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("the handler returned a nil %T as an error, which is not the error nil: return nil itself", err)
@@ -223,7 +226,8 @@ func (j *job) counted(err error) error {
 	return fmt.Errorf("after %d attempts: %w", j.calls, err)
 }
 
-// moveJob tries to write a record that was given up to its other stream. The record is not finished before that is acknowledged.
+// moveJob tries to write a record that was given up to its other stream. The record is not finished before that is
+// acknowledged.
 func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
 	place := consume.PlaceOf(ctx)
 	pause := x.move(place, j.record, j.moving)

@@ -47,22 +47,23 @@ func AddHeader(name, value string) PublishOption {
 // Timestamp sets the record's time. Defaults to the time of the call.
 func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.time = t } }
 
-// Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all in-sync
-// replicas have the record (acks=all), or when ctx ends, or after [Config.PublishTimeout] where ctx has no deadline: a broker that is
-// away is waited for. When that ends while the record is on its way the outcome is unknown, and the error is [ErrUnacknowledged]; without
-// it the record is certainly not stored. Data that breaks its schema is a [*ValidationError]; an id that the stream does not carry a
-// [*SchemaConflictError]; and see [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be, and a stream whose topic does
-// not exist is created.
+// Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all
+// in-sync replicas have the record (acks=all), or when ctx ends, or after [Config.PublishTimeout] where ctx has no
+// deadline: a broker that is away is waited for. When that ends while the record is on its way the outcome is
+// unknown, and the error is [ErrUnacknowledged]; without it the record is certainly not stored. Data that breaks its
+// schema is a [*ValidationError]; an id that the stream does not carry a [*SchemaConflictError]; and see
+// [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be, and a stream whose topic does not exist
+// is created.
 func (a *App) Publish(ctx context.Context, stream string, data any, opts ...PublishOption) error {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, true, opts)
 	return r.Wait(ctx)
 }
 
-// PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append to a batch;
-// it blocks only while the App's buffer is full or while it is being initialized, and never after ctx ends. The receipt resolves
-// when the record is acknowledged, has failed, or ctx has ended (or PublishTimeout, where ctx has no deadline): give it a context that
-// lives as long as the outcome matters.
+// PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append
+// to a batch; it blocks only while the App's buffer is full or while it is being initialized, and never after ctx
+// ends. The receipt resolves when the record is acknowledged, has failed, or ctx has ended (or PublishTimeout, where
+// ctx has no deadline): give it a context that lives as long as the outcome matters.
 func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ...PublishOption) *Receipt {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, false, opts)
@@ -138,8 +139,8 @@ func await(ctx context.Context, p *produce.Producer, stream string, batch []Outg
 	return fmt.Errorf("bus: publish %q: %d of %d records failed: %w", stream, failed, len(batch), errors.Join(kinds...))
 }
 
-// outcome waits for a record. A known outcome wins over a context that is over, and the record's own context is such an outcome: the
-// producer knows whether the record was sent.
+// outcome waits for a record. A known outcome wins over a context that is over, and the record's own context is such
+// an outcome: the producer knows whether the record was sent.
 func outcome(ctx context.Context, producer *produce.Producer, p *produce.Promise) error {
 	select {
 	case <-p.Done():

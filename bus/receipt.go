@@ -27,8 +27,8 @@ func (r *Receipt) Done() <-chan struct{} {
 	return r.promise.Done()
 }
 
-// Wait returns the outcome: nil when the record is acknowledged, else why not. When ctx ends first it is ctx's error, and
-// [ErrUnacknowledged] as long as the record may still be written.
+// Wait returns the outcome: nil when the record is acknowledged, else why not. When ctx ends first it is ctx's error,
+// and [ErrUnacknowledged] as long as the record may still be written.
 func (r *Receipt) Wait(ctx context.Context) error {
 	if r.early != nil {
 		return r.early

@@ -163,8 +163,8 @@ type registry struct {
 // carried is what a stream carries: the first schema that was declared for it or published to it.
 type carried struct {
 	first *declaration
-	// pending counts the first publishes to the stream that have no outcome yet. They bind it for as long as they last, and for good when one
-	// of them succeeds: a publish that is refused leaves nothing behind.
+	// pending counts the first publishes to the stream that have no outcome yet. They bind it for as long as they
+	// last, and for good when one of them succeeds: a publish that is refused leaves nothing behind.
 	pending int
 	bound   bool
 }
@@ -251,8 +251,8 @@ func (r *registry) of(t reflect.Type, stream string) (*declaration, error) {
 	return d, conflict(r.stream[stream], d, stream)
 }
 
-// bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the function that has to be called
-// with the outcome of the publish; nil when the stream is bound for good already.
+// bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the
+// function that has to be called with the outcome of the publish; nil when the stream is bound for good already.
 func (r *registry) bind(stream string, d *declaration) (func(error), error) {
 	r.mu.RLock()
 	c := r.stream[stream]
@@ -282,7 +282,8 @@ func (r *registry) bind(stream string, d *declaration) (func(error), error) {
 	}, nil
 }
 
-// conflict tells whether a stream that carries c, if anything, may carry d too: versions of one id may follow each other.
+// conflict tells whether a stream that carries c, if anything, may carry d too: versions of one id may follow each
+// other.
 func conflict(c *carried, d *declaration, stream string) error {
 	if c == nil || c.first.id == d.id {
 		return nil

@@ -24,7 +24,8 @@ func newTracer(provider trace.TracerProvider) trace.Tracer {
 	return provider.Tracer(tracerName)
 }
 
-// withProducerSpan gives a handler the producer's span context, so that what it publishes and logs belongs to the trace of the record.
+// withProducerSpan gives a handler the producer's span context, so that what it publishes and logs belongs to the
+// trace of the record.
 func withProducerSpan(ctx context.Context, r *Record) context.Context {
 	if _, ok := r.Header(tracecontext.Parent); ok {
 		if producer := tracecontext.Of(r.Header); producer.IsValid() {
@@ -34,8 +35,8 @@ func withProducerSpan(ctx context.Context, r *Record) context.Context {
 	return ctx
 }
 
-// startSpan begins the span of a record, which lasts until its outcome is known. It is a child of the producer's span, and linked to it.
-// Without an OpenTelemetry SDK there is none.
+// startSpan begins the span of a record, which lasts until its outcome is known. It is a child of the producer's
+// span, and linked to it. Without an OpenTelemetry SDK there is none.
 func (x *runner) startSpan(ctx context.Context, r *Record) trace.Span {
 	if x.tracer == nil {
 		return nil

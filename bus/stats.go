@@ -71,8 +71,8 @@ type SubscriptionStats struct {
 	Assigned []PartitionStats
 	// Lag is how many records of the assigned partitions are not finished, as far as their ends are known.
 	Lag int64
-	// InFlight counts handlers that run now, and Waiting records that have been read and wait for one. Bytes is what both keep in memory, and what
-	// has been fetched behind them.
+	// InFlight counts handlers that run now, and Waiting records that have been read and wait for one. Bytes is what
+	// both keep in memory, and what has been fetched behind them.
 	InFlight, Waiting int
 	Bytes             int64
 	// Abandoned counts handlers that have not returned although their context has ended.
@@ -104,11 +104,12 @@ type PartitionStats struct {
 	Bytes             int64
 	// Paused: it is not being read now, because enough of it is waiting, or what waits has to (RetryTopics).
 	Paused bool
-	// Oldest is the time of the first record that is not finished; zero when none is held. A time outside of the years 0 to 9999, which a producer
-	// may set, is the nearest of those.
+	// Oldest is the time of the first record that is not finished; zero when none is held. A time outside of the years
+	// 0 to 9999, which a producer may set, is the nearest of those.
 	Oldest time.Time
-	// Blocked tells of the first record that is finished only when it has been written to the dead letters or a retry stream, which cannot be done:
-	// why, and what to change. It is tried again, every 30 seconds at the latest. It is empty when there is none.
+	// Blocked tells of the first record that is finished only when it has been written to the dead letters or a retry
+	// stream, which cannot be done: why, and what to change. It is tried again, every 30 seconds at the latest. It is
+	// empty when there is none.
 	Blocked string
 }
 

@@ -16,8 +16,8 @@ const (
 	logSuffix    = ".log" // behind replaySuffix: what has been replayed
 )
 
-// ownStream is how the bus names its own streams: <stream>.<group>.dead, <stream>.<group>.retry.<n>, <stream>.<group>.replay and
-// <stream>.<group>.replay.log.
+// ownStream is how the bus names its own streams: <stream>.<group>.dead, <stream>.<group>.retry.<n>,
+// <stream>.<group>.replay and <stream>.<group>.replay.log.
 var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
 
 // namesOwn tells whether a pattern says that it means the bus's own streams.
@@ -55,11 +55,12 @@ func newStreamSet(prefix string, s *subscription) (streamSet, error) {
 	return set, nil
 }
 
-// olderTiers is how many retry streams are looked for beyond the subscription's own, where its streams are named: there may have been more
-// delays once.
+// olderTiers is how many retry streams are looked for beyond the subscription's own, where its streams are named:
+// there may have been more delays once.
 const olderTiers = 10
 
-// topics returns the names of all topics that the subscription may read; nil if it has a pattern that more than one name can match.
+// topics returns the names of all topics that the subscription may read; nil if it has a pattern that more than one
+// name can match.
 func (s *streamSet) topics(patterns []string) []string {
 	topics := namedTopics(s.prefix, patterns)
 	if !s.deadLetters {
@@ -120,8 +121,9 @@ func (s *streamSet) own(topic string) bool {
 	return source != stream && matchAny(s.patterns, s.prefix+source)
 }
 
-// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none, as in a replay stream. It may be
-// one beyond the subscription's last: when there are fewer delays than there were, what waits there is to be handled all the same.
+// origin returns the stream that a record came from at first, and the retry stream it is in now: 0 for none, as in a
+// replay stream. It may be one beyond the subscription's last: when there are fewer delays than there were, what
+// waits there is to be handled all the same.
 func (s *streamSet) origin(stream string) (source string, tier int) {
 	name, replayed := strings.CutSuffix(stream, replaySuffix)
 	if !replayed {

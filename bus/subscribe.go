@@ -29,8 +29,9 @@ const (
 )
 
 // RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Meanwhile the record
-// holds back the records behind it in its partition ([ByPartition]), the later ones of its key ([ByKey]), or none ([Unordered]); never another
-// partition, nor a worker. The committed offset cannot pass it, so a crash brings back what was finished behind it.
+// holds back the records behind it in its partition ([ByPartition]), the later ones of its key ([ByKey]), or none
+// ([Unordered]); never another partition, nor a worker. The committed offset cannot pass it, so a crash brings back
+// what was finished behind it.
 type RetryPolicy struct {
 	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
 	Attempts int
@@ -71,24 +72,29 @@ func Timeout(d time.Duration) SubscribeOption { return func(s *subscription) { s
 // moves on.
 func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.retry = &p } }
 
-// DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be decoded, or have failed
-// as often as the retry policy allows. Key and value are unchanged; headers say what happened (see [GroupHeader] and those below it). The
-// record is committed only when the dead letter is acknowledged. One that does not fit into its topic loses the text of its error, then its own
-// headers ([DroppedHeadersHeader]). One that cannot be written even so, or at all, holds up what lies behind it and is tried again, every 30 seconds
-// at the latest: [App.Health], [PartitionStats] and the log tell what to change. What fails in dead letters of dead letters is rejected.
+// DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be
+// decoded, or have failed as often as the retry policy allows. Key and value are unchanged; headers say what happened
+// (see [GroupHeader] and those below it). The record is committed only when the dead letter is acknowledged. One that
+// does not fit into its topic loses the text of its error, then its own headers ([DroppedHeadersHeader]). One that
+// cannot be written even so, or at all, holds up what lies behind it and is tried again, every 30 seconds at the
+// latest: [App.Health], [PartitionStats] and the log tell what to change. What fails in dead letters of dead letters
+// is rejected.
 //
-// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there is handled again, by this group alone.
+// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there is handled again,
+// by this group alone.
 //
-// The stream has to have a name that Kafka takes: at most 249 characters with the prefix, and none that another topic has when '.' and '_' are
-// one. What is known of that is an error of Subscribe, or of [App.Run] when it begins; a stream that appears later is not read then, which
-// [App.Health] tells. Its topic is created with the max.message.bytes of the stream's own, and 16 KiB more for headers, and its retention.ms.
+// The stream has to have a name that Kafka takes: at most 249 characters with the prefix, and none that another topic
+// has when '.' and '_' are one. What is known of that is an error of Subscribe, or of [App.Run] when it begins; a
+// stream that appears later is not read then, which [App.Health] tells. Its topic is created with the
+// max.message.bytes of the stream's own, and 16 KiB more for headers, and its retention.ms.
 func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter = true } }
 
-// RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription handles it again after the
-// first delay; when it fails there, to .retry.2, and so on, and after the last delay to the dead letters ([DeadLetter] is implied). While a
-// record waits for its time its partition is not read, and no handler sleeps. The order of records is given up. What waits in a stream
-// behind the last delay, because there were more delays once, is handled as well, after the last delay at the latest; without any delay no retry
-// stream is read. A record never waits longer than its stream's delay, whatever [NotBeforeHeader] says.
+// RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription
+// handles it again after the first delay; when it fails there, to .retry.2, and so on, and after the last delay to
+// the dead letters ([DeadLetter] is implied). While a record waits for its time its partition is not read, and no
+// handler sleeps. The order of records is given up. What waits in a stream behind the last delay, because there were
+// more delays once, is handled as well, after the last delay at the latest; without any delay no retry stream is
+// read. A record never waits longer than its stream's delay, whatever [NotBeforeHeader] says.
 func RetryTopics(delays ...time.Duration) SubscribeOption {
 	return func(s *subscription) { s.delays = append(s.delays, delays...) }
 }
@@ -119,10 +125,11 @@ type subscription struct {
 	chain func(a *App, middleware []Middleware) Handler
 }
 
-// Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is an fnmatch pattern over
-// streams, such as "content.*", or a stream's name. New streams that match are read from their first record, within seconds. A stream that is
-// missing is waited for. Kafka's internal topics are never read, and the bus's own streams (those whose names end in .retry.<n>, .dead, .replay or
-// .replay.log behind a stream and a group) only by a pattern that says so, "content.*.dead" say.
+// Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is
+// an fnmatch pattern over streams, such as "content.*", or a stream's name. New streams that match are read from
+// their first record, within seconds. A stream that is missing is waited for. Kafka's internal topics are never read,
+// and the bus's own streams (those whose names end in .retry.<n>, .dead, .replay or .replay.log behind a stream and a
+// group) only by a pattern that says so, "content.*.dead" say.
 //
 // T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value; *[Record] the record;
 // map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded into: json.RawMessage leaves it as it is. The

@@ -40,10 +40,11 @@ func LastRecords(n int) TailOption {
 	return func(o *tailOptions) { o.From, o.Last = tail.Last, n }
 }
 
-// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. For all that was there and could not
-// be read it yields an error, a [*PartitionError] for each partition: one without a leader, one that may not be read, records that were
-// deleted before they were read, and, last, records behind the beginning of an open transaction. When ctx ends before all is read, the
-// loop's last error says so. What ends without an error is whole.
+// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. For all that was
+// there and could not be read it yields an error, a [*PartitionError] for each partition: one without a leader, one
+// that may not be read, records that were deleted before they were read, and, last, records behind the beginning of
+// an open transaction. When ctx ends before all is read, the loop's last error says so. What ends without an error is
+// whole.
 func StopAtEnd() TailOption { return func(o *tailOptions) { o.StopAtEnd = true } }
 
 // Include adds the streams that match one of the patterns to those of the tail's own pattern. A stream that matches several is
@@ -62,16 +63,17 @@ func Exclude(pattern string) TailOption {
 // seconds and read from their first record. Records of one partition come in their order; between partitions there is none,
 // but for [LastRecords]. Aborted transactions are left out.
 //
-// A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records are not seen if it has
-// more of them than had been read.
+// A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records
+// are not seen if it has more of them than had been read.
 //
-// A pattern that matches nothing waits for streams; with [StopAtEnd] the loop ends at once, without a record or an error.
-// A broker that is away is waited for. An error is either a [*PartitionError], about one partition,
-// which is then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse
-// us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64 MiB of memory, and for a partition that
-// may not be read, which it tries again every few seconds without further errors; when it may read nothing at all it ends. Records that
-// were deleted before they were read and partitions without a leader are lines in the App's log then, one when it begins and one when it is
-// over; with [StopAtEnd] they are errors. The end of ctx is how following ends, and no error. The App is initialized if need be.
+// A pattern that matches nothing waits for streams; with [StopAtEnd] the loop ends at once, without a record or an
+// error. A broker that is away is waited for. An error is either a [*PartitionError], about one partition, which is
+// then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the
+// brokers refuse us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64
+// MiB of memory, and for a partition that may not be read, which it tries again every few seconds without further
+// errors; when it may read nothing at all it ends. Records that were deleted before they were read and partitions
+// without a leader are lines in the App's log then, one when it begins and one when it is over; with [StopAtEnd] they
+// are errors. The end of ctx is how following ends, and no error. The App is initialized if need be.
 //
 // A record and its slices are the caller's: they are never written again. Holding on to one record keeps what its partition had in the
 // response it came in in memory, or the up to 4 MiB of its compressed batch that were unpacked with it.

@@ -8,13 +8,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
-// IDHeader is the header that names a record for consumers that deduplicate: a UUIDv7, made once per publish. A record written
-// twice, which an idempotent producer does only when the broker has forgotten it, carries the same one. A log record keeps its id over
-// all tries to deliver it.
+// IDHeader is the header that names a record for consumers that deduplicate: a UUIDv7, made once per publish. A
+// record written twice, which an idempotent producer does only when the broker has forgotten it, carries the same
+// one. A log record keeps its id over all tries to deliver it.
 //
-// [Message.Forward], retry streams and dead letters keep the id: it is the same record at another place. A handler that deduplicates has
-// therefore to remember an id only when it has handled the record. One that remembers it before drops its own retry as a duplicate. Where
-// records are forwarded to another stream, or dead letters are read, stream and id together name what was handled.
+// [Message.Forward], retry streams and dead letters keep the id: it is the same record at another place. A handler
+// that deduplicates has therefore to remember an id only when it has handled the record. One that remembers it before
+// drops its own retry as a duplicate. Where records are forwarded to another stream, or dead letters are read, stream
+// and id together name what was handled.
 //
 // A publish that brings the header itself, by [AddHeader] or in [Outgoing.Headers], keeps that value: so an application
 // that publishes again after [ErrUnacknowledged] can give both records one id.

@@ -164,7 +164,8 @@ func TestAPublishThatWasNotSentIsNotUnacknowledged(t *testing.T) {
 	})
 }
 
-// PublishTimeout counts from the call, for an App that finds no broker too, and only where the context has no deadline of its own.
+// PublishTimeout counts from the call, for an App that finds no broker too, and only where the context has no
+// deadline of its own.
 func TestPublishTimeoutBoundsAPublishWithoutADeadline(t *testing.T) {
 	gate := newGate(t, "127.0.0.1:1")
 	app := bus.New(bus.Config{Servers: []string{gate.addr}, Logger: testkit.Logger(t), PublishTimeout: 100 * time.Millisecond})
@@ -186,7 +187,8 @@ func TestPublishTimeoutBoundsAPublishWithoutADeadline(t *testing.T) {
 	}
 }
 
-// The leader's address is one that the brokers advertise and nobody listens on: the errors of a publish say all of that.
+// The leader's address is one that the brokers advertise and nobody listens on: the errors of a publish say all of
+// that.
 func TestAPublishNamesTheAddressThatCannotBeReached(t *testing.T) {
 	cluster := kafkatest.Start(t, kafkatest.Kfake())
 	fake := cluster.Fake()

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// Records that wait to be handled again take no worker from others: however few there are, all other partitions are handled.
+// Records that wait to be handled again take no worker from others: however few there are, all other partitions are
+// handled.
 func TestRecordsThatWaitHoldUpNoOtherPartition(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -54,7 +55,8 @@ func TestRecordsThatWaitHoldUpNoOtherPartition(t *testing.T) {
 	}
 }
 
-// With ByKey a record that waits holds up the records of its own key, and not those of others that share its lane, however many they are.
+// With ByKey a record that waits holds up the records of its own key, and not those of others that share its lane,
+// however many they are.
 func TestARecordThatWaitsHoldsUpItsKeyAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -99,7 +101,8 @@ func TestARecordThatWaitsHoldsUpItsKeyAlone(t *testing.T) {
 		}
 	}, bus.Group(w.group("g")), bus.Concurrency(4, bus.ByKey))
 	stop := running(t, app)
-	// A partition is not read further when 10,000 of its records wait, so not all of key 0 come; but none of the others is held up.
+	// A partition is not read further when 10,000 of its records wait, so not all of key 0 come; but none of the
+	// others is held up.
 	eventually(t, func() bool { return handled.Load() == records-records/keys }, func() string { return fmt.Sprint(handled.Load()) })
 	if n := held.Load(); n > 0 {
 		t.Errorf("%d records of the key were handled", n)

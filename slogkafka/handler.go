@@ -174,7 +174,8 @@ const unbounded = 100 * 365 * 24 * time.Hour
 func (c *core) start() {
 	go func() {
 		defer close(c.stopped)
-		// Config.PublishTimeout is for contexts without a deadline: log records wait for their broker as long as the handler lives.
+		// Config.PublishTimeout is for contexts without a deadline: log records wait for their broker as long as the
+		// handler lives.
 		ctx, cancel := context.WithDeadline(c.life, time.Now().Add(unbounded))
 		defer cancel()
 		c.worker.run(ctx)

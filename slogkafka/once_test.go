@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// A record keeps its kafkaesk-id however often it is tried, because the broker may have got it each time: who reads the stream can leave
-// out what comes twice.
+// A record keeps its kafkaesk-id however often it is tried, because the broker may have got it each time: who reads
+// the stream can leave out what comes twice.
 func TestARecordKeepsItsIDOverRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -66,8 +66,8 @@ func TestARecordKeepsItsIDOverRetries(t *testing.T) {
 	})
 }
 
-// What is left when the time of Close is over goes to the fallback. A publish that was stuck then, and is refused later, does not bring its
-// records there again.
+// What is left when the time of Close is over goes to the fallback. A publish that was stuck then, and is refused
+// later, does not bring its records there again.
 func TestAStuckPublishComesTooLateForTheFallback(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

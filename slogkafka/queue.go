@@ -243,8 +243,9 @@ func (q *queue) cut() []item {
 	return q.sending
 }
 
-// recordOutcomes counts the outcomes of the batch that is being sent: delivered and dropped are over, left are tried again. It
-// returns the batch that remains. It returns false, and counts nothing, after abandon, which has counted all records of the batch.
+// recordOutcomes counts the outcomes of the batch that is being sent: delivered and dropped are over, left are tried
+// again. It returns the batch that remains. It returns false, and counts nothing, after abandon, which has counted
+// all records of the batch.
 func (q *queue) recordOutcomes(delivered int, dropped map[string]int, left []item) ([]item, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -70,8 +70,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// outgoing makes a batch into what the bus takes. It gives each record its id, which the record keeps over all tries: the broker may have
-// got it each time. Its memory serves again for the next batch.
+// outgoing makes a batch into what the bus takes. It gives each record its id, which the record keeps over all tries:
+// the broker may have got it each time. Its memory serves again for the next batch.
 type outgoing struct {
 	first   uint64 // the place in the queue of the batch's first record; the others follow without a gap
 	ids     [][recordid.Length]byte
@@ -146,8 +146,9 @@ func temporary(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// recordOutcomes counts each record's outcome, and returns what is to be tried again, and why records were dropped if any were. What
-// Close has given up meanwhile is its business: it has counted those records, and given them to the fallback.
+// recordOutcomes counts each record's outcome, and returns what is to be tried again, and why records were dropped if
+// any were. What Close has given up meanwhile is its business: it has counted those records, and given them to the
+// fallback.
 func (w *worker) recordOutcomes(batch []item, out []bus.Outgoing) (left []item, refused error) {
 	delivered, dropped := 0, map[string]int{}
 	var lost []item

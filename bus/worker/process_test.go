@@ -274,7 +274,8 @@ func TestASignalEndsTheWaitForABroker(t *testing.T) {
 	}
 }
 
-// What handlers log by slog has the form and the level of the worker's log, unless the program has a default logger of its own.
+// What handlers log by slog has the form and the level of the worker's log, unless the program has a default logger
+// of its own.
 func TestHandlersLogAsTheWorkerDoes(t *testing.T) {
 	t.Parallel()
 	const ownLines = "level=INFO msg=handled own=true"

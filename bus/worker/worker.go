@@ -109,8 +109,8 @@ func (p process) run(ctx context.Context, app application) int {
 	}
 }
 
-// setDefault makes the worker's logger slog's default, so that what handlers log by slog has the form and the level of the worker's log. A
-// default that the program has set itself stays.
+// setDefault makes the worker's logger slog's default, so that what handlers log by slog has the form and the level
+// of the worker's log. A default that the program has set itself stays.
 func setDefault(log *slog.Logger) {
 	if ownlog.IsDefault(slog.Default().Handler()) && !ownlog.IsDefault(log.Handler()) {
 		slog.SetDefault(log)

@@ -1,5 +1,5 @@
-// Package cliflags is what the programs' command lines have in common: the environment variables that stand in for flags, and the form of
-// what both hold. Its errors never hold a value, because a value may be a secret.
+// Package cliflags is what the programs' command lines have in common: the environment variables that stand in for
+// flags, and the form of what both hold. Its errors never hold a value, because a value may be a secret.
 package cliflags
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Variable returns the name of the environment variable that stands in for a flag, as KAFKAESK_TOPIC_PREFIX for topic-prefix. An empty
-// variable counts as not set.
+// Variable returns the name of the environment variable that stands in for a flag, as KAFKAESK_TOPIC_PREFIX for
+// topic-prefix. An empty variable counts as not set.
 func Variable(flag string) string {
 	return "KAFKAESK_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

@@ -80,8 +80,8 @@ func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, erro
 		Dial:        c.dialer.dial, // with TLS, where that is configured
 		DialTimeout: min(dialTimeout, s.RequestTimeout),
 		IdleTimeout: s.ConnectionsMaxIdle,
-		// The Transport routes by the brokers alone; of topics only we know (watch.go). It asks for the brokers anew when an answer of
-		// ours has others, so its own age matters little.
+		// The Transport routes by the brokers alone; of topics only we know (watch.go). It asks for the brokers anew
+		// when an answer of ours has others, so its own age matters little.
 		MetadataTopics: []string{},
 		MetadataTTL:    brokersAge,
 		ClientID:       s.ClientID,
@@ -227,7 +227,8 @@ func (c *Client) authHint(code CodeError) string {
 	return ""
 }
 
-// DropIdle closes the idle connections; those in use are closed when their request is done. The next request connects anew.
+// DropIdle closes the idle connections; those in use are closed when their request is done. The next request connects
+// anew.
 func (c *Client) DropIdle() { c.drop(c.pools.Load()) }
 
 // drop is DropIdle, unless that has happened since pool was read: one broken broker fails many requests at once.

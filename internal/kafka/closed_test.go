@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// A closed Client is garbage, but for what kafka-go's idle timers hold for connections_max_idle_ms: a few kilobytes each, whatever the size of
-// the cluster, because the Transport knows nothing of topics.
+// A closed Client is garbage, but for what kafka-go's idle timers hold for connections_max_idle_ms: a few kilobytes
+// each, whatever the size of the cluster, because the Transport knows nothing of topics.
 func TestAClosedClientIsGarbage(t *testing.T) {
 	const clients, most = 200, 8 << 10
 	var topics []string

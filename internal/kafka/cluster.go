@@ -81,8 +81,8 @@ func (c *Client) AllTopics(ctx context.Context) (*Cluster, error) {
 	return c.ask(ctx, true, nil)
 }
 
-// Topics asks a broker, now, for these topics; with none, for the brokers alone. What is not there is not in the answer, and is not
-// created.
+// Topics asks a broker, now, for these topics; with none, for the brokers alone. What is not there is not in the
+// answer, and is not created.
 func (c *Client) Topics(ctx context.Context, names ...string) (*Cluster, error) {
 	return c.ask(ctx, false, names)
 }
@@ -105,8 +105,8 @@ func (c *Client) topics(ctx context.Context, all bool, names []string) (*Cluster
 	return cluster, err
 }
 
-// askMetadata asks a broker about topics. The Transport knows of the brokers in the answer when it returns. It takes a quarter of
-// RequestTimeout at most (but a second, where that allows it); the broker that hangs is left then.
+// askMetadata asks a broker about topics. The Transport knows of the brokers in the answer when it returns. It takes
+// a quarter of RequestTimeout at most (but a second, where that allows it); the broker that hangs is left then.
 func (c *Client) askMetadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {
 	pool := c.pools.Load()
 	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
@@ -173,8 +173,9 @@ func addresses(brokers []wire.MetadataBroker) []string {
 	return addresses
 }
 
-// refresh is a message that is never sent. The Transport asks for the brokers anew when it sees the response of CreateTopics, and
-// there is no other way to make it; so this one exchanges nothing and returns such a response, without topics to wait for.
+// refresh is a message that is never sent. The Transport asks for the brokers anew when it sees the response of
+// CreateTopics, and there is no other way to make it; so this one exchanges nothing and returns such a response,
+// without topics to wait for.
 type refresh struct{}
 
 func (refresh) ApiKey() protocol.ApiKey                 { return protocol.Metadata }

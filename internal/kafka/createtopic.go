@@ -10,8 +10,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol/createtopics"
 )
 
-// createTopic is a CreateTopics request for one topic, sent to the controller. It is its own answer, as the Transport would wait until
-// it has seen the topics of kafka-go's. A topic that exists already is as good as created.
+// createTopic is a CreateTopics request for one topic, sent to the controller. It is its own answer, as the Transport
+// would wait until it has seen the topics of kafka-go's. A topic that exists already is as good as created.
 type createTopic struct {
 	message  createtopics.Request
 	clientID string

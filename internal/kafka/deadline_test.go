@@ -18,8 +18,8 @@ type slowTimer struct {
 
 func (c slowTimer) Deadline() (time.Time, bool) { return c.deadline, true }
 
-// A connection has the deadline of the caller's context, and may notice it first. Even then it is the context that has ended, not the
-// broker that has failed.
+// A connection has the deadline of the caller's context, and may notice it first. Even then it is the context that
+// has ended, not the broker that has failed.
 func TestTheContextsDeadlineIsNoFailureOfTheBroker(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)

@@ -59,9 +59,9 @@ func (d *dialer) learn(addresses []string) {
 	}
 }
 
-// candidates returns the addresses to try for address: for the bootstrap address the configured servers in random order (not
-// every client should start at the first), then the other brokers that are known; but the ones that have failed, and not
-// answered since, come last, those that failed first before the others.
+// candidates returns the addresses to try for address: for the bootstrap address the configured servers in random
+// order (not every client should start at the first), then the other brokers that are known; but the ones that have
+// failed, and not answered since, come last, those that failed first before the others.
 func (d *dialer) candidates(address string) []string {
 	if address != (bootstrap{}).String() {
 		return []string{address}

@@ -5,8 +5,9 @@
 // nothing else of kafka-go: Writer, Reader and Conn hide errors, requests and goroutines that the bus has promises about.
 // The rooms below it (produce, fetch, tail, ...) build messages and send them with [Client.RoundTrip]; wire knows their bytes.
 //
-// What is known of topics comes from a [Watch], whose goroutine all parts of an application share, or is asked for at once with
-// [Client.Topics] and [Client.AllTopics]. The Transport is made to know the brokers only, so requests name theirs.
+// What is known of topics comes from a [Watch], whose goroutine all parts of an application share, or is asked for at
+// once with [Client.Topics] and [Client.AllTopics]. The Transport is made to know the brokers only, so requests name
+// theirs.
 //
 // Retries: [Client.RoundTrip] sends once. [Client.CheckVersions], [Client.EnsureTopic] and [Client.ListOffsets] repeat what
 // [Classify] says a retry can mend until their context ends. Brokers are trusted: kafka-go decodes what they answer, in

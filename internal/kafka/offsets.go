@@ -65,17 +65,17 @@ func (e *OffsetsError) first() TopicPartition {
 	return slices.MinFunc(slices.Collect(maps.Keys(e.Failed)), TopicPartition.Compare)
 }
 
-// ListOffsets returns, for each of parts, the offset at [FirstOffset], at [EndOffset], or of the first record whose timestamp
-// is at or after at (milliseconds since 1970), -1 when there is none. What a retry can mend is asked for again until ctx ends.
-// Partitions that do not exist, or not any longer, are left out.
+// ListOffsets returns, for each of parts, the offset at [FirstOffset], at [EndOffset], or of the first record whose
+// timestamp is at or after at (milliseconds since 1970), -1 when there is none. What a retry can mend is asked for
+// again until ctx ends. Partitions that do not exist, or not any longer, are left out.
 //
 // The error is an [*OffsetsError]; the offsets of all other partitions are returned with it.
 func (c *Client) ListOffsets(ctx context.Context, parts []TopicPartition, at int64) (map[TopicPartition]int64, error) {
 	return c.listOffsets(ctx, parts, at, c.settings.isolation())
 }
 
-// ListHighWatermarks is ListOffsets at the ends of partitions, which count records of transactions that are still open, whatever the isolation
-// level is.
+// ListHighWatermarks is ListOffsets at the ends of partitions, which count records of transactions that are still
+// open, whatever the isolation level is.
 func (c *Client) ListHighWatermarks(ctx context.Context, parts []TopicPartition) (map[TopicPartition]int64, error) {
 	return c.listOffsets(ctx, parts, EndOffset, 0)
 }
@@ -125,14 +125,14 @@ func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int
 // errNoPartition says that the metadata does not have a partition.
 var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
 
-// LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in failed; one
-// that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
+// LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in
+// failed; one that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
 func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
 	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation(), false)
 }
 
-// HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open, whatever the
-// isolation level is.
+// HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open,
+// whatever the isolation level is.
 func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
 	return c.lookUpOffsets(ctx, parts, EndOffset, 0, false)
 }
@@ -195,7 +195,8 @@ func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at i
 	return found, failed
 }
 
-// leaders returns a snapshot with the topics of parts. What is watched, and complete, is asked for again only where it has to be fresh.
+// leaders returns a snapshot with the topics of parts. What is watched, and complete, is asked for again only where
+// it has to be fresh.
 func (c *Client) leaders(ctx context.Context, parts []TopicPartition, fresh bool) (*Cluster, error) {
 	var names []string
 	for _, p := range parts {

@@ -10,12 +10,14 @@ import (
 	"time"
 )
 
-// raceDelay is how long a broker may take to answer the first request of a connection before the next one is asked beside it.
+// raceDelay is how long a broker may take to answer the first request of a connection before the next one is asked
+// beside it.
 const raceDelay = 500 * time.Millisecond
 
-// race is a connection to whichever of several brokers answers first. A broker that hangs takes connections all the same, as its
-// operating system does that; only an answer tells that it lives. So the first request of the connection, which is kept, is sent
-// to one broker after another until one of them answers, and each that has not been asked is asked before any is asked again.
+// race is a connection to whichever of several brokers answers first. A broker that hangs takes connections all the
+// same, as its operating system does that; only an answer tells that it lives. So the first request of the
+// connection, which is kept, is sent to one broker after another until one of them answers, and each that has not
+// been asked is asked before any is asked again.
 //
 // kafka-go uses a connection from one goroutine at a time; only Close may be called by another.
 type race struct {

@@ -147,7 +147,8 @@ func TestARaceWithoutAWinnerTellsOfAll(t *testing.T) {
 	}
 }
 
-// An address that brokers advertise and nobody listens on: errors name it, and say that it is advertised, until it answers.
+// An address that brokers advertise and nobody listens on: errors name it, and say that it is advertised, until it
+// answers.
 func TestErrorsSayThatAnAddressIsAdvertised(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))

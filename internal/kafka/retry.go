@@ -40,8 +40,8 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	}
 }
 
-// ended is the error of a loop whose context has ended: the context's cause, then the last thing that went wrong before it; where the
-// first attempt was still under way, that is the last connection error, or who was asked.
+// ended is the error of a loop whose context has ended: the context's cause, then the last thing that went wrong
+// before it; where the first attempt was still under way, that is the last connection error, or who was asked.
 func (c *Client) ended(ctx context.Context, err, last error) error {
 	cause := context.Cause(ctx)
 	if err == nil || !errors.Is(err, cause) {

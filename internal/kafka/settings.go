@@ -76,10 +76,10 @@ type Settings struct {
 	// RetryBackoff bounds the pause after a first failed attempt; it doubles from there. Defaults to 100ms.
 	// Setting: retry_backoff_ms.
 	RetryBackoff time.Duration
-	// MetadataMaxAge bounds the age of what is known about topics. Raise it for huge clusters; new topics that match a pattern, and
-	// partitions that are added, are noticed no sooner. A leader that has moved is not waited for. Defaults to 0: topics that are used by
-	// their names are looked at every 10s, those that do not exist yet every second, and all topics, which patterns need, every 2.5s.
-	// Setting: metadata_max_age_ms.
+	// MetadataMaxAge bounds the age of what is known about topics. Raise it for huge clusters; new topics that match a
+	// pattern, and partitions that are added, are noticed no sooner. A leader that has moved is not waited for.
+	// Defaults to 0: topics that are used by their names are looked at every 10s, those that do not exist yet every
+	// second, and all topics, which patterns need, every 2.5s. Setting: metadata_max_age_ms.
 	MetadataMaxAge time.Duration
 	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers and
 	// brokers wait before they cut it. Setting: connections_max_idle_ms.
@@ -105,13 +105,14 @@ type Settings struct {
 	FetchMaxWait time.Duration
 	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
 	FetchMinBytes int
-	// FetchMaxBytes bounds what is fetched, from all brokers together, and has not been decoded; a fetch asks for half of what is left
-	// of it, and 1 MiB at least. Defaults to 50 MiB. Setting: fetch_max_bytes.
+	// FetchMaxBytes bounds what is fetched, from all brokers together, and has not been decoded; a fetch asks for half
+	// of what is left of it, and 1 MiB at least. Defaults to 50 MiB. Setting: fetch_max_bytes.
 	FetchMaxBytes int
 	// MaxPartitionFetchBytes bounds the share of one partition. Defaults to 1 MiB. Setting: max_partition_fetch_bytes.
 	MaxPartitionFetchBytes int
-	// ClientRack is where this program runs, as the brokers name it in broker.rack. Brokers with a rack-aware replica.selector.class
-	// then have it read from the replica that is nearest. Defaults to none: from the leader. Setting: client_rack.
+	// ClientRack is where this program runs, as the brokers name it in broker.rack. Brokers with a rack-aware
+	// replica.selector.class then have it read from the replica that is nearest. Defaults to none: from the leader.
+	// Setting: client_rack.
 	ClientRack string
 	// IsolationLevel is read_committed (default: records of aborted transactions are never seen) or read_uncommitted.
 	// Setting: isolation_level.

@@ -18,10 +18,11 @@ type TopicSpec struct {
 	Partitions int
 	// ReplicationFactor defaults to the number of brokers that are up, at most 3.
 	ReplicationFactor int
-	// Retention is how long records are kept. 0 leaves it to the broker, or to Source. Kafka: retention.ms, so at least 1ms.
+	// Retention is how long records are kept. 0 leaves it to the broker, or to Source. Kafka: retention.ms, so at
+	// least 1ms.
 	Retention time.Duration
-	// Source is a topic whose records the new one is to take, with more headers ([HeaderRoom]): its max.message.bytes and retention.ms, which may be
-	// the broker's defaults, count for the new one too. Defaults to none.
+	// Source is a topic whose records the new one is to take, with more headers ([HeaderRoom]): its max.message.bytes
+	// and retention.ms, which may be the broker's defaults, count for the new one too. Defaults to none.
 	Source string
 	// Delay is how much longer than those of Source the records are kept.
 	Delay time.Duration

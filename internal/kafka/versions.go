@@ -44,7 +44,8 @@ func neededVersions() []neededVersion {
 // ends. A broker before Kafka 2.5 is [ErrTooOld], one that refuses the login [ErrAuth], both at once.
 func (c *Client) CheckVersions(ctx context.Context) error {
 	err := c.retry(ctx, func() error {
-		// The first connection is the Transport's own, for its list of brokers: its error is the first one, and a second login with it would count twice.
+		// The first connection is the Transport's own, for its list of brokers: its error is the first one, and a
+		// second login with it would count twice.
 		if _, err := c.brokers(ctx); err != nil {
 			return err
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// How old may be what is known of the topics that somebody watches, where metadata_max_age_ms does not say it. A leader that has moved is
-// not waited for: whoever gets an error that says so calls Watch.Refresh.
+// How old may be what is known of the topics that somebody watches, where metadata_max_age_ms does not say it. A
+// leader that has moved is not waited for: whoever gets an error that says so calls Watch.Refresh.
 const (
 	knownAge   = 10 * time.Second        // of a topic that is there: its partitions may become more
 	missingAge = time.Second             // of a topic that is not there yet, or lacks a leader
@@ -23,15 +23,16 @@ const (
 type WatchOptions struct {
 	// All: every topic, because the names of those that are wanted are not known.
 	All bool
-	// Every is how soon a new topic has to be seen with All. Defaults to 2.5s; metadata_max_age_ms counts instead where it is set.
+	// Every is how soon a new topic has to be seen with All. Defaults to 2.5s; metadata_max_age_ms counts instead
+	// where it is set.
 	Every time.Duration
-	// Changed is called when Cluster returns something else than before, and after each failure to look. It must return soon, and must
-	// not call Close. Calls do not overlap.
+	// Changed is called when Cluster returns something else than before, and after each failure to look. It must
+	// return soon, and must not call Close. Calls do not overlap.
 	Changed func()
 }
 
-// Watch is what one part of an application knows of the cluster. All of a Client's watches share one goroutine, which asks a broker for
-// what they want together. It must be closed.
+// Watch is what one part of an application knows of the cluster. All of a Client's watches share one goroutine, which
+// asks a broker for what they want together. It must be closed.
 type Watch struct {
 	client  *Client
 	options WatchOptions
@@ -48,14 +49,15 @@ func (c *Client) Watch(o WatchOptions) *Watch {
 // SetTopics replaces the topics that are watched by their names. One that nobody has watched is asked for at once.
 func (w *Watch) SetTopics(names []string) { w.client.watcher.setTopics(w, names) }
 
-// Cluster returns the latest snapshot, nil as long as not everything that is watched has been asked for, and the error of the last look,
-// nil if it succeeded. asked is when the oldest of what is watched was asked for: an answer that was got otherwise may be newer. It does
-// no I/O.
+// Cluster returns the latest snapshot, nil as long as not everything that is watched has been asked for, and the
+// error of the last look, nil if it succeeded. asked is when the oldest of what is watched was asked for: an answer
+// that was got otherwise may be newer. It does no I/O.
 func (w *Watch) Cluster() (cluster *Cluster, asked time.Time, err error) {
 	return w.client.watcher.snapshot(w)
 }
 
-// Refresh makes the watcher ask soon for all topics that are watched by name: their leaders have turned out to be others. It does not wait.
+// Refresh makes the watcher ask soon for all topics that are watched by name: their leaders have turned out to be
+// others. It does not wait.
 func (w *Watch) Refresh() { w.client.watcher.refresh() }
 
 // Close ends the watch. When it returns Changed is not called any more.

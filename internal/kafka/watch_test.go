@@ -101,8 +101,8 @@ func aged(d time.Duration) Settings {
 	return s
 }
 
-// Topics with names are asked for by their names, by all watches together, and none is created. What is there and does not change is told
-// once and never asked for again before it is old.
+// Topics with names are asked for by their names, by all watches together, and none is created. What is there and
+// does not change is told once and never asked for again before it is old.
 func TestAWatchAsksForNamedTopicsOnly(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.SeedTopics(3, "a", "b", "c"))
@@ -174,7 +174,8 @@ func TestAWatchOfAllTopicsSeesThemComeAndGo(t *testing.T) {
 	}
 }
 
-// A leader that moves is not waited for: Refresh asks now, though what is known is not old. So does a request that found no broker.
+// A leader that moves is not waited for: Refresh asks now, though what is known is not old. So does a request that
+// found no broker.
 func TestRefreshFindsAMovedLeader(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(1, "t"))

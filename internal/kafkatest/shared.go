@@ -75,7 +75,8 @@ func (p *pool) stop() (err error) {
 	return err
 }
 
-// Main is [testkit.Main] that keeps the shared cluster among a package's tests and stops it after the last. Call it from TestMain:
+// Main is [testkit.Main] that keeps the shared cluster among a package's tests and stops it after the last. Call it
+// from TestMain:
 //
 //	func TestMain(m *testing.M) { kafkatest.Main(m) }
 func Main(m *testing.M) {

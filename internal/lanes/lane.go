@@ -77,8 +77,8 @@ func (l *lane[T]) drop(x *Partition[T]) (due []*waiting[T]) {
 	return due
 }
 
-// front returns what a worker has to do next: an item whose time has come, which it takes, or the oldest work that has unclaimed items.
-// When there is neither the lane is no longer active.
+// front returns what a worker has to do next: an item whose time has come, which it takes, or the oldest work that
+// has unclaimed items. When there is neither the lane is no longer active.
 func (l *lane[T]) front() (*waiting[T], *work[T]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,7 +171,8 @@ func (p *Pool[T]) serveShared(l *lane[T], due *waiting[T], w *work[T], turn int6
 	}
 }
 
-// serveDue handles an item whose time has come, and then those that waited behind it for their key. The worker has the lane for itself.
+// serveDue handles an item whose time has come, and then those that waited behind it for their key. The worker has
+// the lane for itself.
 func (p *Pool[T]) serveDue(l *lane[T], w *waiting[T], turn int64) {
 	for range turn {
 		if !w.part.handleDue(l, w) || !l.next(w) {

@@ -194,8 +194,9 @@ func (x *Partition[T]) leave() {
 	x.rest()
 }
 
-// handle works on the items of w from one place to before another, no more bytes than a stride. It returns the place it has come to, and
-// whether the next item may begin: it may not when the partition has ended, or when an item waits that holds it back.
+// handle works on the items of w from one place to before another, no more bytes than a stride. It returns the place
+// it has come to, and whether the next item may begin: it may not when the partition has ended, or when an item waits
+// that holds it back.
 func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, more bool) {
 	o, finished, bytes := &x.pool.opts, 0, int64(0)
 	at, more = from, true
@@ -277,8 +278,9 @@ func (x *Partition[T]) settle(r *run[T], n int, bytes int64, failed bool) {
 	}
 }
 
-// unlock unlocks x.mu, and reports first when the partition has become full or is no longer. Whoever reports does it for all who change
-// full meanwhile: so reports come in order, the last one is true, and no lock is held. Then it tells of the items that have been dropped.
+// unlock unlocks x.mu, and reports first when the partition has become full or is no longer. Whoever reports does it
+// for all who change full meanwhile: so reports come in order, the last one is true, and no lock is held. Then it
+// tells of the items that have been dropped.
 func (x *Partition[T]) unlock() {
 	for !x.reporting && x.full != x.reported && !x.ended.Load() {
 		full := x.full

@@ -38,14 +38,14 @@ type Options[T any] struct {
 	Key func(*T) []byte
 	// Size returns the bytes that an item keeps in memory. It is called at any time and must always say the same of an item.
 	Size func(*T) int
-	// Do handles an item, which it must not change, with the context of its partition. It returns true when the item is finished. With an
-	// [Again] the item waits, and Do is called once more when its time has come, with the same Again; meanwhile it holds back the items
-	// behind it in its partition (ByPartition), the later ones of its key in its partition (ByKey), or none (Unordered), and no worker.
-	// false and nil leave the item unfinished, and nothing further of its partition begins. again is nil the first time. Do must neither
-	// panic nor end its goroutine.
+	// Do handles an item, which it must not change, with the context of its partition. It returns true when the item
+	// is finished. With an [Again] the item waits, and Do is called once more when its time has come, with the same
+	// Again; meanwhile it holds back the items behind it in its partition (ByPartition), the later ones of its key in
+	// its partition (ByKey), or none (Unordered), and no worker. false and nil leave the item unfinished, and nothing
+	// further of its partition begins. again is nil the first time. Do must neither panic nor end its goroutine.
 	Do func(ctx context.Context, item *T, again *Again) (finished bool, next *Again)
-	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be called after
-	// Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
+	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be
+	// called after Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
 	Dropped func(ctx context.Context, item *T, again *Again)
 	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full, and at half of
 	// both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even so. Default to 1 MiB and

@@ -2,15 +2,15 @@ package lanes
 
 import "time"
 
-// Again is what Do returns of an item that is to be handled once more, later. Until then the item waits: it holds back what would have to
-// wait for its handler too, and no worker.
+// Again is what Do returns of an item that is to be handled once more, later. Until then the item waits: it holds
+// back what would have to wait for its handler too, and no worker.
 type Again struct {
 	// At is when Do is to be called again. A time that has passed is due at once.
 	At time.Time
 	// State is the caller's: what it has to remember of the item until then.
 	State any
-	// Finish calls Do at once when the partition ends, instead of Dropped: what it waits for is under way, and may finish the item. That call
-	// counts as one that runs.
+	// Finish calls Do at once when the partition ends, instead of Dropped: what it waits for is under way, and may
+	// finish the item. That call counts as one that runs.
 	Finish bool
 }
 
@@ -41,7 +41,8 @@ type heldKey[T any] struct {
 	key  string
 }
 
-// park lets an item wait until it is to be handled again; false says that its partition has ended, and the item with it.
+// park lets an item wait until it is to be handled again; false says that its partition has ended, and the item with
+// it.
 func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
 	x.mu.Lock()
 	defer x.unlock()

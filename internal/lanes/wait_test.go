@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// An item that waits holds back what stands behind it in its partition, the later items of its key, or nothing, as the mode says; it holds
-// back no other partition, no other key that shares its lane, and no worker.
+// An item that waits holds back what stands behind it in its partition, the later items of its key, or nothing, as
+// the mode says; it holds back no other partition, no other key that shares its lane, and no worker.
 func TestAWaitingItemHoldsBackOnlyItsLane(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -88,8 +88,8 @@ func TestAWaitingItemHoldsBackOnlyItsLane(t *testing.T) {
 	}
 }
 
-// A partition that ends, because it is stopped or an item is left unfinished, lets go of what waits at once, and tells of each item that
-// has begun.
+// A partition that ends, because it is stopped or an item is left unfinished, lets go of what waits at once, and
+// tells of each item that has begun.
 func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {
@@ -159,8 +159,8 @@ func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
 	}
 }
 
-// An item that waits for something that is under way is handled a last time when its partition ends, and counts as one that runs: if it is
-// finished then, the watermark has passed it before the partition is idle.
+// An item that waits for something that is under way is handled a last time when its partition ends, and counts as
+// one that runs: if it is finished then, the watermark has passed it before the partition is idle.
 func TestWhatIsUnderWayMayFinishAtTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {

@@ -11,8 +11,9 @@ import (
 // Length is the length of an id: of a UUID as text.
 const Length = 36
 
-// New writes a new UUIDv7 (RFC 9562) as text: the time in milliseconds, then 74 random bits. The bits come from the runtime's
-// ChaCha8 generator, which is as good as the system's and costs no system call: each published record has an id.
+// New writes a new UUIDv7 (RFC 9562) as text: the time in milliseconds, then 74 random bits. The bits come from the
+// runtime's ChaCha8 generator, which is as good as the system's and costs no system call: each published record has
+// an id.
 func New(text *[Length]byte, now time.Time) {
 	const version, variant = 7 << 12, 1 << 63
 	var id [16]byte

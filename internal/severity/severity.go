@@ -1,5 +1,5 @@
-// Package severity names the levels of log records as Python does, and reads such names and numbers: in log records, and on the command
-// lines of the programs.
+// Package severity names the levels of log records as Python does, and reads such names and numbers: in log records,
+// and on the command lines of the programs.
 package severity
 
 import (
@@ -61,8 +61,8 @@ func Named(name string) (slog.Level, bool) {
 	return 0, false
 }
 
-// Parse reads a level as a person writes it: a severity's name, a short form of it, or the number that log records carry (10 DEBUG to 50
-// CRITICAL). The error does not hold the text.
+// Parse reads a level as a person writes it: a severity's name, a short form of it, or the number that log records
+// carry (10 DEBUG to 50 CRITICAL). The error does not hold the text.
 func Parse(text string) (slog.Level, error) {
 	if l, ok := Named(text); ok {
 		return l, nil

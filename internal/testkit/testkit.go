@@ -1,5 +1,6 @@
-// Package testkit is what the tests of all packages share: waiting for a state, logs that only a failing test prints, the end of a test
-// binary, and a test binary that is the program under test. It knows no Kafka; package kafkatest does.
+// Package testkit is what the tests of all packages share: waiting for a state, logs that only a failing test prints,
+// the end of a test binary, and a test binary that is the program under test. It knows no Kafka; package kafkatest
+// does.
 package testkit
 
 import (
@@ -19,14 +20,16 @@ import (
 const (
 	// patience is the longest wait for a state. It is far more than any state takes, also on a busy machine.
 	patience = time.Minute
-	// reserve is what the wait leaves of the test binary's own time, so that the failure is reported before the binary is ended.
+	// reserve is what the wait leaves of the test binary's own time, so that the failure is reported before the binary
+	// is ended.
 	reserve = 5 * time.Second
 	// pollInterval is the pause between two looks at a state.
 	pollInterval = 2 * time.Millisecond
 )
 
-// Eventually polls until holds returns true. It fails the test with what state returns, which says what was seen instead, after a
-// minute or shortly before the deadline of the test binary. Like every Fatal it must be called from the test's goroutine.
+// Eventually polls until holds returns true. It fails the test with what state returns, which says what was seen
+// instead, after a minute or shortly before the deadline of the test binary. Like every Fatal it must be called from
+// the test's goroutine.
 func Eventually(t testing.TB, holds func() bool, state func() string) {
 	t.Helper()
 	begin := time.Now()
@@ -85,8 +88,8 @@ func Logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// Main runs a package's tests and ends the process. The binary fails if a test does, if one of the end functions does, which are called
-// after the last test, or if a goroutine is left then.
+// Main runs a package's tests and ends the process. The binary fails if a test does, if one of the end functions
+// does, which are called after the last test, or if a goroutine is left then.
 func Main(m *testing.M, end ...func() error) {
 	code := m.Run()
 	fail := func(what string, err error) {
@@ -107,8 +110,8 @@ func Main(m *testing.M, end ...func() error) {
 // programVariable makes a test binary the program under test.
 const programVariable = "KAFKAESK_TEST_PROGRAM_MAIN"
 
-// Program makes the test binary the program under test, where [Command] has started it: it calls main and ends the process. TestMain
-// calls it first.
+// Program makes the test binary the program under test, where [Command] has started it: it calls main and ends the
+// process. TestMain calls it first.
 func Program(main func()) {
 	if os.Getenv(programVariable) != "" {
 		main()
@@ -128,8 +131,8 @@ func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output runs the program under test, with more variables in its environment, and returns what it prints. The test fails if the program
-// does.
+// Output runs the program under test, with more variables in its environment, and returns what it prints. The test
+// fails if the program does.
 func Output(t testing.TB, env ...string) (stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

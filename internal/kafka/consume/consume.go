@@ -45,8 +45,9 @@ type Options struct {
 	// Do and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
 	Do      func(ctx context.Context, r *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again)
 	Dropped func(ctx context.Context, r *wire.Record, again *lanes.Again)
-	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that Delayed names. These are
-	// the group's own: what waits there is never passed over, whatever auto_offset_reset says.
+	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that
+	// Delayed names. These are the group's own: what waits there is never passed over, whatever auto_offset_reset
+	// says.
 	NotBefore func(r *wire.Record, now time.Time) time.Time
 	Delayed   func(topic string) bool
 	// Manual: only what [Place.Commit] was called for is committed.
@@ -73,8 +74,8 @@ type Consumer struct {
 
 	mu      sync.Mutex
 	current *generation // the last one assigned; its lanes may be stopped
-	// abandoned are lanes with handlers that did not return when their context ended: whoever gets such a partition next in this process
-	// waits for all of them, so that a record is never handled twice at the same time.
+	// abandoned are lanes with handlers that did not return when their context ended: whoever gets such a partition
+	// next in this process waits for all of them, so that a record is never handled twice at the same time.
 	abandoned map[kafka.TopicPartition][]*lanes.Partition[wire.Record]
 	lastError error
 	errorAt   time.Time

@@ -95,8 +95,8 @@ func TestAnAbandonedPartitionWaitsForItsHandler(t *testing.T) {
 	eventually(t, func() bool { return c.fetcher.Stats().Partitions == 2 && c.Status().Abandoned == 0 })
 }
 
-// After a rewind a partition has handlers of records that it no longer has beside those of its own. Each that has not returned counts, and keeps
-// the partition from beginning again, whichever returns first.
+// After a rewind a partition has handlers of records that it no longer has beside those of its own. Each that has not
+// returned counts, and keeps the partition from beginning again, whichever returns first.
 func TestAnAbandonedPartitionWaitsForTheHandlersBeforeARewindToo(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string][]int64{"the one before the rewind first": {100, 0}, "the one after it first": {0, 100}} {
@@ -142,8 +142,8 @@ func TestAnAbandonedPartitionWaitsForTheHandlersBeforeARewindToo(t *testing.T) {
 	}
 }
 
-// All handlers have the same second to return, counted from when their contexts end together, however many do not: those that make use of it are
-// not abandoned, and those that do not are counted one by one.
+// All handlers have the same second to return, counted from when their contexts end together, however many do not:
+// those that make use of it are not abandoned, and those that do not are counted one by one.
 func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

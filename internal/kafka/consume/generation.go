@@ -28,7 +28,8 @@ type generation struct {
 	wg      sync.WaitGroup
 }
 
-// grace is how long all handlers of a generation may take to return when their context has ended, before they are given up.
+// grace is how long all handlers of a generation may take to return when their context has ended, before they are
+// given up.
 const grace = time.Second
 
 func newGeneration(c *Consumer, a group.Assignment) *generation {

@@ -11,8 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// The ends of partitions are known without any record: of one that has nothing new for the group, and of one whose records all belong to an
-// open transaction, which count.
+// The ends of partitions are known without any record: of one that has nothing new for the group, and of one whose
+// records all belong to an open transaction, which count.
 func TestTheEndIsKnownWithoutARecord(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.Own())

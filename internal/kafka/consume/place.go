@@ -85,7 +85,8 @@ func (p *place) openLane() {
 	p.lane.Store(lane)
 }
 
-// read begins to read the partitions of some places: all at once, so that the first request to a broker is for all of its partitions.
+// read begins to read the partitions of some places: all at once, so that the first request to a broker is for all of
+// its partitions.
 func (g *generation) read(places ...*place) {
 	offsets := make(map[kafka.TopicPartition]int64, len(places))
 	for _, p := range places {

@@ -75,7 +75,8 @@ func TestWhatComesAfterAnUnfinishedItemIsNotCounted(t *testing.T) {
 	}
 }
 
-// A rewind drops the record that waits to be handled again. Who is told of it, a function of OnConsumed in the end, may ask for the figures.
+// A rewind drops the record that waits to be handled again. Who is told of it, a function of OnConsumed in the end,
+// may ask for the figures.
 func TestARewindDropsWhatWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
-// options are those of a Consumer of records whose time is when they may be handled: they are all due but in the topic "delayed".
+// options are those of a Consumer of records whose time is when they may be handled: they are all due but in the
+// topic "delayed".
 func options(do func(context.Context, *wire.Record) bool) Options {
 	return Options{
 		Group: "g",

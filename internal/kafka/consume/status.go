@@ -84,7 +84,8 @@ func (p *place) status(committed map[kafka.TopicPartition]int64) PartitionStatus
 	return s
 }
 
-// lastEnd returns the partition's end as it was last heard of: from the fetcher, or, while that leaves the partition out, from watch.
+// lastEnd returns the partition's end as it was last heard of: from the fetcher, or, while that leaves the partition
+// out, from watch.
 func (p *place) lastEnd() int64 {
 	end, seen := p.end.Load(), p.g.c.fetcher.HighWatermark(p.tp)
 	switch {

@@ -260,8 +260,8 @@ func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) 
 
 func (f *Fetcher) committed() bool { return f.cfg.IsolationLevel == kafka.ReadCommitted }
 
-// endRequest takes in what came of a request: an answer, or err. It reports whether there was anything in the answer: records, or errors of
-// partitions.
+// endRequest takes in what came of a request: an answer, or err. It reports whether there was anything in the answer:
+// records, or errors of partitions.
 func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err error) (worked bool) {
 	var segments []*segment
 	var refused []refusal

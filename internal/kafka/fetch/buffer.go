@@ -38,7 +38,8 @@ type result struct {
 	bytes int // given back to the buffer when Next returns it: those of a segment that it ends
 }
 
-// pushLocked puts segments behind those that their partitions have. Those of partitions that have been removed meanwhile are dropped.
+// pushLocked puts segments behind those that their partitions have. Those of partitions that have been removed
+// meanwhile are dropped.
 func (f *Fetcher) pushLocked(segments ...*segment) {
 	for _, s := range segments {
 		p := s.part
@@ -88,8 +89,8 @@ func (f *Fetcher) waitRoom(ctx context.Context) error {
 	}
 }
 
-// readyLocked lists a partition for the decoders, if it has something for them. One chunk of a partition is decoded at a time, and the next
-// one not before Next's caller has seen it: it may have paused the partition because of it.
+// readyLocked lists a partition for the decoders, if it has something for them. One chunk of a partition is decoded
+// at a time, and the next one not before Next's caller has seen it: it may have paused the partition because of it.
 func (f *Fetcher) readyLocked(p *partition) {
 	if p.paused || p.decoding || p.listed || len(p.segments) == 0 {
 		return

@@ -51,9 +51,9 @@ type Options struct {
 type Chunk struct {
 	Topic     string
 	Partition int32
-	// Records are the caller's. Their Key, Value and Headers keep in memory what one response had for this
-	// partition, or the piece of a compressed batch that was unpacked with them, of up to 4 MiB. There may be none, when only Next has moved: over
-	// control records, aborted transactions, and what compaction has removed.
+	// Records are the caller's. Their Key, Value and Headers keep in memory what one response had for this partition,
+	// or the piece of a compressed batch that was unpacked with them, of up to 4 MiB. There may be none, when only
+	// Next has moved: over control records, aborted transactions, and what compaction has removed.
 	Records []wire.Record
 	// Next is the offset after the chunk.
 	Next int64
@@ -206,8 +206,8 @@ func (f *Fetcher) AddAt(tp kafka.TopicPartition, at int64) {
 	f.add(&partition{TopicPartition: tp, next: -1, at: at, end: -1, leader: -1, broker: -1})
 }
 
-// AddAll is Add for many partitions, and AddAt for those whose offset is kafka.FirstOffset or kafka.EndOffset. All of them are in
-// the first request to their broker.
+// AddAll is Add for many partitions, and AddAt for those whose offset is kafka.FirstOffset or kafka.EndOffset. All of
+// them are in the first request to their broker.
 func (f *Fetcher) AddAll(offsets map[kafka.TopicPartition]int64) {
 	parts := make([]*partition, 0, len(offsets))
 	for tp, offset := range offsets {
@@ -277,8 +277,8 @@ func (f *Fetcher) Resume(tp kafka.TopicPartition) {
 	f.changedLocked(p)
 }
 
-// HighWatermark returns the end of a partition as the last answer of its broker had it, which counts records of transactions
-// that are still open; -1 where it is not known.
+// HighWatermark returns the end of a partition as the last answer of its broker had it, which counts records of
+// transactions that are still open; -1 where it is not known.
 func (f *Fetcher) HighWatermark(tp kafka.TopicPartition) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

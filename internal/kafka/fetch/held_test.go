@@ -9,8 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// TestStatsSayWhatIsHeld has large records wait, some of them of paused partitions: they hold no more of the heap than one and a half times what the
-// figures say. It runs alone.
+// TestStatsSayWhatIsHeld has large records wait, some of them of paused partitions: they hold no more of the heap
+// than one and a half times what the figures say. It runs alone.
 func TestStatsSayWhatIsHeld(t *testing.T) {
 	const partitions, each, size = 8, 2, 900_000
 	b := setup(t, partitions, embedded())

@@ -11,9 +11,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// TestAHotPartitionWaitsForNoEmptyOne reads a long backlog of one partition beside empty ones whose request the broker holds for the
-// whole of the test. The backlog's partition is left out of that request again and again: it has enough buffered, or is paused.
-// What may be read again is asked for all the same.
+// TestAHotPartitionWaitsForNoEmptyOne reads a long backlog of one partition beside empty ones whose request the
+// broker holds for the whole of the test. The backlog's partition is left out of that request again and again: it has
+// enough buffered, or is paused. What may be read again is asked for all the same.
 func TestAHotPartitionWaitsForNoEmptyOne(t *testing.T) {
 	t.Parallel()
 	const partitions, records, size = 7, 400, 10_000

@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// TestARefusedLookUpHoldsBackNobody has the leader refuse to look up one partition until the others have been read. The partition
-// begins as soon as its look-up succeeds.
+// TestARefusedLookUpHoldsBackNobody has the leader refuse to look up one partition until the others have been read.
+// The partition begins as soon as its look-up succeeds.
 func TestARefusedLookUpHoldsBackNobody(t *testing.T) {
 	t.Parallel()
 	const partitions, refused = 10, 9

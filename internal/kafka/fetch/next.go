@@ -10,12 +10,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// chunkRecords is how many records a chunk has at most: batches are added to it until it has that many. A compressed batch makes chunks of
-// its own, so that one piece of one is unpacked at a time.
+// chunkRecords is how many records a chunk has at most: batches are added to it until it has that many. A compressed
+// batch makes chunks of its own, so that one piece of one is unpacked at a time.
 const chunkRecords = 4096
 
-// Next returns the next chunk. It waits until there is one, or ctx ends, which is then the error. The chunks of a partition come in the
-// order of their offsets.
+// Next returns the next chunk. It waits until there is one, or ctx ends, which is then the error. The chunks of a
+// partition come in the order of their offsets.
 //
 // A *PartitionError or a *BrokerError leaves the Fetcher working, and the caller to decide. After Close
 // it is ErrClosed.
@@ -38,8 +38,8 @@ func (f *Fetcher) Next(ctx context.Context) (*Chunk, error) {
 	}
 }
 
-// pop returns the first result whose partition is still read and not paused, nil if there is none. Before that it lets the partition of the
-// result before go on.
+// pop returns the first result whose partition is still read and not paused, nil if there is none. Before that it
+// lets the partition of the result before go on.
 func (f *Fetcher) pop() *result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,8 +120,8 @@ func (f *Fetcher) records(s *segment) (records []wire.Record, next int64, err er
 	return records, next, nil
 }
 
-// decodeBatch appends the next records of b, which the segment begins with, and returns the offset after them. It takes the batch off the
-// segment when all has been read, and puts an error where one belongs.
+// decodeBatch appends the next records of b, which the segment begins with, and returns the offset after them. It
+// takes the batch off the segment when all has been read, and puts an error where one belongs.
 func (f *Fetcher) decodeBatch(s *segment, b *wire.Batch, records []wire.Record) (all []wire.Record, next int64) {
 	if !s.decoding {
 		s.decoding, s.reached = true, b.BaseOffset
@@ -166,7 +166,8 @@ func (f *Fetcher) undecodable(s *segment, offset, next int64, err error) *Partit
 	return &PartitionError{Topic: s.part.Topic, Partition: s.part.Partition, Offset: offset, Next: next, Err: err}
 }
 
-// chunkSize returns how many records the next chunk of items has, or fewer: a batch's own number is believed only so far.
+// chunkSize returns how many records the next chunk of items has, or fewer: a batch's own number is believed only so
+// far.
 func chunkSize(items []item) (n int) {
 	for i := range items {
 		if items[i].err != nil || n >= chunkRecords || i > 0 && items[i].batch.Compression() != wire.None {

@@ -14,8 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// TestBatchInPieces reads a batch that unpacks to 20 MB from its middle, and pauses its partition after every chunk: no chunk has much of it,
-// and all records come once, in order.
+// TestBatchInPieces reads a batch that unpacks to 20 MB from its middle, and pauses its partition after every chunk:
+// no chunk has much of it, and all records come once, in order.
 func TestBatchInPieces(t *testing.T) {
 	t.Parallel()
 	const records, from = 20_000, 7
@@ -54,7 +54,8 @@ func TestBatchInPieces(t *testing.T) {
 	}
 }
 
-// TestTooLargeRecord passes over a record that takes too much memory, by an error with its place, and over no other of its batch.
+// TestTooLargeRecord passes over a record that takes too much memory, by an error with its place, and over no other
+// of its batch.
 func TestTooLargeRecord(t *testing.T) {
 	t.Parallel()
 	for c := wire.None; c <= wire.Zstd; c++ {

@@ -70,8 +70,8 @@ func (o *observed) from(n int) [][]int32 {
 	return slices.Clone(o.requests[n:])
 }
 
-// TestManyAtOnce gives a Fetcher a thousand partitions, takes them away and gives them again, as a rebalance does: the first
-// request is for all of them, because those that are not in it would wait until it is answered.
+// TestManyAtOnce gives a Fetcher a thousand partitions, takes them away and gives them again, as a rebalance does:
+// the first request is for all of them, because those that are not in it would wait until it is answered.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const partitions = 1000

@@ -8,10 +8,11 @@ import (
 
 // With client_rack, a leader answers that another replica is nearer (KIP-392), and gives no records.
 const (
-	// leastReplicaTime is for how long a partition is read at a replica at least, while that works, before the leader is asked again
-	// which one to read; metadata_max_age_ms is, where it is longer.
+	// leastReplicaTime is for how long a partition is read at a replica at least, while that works, before the leader
+	// is asked again which one to read; metadata_max_age_ms is, where it is longer.
 	leastReplicaTime = time.Minute
-	// leadersTime is for how long all leaders are read after a replica has failed: until the leaders have heard of it, too.
+	// leadersTime is for how long all leaders are read after a replica has failed: until the leaders have heard of it,
+	// too.
 	leadersTime = 10 * time.Second
 )
 

@@ -14,8 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// rack has the fake broker that leads partition 0 name another one to those who say that they are near it. Its answers stand in for those
-// of a replica.
+// rack has the fake broker that leads partition 0 name another one to those who say that they are near it. Its
+// answers stand in for those of a replica.
 type rack struct {
 	mu       sync.Mutex
 	replica  int32
@@ -65,7 +65,8 @@ func (r *rack) requests(node int32) int {
 	return r.from[node]
 }
 
-// TestTheNearestReplicaIsRead follows the leader's word to another replica, and goes back to the leader when that replica fails.
+// TestTheNearestReplicaIsRead follows the leader's word to another replica, and goes back to the leader when that
+// replica fails.
 func TestTheNearestReplicaIsRead(t *testing.T) {
 	t.Parallel()
 	for name, code := range map[string]int16{
@@ -102,8 +103,8 @@ func TestTheNearestReplicaIsRead(t *testing.T) {
 	}
 }
 
-// TestTheReplicaInOurRackIsRead has three real brokers in racks of their own. The one in ours is read, though another one leads; when it is
-// killed the leader is.
+// TestTheReplicaInOurRackIsRead has three real brokers in racks of their own. The one in ours is read, though another
+// one leads; when it is killed the leader is.
 func TestTheReplicaInOurRackIsRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, kafkatest.Nodes(3), kafkatest.Own(), kafkatest.Property("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector"))

@@ -99,8 +99,8 @@ type lookUp struct {
 	at     int64
 }
 
-// regroup gives each partition to its leader, and looks up the offsets that are not known yet. It returns how long the router
-// may pause until it has something to do again.
+// regroup gives each partition to its leader, and looks up the offsets that are not known yet. It returns how long
+// the router may pause until it has something to do again.
 func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,8 +162,8 @@ func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
 	}
 }
 
-// resolve looks up the offsets that partitions begin at. A partition whose look-up fails is looked up again after a pause; it
-// holds back none of the others.
+// resolve looks up the offsets that partitions begin at. A partition whose look-up fails is looked up again after a
+// pause; it holds back none of the others.
 func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 	tps := make([]kafka.TopicPartition, len(parts))
 	for i, p := range parts {
@@ -209,8 +209,8 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 	}
 }
 
-// worthTelling is the failed look-up of a partition, counted from 0, that is told as a warning: a few are everyday life right
-// after a topic has been made.
+// worthTelling is the failed look-up of a partition, counted from 0, that is told as a warning: a few are everyday
+// life right after a topic has been made.
 const worthTelling = 3
 
 // begin lets the partitions begin whose offsets have been found: all at once, so that the next request is
@@ -278,7 +278,8 @@ func (f *Fetcher) tellLocked(p *partition, offset, next int64, err error) {
 	}}}})
 }
 
-// ErrNoLeader is the cause of the *PartitionError that an owner gets who does not wait for a leader (Options.LeaderWait).
+// ErrNoLeader is the cause of the *PartitionError that an owner gets who does not wait for a leader
+// (Options.LeaderWait).
 var ErrNoLeader = errors.New("the partition has no leader")
 
 // ErrOutOfRange is the cause of the *PartitionError that an owner who wants no reset gets (Options.OutOfRange).

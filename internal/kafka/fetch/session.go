@@ -13,7 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// session is a fetch session (KIP-227): the broker knows its partitions and their offsets, and is told only what has changed.
+// session is a fetch session (KIP-227): the broker knows its partitions and their offsets, and is told only what has
+// changed.
 type session struct {
 	id        int32 // 0 = none
 	epoch     int32 // of the next request; 0 asks for a new session
@@ -40,8 +41,8 @@ type request struct {
 
 const noSession = -1 // the epoch of a request without a session
 
-// readableLocked reports whether a loop may ask for a partition now. Where only its pause after a failure is not over, wait says how long
-// that takes.
+// readableLocked reports whether a loop may ask for a partition now. Where only its pause after a failure is not
+// over, wait says how long that takes.
 func (f *Fetcher) readableLocked(l *loop, p *partition, now time.Time) (ok bool, wait time.Duration) {
 	if f.partitions[p.TopicPartition] != p || p.broker != l.broker || p.paused || p.stopped || p.next < 0 ||
 		p.queued >= f.partitionBytes() {
@@ -53,8 +54,9 @@ func (f *Fetcher) readableLocked(l *loop, p *partition, now time.Time) (ok bool,
 	return true, 0
 }
 
-// sessionRequest returns the next request of a loop's session, and marks it as being on its way. Without one, wait says when to look
-// again; 0 is when woken. It is over, and the loop forgotten, when the broker leads no partition that is read.
+// sessionRequest returns the next request of a loop's session, and marks it as being on its way. Without one, wait
+// says when to look again; 0 is when woken. It is over, and the loop forgotten, when the broker leads no partition
+// that is read.
 func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,8 +117,8 @@ func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over 
 	return r, 0, false
 }
 
-// besideRequest returns a request for the partitions that may be read and are not in the session's, which is on its way. Without one, wait
-// says when to look again; 0 is when woken.
+// besideRequest returns a request for the partitions that may be read and are not in the session's, which is on its
+// way. Without one, wait says when to look again; 0 is when woken.
 func (f *Fetcher) besideRequest(l *loop) (r *request, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,8 +153,9 @@ func shorter(wait, pause time.Duration) time.Duration {
 	return min(wait, pause)
 }
 
-// inOrder sorts partitions for a request: first those that have been without records for the longest time, because a broker fills its
-// answer in that order, and the first could starve the last. Within a session the broker itself puts those last that had records.
+// inOrder sorts partitions for a request: first those that have been without records for the longest time, because a
+// broker fills its answer in that order, and the first could starve the last. Within a session the broker itself puts
+// those last that had records.
 func inOrder(parts []asked) []asked {
 	slices.SortFunc(parts, func(a, b asked) int {
 		return cmp.Or(cmp.Compare(a.part.served, b.part.served), a.part.Compare(b.part.TopicPartition))
@@ -173,7 +176,8 @@ func (l *loop) find(r *request, tp kafka.TopicPartition) asked {
 	return asked{}
 }
 
-// endSession takes in what an answer, or an error, means for the session. After an error nobody knows what the broker has of it.
+// endSession takes in what an answer, or an error, means for the session. After an error nobody knows what the broker
+// has of it.
 func (l *loop) endSession(r *request, res *wire.FetchResponse, err error) {
 	s := &l.session
 	switch {

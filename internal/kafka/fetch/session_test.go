@@ -25,8 +25,8 @@ func (b *bench) addAll(f *fetch.Fetcher, partitions int) {
 	f.AddAll(starts)
 }
 
-// TestASessionNamesWhatHasChanged counts the partitions that requests name: all of them in the first, then none while nothing happens, and
-// then those that have had a record or have been paused.
+// TestASessionNamesWhatHasChanged counts the partitions that requests name: all of them in the first, then none while
+// nothing happens, and then those that have had a record or have been paused.
 func TestASessionNamesWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	const partitions = 50
@@ -85,8 +85,8 @@ func TestASessionNamesWhatHasChanged(t *testing.T) {
 	}
 }
 
-// TestLostSessions has the broker forget sessions, take them for others, and have no room for any, while records come: a new session begins at
-// once, nothing is lost and nothing comes twice.
+// TestLostSessions has the broker forget sessions, take them for others, and have no room for any, while records
+// come: a new session begins at once, nothing is lost and nothing comes twice.
 func TestLostSessions(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*kerr.Error{kerr.FetchSessionIDNotFound, kerr.InvalidFetchSessionEpoch, kerr.FetchSessionTopicIDError} {

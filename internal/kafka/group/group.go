@@ -25,11 +25,12 @@ type Config struct {
 	// InstanceID makes the member static: within the session timeout it finds its partitions again after a restart. No two members
 	// of a group may have the same. Defaults to none. Kafka: group.instance.id.
 	InstanceID string
-	// Match says whether the member wants a topic. It is asked about every topic of the cluster, or of Topics, again and again, but for Kafka's
-	// internal ones, which are never wanted. It must be pure and fast, and may be called by several goroutines at once.
+	// Match says whether the member wants a topic. It is asked about every topic of the cluster, or of Topics, again
+	// and again, but for Kafka's internal ones, which are never wanted. It must be pure and fast, and may be called by
+	// several goroutines at once.
 	Match func(topic string) bool
-	// Topics are the only ones that Match may take, where their names are known: then the cluster is asked for these alone. With nil it is
-	// asked for all topics.
+	// Topics are the only ones that Match may take, where their names are known: then the cluster is asked for these
+	// alone. With nil it is asked for all topics.
 	Topics []string
 	// Commit is how often the Consumer's marks are committed. With 0 they never are, not at a drain either: then only
 	// [Member.Commit] commits. Kafka: auto.commit.interval.ms.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// heartbeater sends the member's heartbeats, in whatever state the member is. It knows who the member is at the moment, and
-// nothing else of it.
+// heartbeater sends the member's heartbeats, in whatever state the member is. It knows who the member is at the
+// moment, and nothing else of it.
 type heartbeater struct {
 	beat     func(ctx context.Context, who identity) error
 	interval time.Duration
@@ -42,8 +42,9 @@ func (h *heartbeater) identity() identity {
 	return h.who
 }
 
-// beginAnew lets the interval begin now. The coordinator gives all members of a generation their partitions at one moment. As each of
-// them begins its interval then, all of them hear of the next rebalance at one moment too, and none waits for the others.
+// beginAnew lets the interval begin now. The coordinator gives all members of a generation their partitions at one
+// moment. As each of them begins its interval then, all of them hear of the next rebalance at one moment too, and
+// none waits for the others.
 func (h *heartbeater) beginAnew() {
 	select {
 	case h.anew <- struct{}{}:

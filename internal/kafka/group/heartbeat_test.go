@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Two members that began at different moments get their partitions of a generation at one moment. From then on their heartbeats
-// come together, so that they hear of the next rebalance together.
+// Two members that began at different moments get their partitions of a generation at one moment. From then on their
+// heartbeats come together, so that they hear of the next rebalance together.
 func TestHeartbeatsBeginAnewWithEachGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 3 * time.Second

@@ -125,8 +125,8 @@ func (m *Member) take(n news) {
 	}
 }
 
-// failureLevel returns how loudly a failed join is told. Members that share no assignor with this one may be on their way out, and are
-// told of once a minute.
+// failureLevel returns how loudly a failed join is told. Members that share no assignor with this one may be on their
+// way out, and are told of once a minute.
 func (l *loop) failureLevel(err error) slog.Level {
 	switch f := faultOf(err); {
 	case f == strangers && time.Since(l.toldProtocol) < protocolEvery:
@@ -324,8 +324,8 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 	return d, nil
 }
 
-// view returns what the cluster says of topics now: a follower may have joined for what it saw, and the leader's view has to be the same.
-// Without an answer there is still what the resolver has seen.
+// view returns what the cluster says of topics now: a follower may have joined for what it saw, and the leader's view
+// has to be the same. Without an answer there is still what the resolver has seen.
 func (m *Member) view(ctx context.Context, topics []string) (*kafka.Cluster, error) {
 	limited, cancel := context.WithTimeout(ctx, freshView)
 	defer cancel()

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// A group whose members share no assignor with this one is told of once a minute, with what the others have to offer; so does the status.
+// A group whose members share no assignor with this one is told of once a minute, with what the others have to offer;
+// so does the status.
 func TestAnInconsistentProtocolIsOneLineAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := kafka.NewClient([]string{"127.0.0.1:1"}, kafka.DefaultSettings(), nil)

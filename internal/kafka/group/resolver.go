@@ -73,8 +73,8 @@ func (r *resolver) run(ctx context.Context) {
 	}
 }
 
-// look compares a snapshot with the one before, and reports whether the group has to know. The same one says something new where it was
-// looked at again and lacks a topic: the topic has gone.
+// look compares a snapshot with the one before, and reports whether the group has to know. The same one says
+// something new where it was looked at again and lacks a topic: the topic has gone.
 func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
 	if cluster == r.last && (len(r.missing) == 0 || asked.Equal(r.asked)) {
 		return false

@@ -24,7 +24,8 @@ type waiter struct {
 	in    bool
 }
 
-// fits reports whether there is room for a record. One that is larger than all of the room gets in when nothing else is there.
+// fits reports whether there is room for a record. One that is larger than all of the room gets in when nothing else
+// is there.
 func (r *room) fits(size int64) bool {
 	return r.records == 0 || r.records < r.maxRecords && r.bytes+size <= r.maxBytes
 }
@@ -61,8 +62,8 @@ func (r *room) refuse() {
 	r.waiting = nil
 }
 
-// reserve takes room for one record, waiting for it until ctx ends or the record's deadline comes. It is called with mu held and returns with mu held; in between it may
-// have been released.
+// reserve takes room for one record, waiting for it until ctx ends or the record's deadline comes. It is called with
+// mu held and returns with mu held; in between it may have been released.
 func (p *Producer) reserve(ctx context.Context, r *Record, size int64) error {
 	if p.closing {
 		return fmt.Errorf("produce: to %q: %w", r.Topic, kafka.ErrClosed)

@@ -24,8 +24,8 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// Expire is for somebody whose wait for the promise is over: where the record's own context has ended, the promise is resolved when Expire
-// returns, or about to be. The sender would notice within sweepInterval.
+// Expire is for somebody whose wait for the promise is over: where the record's own context has ended, the promise is
+// resolved when Expire returns, or about to be. The sender would notice within sweepInterval.
 func (p *Producer) Expire(promise *Promise) {
 	for {
 		p.mu.Lock()
@@ -90,8 +90,9 @@ func (p *Producer) sweep() {
 	}
 }
 
-// expire resolves the promises of a batch whose context or deadline is over. A batch that was sent keeps its records: the broker may have
-// them, so it goes on until it is answered, and its sequence with it. Of one that was not sent the records are left out later.
+// expire resolves the promises of a batch whose context or deadline is over. A batch that was sent keeps its records:
+// the broker may have them, so it goes on until it is answered, and its sequence with it. Of one that was not sent
+// the records are left out later.
 func (p *Producer) expire(q *partition, b *batch) {
 	now := time.Since(p.started)
 	if !b.mortal && (b.until == 0 || now < b.until) {

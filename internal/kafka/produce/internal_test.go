@@ -78,7 +78,8 @@ func TestAPromiseIsSeenByAllWhoWait(t *testing.T) {
 	}
 }
 
-// A record that somebody waits for goes at once, but while its leader has another request to answer: then it waits for that, or a millisecond.
+// A record that somebody waits for goes at once, but while its leader has another request to answer: then it waits
+// for that, or a millisecond.
 func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -24,7 +24,8 @@ type metadata struct {
 	refreshed time.Time   // when new leaders were last called for
 }
 
-// refreshMetadata calls for new leaders while something is in trouble: a broker that is gone for good answers nothing that would say so.
+// refreshMetadata calls for new leaders while something is in trouble: a broker that is gone for good answers nothing
+// that would say so.
 func (p *Producer) refreshMetadata(a *agenda) {
 	if p.trouble.err != nil && a.due(p.metadata.refreshed.Add(refreshInterval)) {
 		p.metadata.refreshed = a.now

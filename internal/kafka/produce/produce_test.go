@@ -143,8 +143,8 @@ func TestATooLargeRecordIsRefusedBeforeItIsQueued(t *testing.T) {
 	}
 }
 
-// A record that only moves from one topic to another is as large as it is: the broker alone says whether it takes it. It goes through a buffer
-// that it is larger than, too, and keeps nobody behind it out for good.
+// A record that only moves from one topic to another is as large as it is: the broker alone says whether it takes it.
+// It goes through a buffer that it is larger than, too, and keeps nobody behind it out for good.
 func TestAMovedRecordIsLimitedByTheBrokerOnly(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "3000"}))

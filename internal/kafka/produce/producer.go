@@ -2,10 +2,10 @@
 //
 // # The way of a record
 //
-// [Producer.Produce] encodes the record straight into the open batch of its partition. A batch is closed when it is full, and due when it is
-// closed, has lingered, or somebody waits for one of its records and its leader has nothing else to answer. One goroutine, the sender, hands
-// all due batches of a leader to one request, which runs in a goroutine of its own; what the broker answers decides what becomes of each
-// batch (settle in request.go).
+// [Producer.Produce] encodes the record straight into the open batch of its partition. A batch is closed when it is
+// full, and due when it is closed, has lingered, or somebody waits for one of its records and its leader has nothing
+// else to answer. One goroutine, the sender, hands all due batches of a leader to one request, which runs in a
+// goroutine of its own; what the broker answers decides what becomes of each batch (settle in request.go).
 //
 // # What holds
 //
@@ -148,12 +148,12 @@ func New(c *kafka.Client, o Options) *Producer {
 // Produce takes one record. Its outcome comes through the promise, whatever it is; the key, value and headers are copied, so the caller may
 // use them again once Produce has returned. It blocks only while the buffer is full, until there is room or ctx ends.
 //
-// urgent says that somebody waits for this record: it does not linger, or for a millisecond while its leader has another request to answer. It may
-// go with others all the same.
+// urgent says that somebody waits for this record: it does not linger, or for a millisecond while its leader has
+// another request to answer. It may go with others all the same.
 //
-// ctx bounds the record, not only the call: when it ends before the record was sent, the record is taken back and the promise fails with the
-// context's error. When it ends while the record is on its way the promise fails too, but the record may still be written, and the error
-// wraps [ErrUnacknowledged]. The same holds for the record's Deadline.
+// ctx bounds the record, not only the call: when it ends before the record was sent, the record is taken back and the
+// promise fails with the context's error. When it ends while the record is on its way the promise fails too, but the
+// record may still be written, and the error wraps [ErrUnacknowledged]. The same holds for the record's Deadline.
 // Produce may be called concurrently; records of one key keep the order in which the calls were made.
 func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *Promise) {
 	e := entry{key: r.Key, value: r.Value, headers: r.Headers, urgent: urgent}

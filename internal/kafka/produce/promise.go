@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrUnacknowledged is in the error of a record that was sent and may be on the broker although it failed. A record that fails without it is
-// certainly not there, and will not be.
+// ErrUnacknowledged is in the error of a record that was sent and may be on the broker although it failed. A record
+// that fails without it is certainly not there, and will not be.
 var ErrUnacknowledged = errors.New("the record may have been written")
 
 // ErrTimeout is in the error of a record that was not acknowledged by its Deadline. It wraps [os.ErrDeadlineExceeded].
@@ -54,13 +54,13 @@ func (p *Promise) Done() <-chan struct{} {
 	}
 }
 
-// OnEnd makes f the function that is called with the outcome, before Done is closed. It has to come before [Producer.Produce]. The producer may
-// hold its lock then: f must not block and must not call the producer.
+// OnEnd makes f the function that is called with the outcome, before Done is closed. It has to come before
+// [Producer.Produce]. The producer may hold its lock then: f must not block and must not call the producer.
 func (p *Promise) OnEnd(f func(err error)) { p.onEnd = f }
 
-// Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error wraps
-// [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], [ErrTimeout], the context's error or the broker's code, whichever it was, and
-// [ErrUnacknowledged] where the record may be on the broker all the same.
+// Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error
+// wraps [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], [ErrTimeout], the context's error or the broker's
+// code, whichever it was, and [ErrUnacknowledged] where the record may be on the broker all the same.
 func (p *Promise) Err() error {
 	if !p.over() {
 		return nil
@@ -86,7 +86,8 @@ func (p *Promise) place(partition int32, offset int64) {
 	p.end(nil)
 }
 
-// expired returns why the record is not waited for any more; nil while it is. now is the time since the producer was made.
+// expired returns why the record is not waited for any more; nil while it is. now is the time since the producer was
+// made.
 func (p *Promise) expired(now time.Duration) error {
 	switch {
 	case p.ctx != nil && p.ctx.Err() != nil:

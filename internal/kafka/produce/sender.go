@@ -23,8 +23,9 @@ const (
 	minAttempt = time.Second
 	maxAttempt = 30 * time.Second
 
-	// urgentLinger is how long a batch that somebody waits for lingers while its leader has a request to answer: what comes meanwhile goes with
-	// it, and costs no request of its own. A broker that is near answers sooner; for one that is far it is little.
+	// urgentLinger is how long a batch that somebody waits for lingers while its leader has a request to answer: what
+	// comes meanwhile goes with it, and costs no request of its own. A broker that is near answers sooner; for one
+	// that is far it is little.
 	urgentLinger = time.Millisecond
 
 	// patience is how long trouble lasts before it is worth a line in the log: a moved leader is mended faster than that.

@@ -153,8 +153,8 @@ func (q *partition) close() {
 	q.open = nil
 }
 
-// putBack makes the batch that was to be sent, and certainly was not written, the first of the queue again. There its records can still be
-// taken out, when their contexts end.
+// putBack makes the batch that was to be sent, and certainly was not written, the first of the queue again. There its
+// records can still be taken out, when their contexts end.
 func (q *partition) putBack() {
 	q.queue = slices.Insert(q.queue, 0, q.flight)
 	q.flight = nil

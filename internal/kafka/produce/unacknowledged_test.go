@@ -18,7 +18,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// Each way in which a record fails says whether the record may be on the broker. Where it says no, the record is not there later either.
+// Each way in which a record fails says whether the record may be on the broker. Where it says no, the record is not
+// there later either.
 func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 	t.Parallel()
 	answers := func(code *kerr.Error) func(*bench) func() {
@@ -124,7 +125,8 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 	}
 }
 
-// A record that cannot be sent is taken back, and the error names the address of the broker and why it cannot be reached.
+// A record that cannot be sent is taken back, and the error names the address of the broker and why it cannot be
+// reached.
 func TestABrokerThatCannotBeReachedIsNamed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -78,8 +78,8 @@ const (
 	lookUpLimitEnd = 10 * time.Second // with StopAtEnd, which does not come back to them
 )
 
-// lookUp returns the offsets of the partitions that can be looked up. The others hold them back for a limited time only: follow
-// looks them up again later; with StopAtEnd each is yielded as an error.
+// lookUp returns the offsets of the partitions that can be looked up. The others hold them back for a limited time
+// only: follow looks them up again later; with StopAtEnd each is yielded as an error.
 func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, list lister) (offsets, error) {
 	limit := lookUpLimit
 	if t.opts.StopAtEnd {

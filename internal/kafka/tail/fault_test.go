@@ -95,7 +95,8 @@ func TestBrokersAway(t *testing.T) {
 	r.expect(30*time.Second, want...)
 }
 
-// TestDeletedWhileRead does not wait for the records of a topic that is deleted under it, and says that they are missing.
+// TestDeletedWhileRead does not wait for the records of a topic that is deleted under it, and says that they are
+// missing.
 func TestDeletedWhileRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, embedded())
@@ -128,7 +129,8 @@ func TestDeletedWhileRead(t *testing.T) {
 	}
 }
 
-// TestARefusedLookUpHoldsBackNobody follows a topic with one partition that cannot be looked up until the other has been read.
+// TestARefusedLookUpHoldsBackNobody follows a topic with one partition that cannot be looked up until the other has
+// been read.
 func TestARefusedLookUpHoldsBackNobody(t *testing.T) {
 	t.Parallel()
 	b := setup(t, embedded())

@@ -22,8 +22,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
-// TestDeletedBeforeRead tells which records retention has deleted between two fetches: by an error when the tail is to be whole, and by one
-// line while it follows.
+// TestDeletedBeforeRead tells which records retention has deleted between two fetches: by an error when the tail is
+// to be whole, and by one line while it follows.
 func TestDeletedBeforeRead(t *testing.T) {
 	t.Parallel()
 	const records, kept = 2_000, 1_990

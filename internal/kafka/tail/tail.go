@@ -70,10 +70,11 @@ const newTopicsEvery = 1500 * time.Millisecond
 // partition, or the last thing that the loop sees: the cause of ctx's end, or a refusal by the brokers
 // (kafka.ErrAuth). A pattern that matches nothing waits until something does; with StopAtEnd it ends.
 //
-// With StopAtEnd there is an error for all that was there at the beginning and is not yielded: of partitions without a leader
-// (fetch.ErrNoLeader), that may not be read or cannot be looked up; records that were deleted before they were read (ErrDeleted); records
-// behind the beginning of an open transaction (ErrOpenTransaction), told last. While following, missing leaders and deleted records are told
-// to the Logger, and a partition that may not be read is tried again after its error.
+// With StopAtEnd there is an error for all that was there at the beginning and is not yielded: of partitions without
+// a leader (fetch.ErrNoLeader), that may not be read or cannot be looked up; records that were deleted before they
+// were read (ErrDeleted); records behind the beginning of an open transaction (ErrOpenTransaction), told last. While
+// following, missing leaders and deleted records are told to the Logger, and a partition that may not be read is
+// tried again after its error.
 //
 // A topic that is deleted and made again is read from its first record. Two topics of one name are told
 // apart by the name's absence in between, or by an offset that the second one does not have.
@@ -162,11 +163,13 @@ const leaderWait = 10 * time.Second
 var (
 	// ErrDeleted is the cause of the *fetch.PartitionError for records that were deleted before they were read.
 	ErrDeleted = errors.New("records were deleted before they were read")
-	// ErrOpenTransaction is the cause of the *fetch.PartitionError for records that lie behind the beginning of a transaction that had not ended.
+	// ErrOpenTransaction is the cause of the *fetch.PartitionError for records that lie behind the beginning of a
+	// transaction that had not ended.
 	ErrOpenTransaction = errors.New("a transaction is open: what follows cannot be read before it ends")
 )
 
-// tellOpen yields an error for each partition that had records behind its end when the tail began: the end is where an open transaction begins.
+// tellOpen yields an error for each partition that had records behind its end when the tail began: the end is where
+// an open transaction begins.
 func (t *tail) tellOpen(ends offsets) error {
 	for _, tp := range slices.SortedFunc(maps.Keys(ends), kafka.TopicPartition.Compare) {
 		end, ok := t.highest[tp]

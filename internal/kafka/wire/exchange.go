@@ -58,7 +58,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// leader returns the broker that leads the partitions of a request. The Transport knows the brokers, and nothing of topics.
+// leader returns the broker that leads the partitions of a request. The Transport knows the brokers, and nothing of
+// topics.
 func leader(c protocol.Cluster, id int32, doing string) (protocol.Broker, error) {
 	b, ok := c.Brokers[id]
 	if !ok {

@@ -10,8 +10,8 @@ import (
 
 const metadataVersion = 8 // the highest that kafka-go encodes; Kafka 2.3 and later
 
-// MetadataRequest asks any broker about the cluster, and never creates a topic. The Transport would answer kafka-go's own request
-// from its cache. The answer is a *Metadata.
+// MetadataRequest asks any broker about the cluster, and never creates a topic. The Transport would answer kafka-go's
+// own request from its cache. The answer is a *Metadata.
 type MetadataRequest struct {
 	All      bool     // topics
 	Topics   []string // without All
@@ -101,7 +101,8 @@ func readMetadata(b []byte) (*Metadata, error) {
 
 var errShortMetadata = fmt.Errorf("wire: the answer to %s ends early", protocol.Metadata)
 
-// TopicBytes are the topics as the broker sent them. Where they are equal to those of an earlier answer there is nothing to decode.
+// TopicBytes are the topics as the broker sent them. Where they are equal to those of an earlier answer there is
+// nothing to decode.
 func (m *Metadata) TopicBytes() []byte { return m.topics }
 
 // Topics decodes the topics.

@@ -7,8 +7,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
 )
 
-// LeaderOffsets asks one leader for an offset in each of many of its partitions, one timestamp per partition. kafka-go's own request
-// would split itself into one request per partition. The answer is a *listoffsets.Response.
+// LeaderOffsets asks one leader for an offset in each of many of its partitions, one timestamp per partition.
+// kafka-go's own request would split itself into one request per partition. The answer is a *listoffsets.Response.
 type LeaderOffsets struct {
 	Request  listoffsets.Request
 	Leader   int32  // the broker's id

@@ -59,7 +59,8 @@ func compressGzip(dst, src []byte) ([]byte, error) {
 // snappyBlock is how much one block of snappy unpacks to. The format looks no further back than that anyway.
 const snappyBlock = 64 << 10
 
-// compressSnappy writes framed blocks, as the Java client does, with the fast encoder. A reader needs memory for one block.
+// compressSnappy writes framed blocks, as the Java client does, with the fast encoder. A reader needs memory for one
+// block.
 func compressSnappy(dst, src []byte) []byte {
 	dst = append(dst, xerialMagic...)
 	dst = append(dst, 0, 0, 0, 1, 0, 0, 0, 1) // the version, and the oldest one that reads it
@@ -72,8 +73,8 @@ func compressSnappy(dst, src []byte) []byte {
 	return dst
 }
 
-// The header of an lz4 frame: the magic, a version with independent blocks and no checksums (the batch has one), the size of a block and a
-// checksum of the two bytes before it. Java's client writes the first of them.
+// The header of an lz4 frame: the magic, a version with independent blocks and no checksums (the batch has one), the
+// size of a block and a checksum of the two bytes before it. Java's client writes the first of them.
 var lz4Frames = [...]struct {
 	block  int
 	header string
@@ -89,8 +90,8 @@ const lz4Raw = 1 << 31
 
 var lz4Encoders = sync.Pool{New: func() any { return new(lz4.Compressor) }}
 
-// compressLz4 writes a frame whose blocks are no larger than they need to be: whoever reads it makes room for a whole one. The library's
-// writer copies what it is given.
+// compressLz4 writes a frame whose blocks are no larger than they need to be: whoever reads it makes room for a whole
+// one. The library's writer copies what it is given.
 func compressLz4(dst, src []byte) ([]byte, error) {
 	e := lz4Encoders.Get().(*lz4.Compressor)
 	defer lz4Encoders.Put(e)

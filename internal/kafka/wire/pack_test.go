@@ -11,7 +11,8 @@ import (
 	kafkago "github.com/segmentio/kafka-go/compress"
 )
 
-// What is compressed is read back by kafka-go's codecs, which are not ours, whatever its size and however little it compresses.
+// What is compressed is read back by kafka-go's codecs, which are not ours, whatever its size and however little it
+// compresses.
 func TestOthersReadWhatIsCompressed(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -55,7 +56,8 @@ func TestTheFramesOfLz4AreValid(t *testing.T) {
 	}
 }
 
-// BenchmarkSeal is what a batch of 512 KiB costs until it is ready to be sent. bench/codecs_test.go has franz-go's beside it.
+// BenchmarkSeal is what a batch of 512 KiB costs until it is ready to be sent. bench/codecs_test.go has franz-go's
+// beside it.
 func BenchmarkSeal(b *testing.B) {
 	for c := None; c <= Zstd; c++ {
 		for _, size := range []int{30, 1000, 60_000} {

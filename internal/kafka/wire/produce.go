@@ -22,7 +22,8 @@ type PartitionBatch struct {
 	Batch     []byte // as Builder.Seal returns it
 }
 
-// Writing tells whether a produce request has begun to be written, and can keep it from that. The zero value is for one request.
+// Writing tells whether a produce request has begun to be written, and can keep it from that. The zero value is for
+// one request.
 type Writing struct{ state atomic.Int32 }
 
 const (
@@ -30,8 +31,8 @@ const (
 	writingCancelled = 2
 )
 
-// Cancel reports whether none of the request was written, and keeps it so: a request that its caller has given up may still wait for a
-// connection.
+// Cancel reports whether none of the request was written, and keeps it so: a request that its caller has given up may
+// still wait for a connection.
 func (w *Writing) Cancel() bool {
 	return w.state.CompareAndSwap(0, writingCancelled) || w.state.Load() == writingCancelled
 }
@@ -43,7 +44,8 @@ func (w *Writing) begin() bool {
 
 // ProduceRequest writes batches of partitions that Leader leads. The answer is read by [ProduceResponse].
 //
-// It writes itself to the connection: kafka-go would copy the batches into pages of 64 KiB, and make a system call for each.
+// It writes itself to the connection: kafka-go would copy the batches into pages of 64 KiB, and make a system call
+// for each.
 type ProduceRequest struct {
 	Leader   int32  // the broker's id
 	ClientID string // Kafka's client.id
@@ -164,7 +166,8 @@ func appendString(to []byte, s string) []byte {
 // which leader has to lead. The request can be sent once. For the next attempt make a new one
 // over the same batches: the bytes, and so the sequences, stay the same.
 //
-// timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request whether it was written.
+// timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request
+// whether it was written.
 func NewProduceRequest(leader int32, clientID string, acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *ProduceRequest {
 	batches = slices.Clone(batches)
 	slices.SortStableFunc(batches, func(a, b PartitionBatch) int { return strings.Compare(a.Topic, b.Topic) })

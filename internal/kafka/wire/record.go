@@ -42,8 +42,8 @@ var (
 	errHeaders = errors.New("malformed record headers")
 )
 
-// Records appends all records of the batch to dst, each of which may take limit bytes of memory, as in [RecordReader.Reset]. On an error
-// dst comes back as it was.
+// Records appends all records of the batch to dst, each of which may take limit bytes of memory, as in
+// [RecordReader.Reset]. On an error dst comes back as it was.
 func (b *Batch) Records(dst []Record, limit int) ([]Record, error) {
 	var r RecordReader
 	r.Reset(b, limit, Origin{})
@@ -71,8 +71,8 @@ type recordDecoder struct {
 	slab      []Header // room for the headers of records to come
 }
 
-// decode reads the record whose body is b into r, which may hold an older one, and returns the memory that it takes. left is the number of
-// records that are left in the batch, this one included.
+// decode reads the record whose body is b into r, which may hold an older one, and returns the memory that it takes.
+// left is the number of records that are left in the batch, this one included.
 func (d *recordDecoder) decode(r *Record, b []byte, left int) (memory int, err error) {
 	if len(b) == 0 {
 		return 0, errRecord
@@ -116,7 +116,8 @@ func (d *recordDecoder) decode(r *Record, b []byte, left int) (memory int, err e
 	return memory, err
 }
 
-// tooLarge returns a *TooLargeError for a record of size bytes, still to be unpacked, if its beginning, b, tells that it takes too much memory.
+// tooLarge returns a *TooLargeError for a record of size bytes, still to be unpacked, if its beginning, b, tells that
+// it takes too much memory.
 func (d *recordDecoder) tooLarge(b []byte, size int64) error {
 	_, at := varint(b, 1)
 	offsetDelta, at := varint(b, at)

@@ -28,8 +28,8 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("wire: the record at offset %d, with its headers, takes more than %d bytes of memory", e.Offset, e.Limit)
 }
 
-// RecordReader reads the records of one batch in pieces of bounded memory, however many there are and however well they are compressed.
-// The zero value has nothing to read. It is for one goroutine.
+// RecordReader reads the records of one batch in pieces of bounded memory, however many there are and however well
+// they are compressed. The zero value has nothing to read. It is for one goroutine.
 type RecordReader struct {
 	decoder recordDecoder
 	data    []byte   // of the records, unpacked
@@ -39,8 +39,8 @@ type RecordReader struct {
 	err     error    // what the next Read returns
 }
 
-// Reset begins with a batch, whose records come from origin. What one of its records adds to memory may be limit bytes: its headers, and its
-// own bytes where they are to be unpacked.
+// Reset begins with a batch, whose records come from origin. What one of its records adds to memory may be limit
+// bytes: its headers, and its own bytes where they are to be unpacked.
 func (r *RecordReader) Reset(b *Batch, limit int, origin Origin) {
 	r.Close()
 	r.left = b.Count // 0 when all has been compacted away
@@ -91,10 +91,11 @@ func (r *RecordReader) closePacked() {
 // More reports whether Read has something to return: records, or an error.
 func (r *RecordReader) More() bool { return r.left > 0 || r.err != nil }
 
-// Read appends the next records to dst: at most most, fewer if they take much memory, and one at least. When there is none it returns io.EOF.
+// Read appends the next records to dst: at most most, fewer if they take much memory, and one at least. When there is
+// none it returns io.EOF.
 //
-// An error comes alone, with dst as it was. A *TooLargeError stands for one record, which has been passed over. After a *CorruptError
-// there is nothing more to read.
+// An error comes alone, with dst as it was. A *TooLargeError stands for one record, which has been passed over. After
+// a *CorruptError there is nothing more to read.
 func (r *RecordReader) Read(dst []Record, most int) ([]Record, error) {
 	n := len(dst)
 	all := slices.Grow(dst, min(most, r.left, r.decoder.batch.LikelyCount()))
@@ -169,8 +170,8 @@ func (r *RecordReader) body() ([]byte, error) {
 	return body, nil
 }
 
-// unpackRecord unpacks a record of size bytes, of which data has the beginning at most. One that is too large is passed over as soon as its
-// beginning tells, so that it is never in memory as a whole.
+// unpackRecord unpacks a record of size bytes, of which data has the beginning at most. One that is too large is
+// passed over as soon as its beginning tells, so that it is never in memory as a whole.
 func (r *RecordReader) unpackRecord(size int64) error {
 	for size > int64(len(r.data)) {
 		if r.packed.src == nil {

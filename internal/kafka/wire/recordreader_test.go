@@ -41,7 +41,8 @@ func rawRecord(delta int, value []byte, n int, header []byte) []byte {
 // emptyHeader has no name and no value.
 var emptyHeader = []byte{0, 0}
 
-// drain reads all of a batch, and returns what it had, the offsets of the records that were passed over, and what else went wrong.
+// drain reads all of a batch, and returns what it had, the offsets of the records that were passed over, and what
+// else went wrong.
 func drain(t testing.TB, b *Batch, limit, most int, each func(*Record)) (n int, passed []int64, err error) {
 	t.Helper()
 	var r RecordReader
@@ -74,8 +75,8 @@ func drain(t testing.TB, b *Batch, limit, most int, each func(*Record)) (n int, 
 	}
 }
 
-// TestPieces reads batches of many sizes and codecs in pieces: the same records as at once, none missing, with records across the pieces'
-// borders and larger than a piece.
+// TestPieces reads batches of many sizes and codecs in pieces: the same records as at once, none missing, with
+// records across the pieces' borders and larger than a piece.
 func TestPieces(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
@@ -173,8 +174,8 @@ func TestTooLargeRecords(t *testing.T) {
 	}
 }
 
-// TestImpossibleLengths passes over, or refuses, a record that says it is larger than anything, whatever it says of its headers: no more of it is
-// unpacked than its beginning.
+// TestImpossibleLengths passes over, or refuses, a record that says it is larger than anything, whatever it says of
+// its headers: no more of it is unpacked than its beginning.
 func TestImpossibleLengths(t *testing.T) {
 	for _, size := range []int64{1 << 21, 1 << 40, math.MaxInt64} {
 		for _, headers := range []int64{0, 1, -1, 1 << 40, math.MaxInt64, math.MinInt64} {
@@ -216,7 +217,8 @@ func TestEndsEarly(t *testing.T) {
 	}
 }
 
-// TestThirtyMillionHeaders passes over a record of a few kilobytes that would take 1.2 GB, and reads the one behind it, in little memory.
+// TestThirtyMillionHeaders passes over a record of a few kilobytes that would take 1.2 GB, and reads the one behind
+// it, in little memory.
 func TestThirtyMillionHeaders(t *testing.T) {
 	raw := rawRecord(0, nil, 30_000_000, emptyHeader)
 	raw = append(raw, rawRecord(1, []byte("behind"), 0, nil)...)
@@ -238,7 +240,8 @@ func TestThirtyMillionHeaders(t *testing.T) {
 	}
 }
 
-// TestAmplification reads hostile batches and such that are twice as large: twice the memory may be allocated, and no more.
+// TestAmplification reads hostile batches and such that are twice as large: twice the memory may be allocated, and no
+// more.
 func TestAmplification(t *testing.T) {
 	shapes := map[string]func(n int) (count int, raw []byte){
 		"many headers in one record": func(n int) (int, []byte) { return 1, rawRecord(0, nil, n, emptyHeader) },
@@ -324,7 +327,8 @@ func TestLyingSizes(t *testing.T) {
 	}
 }
 
-// TestOtherWriters unpacks what other clients write: bare snappy, zstd without a size, in several frames, and with a wide window.
+// TestOtherWriters unpacks what other clients write: bare snappy, zstd without a size, in several frames, and with a
+// wide window.
 func TestOtherWriters(t *testing.T) {
 	t.Parallel()
 	const n = 12_000

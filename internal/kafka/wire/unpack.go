@@ -18,15 +18,15 @@ import (
 var ErrUnpackLimit = errors.New("more bytes than the limit allows")
 
 const (
-	// maxWhole is the most that a batch may unpack to for it to be unpacked at once. A larger one is unpacked in pieces, of which
-	// no more than one is in memory beside the records that are held.
+	// maxWhole is the most that a batch may unpack to for it to be unpacked at once. A larger one is unpacked in
+	// pieces, of which no more than one is in memory beside the records that are held.
 	maxWhole = 4 << 20
 	// pieceSize is how much of a larger batch is unpacked at once, unless a record is larger.
 	pieceSize = 1 << 20
 	// minPiece is the least that is unpacked at once. The beginning of a record, up to its key, is shorter.
 	minPiece = 512
-	// maxWindow is the most that a zstd frame may refer back for it to be unpacked in pieces: what RFC 8878 has every decoder
-	// support, and more than levels up to 19 need.
+	// maxWindow is the most that a zstd frame may refer back for it to be unpacked in pieces: what RFC 8878 has every
+	// decoder support, and more than levels up to 19 need.
 	maxWindow = 8 << 20
 	// zstdBlock is the most that one block of zstd unpacks to, whose header alone has 3 bytes.
 	zstdBlock = 128 << 10
@@ -58,7 +58,8 @@ func unpack(c Compression, b []byte, limit int) (unpacked, error) {
 	return unpacked{}, fmt.Errorf("unknown codec %d", c)
 }
 
-// buffers are for what does not say how much it unpacks to: it is unpacked into one, and copied. None is larger than maxWhole.
+// buffers are for what does not say how much it unpacks to: it is unpacked into one, and copied. None is larger than
+// maxWhole.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // gzipDecoder is a gzip reader and what it reads from, so that both serve again.
@@ -197,7 +198,8 @@ func snappyLen(b []byte, limit int) (int, error) {
 	return n, nil
 }
 
-// zstdDecoder unpacks at once, up to the capacity it is given, which it does concurrently and without goroutines of its own.
+// zstdDecoder unpacks at once, up to the capacity it is given, which it does concurrently and without goroutines of
+// its own.
 var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 })
@@ -205,7 +207,8 @@ var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 // zstdStreams are decoders that unpack in pieces. Each keeps a window.
 var zstdStreams sync.Pool
 
-// unpackZstd unpacks at once what is small, and in pieces what is not. A batch that refers back too far for that may unpack to limit bytes.
+// unpackZstd unpacks at once what is small, and in pieces what is not. A batch that refers back too far for that may
+// unpack to limit bytes.
 func unpackZstd(b []byte, limit int) (unpacked, error) {
 	d, err := zstdDecoder()
 	if err != nil {
@@ -242,8 +245,8 @@ func unpackZstd(b []byte, limit int) (unpacked, error) {
 	return streamZstd(b)
 }
 
-// growZstd unpacks b into buffer, and into larger ones, from size on and up to limit bytes. Any error may say that there was too little
-// room: the library does not tell it from others.
+// growZstd unpacks b into buffer, and into larger ones, from size on and up to limit bytes. Any error may say that
+// there was too little room: the library does not tell it from others.
 func growZstd(d *zstd.Decoder, b, buffer []byte, size, limit int) ([]byte, error) {
 	for {
 		if cap(buffer) < size {
