@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,9 +61,11 @@ func TestEventually(t *testing.T) {
 					r.deadline = begin.Add(tt.left)
 				}
 				looks := 0
-				go testkit.Eventually(r, func() bool { looks++; return looks == tt.holdsAfter }, func() string { return "three of four" })
-				synctest.Wait()
-				time.Sleep(2 * time.Minute)
+				var ended sync.WaitGroup
+				ended.Go(func() { // Fatalf ends its goroutine
+					testkit.Eventually(r, func() bool { looks++; return looks == tt.holdsAfter }, func() string { return "three of four" })
+				})
+				ended.Wait()
 				if r.text.String() != tt.text || r.failed != (tt.text != "") {
 					t.Errorf("failed %v: %q, want %q", r.failed, &r.text, tt.text)
 				}
