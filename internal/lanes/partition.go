@@ -202,10 +202,6 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 	at, more = from, true
 	failed := false
 	for at < to && bytes < x.pool.stride.bytes && more {
-		if x.ended.Load() {
-			more = false
-			break
-		}
 		i := at
 		if w.places != nil {
 			i = int(w.places[i])
@@ -213,6 +209,11 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 		at++
 		if l.follow(x, w.run, i) {
 			continue
+		}
+		// Only now: a partition that ends lets go of the keys that its waiting items hold back.
+		if x.ended.Load() {
+			more = false
+			break
 		}
 		item := &w.run.items[i]
 		done, again := o.Do(x.ctx, item, nil)
