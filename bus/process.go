@@ -266,9 +266,18 @@ func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes
 
 // dropped is called by lanes for a record that has waited when its partition is taken away.
 func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again) {
-	if j, ok := again.State.(*job); ok {
-		x.leave(j.context(ctx), j)
+	j, ok := again.State.(*job)
+	if !ok {
+		return
 	}
+	defer func() {
+		// The caller is the group's goroutine: a panic of a function of OnConsumed would end the program.
+		if v := recover(); v != nil {
+			x.fail(j.record, &PanicError{Value: v, Stack: debug.Stack()})
+			x.budget.giveBack()
+		}
+	}()
+	x.leave(j.context(ctx), j)
 }
 
 // fail ends the App's Run because of a record.
