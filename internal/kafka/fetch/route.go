@@ -13,8 +13,8 @@ import (
 const (
 	// regroupSoon is the least time between two fetches, or two look-ups, of a partition that fails.
 	regroupSoon = 100 * time.Millisecond
-	// gather is the pause before the leaders are looked at: who adds one partition adds others, and the first
-	// request to a broker is to be for all of them. The next one would have to wait for it.
+	// gather is the pause after the leaders were looked at: what changes meanwhile is looked at together. The first
+	// look has no pause before it, because a new subscription adds its partitions in one call.
 	gather = 5 * time.Millisecond
 	// slowly is the pause after an answer that somebody has to mend: long enough not to lock an account.
 	slowly = 5 * time.Second
@@ -33,9 +33,6 @@ func (f *Fetcher) route(ctx context.Context) {
 	defer timer.Stop()
 	var last error
 	for {
-		if kafka.Sleep(ctx, gather) != nil {
-			return
-		}
 		select {
 		case <-f.poked: // for what is seen now
 		default:
@@ -49,6 +46,9 @@ func (f *Fetcher) route(ctx context.Context) {
 		pause := time.Hour // until something changes
 		if cluster != nil {
 			pause = f.regroup(ctx, cluster)
+		}
+		if kafka.Sleep(ctx, gather) != nil { // what changes together is looked at together
+			return
 		}
 		timer.Reset(pause)
 		select {
