@@ -18,7 +18,7 @@ type Partition[T any] struct {
 
 	mu        sync.Mutex // taken before those of lanes, and of the pool
 	tracker   tracker[T]
-	items     int   // held, as far as it has been settled
+	items     int   // held, as far as they have not been released
 	bytes     int64 // of them
 	running   int   // workers at it
 	stopped   bool
@@ -153,7 +153,7 @@ func (x *Partition[T]) finish(w *waiting[T]) {
 	switch done, again := x.pool.opts.Do(x.ctx, w.item(), w.again); {
 	case done:
 		w.run.finish(w.index)
-		x.settle(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+		x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
 	case again != nil:
 		x.pool.opts.Dropped(x.ctx, w.item(), again)
 	}
@@ -229,7 +229,7 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 		}
 	}
 	if finished > 0 || failed {
-		x.settle(w.run, finished, bytes, failed)
+		x.release(w.run, finished, bytes, failed)
 	}
 	return at, more
 }
@@ -257,21 +257,21 @@ func (x *Partition[T]) handleDue(l *lane[T], w *waiting[T]) bool {
 	}
 	if done {
 		w.run.finish(w.index)
-		x.settle(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+		x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
 		return true
 	}
-	x.settle(w.run, 0, 0, true)
+	x.release(w.run, 0, 0, true)
 	return false
 }
 
-// settle gives back the room of n finished items of a run. failed says that another one remains unfinished.
-func (x *Partition[T]) settle(r *run[T], n int, bytes int64, failed bool) {
+// release gives back the room of n finished items of a run. failed says that another one remains unfinished.
+func (x *Partition[T]) release(r *run[T], n int, bytes int64, failed bool) {
 	x.mu.Lock()
 	defer x.unlock()
 	if failed {
 		x.end()
 	}
-	x.tracker.settle(r, n)
+	x.tracker.release(r, n)
 	x.items -= n
 	x.bytes -= bytes
 	if x.items <= x.pool.opts.PartitionItems/2 && x.bytes <= x.pool.opts.PartitionBytes/2 {

@@ -82,7 +82,7 @@ type Pool[T any] struct {
 	working int            // workers there are
 }
 
-// stride is how much a worker handles before it settles it with the partition.
+// stride is how much a worker handles before it releases it.
 type stride struct {
 	items int
 	bytes int64
@@ -98,7 +98,7 @@ func New[T any](o Options[T]) *Pool[T] {
 	if o.Dropped == nil {
 		o.Dropped = func(context.Context, *T, *Again) {}
 	}
-	// Where items pass each other each is settled by itself: a worker that is held up must not keep to itself that others are finished.
+	// Where items pass each other each is released by itself, so that a worker that is held up does not delay what it has finished.
 	p := &Pool[T]{opts: o, stride: stride{items: 1, bytes: 1}, seed: maphash.MakeSeed()}
 	p.turn.Store(1)
 	switch o.Mode {

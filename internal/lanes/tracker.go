@@ -42,8 +42,8 @@ func (t *tracker[T]) add(items []T, next int64) *run[T] {
 // finish marks item i as finished; the watermark knows at once. It may be called at any time, once for an item.
 func (r *run[T]) finish(i int) { atomic.OrUint64(&r.done[i/64], 1<<(i%64)) }
 
-// settle tells the tracker of n finished items, which lets go of a run that is finished.
-func (t *tracker[T]) settle(r *run[T], n int) {
+// release tells the tracker of n finished items, which lets go of a run that is finished.
+func (t *tracker[T]) release(r *run[T], n int) {
 	if r.left -= n; r.left > 0 {
 		return
 	}

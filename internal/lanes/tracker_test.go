@@ -21,10 +21,10 @@ func TestTracker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type entry struct {
 			thing
-			run     *run[thing]
-			place   int
-			done    bool
-			settled bool
+			run      *run[thing]
+			place    int
+			done     bool
+			released bool
 		}
 		var (
 			tr    tracker[thing]
@@ -74,23 +74,23 @@ func TestTracker(t *testing.T) {
 					}
 				}
 			},
-			"settle": func(t *rapid.T) {
-				first := pick(t, func(e *entry) bool { return e.done && !e.settled })
+			"release": func(t *rapid.T) {
+				first := pick(t, func(e *entry) bool { return e.done && !e.released })
 				n := 0
 				for _, e := range model {
-					if e.run == first.run && e.done && !e.settled {
-						e.settled = true
+					if e.run == first.run && e.done && !e.released {
+						e.released = true
 						n++
 					}
 				}
 				first.run.finish(first.place) // once more changes nothing
-				tr.settle(first.run, n)
+				tr.release(first.run, n)
 			},
 			"": func(t *rapid.T) {
 				wantMark, wantOldest, items, bytes := next, int64(-1), 0, int64(0)
 				var runs []*run[thing]
 				for _, e := range model {
-					if !e.settled && !slices.Contains(runs, e.run) {
+					if !e.released && !slices.Contains(runs, e.run) {
 						runs = append(runs, e.run)
 					}
 					if e.done {
@@ -121,7 +121,7 @@ func TestTracker(t *testing.T) {
 					kept = append(kept, r)
 				}
 				if !slices.Equal(kept, runs) {
-					t.Fatalf("keeps %d runs, %d have items that are not settled", len(kept), len(runs))
+					t.Fatalf("keeps %d runs, %d have items that are not released", len(kept), len(runs))
 				}
 			},
 		})

@@ -231,8 +231,8 @@ func (c *Consumer) Marks() map[kafka.TopicPartition]int64 {
 	return marks
 }
 
-// trouble notes an error for Status.
-func (c *Consumer) trouble(err error) {
+// recordError keeps an error for Status.
+func (c *Consumer) recordError(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastError, c.errorAt = err, time.Now()

@@ -92,7 +92,7 @@ func (g *generation) dispatch() {
 // failed deals with what the fetcher says is wrong. It goes on with all else by itself.
 func (g *generation) failed(err error) {
 	c := g.c
-	c.trouble(err)
+	c.recordError(err)
 	bad, ok := errors.AsType[*fetch.PartitionError](err)
 	if !ok {
 		c.log.Error("consume: reading fails; trying again", "group", c.opts.Group, "error", err)

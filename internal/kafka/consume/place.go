@@ -127,7 +127,7 @@ func (p *place) reset(gone *fetch.PartitionError) {
 	if at == kafka.EndOffset {
 		from = "its end"
 	}
-	c.trouble(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset, gone.Err))
+	c.recordError(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset, gone.Err))
 	p.missing = gone.Offset
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *place) readAgain() {
 // take puts a chunk into the lane. The dispatcher alone calls it.
 func (p *place) take(chunk *fetch.Chunk) {
 	if p.opening() {
-		// Where the group begins is settled now. It is committed even if nothing is handled, or the next member of a group that begins
+		// Now it is known where the group begins. It is committed even if nothing is handled, or the next member of a group that begins
 		// at the end would miss what is written in between.
 		p.allow(first(chunk))
 	}

@@ -247,7 +247,7 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*
 // failed waits after a request that failed as a whole. It returns an error when ctx ends.
 func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) error {
 	f.failures.Add(1)
-	f.misled() // other brokers may lead by now
+	f.invalidateMetadata() // other brokers may lead by now
 	if kafka.Classify(err) == kafka.Denied {
 		f.report(&BrokerError{Broker: l.broker, Err: err})
 		return kafka.Sleep(ctx, slowly)
@@ -408,7 +408,7 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 		}
 		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), regroupSoon))
 		p.attempt++
-		f.misled()
+		f.invalidateMetadata()
 	}
 }
 

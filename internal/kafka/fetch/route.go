@@ -86,8 +86,8 @@ func (f *Fetcher) tell(before, err error) {
 	}
 }
 
-// misled makes the watcher ask the brokers who leads what: what is known of it may be wrong.
-func (f *Fetcher) misled() { f.watch.Refresh() }
+// invalidateMetadata makes the watcher ask the brokers who leads what: what is known of it may be wrong.
+func (f *Fetcher) invalidateMetadata() { f.watch.Refresh() }
 
 func (f *Fetcher) backoff() kafka.Backoff {
 	return kafka.Backoff{First: f.cfg.RetryBackoff, Max: longestPause}
@@ -204,7 +204,7 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 		f.log.Warn("fetch: looking up where partitions begin fails; trying again", "broker", q.leader, "partitions", again, "error", first)
 	}
 	if len(failed) > 0 {
-		f.misled()
+		f.invalidateMetadata()
 		f.poke()
 	}
 }

@@ -23,8 +23,8 @@ const (
 	unknown
 	// fenced: another has taken over the static id.
 	fenced
-	// strangers: the group's members share no assignor with this one, or are no consumers.
-	strangers
+	// incompatibleProtocol: the group's members share no assignor with this one, or are no consumers.
+	incompatibleProtocol
 	// full: the group takes no more members.
 	full
 	// denied: authentication or authorisation.
@@ -58,7 +58,7 @@ func faultOf(err error) fault {
 		case codeIllegalGeneration:
 			return stale
 		case codeInconsistentProtocol:
-			return strangers
+			return incompatibleProtocol
 		case codeUnknownMember,
 			codeGroupIDNotFound: // the group has gone, and its members with it
 			return unknown

@@ -129,9 +129,9 @@ func (m *Member) take(n news) {
 // way out, and are told of once a minute.
 func (l *loop) failureLevel(err error) slog.Level {
 	switch f := faultOf(err); {
-	case f == strangers && time.Since(l.toldProtocol) < protocolEvery:
+	case f == incompatibleProtocol && time.Since(l.toldProtocol) < protocolEvery:
 		return slog.LevelDebug
-	case f == strangers:
+	case f == incompatibleProtocol:
 		l.toldProtocol = time.Now()
 		return slog.LevelWarn
 	case f >= fenced, l.machine.failures+1 == worthTelling:

@@ -77,19 +77,19 @@ type machine struct {
 	static  bool                            // it has an instance id: it does not leave, so that it finds its partitions again
 	backoff func(attempt int) time.Duration // pause after a failed attempt, counted from 0
 
-	state      State
-	id         string // "" = none
-	generation int32  // unjoined = none that the group would know
-	settled    bool   // it has been Stable
-	changed    bool   // since its last join was sent
-	lost       bool   // its generation went on without it, and is drained for that
-	stopping   bool   // told to stop while Draining, or Joining without a name
-	failures   int    // attempts in a row that did not get it into a generation
-	doubts     int    // heartbeats in a row that contradict the pending join
-	away       bool   // the coordinator was, since the pending join was sent
-	lastJoin   time.Time
-	strangers  time.Time // since when the group has refused its assignors; zero = it does not
-	err        error     // why it is dead, or will be when it is drained
+	state             State
+	id                string // "" = none
+	generation        int32  // unjoined = none that the group would know
+	settled           bool   // it has been Stable
+	changed           bool   // since its last join was sent
+	lost              bool   // its generation went on without it, and is drained for that
+	stopping          bool   // told to stop while Draining, or Joining without a name
+	failures          int    // attempts in a row that did not get it into a generation
+	doubts            int    // heartbeats in a row that contradict the pending join
+	away              bool   // the coordinator was, since the pending join was sent
+	lastJoin          time.Time
+	incompatibleSince time.Time // since when the group has refused its assignors; zero = it does not
+	err               error     // why it is dead, or will be when it is drained
 }
 
 // over reports whether nothing more will happen.
@@ -135,7 +135,7 @@ func (m *machine) on(now time.Time, e event) []action {
 		}
 		switch e.what {
 		case joined:
-			m.state, m.id, m.generation, m.strangers = Syncing, e.id, e.generation, time.Time{}
+			m.state, m.id, m.generation, m.incompatibleSince = Syncing, e.id, e.generation, time.Time{}
 			return []action{{do: doSync}}
 		case named:
 			had := m.id != ""
@@ -181,7 +181,7 @@ func (m *machine) on(now time.Time, e event) []action {
 func (m *machine) heard(e event) []action {
 	f := faultOf(e.err)
 	switch f {
-	case none, passing, denied, full, strangers:
+	case none, passing, denied, full, incompatibleProtocol:
 		if m.state == Joining && (f == none || f == passing) && e.what == beaten {
 			return m.doubt(f)
 		}
@@ -269,11 +269,11 @@ func (m *machine) again(now time.Time, err error) []action {
 	switch f {
 	case fenced, fatal:
 		return m.die(err)
-	case strangers:
-		if m.strangers.IsZero() {
-			m.strangers = now
+	case incompatibleProtocol:
+		if m.incompatibleSince.IsZero() {
+			m.incompatibleSince = now
 		}
-		if now.Sub(m.strangers) >= patience {
+		if now.Sub(m.incompatibleSince) >= patience {
 			return m.die(err)
 		}
 	case denied:

@@ -104,5 +104,5 @@ func (p *Producer) reserve(ctx context.Context, r *Record, size int64) error {
 		why = ended(ctx)
 	}
 	return fmt.Errorf("produce: to %q: not sent, the buffer is full (%d records, %d bytes wait for the broker)%s: %w",
-		r.Topic, p.room.records, p.room.bytes, p.trouble.because(), why)
+		r.Topic, p.room.records, p.room.bytes, p.oldestFault.because(), why)
 }

@@ -51,14 +51,14 @@ func (p *Producer) Expire(promise *Promise) {
 func (p *Producer) sweep() {
 	p.swept = time.Now()
 	now := p.swept.Sub(p.started)
-	for t := range p.unsettled {
+	for t := range p.unready {
 		t.parked = slices.DeleteFunc(t.parked, func(c parked) bool {
 			why := c.promise.expired(now)
 			if why == nil {
 				return false
 			}
 			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, t.fault.because(), why))
-			c.group.settled(1)
+			c.group.resolve(1)
 			p.stats.Failed++
 			p.room.release(1, c.size)
 			return true
@@ -116,7 +116,7 @@ func (p *Producer) expire(q *partition, b *batch) {
 		}
 		b.promises[i] = nil
 		b.live--
-		b.group.settled(1)
+		b.group.resolve(1)
 		p.stats.Failed++
 	}
 }
@@ -169,7 +169,7 @@ func (p *Producer) why(q *partition) string {
 		f = f.older(br.fault)
 	}
 	if f.err == nil {
-		f = p.trouble
+		f = p.oldestFault
 	}
 	if f.err == nil {
 		f.err = p.client.LastConnError()

@@ -44,16 +44,16 @@ func (f fault) older(g fault) fault {
 	return f
 }
 
-// Health returns nil when nothing that waits to be sent is in trouble, else the oldest trouble: since when, and its last error. It asks
+// Health returns nil when nothing that waits to be sent fails, else the oldest fault: since when, and its last error. It asks
 // nobody, so it is cheap, and a producer with nothing to send is healthy.
 func (p *Producer) Health() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.trouble.err == nil {
+	if p.oldestFault.err == nil {
 		return nil
 	}
 	return fmt.Errorf("produce: failing since %s, %d records wait: %w",
-		p.trouble.since.Format(time.RFC3339), p.room.records, p.trouble.err)
+		p.oldestFault.since.Format(time.RFC3339), p.room.records, p.oldestFault.err)
 }
 
 // Stats counts what a Producer did since it was made, and what it holds now.

@@ -20,8 +20,8 @@ type group struct {
 
 func newGroup(number uint64) *group { return &group{number: number, done: make(chan struct{})} }
 
-// settled counts n promises of the group as resolved.
-func (g *group) settled(n int) {
+// resolve counts n promises of the group as resolved.
+func (g *group) resolve(n int) {
 	if n == 0 {
 		return
 	}
@@ -60,7 +60,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 		case <-ctx.Done():
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records, p.trouble.because(), ended(ctx))
+			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records, p.oldestFault.because(), ended(ctx))
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (p *Producer) Hurry() {
 			q.open.urgent = true
 		}
 	}
-	for t := range p.unsettled {
+	for t := range p.unready {
 		for i := range t.parked {
 			t.parked[i].urgent = true
 		}
@@ -113,7 +113,7 @@ func (p *Producer) Close(ctx context.Context) error {
 		return nil
 	}
 	err := fmt.Errorf("produce: close: %d records were not delivered, of %d of them it is not known whether the broker has them%s",
-		p.undelivered, p.unknown, p.trouble.because())
+		p.undelivered, p.unknown, p.oldestFault.because())
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", err, ended(ctx))
 	}
@@ -137,7 +137,7 @@ func (p *Producer) abandon() {
 		q.active = false
 	}
 	p.active = nil
-	for t := range p.unsettled {
+	for t := range p.unready {
 		p.undelivered += p.failParked(t, fmt.Errorf("produce: to %q: %w before the topic was ready%s", t.name, kafka.ErrClosed, t.fault.because()))
 	}
 }

@@ -99,7 +99,7 @@ func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
 	} {
 		p := &Producer{linger: 2 * time.Second, brokers: map[int32]*broker{0: {inFlight: test.inFlight}}}
 		q := &partition{open: &batch{urgent: test.urgent, born: now.Add(-test.age), group: newGroup(0)}}
-		a := &agenda{now: now, next: time.Hour}
+		a := &schedule{now: now, next: time.Hour}
 		if test.next == 0 {
 			test.next = time.Hour
 		}

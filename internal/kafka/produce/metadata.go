@@ -24,10 +24,10 @@ type metadata struct {
 	refreshed time.Time   // when new leaders were last called for
 }
 
-// refreshMetadata calls for new leaders while something is in trouble: a broker that is gone for good answers nothing
+// refreshMetadata calls for new leaders while something fails: a broker that is gone for good answers nothing
 // that would say so.
-func (p *Producer) refreshMetadata(a *agenda) {
-	if p.trouble.err != nil && a.due(p.metadata.refreshed.Add(refreshInterval)) {
+func (p *Producer) refreshMetadata(a *schedule) {
+	if p.oldestFault.err != nil && a.due(p.metadata.refreshed.Add(refreshInterval)) {
 		p.metadata.refreshed = a.now
 		p.watch.Refresh()
 	}
@@ -71,14 +71,14 @@ func (p *Producer) retryNow() {
 	for _, q := range p.active {
 		q.fault.due = time.Time{}
 	}
-	for t := range p.unsettled {
+	for t := range p.unready {
 		t.fault.due = time.Time{}
 	}
 	p.identity.fault.due = time.Time{}
 }
 
 // apply takes over a snapshot for all topics that are in use. A topic that is gone is ensured again before anything is sent to it; its
-// partitions stay, with their sequences, as metadata of a cluster in trouble may lack a topic for a moment.
+// partitions stay, with their sequences, as metadata of a cluster that fails may lack a topic for a moment.
 func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 	for name, t := range p.topics {
 		seen := c.Topics[name]
@@ -86,7 +86,7 @@ func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 		case len(t.partitions) == 0, asked.Before(t.seen):
 		case seen == nil:
 			t.ensured = false
-			p.unsettled[t] = struct{}{}
+			p.unready[t] = struct{}{}
 			p.adopt(t, nil)
 		case t.ensured && len(seen.Leaders) > 0:
 			p.adopt(t, seen.Leaders)
@@ -108,12 +108,12 @@ func (p *Producer) applyBrokers(c *kafka.Cluster) {
 }
 
 // ensureTopics starts what it takes to have the topics that records wait for.
-func (p *Producer) ensureTopics(a *agenda) {
-	for t := range p.unsettled {
+func (p *Producer) ensureTopics(a *schedule) {
+	for t := range p.unready {
 		if !t.wanted() {
 			continue
 		}
-		p.trouble = p.trouble.older(t.fault)
+		p.oldestFault = p.oldestFault.older(t.fault)
 		if !t.ensuring && a.due(t.fault.due) {
 			t.ensuring = true
 			failures := t.fault.attempts
@@ -157,7 +157,7 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 	if err == nil {
 		t.ensured = true
 		t.fault.clear()
-		delete(p.unsettled, t)
+		delete(p.unready, t)
 		t.seen = time.Now()
 		p.adopt(t, cluster.Topics[t.name].Leaders)
 		p.applyBrokers(cluster)
@@ -198,7 +198,7 @@ func (p *Producer) forget(t *topic) {
 		return
 	}
 	delete(p.topics, t.name)
-	delete(p.unsettled, t)
+	delete(p.unready, t)
 	if p.last == t {
 		p.last = nil
 	}

@@ -205,7 +205,7 @@ func TestATopicIsEnsuredOnceAndRetriedByClass(t *testing.T) {
 		calls int32
 	}{
 		{"at once", nil, nil, 1},
-		{"after trouble", []error{errors.New("no route"), kafka.CodeErr(kerr.NotController.Code)}, nil, 3},
+		{"after errors", []error{errors.New("no route"), kafka.CodeErr(kerr.NotController.Code)}, nil, 3},
 		{"never", nil, kafka.CodeErr(kerr.InvalidTopicException.Code), 1},
 		{"denied", nil, kafka.ErrAuth, 1},
 	}

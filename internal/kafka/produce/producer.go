@@ -5,7 +5,7 @@
 // [Producer.Produce] encodes the record straight into the open batch of its partition. A batch is closed when it is
 // full, and due when it is closed, has lingered, or somebody waits for one of its records and its leader has nothing
 // else to answer. One goroutine, the sender, hands all due batches of a leader to one request, which runs in a
-// goroutine of its own; what the broker answers decides what becomes of each batch (settle in request.go).
+// goroutine of its own; what the broker answers decides what becomes of each batch (applyResponse in request.go).
 //
 // # What holds
 //
@@ -85,22 +85,22 @@ type Producer struct {
 
 	stores sync.Pool // of *store, with memory that has grown already
 
-	mu        sync.Mutex
-	closing   bool
-	room      room
-	topics    map[string]*topic
-	last      *topic              // the one of the last Produce: mostly of the next, too
-	unsettled map[*topic]struct{} // topics not known or not ensured
-	active    []*partition        // with something to send; the one that waited longest first
-	brokers   map[int32]*broker
-	addresses map[int32]string // of the cluster's brokers
-	identity  identity
-	metadata  metadata
-	group     *group    // of the records produced now
-	groups    []*group  // ended by Flush, with open promises
-	swept     time.Time // when the promises were last looked through for contexts and deadlines that are over
-	trouble   fault     // the oldest that keeps a record waiting
-	stats     Stats
+	mu          sync.Mutex
+	closing     bool
+	room        room
+	topics      map[string]*topic
+	last        *topic              // the one of the last Produce: mostly of the next, too
+	unready     map[*topic]struct{} // topics not known or not ensured
+	active      []*partition        // with something to send; the one that waited longest first
+	brokers     map[int32]*broker
+	addresses   map[int32]string // of the cluster's brokers
+	identity    identity
+	metadata    metadata
+	group       *group    // of the records produced now
+	groups      []*group  // ended by Flush, with open promises
+	swept       time.Time // when the promises were last looked through for contexts and deadlines that are over
+	oldestFault fault     // of those that keep a record waiting
+	stats       Stats
 
 	undelivered, unknown int // records that Close had to give up, and those of them that the broker may have
 }
@@ -126,7 +126,7 @@ func New(c *kafka.Client, o Options) *Producer {
 		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
 		stores: sync.Pool{New: func() any { return new(store) }},
 		room:   room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
-		topics: map[string]*topic{}, unsettled: map[*topic]struct{}{}, brokers: map[int32]*broker{},
+		topics: map[string]*topic{}, unready: map[*topic]struct{}{}, brokers: map[int32]*broker{},
 		identity: identity{Producer: wire.NoProducer()}, group: newGroup(0),
 	}
 	if p.log == nil {

@@ -41,13 +41,13 @@ type item struct {
 	bad    []int // positions of the records that the broker blames
 }
 
-// send makes one attempt and settles what came out. It runs in a goroutine of its own.
+// send makes one attempt and applies its response. It runs in a goroutine of its own.
 func (p *Producer) send(r *request) {
 	lost := p.exchange(r)
 	if errors.Is(lost, os.ErrDeadlineExceeded) {
 		p.client.DropIdle() // those pooled beside it may hang as well, and would cost a deadline each
 	}
-	p.settle(r, lost)
+	p.applyResponse(r, lost)
 }
 
 // exchange sends the request and fills in the items. It returns the error of a request that got no answer.
@@ -141,9 +141,9 @@ func (it *item) class() kafka.Class {
 	return kafka.Classify(it.err)
 }
 
-// settle does to each batch of an answered request what its answer asks for. lost is the error of a request that got none: then nothing is
-// known about any of its batches, and the trouble is the broker's, not theirs.
-func (p *Producer) settle(r *request, lost error) {
+// applyResponse does to each batch of an answered request what its answer asks for. lost is the error of a request that got none: then nothing is
+// known about any of its batches, and the fault is the broker's, not theirs.
+func (p *Producer) applyResponse(r *request, lost error) {
 	now := time.Now()
 	acked := make([]*item, 0, len(r.items))
 	resets := 0
@@ -188,7 +188,7 @@ func (p *Producer) settle(r *request, lost error) {
 			p.watch.Refresh()
 			q.fault.failed(err, now, p.backoff, movedDelay)
 		case kafka.Sequence:
-			p.disown(q)
+			p.resetProducerID(q)
 			resets++
 			q.fault.failed(err, now, p.backoff, 0)
 		case kafka.BadRecord:
@@ -240,7 +240,7 @@ func (p *Producer) retire(acked []*item, records [][]*Promise) {
 	defer p.mu.Unlock()
 	for i, it := range acked {
 		b := it.b
-		b.group.settled(b.live)
+		b.group.resolve(b.live)
 		p.room.release(len(records[i]), b.bytes)
 		if b.attempts == 1 { // no abandoned exchange can still be reading its memory
 			clear(records[i])

@@ -28,7 +28,7 @@ const (
 	// that is far it is little.
 	urgentLinger = time.Millisecond
 
-	// patience is how long trouble lasts before it is worth a line in the log: a moved leader is mended faster than that.
+	// patience is how long a fault lasts before the log says so: a leader that has moved is found sooner.
 	patience = time.Second
 )
 
@@ -43,7 +43,7 @@ func (p *Producer) run() {
 	defer close(p.stopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var told bool // the log knows of the trouble
+	var told bool // the log says that records wait
 	for {
 		next := p.dispatch(time.Now())
 		told = p.tell(told)
@@ -58,30 +58,30 @@ func (p *Producer) run() {
 	}
 }
 
-// tell logs when trouble has lasted and when it is over, once each.
+// tell logs when a fault has lasted, and when it is over, once each.
 func (p *Producer) tell(told bool) bool {
 	p.mu.Lock()
-	trouble, waiting := p.trouble, p.room.records
+	fault, waiting := p.oldestFault, p.room.records
 	p.mu.Unlock()
 	switch {
-	case told && trouble.err == nil:
+	case told && fault.err == nil:
 		p.log.Info("produce: records are being written again")
 		return false
-	case !told && trouble.err != nil && time.Since(trouble.since) > patience:
-		p.log.Warn("produce: records wait, trying again", "since", trouble.since, "records", waiting, "error", trouble.err)
+	case !told && fault.err != nil && time.Since(fault.since) > patience:
+		p.log.Warn("produce: records wait, trying again", "since", fault.since, "records", waiting, "error", fault.err)
 		return true
 	}
 	return told
 }
 
-// agenda collects when the sender has to look again.
-type agenda struct {
+// schedule collects when the sender has to look again.
+type schedule struct {
 	now  time.Time
 	next time.Duration
 }
 
 // due reports whether t has come, and remembers it if not.
-func (a *agenda) due(t time.Time) bool {
+func (a *schedule) due(t time.Time) bool {
 	wait := t.Sub(a.now)
 	if wait <= 0 {
 		return true
@@ -97,7 +97,7 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	if p.ctx.Err() != nil {
 		return time.Hour // run sees it and ends: nothing is started any more
 	}
-	a := &agenda{now: now, next: time.Hour}
+	a := &schedule{now: now, next: time.Hour}
 	if p.room.records > 0 {
 		if a.due(p.swept.Add(sweepInterval)) {
 			p.sweep()
@@ -105,7 +105,7 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 		a.due(p.swept.Add(sweepInterval))
 	}
 	p.lookUp()
-	p.trouble = fault{}
+	p.oldestFault = fault{}
 	p.ensureTopics(a)
 	p.sendBatches(a)
 	p.refreshMetadata(a)
@@ -113,7 +113,7 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 }
 
 // sendBatches starts one request per leader with what is due of all its partitions, while the leader has room for a request.
-func (p *Producer) sendBatches(a *agenda) {
+func (p *Producer) sendBatches(a *schedule) {
 	requests := map[int32]*request{}
 	waiting := p.active[:0]
 	var taken []*partition
@@ -141,7 +141,7 @@ func (p *Producer) sendBatches(a *agenda) {
 }
 
 // sendable reports whether the partition has a batch that is due, and everything that it takes to send it.
-func (p *Producer) sendable(q *partition, a *agenda) bool {
+func (p *Producer) sendable(q *partition, a *schedule) bool {
 	if q.flight == nil && len(q.queue) == 0 {
 		b := q.open
 		linger := p.linger
@@ -183,7 +183,7 @@ func (p *Producer) answering(id int32) bool {
 
 // take moves the partition's next batch into the request for its leader. It reports false when that request is full; the next one is then
 // started at once.
-func (p *Producer) take(q *partition, requests map[int32]*request, a *agenda) bool {
+func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) bool {
 	if q.flight == nil {
 		q.flight = p.nextBatch(q)
 		if q.flight == nil {
@@ -231,18 +231,18 @@ func (p *Producer) nextBatch(q *partition) *batch {
 	}
 }
 
-// notice remembers the oldest trouble that keeps a partition waiting.
+// notice remembers the oldest fault that keeps a partition waiting.
 func (p *Producer) notice(q *partition) {
-	p.trouble = p.trouble.older(q.fault).older(p.identity.fault)
+	p.oldestFault = p.oldestFault.older(q.fault).older(p.identity.fault)
 	if br := p.brokers[q.leader]; br != nil {
-		p.trouble = p.trouble.older(br.fault)
+		p.oldestFault = p.oldestFault.older(br.fault)
 	} else if q.leader < 0 {
-		p.trouble = p.trouble.older(p.metadata.fault)
+		p.oldestFault = p.oldestFault.older(p.metadata.fault)
 	}
 }
 
 // identify makes sure that the partition has a producer id and a sequence to go on with.
-func (p *Producer) identify(q *partition, a *agenda) bool {
+func (p *Producer) identify(q *partition, a *schedule) bool {
 	if !p.idempotent || q.identity.ID >= 0 {
 		return true
 	}

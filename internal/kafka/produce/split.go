@@ -38,7 +38,7 @@ func (p *Producer) split(q *partition, it *item, cause error) {
 	q.flight = nil
 	q.fault.clear()
 	if b.unsure {
-		p.disown(q) // an earlier attempt may have been written all the same: nobody knows which sequence is next
+		p.resetProducerID(q) // an earlier attempt may have been written all the same: nobody knows which sequence is next
 	}
 	// What is left in b are the blamed records, and those given up by their callers.
 	held := n
@@ -56,7 +56,7 @@ func (p *Producer) failFlight(q *partition, err error) {
 	q.flight = nil
 	q.fault.clear()
 	if b.unsure {
-		p.disown(q)
+		p.resetProducerID(q)
 		err = fmt.Errorf("%w (of an earlier attempt: %w)", err, ErrUnacknowledged)
 	}
 	p.drop(b, err)
@@ -84,7 +84,7 @@ func (p *Producer) failParked(t *topic, err error) int {
 	for i := range t.parked {
 		c := &t.parked[i]
 		c.promise.fail(err)
-		c.group.settled(1)
+		c.group.resolve(1)
 		p.stats.Failed++
 		p.room.release(1, c.size)
 	}
@@ -94,7 +94,7 @@ func (p *Producer) failParked(t *topic, err error) int {
 
 // failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry mends that.
 func (p *Producer) failWaiting(err error) {
-	for t := range p.unsettled {
+	for t := range p.unready {
 		p.failParked(t, err)
 	}
 	for _, q := range p.active {
@@ -126,6 +126,6 @@ func (p *Producer) fail(b *batch, err error) {
 		}
 	}
 	p.stats.Failed += uint64(b.live)
-	b.group.settled(b.live)
+	b.group.resolve(b.live)
 	b.live = 0
 }

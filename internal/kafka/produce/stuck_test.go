@@ -190,7 +190,7 @@ func TestARefusedProducerIDFailsWhoNeedsOne(t *testing.T) {
 	stopped.Store(true)
 	var waits produce.Promise
 	p.Produce(t.Context(), record("b", "", "second"), true, &waits)
-	testkit.Until(t, "b is in trouble", func() bool { return p.Health() != nil })
+	testkit.Until(t, "b is unhealthy", func() bool { return p.Health() != nil })
 	if err := send(t, p, within(t, 10*time.Second), "a", "second"); !errors.Is(err, kafka.ErrAuth) {
 		t.Errorf("a: %v, want ErrAuth", err)
 	}

@@ -66,7 +66,7 @@ func (p *Producer) enter(name string, e *entry, promise *Promise, size int64) {
 		if t = p.topics[name]; t == nil {
 			t = &topic{name: name}
 			p.topics[name] = t
-			p.unsettled[t] = struct{}{}
+			p.unready[t] = struct{}{}
 		}
 		p.last = t
 	}
@@ -193,7 +193,7 @@ func (p *Producer) adopt(t *topic, leaders []int32) {
 	for i := range t.parked {
 		c := &t.parked[i]
 		p.place(t, &c.entry, c.promise, c.size, c.group)
-		c.group.settled(1) // it counts for its batch now
+		c.group.resolve(1) // it counts for its batch now
 	}
 	t.parked = nil
 }
@@ -211,7 +211,7 @@ func (p *Producer) moveAway(q *partition) {
 		batches = append(batches, q.open)
 	}
 	if q.flight != nil && q.flight.unsure {
-		p.disown(q) // should the partition come back after all, the sequence may be spent
+		p.resetProducerID(q) // should the partition come back after all, the sequence may be spent
 	}
 	q.flight, q.queue, q.open = nil, nil, nil
 	q.topic.stickyBatch = nil
@@ -232,7 +232,7 @@ func (p *Producer) moveAway(q *partition) {
 			size := recordSize(&e)
 			held -= size
 			p.place(q.topic, &e, promise, size, b.group)
-			b.group.settled(1)
+			b.group.resolve(1)
 		}
 		p.room.release(0, held)
 	}

@@ -203,7 +203,7 @@ func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chun
 	for {
 		limited, cancel := context.WithCancel(ctx)
 		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited
-		// A failure to look is the fetcher's trouble too, and it says so.
+		// The fetcher reports a failure to look, because it looks at the same topics.
 		if cluster, asked, _ := t.watch.Cluster(); cluster != nil && asked.After(t.began) {
 			if err := look(cluster); err != nil {
 				cancel()
