@@ -249,7 +249,7 @@ func (a *App) use(ctx context.Context) (*core, error) {
 	return nil, ErrClosed
 }
 
-// opened returns the App's core if it is there for who works with ctx; else nil.
+// opened returns the App's core if a caller with ctx may use it already; else nil.
 func (a *App) opened(ctx context.Context) *core {
 	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
 		return c

@@ -29,7 +29,7 @@ func placeOfRecord(r *Record) recordPlace {
 	return recordPlace{kafka.TopicPartition{Topic: r.Topic, Partition: int32(r.Partition)}, r.Offset}
 }
 
-// blockage is why a record is blocked. It ends with the assignment of the record's partition, too.
+// blockage is why a record is blocked. It also ends when the record's partition is given up.
 type blockage struct {
 	place consume.Place
 	why   error
@@ -50,7 +50,7 @@ func (b *blocked) remove(r *Record) {
 	delete(b.records, placeOfRecord(r))
 }
 
-// each calls f for all of them, by topic, partition and offset.
+// each calls f for all blocked records, in the order of topic, partition and offset.
 func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +82,7 @@ func (b *blocked) byPartition() map[kafka.TopicPartition]string {
 	return first
 }
 
-// err tells of the first few; nil when there are none.
+// err joins the reasons of the first few; it is nil when no record is blocked.
 func (b *blocked) err() error {
 	const most = 10
 	var errs []error

@@ -11,7 +11,7 @@ type budget struct {
 	spent   chan struct{} // closed when all are handled
 }
 
-// What a budget says of another record.
+// budgetState is whether another record may begin.
 type budgetState int
 
 const (

@@ -102,8 +102,8 @@ func (c Config) replace(by Config) Config {
 //   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s), heartbeat_interval_ms (3 s),
 //     rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records, group_instance_id
 //
-// With acks 1 only the partition's leader has a record when it is acknowledged, which is lost if that broker is, and
-// the producer is not idempotent.
+// With acks 1 only the partition's leader has a record when it is acknowledged, so the record is lost if that broker is
+// lost. The producer is not idempotent then.
 //
 // Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
 // that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize]. Settings may hold

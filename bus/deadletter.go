@@ -29,8 +29,8 @@ type moving struct {
 	logged  time.Time
 }
 
-// newMoving tells where a record goes that is given up because of err; nil for a dead letter that has been given up
-// twice, by this group or another: groups that read dead letters would write each other's for ever.
+// newMoving returns where a record goes that is given up because of err; nil for a dead letter of a dead letter. Such a
+// record is not written again, or groups that read each other's dead letters would write new ones for ever.
 func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
 	m := &moving{err: err, cause: causeOf(j.last), attempts: j.calls}
 	source, tier := x.streams.origin(j.record.Stream)
@@ -46,8 +46,8 @@ func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
 	return m
 }
 
-// fromOtherGroup tells of a record in one of our retry or replay streams that another group has put it there: the name
-// of a group may be the end of another's, and so two groups have a retry stream of the same name, which both read.
+// fromOtherGroup reports whether another group wrote a record into one of our retry or replay streams. The name of one
+// group may be the end of another's name; then both groups read a retry stream of the same name.
 func (x *runner) fromOtherGroup(r *Record) bool {
 	if !x.deadLetter {
 		return false
@@ -64,7 +64,7 @@ func (x *runner) skip(r *Record) {
 		r, nil, "other", truncate(strconv.Quote(string(group)), longestText))
 }
 
-// notBefore tells when a record of one of our retry or replay streams, which is read now, may be handled.
+// notBefore returns when a record that is read now from one of our retry or replay streams may be handled.
 func (x *runner) notBefore(r *Record, now time.Time) time.Time {
 	_, tier := x.streams.origin(r.Stream)
 	if tier == 0 {
@@ -93,9 +93,9 @@ const (
 	blockedEvery = time.Minute
 )
 
-// move begins or goes on to write a record to m.stream. It returns 0 when that is acknowledged, else after what time to
-// call it again: nothing is skipped. It takes moveWait at most, or the time to finish that is left when the partition
-// is being given up.
+// move writes a record to m.stream. It returns 0 when the broker has acknowledged the record, else the pause before
+// it has to be called again. It waits at most moveWait for an answer; while the partition is being given up, it waits
+// until the time to finish is over.
 func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Duration) {
 	if m.failed == nil {
 		x.prepareMove(r, m, time.Now())
@@ -127,7 +127,7 @@ func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Dur
 	}
 }
 
-// prepareMove finds what the headers will tell, and how the stream is to be created if it is not there.
+// prepareMove collects what the headers say, and how the stream's topic is created if it does not exist.
 func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
 	m.failed = &failedRecord{history: historyOf(r, x.core.prefix), group: x.group, err: m.err, cause: m.cause, at: now}
 	m.failed.attempts += m.attempts
@@ -138,8 +138,8 @@ func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
 	x.core.own.Store(x.core.prefix+m.stream, kafka.TopicSpec{Source: x.core.prefix + m.source, Delay: m.delay})
 }
 
-// answered waits for the answer to a try: for moveWait, or as long as there is time when the partition is being given
-// up.
+// answered waits for the broker's answer and reports whether there is one, or the time to finish is over. It waits at
+// most moveWait; while the partition is being given up, it waits until the time to finish is over.
 func answered(place consume.Place, pending *Receipt) bool {
 	timer := time.NewTimer(moveWait)
 	defer timer.Stop()
@@ -173,7 +173,8 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 	return out
 }
 
-// block notes that a record cannot be written, for Health and Stats, and logs it at first and each minute.
+// block records, for Health and Stats, that a record cannot be written. It logs that the first time, and then once a
+// minute.
 func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
 	err = fmt.Errorf("record %s cannot be written to stream %q: %w%s", where(r), m.stream, err, x.advice(r, m, err))
 	x.recordError(err)
@@ -185,7 +186,7 @@ func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
 	}
 }
 
-// advice tells what to change so that a record can be written.
+// advice says what to change so that the record can be written.
 func (x *runner) advice(r *Record, m *moving, err error) string {
 	topic := x.core.prefix + m.stream
 	switch {

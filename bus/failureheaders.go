@@ -26,7 +26,7 @@ const (
 	FirstPartitionHeader = "kafkaesk-first-partition"
 	FirstOffsetHeader    = "kafkaesk-first-offset"
 	// FirstTimeHeader is the time of that record, and FailedTimeHeader when it was given up, both in RFC 3339, which
-	// has the years 0 to 9999: what lies beyond is written as the nearest time it has. A record without a time has no
+	// has the years 0 to 9999; a time outside of them is written as the nearest one. A record without a time has no
 	// FirstTimeHeader.
 	FirstTimeHeader  = "kafkaesk-first-time"
 	FailedTimeHeader = "kafkaesk-failed-time"
@@ -37,8 +37,8 @@ const (
 	// the broker does not take more. ErrorTypeHeader is the error's Go type.
 	ErrorHeader     = "kafkaesk-error"
 	ErrorTypeHeader = "kafkaesk-error-type"
-	// NotBeforeHeader is when a record of a retry stream may be handled again, in RFC 3339. It counts only as far as
-	// the stream's delay goes.
+	// NotBeforeHeader is when a record of a retry stream may be handled again, in RFC 3339. A time later
+	// than the stream's delay allows counts as that delay.
 	NotBeforeHeader = "kafkaesk-not-before"
 	// DroppedHeadersHeader is how many of the record's own headers were left out, because the broker did not take the
 	// record with them.
@@ -75,8 +75,9 @@ type history struct {
 	dropped       int // own headers that it has lost
 }
 
-// historyOf believes what headers say only in the bus's own streams: anybody may publish headers of these names to the
-// others. What is not as the bus writes it is not believed there either.
+// historyOf reads a record's history from its headers. It ignores them outside of the bus's own streams, because
+// anybody may publish headers of these names. In the bus's own streams it ignores what does not have the form that
+// the bus writes.
 func historyOf(r *Record, prefix string) history {
 	h := history{stream: r.Stream, topic: r.Topic, partition: r.Partition, offset: r.Offset, time: rfc3339(r.Time)}
 	if !ownStream.MatchString(r.Stream) {
@@ -217,8 +218,8 @@ func truncate(text string, most int) string {
 	return text[:most]
 }
 
-// withoutFailure drops the headers of a failure from those of a record that is published anew, but in the bus's own
-// streams: to publish a dead letter to a replay stream, say, is to go on with its history.
+// withoutFailure removes the headers of a failure from a record that is published again. A record for one of the bus's
+// own streams, such as a dead letter for a replay stream, keeps them, because it keeps its history.
 func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	ofFailure := func(h wire.Header) bool { return isFailureHeader(h.Name) }
 	if !slices.ContainsFunc(headers, ofFailure) || ownStream.MatchString(stream) {
@@ -227,8 +228,8 @@ func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	return slices.DeleteFunc(headers, ofFailure)
 }
 
-// notBefore returns when a record of a retry stream with this delay, which is read now, may be handled. The clock that
-// wrote its header may be wrong, and its time too: no record waits longer than the delay.
+// notBefore returns when a record that is read now from a retry stream with this delay may be handled. The record waits
+// no longer than the delay, because the clock that wrote its header, or its time, may be wrong.
 func notBefore(r *Record, delay time.Duration, now time.Time) time.Time {
 	text, _ := r.Header(NotBeforeHeader)
 	t, err := time.Parse(time.RFC3339Nano, string(text))

@@ -34,8 +34,8 @@ var (
 // one has its turn. There are no further attempts.
 func Reject(err error) error { return &handlerOutcome{kind: reject, err: err} }
 
-// RetryAfter wants the record handled again after d, because of err: when a service has said how long it wants to be
-// left in peace, say. Meanwhile the record holds back the records behind it in its partition (ByPartition), the later
+// RetryAfter wants the record handled again after d, because of err: for example when a service has said how long
+// to wait. Meanwhile the record holds back the records behind it in its partition (ByPartition), the later
 // ones of its key in its partition (ByKey), or none (Unordered), and no other handler. The committed offset cannot
 // pass it, and a partition with 10,000 unfinished records is not read further: [RetryTopics] are for long waits. It
 // does not count as one of the attempts of the [RetryPolicy].

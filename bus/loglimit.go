@@ -18,17 +18,17 @@ const (
 )
 
 // logLimiter bounds the lines of one kind that a subscription logs about records that failed, so that a stream of bad
-// records does not become a stream of log lines. It counts what it leaves out, for tell to log. The first panic of each
-// stack is always logged.
+// records does not become a stream of log lines. It counts the lines that it leaves out, and tell logs their number.
+// The first panic of each stack is always logged.
 type logLimiter struct {
 	log   *slog.Logger
 	level slog.Level
-	kind  string // of what the lines are about, in the plural
+	kind  string // what the lines are about, in the plural
 
 	mu      sync.Mutex
 	began   time.Time // when the present second did
 	lines   int       // since then
-	omitted int       // lines that tell has not told of
+	omitted int       // lines left out since the last call of tell
 	seed    maphash.Seed
 	stacks  map[uint64]bool // of panics that were logged
 }
@@ -87,7 +87,7 @@ func (l *logLimiter) admit(err error) bool {
 	return false
 }
 
-// noteStack tells whether err is a panic whose stack has not been logged yet.
+// noteStack reports whether err is a panic whose stack has not been logged yet, and remembers the stack.
 func (l *logLimiter) noteStack(err error) (unseen bool) {
 	p, ok := errors.AsType[*PanicError](err)
 	if !ok || len(l.stacks) >= mostStacks {
@@ -96,7 +96,7 @@ func (l *logLimiter) noteStack(err error) (unseen bool) {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	for line := range bytes.Lines(p.Stack) {
-		// The lines between, of functions with their arguments, are not the same twice.
+		// The other lines have the arguments of functions, which differ from call to call.
 		if place, _, ok := bytes.Cut(line, []byte(" +0x")); ok && bytes.HasPrefix(line, []byte("\t")) {
 			_, _ = h.Write(place)
 		}

@@ -33,8 +33,8 @@ func (s *subscription) ownStreams(stream string) []string {
 	return names
 }
 
-// ownNames checks the names of the topics that subscriptions write failed records to. Kafka refuses some, which has to
-// be known before the first record fails.
+// ownNames checks the names of the topics that subscriptions write failed records to. Kafka refuses some names, and the
+// application has to learn that before the first record fails.
 type ownNames struct {
 	prefix string
 	topics func() map[string]*kafka.Topic // of the cluster; nil when they are not known
@@ -47,7 +47,7 @@ func newOwnNames(prefix string, topics func() map[string]*kafka.Topic) *ownNames
 	return &ownNames{prefix: prefix, topics: topics, claimed: make(map[string]string)}
 }
 
-// topicList is what topics there are. One look at the cluster is good for the many streams that are checked together.
+// topicList caches which topics exist, so that many streams that are checked together cost one request.
 type topicList struct {
 	ask func() (*kafka.Cluster, error)
 
@@ -58,7 +58,8 @@ type topicList struct {
 
 const topicListAge = 5 * time.Second
 
-// topics returns them, nil when they are not known: what cannot be checked now is checked when a stream is seen.
+// topics returns the topics that exist; nil when the brokers do not answer. A name that cannot be
+// compared with them now is compared when its stream is seen.
 func (l *topicList) topics() map[string]*kafka.Topic {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +77,7 @@ func (l *topicList) topics() map[string]*kafka.Topic {
 // of its metrics.
 func compared(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
-// check tells why the subscription's failed records of a stream cannot be written; nil if they can.
+// check returns why the subscription's failed records of a stream cannot be written; nil if they can.
 func (n *ownNames) check(s *subscription, stream string) error {
 	streams := s.ownStreams(stream)
 	if len(streams) == 0 {
@@ -114,7 +115,8 @@ func colliding(existing map[string]*kafka.Topic, topic string) (string, bool) {
 	return "", false
 }
 
-// collide tells whether two names are one to Kafka. It allocates nothing: a cluster may have many thousand topics.
+// collide reports whether Kafka takes two names for the same. It allocates nothing: a cluster may have many thousand
+// topics.
 func collide(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -147,8 +149,7 @@ func checkNames(prefix string, subscriptions []*subscription) error {
 	return newOwnNames(prefix, func() map[string]*kafka.Topic { return nil }).checkNamed(subscriptions)
 }
 
-// checkAll checks the streams that are named, and those that are there, when a run begins. It tells of the first that
-// fails.
+// checkAll checks, when a run begins, the streams that are named and those that exist. It returns the first error.
 func (n *ownNames) checkAll(runners []*runner) error {
 	topics := n.topics()
 	for _, x := range runners {
@@ -167,7 +168,7 @@ func (n *ownNames) checkAll(runners []*runner) error {
 	return nil
 }
 
-// reads tells whether to read a topic. One that appears while the App runs, and whose failed records could not be
+// reads reports whether to read a topic. One that appears while the App runs, and whose failed records could not be
 // written, is not read.
 func (x *runner) reads(topic string) bool {
 	if !x.streams.match(topic) {
@@ -181,7 +182,7 @@ func (x *runner) reads(topic string) bool {
 	return err == nil
 }
 
-// refused tells why a topic that matches is not read, and whether this is the first time that it is asked for.
+// refused returns why a topic that matches is not read, and whether this is the first call for the topic.
 func (x *runner) refused(topic string) (err error, first bool) {
 	if !x.deadLetter || x.streams.own(topic) {
 		return nil, false

@@ -8,7 +8,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
-// Why [App.Tail] could not read records of a partition, as errors.Is finds it in what the Tail yields.
+// These are the causes of a [*PartitionError], for errors.Is.
 var (
 	// ErrNoLeader says that the partition has no leader: the brokers that have it are away.
 	ErrNoLeader = fetch.ErrNoLeader

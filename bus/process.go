@@ -15,8 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// job is a record that is worked on: what lasts from the first call of its handler until its outcome is known. While
-// the record waits for another call its lane keeps the job.
+// job is the state of a record from the first call of its handler until its outcome is known. While the record waits
+// for another call, its lane keeps the job.
 type job struct {
 	record   *Record
 	began    time.Time
@@ -37,13 +37,12 @@ const (
 	budgetPause = 20 * time.Millisecond
 )
 
-// errGoexit says that a handler has ended the goroutine on which its lane works. The lane cannot go on, and its
-// partition would stand still unseen.
+// errGoexit says that a handler has ended the goroutine of its worker. It ends the App's Run, because the partition
+// would stop unnoticed.
 var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of returning")
 
 // do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it,
-// and again when the time has come that it returns. In a straight line: begin, call, decide, and then finish, wait,
-// move, stop or fail.
+// and call it again at the time that it returns.
 func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again) {
 	r := (*Record)(read)
 	var j job
@@ -200,7 +199,7 @@ func (j *job) context(ctx context.Context) context.Context {
 	return withProducerSpan(ctx, j.record)
 }
 
-// again lets the job wait, but not beyond its Timeout.
+// again returns the pause of a job, which ends at its Timeout at the latest.
 func (j *job) again(pause time.Duration) *lanes.Again {
 	at := time.Now().Add(pause)
 	if !j.deadline.IsZero() && j.moving == nil && j.deadline.Before(at) {

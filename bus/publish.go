@@ -24,7 +24,7 @@ type publishOptions struct {
 	headers []wire.Header
 	time    time.Time
 	moved   bool      // a failed record, on its way to one of the bus's own streams
-	until   time.Time // when the record is not waited for any more; zero: never
+	until   time.Time // the record's deadline; zero: none
 	err     error
 }
 
@@ -50,7 +50,7 @@ func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.t
 // Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all
 // in-sync replicas have the record (acks=all), or when ctx ends, or after [Config.PublishTimeout] where ctx has no
 // deadline: a broker that is away is waited for. When that ends while the record is on its way the outcome is
-// unknown, and the error is [ErrUnacknowledged]; without it the record is certainly not stored. Data that breaks its
+// unknown, and the error wraps [ErrUnacknowledged]; without it the record is certainly not stored. Data that breaks its
 // schema is a [*ValidationError]; an id that the stream does not carry a [*SchemaConflictError]; and see
 // [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be, and a stream whose topic does not exist
 // is created.

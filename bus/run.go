@@ -185,7 +185,7 @@ func (r *run) wait() error {
 	return errors.Join(errs...)
 }
 
-// tell logs how many lines its subscriptions have left out of the log.
+// tell logs how many lines its subscriptions have left out since the last call.
 func (r *run) tell() {
 	for _, x := range r.runners {
 		x.lines.tell()

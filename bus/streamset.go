@@ -20,13 +20,13 @@ const (
 // <stream>.<group>.replay and <stream>.<group>.replay.log.
 var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
 
-// namesOwn tells whether a pattern says that it means the bus's own streams.
+// namesOwn reports whether a pattern names the bus's own streams.
 func namesOwn(pattern string) bool {
 	return strings.HasSuffix(pattern, deadSuffix) || strings.Contains(pattern, retryInfix) ||
 		strings.HasSuffix(strings.TrimSuffix(pattern, logSuffix), replaySuffix)
 }
 
-// isSecondDead tells whether a stream holds the dead letters of dead letters. What fails in it is given up for good.
+// isSecondDead reports whether a stream holds dead letters of dead letters. A record that fails in it is rejected.
 func isSecondDead(stream string) bool {
 	return ownStream.MatchString(stream) && strings.Count(stream+".", deadSuffix+".") > 1
 }
@@ -35,7 +35,7 @@ func isSecondDead(stream string) bool {
 type streamSet struct {
 	prefix      string
 	patterns    []fnmatch.Pattern // of streams that applications publish to
-	named       []fnmatch.Pattern // those among them that say that they mean the bus's own streams
+	named       []fnmatch.Pattern // those among them that name the bus's own streams
 	group       string
 	tiers       int  // retry streams of the subscription's own
 	deadLetters bool // the subscription writes dead letters, and reads those that are replayed
@@ -108,7 +108,7 @@ func (s *streamSet) written(stream string) bool {
 	return ours && s.deadLetters && matchAny(s.patterns, s.prefix+base)
 }
 
-// own tells whether a topic is one of the subscription's own retry or replay streams.
+// own reports whether a topic is one of the subscription's own retry or replay streams.
 func (s *streamSet) own(topic string) bool {
 	if !s.deadLetters {
 		return false

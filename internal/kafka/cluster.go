@@ -76,13 +76,13 @@ func (t *Topic) equal(other *Topic) bool {
 		(t.Err == nil || t.Err.Error() == other.Err.Error())
 }
 
-// AllTopics asks a broker, now, for everything. Who has to know it for longer uses [Client.Watch].
+// AllTopics asks a broker, now, for all topics. A caller that needs them again and again uses [Client.Watch].
 func (c *Client) AllTopics(ctx context.Context) (*Cluster, error) {
 	return c.ask(ctx, true, nil)
 }
 
-// Topics asks a broker, now, for these topics; with none, for the brokers alone. What is not there is not in the
-// answer, and is not created.
+// Topics asks a broker, now, for these topics; with none, for the brokers alone. A topic that does not exist
+// is not in the answer, and is not created.
 func (c *Client) Topics(ctx context.Context, names ...string) (*Cluster, error) {
 	return c.ask(ctx, false, names)
 }
@@ -106,7 +106,8 @@ func (c *Client) topics(ctx context.Context, all bool, names []string) (*Cluster
 }
 
 // askMetadata asks a broker about topics. The Transport knows of the brokers in the answer when it returns. It takes
-// a quarter of RequestTimeout at most (but a second, where that allows it); the broker that hangs is left then.
+// at most a quarter of RequestTimeout, or a second if that is more; then it drops the connections, and with them the
+// broker that hangs.
 func (c *Client) askMetadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {
 	pool := c.pools.Load()
 	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)

@@ -12,9 +12,9 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 )
 
-// HeaderRoom is how many bytes larger than in [TopicSpec.Source] a batch of the new topic may be. The headers that the
-// bus adds to a record it moves have to fit into it: 8 KiB for the text of an error, and less than 1 KiB for each of
-// the others.
+// HeaderRoom is how many bytes larger a batch of a new topic may be than one of its [TopicSpec.Source]. The headers
+// that the bus adds to a record it moves have to fit into it: 8 KiB for the text of an error, and less than 1 KiB for
+// each of the others.
 const HeaderRoom = 16 << 10
 
 // sourceLooks is how often a broker that does not know a source topic is asked again before the topic is taken for

@@ -38,8 +38,8 @@ func (e *ConnError) Error() string {
 func (e *ConnError) Unwrap() error { return e.Err }
 
 // LastConnError returns what was last wrong with a connection to a broker that has not answered since; nil when all
-// that were asked have. It is for those who have waited for a broker in vain, and can only say how long. It does no
-// I/O.
+// that were asked have. An error that ends a wait for a broker says it, because such an error alone only says how
+// long. It does no I/O.
 func (c *Client) LastConnError() error {
 	if e := c.dialer.lastError(); e != nil {
 		return e

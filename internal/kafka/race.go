@@ -14,8 +14,8 @@ import (
 // beside it.
 const raceDelay = 500 * time.Millisecond
 
-// race is a connection to whichever of several brokers answers first. A broker that hangs takes connections all the
-// same, as its operating system does that; only an answer tells that it lives. So the first request of the
+// race is a connection to whichever of several brokers answers first. The operating system of a broker that
+// hangs still takes connections; only an answer shows that the broker works. So the first request of the
 // connection, which is kept, is sent to one broker after another until one of them answers, and each that has not
 // been asked is asked before any is asked again.
 //
@@ -82,7 +82,7 @@ func (r *race) Close() error {
 	return r.Conn.Close()
 }
 
-// errSlow is what is wrong with a broker that was overtaken.
+// errSlow is the error of a broker that did not answer before the next one was asked.
 var errSlow = fmt.Errorf("no answer within %s: %w", raceDelay, os.ErrDeadlineExceeded)
 
 // lap is one broker's part of a race.

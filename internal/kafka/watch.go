@@ -10,8 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// How old may be what is known of the topics that somebody watches, where metadata_max_age_ms does not say it. A
-// leader that has moved is not waited for: whoever gets an error that says so calls Watch.Refresh.
+// These bound the age of what is known of watched topics, unless metadata_max_age_ms is set. A leader that has moved is
+// found sooner, because whoever gets an error that says so calls Watch.Refresh.
 const (
 	knownAge   = 10 * time.Second        // of a topic that is there: its partitions may become more
 	missingAge = time.Second             // of a topic that is not there yet, or lacks a leader
@@ -50,14 +50,14 @@ func (c *Client) Watch(o WatchOptions) *Watch {
 func (w *Watch) SetTopics(names []string) { w.client.watcher.setTopics(w, names) }
 
 // Cluster returns the latest snapshot, nil as long as not everything that is watched has been asked for, and the
-// error of the last look, nil if it succeeded. asked is when the oldest of what is watched was asked for: an answer
-// that was got otherwise may be newer. It does no I/O.
+// error of the last look, nil if it succeeded. asked is when the watched topic with the oldest answer was asked for: an
+// answer to [Client.Topics] may be newer. It does no I/O.
 func (w *Watch) Cluster() (cluster *Cluster, asked time.Time, err error) {
 	return w.client.watcher.snapshot(w)
 }
 
-// Refresh makes the watcher ask soon for all topics that are watched by name: their leaders have turned out to be
-// others. It does not wait.
+// Refresh makes the watcher ask soon for all topics that are watched by name, because their leaders may have
+// changed. It does not wait.
 func (w *Watch) Refresh() { w.client.watcher.refresh() }
 
 // Close ends the watch. When it returns Changed is not called any more.
@@ -266,12 +266,12 @@ func (w *watcher) call() {
 // close waits for the goroutine. The Client's context has ended.
 func (w *watcher) close() {
 	w.mu.Lock()
-	w.running = true // nothing is started any more
+	w.running = true // add starts no goroutine any more
 	w.mu.Unlock()
 	w.wg.Wait()
 }
 
-// due returns what is to be asked for now, or how long there is nothing.
+// due returns what to ask for now, or how long to wait until there is something to ask for.
 func (w *watcher) due(now time.Time) (all bool, names []string, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// Nothing overtakes an item that waits when its partition ends: what it held back must not begin in the moment in which it is let go.
+// Nothing overtakes an item that waits when its partition ends: what it held back must not begin in the moment in
+// which it is let go.
 func TestNothingOvertakesAWaitingItemAtTheEnd(t *testing.T) {
 	t.Parallel()
 	type lane struct {

@@ -98,7 +98,8 @@ func New[T any](o Options[T]) *Pool[T] {
 	if o.Dropped == nil {
 		o.Dropped = func(context.Context, *T, *Again) {}
 	}
-	// Where items pass each other each is released by itself, so that a worker that is held up does not delay what it has finished.
+	// Where items pass each other each is released by itself, so that a worker that is held up does not delay what it
+	// has finished.
 	p := &Pool[T]{opts: o, stride: stride{items: 1, bytes: 1}, seed: maphash.MakeSeed()}
 	p.turn.Store(1)
 	switch o.Mode {

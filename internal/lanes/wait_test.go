@@ -204,8 +204,8 @@ func TestWhatIsUnderWayMayFinishAtTheEnd(t *testing.T) {
 	}
 }
 
-// An item whose time has come is dropped once when its partition ends before a worker is free for it. What stands behind it does not begin, and
-// the items of another partition go on.
+// An item whose time has come is dropped once when its partition ends before a worker is free for it. What stands
+// behind it does not begin, and the items of another partition go on.
 func TestAnItemThatIsDueIsDroppedOnce(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {
@@ -259,8 +259,8 @@ func TestAnItemThatIsDueIsDroppedOnce(t *testing.T) {
 	}
 }
 
-// With keys the items behind one that waited are handled in their turn; a partition that ends meanwhile drops none of those that have not begun,
-// whether the handler of the moment finishes its item, lets it wait, or leaves it.
+// With keys the items behind one that waited are handled in their turn; a partition that ends meanwhile drops none of
+// those that have not begun, whether the handler of the moment finishes its item, lets it wait, or leaves it.
 func TestAPartitionEndsWhileAKeyCatchesUp(t *testing.T) {
 	t.Parallel()
 	for name, result := range map[string]struct {

@@ -158,8 +158,8 @@ func (p *place) readAgain() {
 // take puts a chunk into the lane. The dispatcher alone calls it.
 func (p *place) take(chunk *fetch.Chunk) {
 	if p.opening() {
-		// Now it is known where the group begins. It is committed even if nothing is handled, or the next member of a group that begins
-		// at the end would miss what is written in between.
+		// Now it is known where the group begins. It is committed even if nothing is handled, or the next member of a
+		// group that begins at the end would miss what is written in between.
 		p.allow(first(chunk))
 	}
 	begin := first(chunk)
@@ -217,7 +217,7 @@ func (p *place) rewind(offset int64) {
 	p.committed.Store(-1)
 	p.allowance.Store(offset)
 	old := p.lane.Load()
-	old.Stop() // before feed is locked, which those need that are told of what is dropped, and ask for the figures
+	old.Stop() // before feed is locked: it calls Dropped, which may ask for Status, which locks feed
 	p.feed.Lock()
 	p.added -= uint64(p.heldLocked())
 	p.waiting, p.due, p.next = nil, nil, offset
@@ -239,7 +239,8 @@ func first(chunk *fetch.Chunk) int64 {
 	return chunk.Next
 }
 
-// setFull is called by a lane. What one of the past has to say counts no longer: nobody would take it back.
+// setFull is called by a lane. A lane from before a rewind is ignored, because nobody would report later that it is no
+// longer full.
 func (p *place) setFull(lane *lanes.Partition[wire.Record], full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -260,8 +260,8 @@ func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) 
 
 func (f *Fetcher) committed() bool { return f.cfg.IsolationLevel == kafka.ReadCommitted }
 
-// endRequest takes in what came of a request: an answer, or err. It reports whether there was anything in the answer:
-// records, or errors of partitions.
+// endRequest applies the answer to a request, or err. It reports whether the answer had records or errors of
+// partitions.
 func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err error) (worked bool) {
 	var segments []*segment
 	var refused []refusal
@@ -311,7 +311,7 @@ type refusal struct {
 	err error
 }
 
-// scanAnswer looks at what came for each partition.
+// scanAnswer scans the records of each partition in an answer.
 func (f *Fetcher) scanAnswer(l *loop, r *request, res *wire.FetchResponse) (segments []*segment, refused []refusal) {
 	f.mu.Lock()
 	found := make([]asked, len(res.Partitions))
@@ -341,7 +341,7 @@ func (f *Fetcher) scanAnswer(l *loop, r *request, res *wire.FetchResponse) (segm
 	return segments, refused
 }
 
-// movedLocked takes in where a partition goes on after a segment. It reports whether there is something in the
+// movedLocked sets where a partition goes on after a segment. It reports whether there is something in the
 // segment to see.
 func (f *Fetcher) movedLocked(s *segment) bool {
 	p := s.part
@@ -378,7 +378,7 @@ func (f *Fetcher) movedLocked(s *segment) bool {
 
 var errCutOff = errors.New("the broker sent the first batch cut off, again and again")
 
-// refusedLocked takes in an error code for one partition.
+// refusedLocked applies an error code for one partition.
 func (f *Fetcher) refusedLocked(a asked, err error) {
 	p := a.part
 	f.changedLocked(p)

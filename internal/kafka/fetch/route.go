@@ -244,14 +244,14 @@ func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicParti
 	maps.Copy(failed, errs)
 }
 
-// denied takes in that where a partition begins may not be looked up.
+// denied applies a refusal to look up where a partition begins.
 func (f *Fetcher) denied(p *partition, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deniedLocked(p, -1, err)
 }
 
-// deniedLocked takes in that we may not read a partition, at offset; -1 where that is not known.
+// deniedLocked applies a refusal to read a partition at offset; -1 where that is not known.
 func (f *Fetcher) deniedLocked(p *partition, offset int64, err error) {
 	if !f.opts.RetryDenied {
 		f.stopLocked(p, offset, err)

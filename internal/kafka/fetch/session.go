@@ -55,8 +55,8 @@ func (f *Fetcher) readableLocked(l *loop, p *partition, now time.Time) (ok bool,
 }
 
 // sessionRequest returns the next request of a loop's session, and marks it as being on its way. Without one, wait
-// says when to look again; 0 is when woken. It is over, and the loop forgotten, when the broker leads no partition
-// that is read.
+// says when to look again; 0 is when woken. over says that no partition is read at the broker any more; the
+// loop has been removed then.
 func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,8 +176,8 @@ func (l *loop) find(r *request, tp kafka.TopicPartition) asked {
 	return asked{}
 }
 
-// endSession takes in what an answer, or an error, means for the session. After an error nobody knows what the broker
-// has of it.
+// endSession applies an answer, or an error, to the session. After an error the session begins anew, because the broker
+// may or may not have seen the request.
 func (l *loop) endSession(r *request, res *wire.FetchResponse, err error) {
 	s := &l.session
 	switch {
@@ -206,7 +206,7 @@ func (l *loop) dropSession(id int32) {
 	s.id, s.epoch = id, 0
 }
 
-// What a broker answers that does not know a session as we do.
+// These are the answers of a broker whose view of the session differs from ours.
 const (
 	errSessionNotFound = kafka.CodeError(70) // FETCH_SESSION_ID_NOT_FOUND: it was restarted, or has evicted the session
 	errSessionEpoch    = kafka.CodeError(71) // INVALID_FETCH_SESSION_EPOCH

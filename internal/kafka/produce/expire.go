@@ -24,8 +24,8 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// Expire is for somebody whose wait for the promise is over: where the record's own context has ended, the promise is
-// resolved when Expire returns, or about to be. The sender would notice within sweepInterval.
+// Expire resolves the promise of a record whose own context has ended, without waiting for the sender's next sweep. A
+// caller whose wait for the promise has ended calls it.
 func (p *Producer) Expire(promise *Promise) {
 	for {
 		p.mu.Lock()

@@ -44,8 +44,8 @@ func (f fault) older(g fault) fault {
 	return f
 }
 
-// Health returns nil when nothing that waits to be sent fails, else the oldest fault: since when, and its last error. It asks
-// nobody, so it is cheap, and a producer with nothing to send is healthy.
+// Health returns nil when nothing that waits to be sent fails, else the oldest fault: since when, and its last error.
+// It asks nobody, so it is cheap, and a producer with nothing to send is healthy.
 func (p *Producer) Health() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -60,8 +60,8 @@ func (p *Producer) askIdentity() {
 	}
 }
 
-// resetProducerID makes the partition start anew with a new producer id, and sequence 0: the broker does not go on with the old one, or it is not
-// known which sequence it has.
+// resetProducerID makes the partition start anew with a new producer id, and sequence 0: the broker does not go on
+// with the old one, or it is not known which sequence it has.
 func (p *Producer) resetProducerID(q *partition) {
 	if q.identity.ID < 0 {
 		return

@@ -141,8 +141,8 @@ func (it *item) class() kafka.Class {
 	return kafka.Classify(it.err)
 }
 
-// applyResponse does to each batch of an answered request what its answer asks for. lost is the error of a request that got none: then nothing is
-// known about any of its batches, and the fault is the broker's, not theirs.
+// applyResponse does to each batch of an answered request what its answer asks for. lost is the error of a request
+// that got none: then nothing is known about any of its batches, and the fault is the broker's, not theirs.
 func (p *Producer) applyResponse(r *request, lost error) {
 	now := time.Now()
 	acked := make([]*item, 0, len(r.items))
