@@ -194,7 +194,10 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 		return fmt.Errorf("no answer within %s: %w%s", timeout, os.ErrDeadlineExceeded, c.connHint())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// A time limit of the Transport's own, for connecting or for metadata.
-		return fmt.Errorf("%w: %v", os.ErrDeadlineExceeded, err)
+		return fmt.Errorf("%w: %v%s", os.ErrDeadlineExceeded, err, c.connHint())
+	case Classify(err) == Moved:
+		// The Transport knows no such broker: often because it cannot connect to the one that could tell.
+		return fmt.Errorf("%w%s", err, c.connHint())
 	case isTLS(err):
 		return fmt.Errorf("%w: %w", ErrAuth, err)
 	}
@@ -207,7 +210,8 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 	return err
 }
 
-// connHint says what was last wrong with a connection, for errors that only know how long they waited.
+// connHint says what was last wrong with a connection, for errors that only know how long they waited, or that a
+// broker is not known.
 func (c *Client) connHint() string {
 	if e := c.dialer.lastError(); e != nil {
 		return "; the last connection error: " + e.Error()

@@ -8,6 +8,8 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // createTopic is a CreateTopics request for one topic, sent to the controller. It is its own answer, as the Transport
@@ -26,7 +28,10 @@ func (*createTopic) Broker(c protocol.Cluster) (protocol.Broker, error) { return
 
 func controllerOf(c protocol.Cluster) (protocol.Broker, error) {
 	controller, ok := c.Brokers[c.Controller]
-	if !ok {
+	switch {
+	case len(c.Brokers) == 0:
+		return protocol.Broker{ID: -1}, wire.ErrNoBrokers
+	case !ok:
 		return protocol.Broker{ID: -1}, fmt.Errorf("%w: no controller is known", kafkago.NotController)
 	}
 	return controller, nil

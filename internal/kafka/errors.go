@@ -13,6 +13,8 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 // Sentinels come wrapped: what was being done stands before them, and the cause behind.
@@ -109,11 +111,12 @@ func Classify(err error) Class {
 		return Denied
 	case errors.Is(err, ErrTooLarge):
 		return BadRecord
-	// The three below come from kafka-go's routing, on the client: its cached metadata does not have the topic, the partition
-	// or the leader. A change of cluster or a new topic looks like this for up to one MetadataTTL.
+	// The four below come from the routing of a request, on the client: the cached metadata does not have the topic, the
+	// partition or the leader, or there is none. A change of cluster or a new topic looks like this for up to one
+	// MetadataTTL.
 	case errors.Is(err, protocol.ErrNoTopic), errors.Is(err, protocol.ErrNoPartition):
 		return TopicMissing
-	case errors.Is(err, protocol.ErrNoLeader):
+	case errors.Is(err, protocol.ErrNoLeader), errors.Is(err, wire.ErrNoBrokers):
 		return Moved
 	}
 	if code, ok := errors.AsType[CodeError](err); ok {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
 func TestClassify(t *testing.T) {
@@ -40,6 +42,7 @@ func TestClassify(t *testing.T) {
 		{"no partition on the client", protocol.NewErrNoPartition("t", 1), TopicMissing},
 		{"no leader on the client", protocol.NewErrNoLeader("t", 1), Moved},
 		{"no leader, wrapped by a request", rawproduce.NewError(protocol.NewErrNoLeader("t", 1)), Moved},
+		{"no broker is known", fmt.Errorf("x: %w", wire.ErrNoBrokers), Moved},
 		{"leaders differ", rawproduce.NewError(errors.New("mismatching leaders (1!=2)")), Moved},
 		{"a code behind text", fmt.Errorf("x: %w: y", CodeErr(6)), Moved},
 		{"a code of tomorrow", CodeErr(999), Permanent},

@@ -58,11 +58,18 @@ func noEOF(err error) error {
 	return err
 }
 
+// ErrNoBrokers says that a request was not sent because the Transport knows no broker: it has dropped its connections,
+// and none has answered it since.
+var ErrNoBrokers = errors.New("no broker answers")
+
 // leader returns the broker that leads the partitions of a request. The Transport knows the brokers, and nothing of
 // topics.
 func leader(c protocol.Cluster, id int32, doing string) (protocol.Broker, error) {
 	b, ok := c.Brokers[id]
-	if !ok {
+	switch {
+	case len(c.Brokers) == 0:
+		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: %w", doing, ErrNoBrokers)
+	case !ok:
 		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: broker %d is not in the cluster's metadata: %w", doing, id, protocol.ErrNoLeader)
 	}
 	return b, nil

@@ -151,6 +151,9 @@ func TestRequestsGoToTheLeaderThatTheyName(t *testing.T) {
 		if _, err := request(2).Broker(cluster); !errors.Is(err, protocol.ErrNoLeader) {
 			t.Errorf("%T: %v, want %v", request(2), err, protocol.ErrNoLeader)
 		}
+		if _, err := request(1).Broker(protocol.Cluster{}); !errors.Is(err, ErrNoBrokers) {
+			t.Errorf("%T: %v, want %v", request(1), err, ErrNoBrokers)
+		}
 		if _, ok := request(1).(protocol.Splitter); ok {
 			t.Errorf("%T would be split by partition", request(1))
 		}
