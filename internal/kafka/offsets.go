@@ -111,6 +111,9 @@ func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int
 	})
 	for _, p := range wanted {
 		refused[p] = failed[p]
+		if ctx.Err() != nil && errors.Is(failed[p], context.Cause(ctx)) {
+			refused[p] = err // the context cut off the last attempt: the attempt before it says what is wrong
+		}
 	}
 	if len(refused) == 0 {
 		return found, nil
