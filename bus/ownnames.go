@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -37,53 +36,26 @@ func (s *subscription) ownStreams(stream string) []string {
 // application has to learn that before the first record fails.
 type ownNames struct {
 	prefix string
-	topics func() map[string]*kafka.Topic // of the cluster; nil when they are not known
 
 	mu      sync.Mutex
 	claimed map[string]string // topics that are written to, by their name as Kafka compares it
 }
 
-func newOwnNames(prefix string, topics func() map[string]*kafka.Topic) *ownNames {
-	return &ownNames{prefix: prefix, topics: topics, claimed: make(map[string]string)}
-}
-
-// topicList caches which topics exist, so that many streams that are checked together cost one request.
-type topicList struct {
-	ask func() (*kafka.Cluster, error)
-
-	mu   sync.Mutex
-	last map[string]*kafka.Topic
-	at   time.Time
-}
-
-const topicListAge = 5 * time.Second
-
-// topics returns the topics that exist; nil when the brokers do not answer. A name that cannot be
-// compared with them now is compared when its stream is seen.
-func (l *topicList) topics() map[string]*kafka.Topic {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if time.Since(l.at) > topicListAge {
-		l.last = nil
-		if cluster, err := l.ask(); err == nil {
-			l.last = cluster.Topics
-		}
-		l.at = time.Now()
-	}
-	return l.last
+func newOwnNames(prefix string) *ownNames {
+	return &ownNames{prefix: prefix, claimed: make(map[string]string)}
 }
 
 // compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names
 // of its metrics.
 func compared(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
-// check returns why the subscription's failed records of a stream cannot be written; nil if they can.
-func (n *ownNames) check(s *subscription, stream string) error {
+// check returns why the subscription's failed records of a stream cannot be written; nil if they can. existing are the
+// topics of the cluster, as far as they are known. It does no I/O.
+func (n *ownNames) check(s *subscription, stream string, existing map[string]*kafka.Topic) error {
 	streams := s.ownStreams(stream)
 	if len(streams) == 0 {
 		return nil
 	}
-	existing := n.topics()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, own := range streams {
@@ -129,14 +101,14 @@ func collide(a, b string) bool {
 	return true
 }
 
-// checkNamed checks the streams that subscriptions name, which needs no broker.
-func (n *ownNames) checkNamed(subscriptions []*subscription) error {
+// checkNamed checks the streams that subscriptions name.
+func (n *ownNames) checkNamed(subscriptions []*subscription, existing map[string]*kafka.Topic) error {
 	for _, s := range subscriptions {
 		for _, pattern := range s.patterns {
 			if fnmatch.HasMeta(pattern) {
 				continue
 			}
-			if err := n.check(s, pattern); err != nil {
+			if err := n.check(s, pattern, existing); err != nil {
 				return err
 			}
 		}
@@ -144,23 +116,22 @@ func (n *ownNames) checkNamed(subscriptions []*subscription) error {
 	return nil
 }
 
-// checkNames is checkNamed before anything runs.
+// checkNames is checkNamed before anything runs, and without a broker.
 func checkNames(prefix string, subscriptions []*subscription) error {
-	return newOwnNames(prefix, func() map[string]*kafka.Topic { return nil }).checkNamed(subscriptions)
+	return newOwnNames(prefix).checkNamed(subscriptions, nil)
 }
 
-// checkAll checks, when a run begins, the streams that are named and those that exist. It returns the first error.
-func (n *ownNames) checkAll(runners []*runner) error {
-	topics := n.topics()
+// checkRunners checks, when a run begins, the streams that are named and those that exist. It returns the first error.
+func (n *ownNames) checkRunners(runners []*runner, existing map[string]*kafka.Topic) error {
 	for _, x := range runners {
-		if err := n.checkNamed([]*subscription{x.subscription}); err != nil {
+		if err := n.checkNamed([]*subscription{x.subscription}, existing); err != nil {
 			return err
 		}
-		for _, topic := range slices.Sorted(maps.Keys(topics)) {
-			if topics[topic].Internal || !x.streams.match(topic) {
+		for _, topic := range slices.Sorted(maps.Keys(existing)) {
+			if existing[topic].Internal || !x.streams.match(topic) {
 				continue
 			}
-			if err, _ := x.refused(topic); err != nil {
+			if err, _ := x.refused(topic, existing); err != nil {
 				return err
 			}
 		}
@@ -174,7 +145,7 @@ func (x *runner) reads(topic string) bool {
 	if !x.streams.match(topic) {
 		return false
 	}
-	err, first := x.refused(topic)
+	err, first := x.refused(topic, x.core.client.KnownTopics())
 	if err != nil && first {
 		x.log.Error("bus: a stream is not read, because its failed records could not be written",
 			"stream", x.core.stream(topic), "error", err)
@@ -182,8 +153,9 @@ func (x *runner) reads(topic string) bool {
 	return err == nil
 }
 
-// refused returns why a topic that matches is not read, and whether this is the first call for the topic.
-func (x *runner) refused(topic string) (err error, first bool) {
+// refused returns why a topic that matches is not read, and whether this is the first call for the topic. It does no
+// I/O, because members ask it while they join, and Health waits for its lock.
+func (x *runner) refused(topic string, existing map[string]*kafka.Topic) (err error, first bool) {
 	if !x.deadLetter || x.streams.own(topic) {
 		return nil, false
 	}
@@ -191,7 +163,7 @@ func (x *runner) refused(topic string) (err error, first bool) {
 	defer x.checks.Unlock()
 	err, known := x.checked[topic]
 	if !known {
-		err = x.names.check(x.subscription, x.core.stream(topic))
+		err = x.names.check(x.subscription, x.core.stream(topic), existing)
 		x.checked[topic] = err
 	}
 	return err, !known

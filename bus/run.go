@@ -94,7 +94,7 @@ func (a *App) run(ctx context.Context, b *budget) error {
 	if err != nil {
 		return err
 	}
-	if err = r.names.checkAll(r.runners); err == nil {
+	if err = r.names.checkRunners(r.runners, r.existingTopics(c.client)); err == nil {
 		err = r.wait()
 	}
 	r.cancel()
@@ -106,6 +106,19 @@ func (a *App) run(ctx context.Context, b *budget) error {
 	a.mu.Unlock()
 	close(r.done)
 	return err
+}
+
+// existingTopics asks which topics there are, if a subscription writes dead letters; nil when the brokers do not
+// answer. A name that cannot be compared with them now is compared when its stream is seen.
+func (r *run) existingTopics(c *kafka.Client) map[string]*kafka.Topic {
+	if !slices.ContainsFunc(r.runners, func(x *runner) bool { return x.deadLetter }) {
+		return nil
+	}
+	cluster, err := c.AllTopics(r.ctx)
+	if err != nil {
+		return nil
+	}
+	return cluster.Topics
 }
 
 // prepare makes the run, and makes it the App's one.
@@ -129,7 +142,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 		cfg.drain = defaultDrain
 	}
 	r := &run{budget: b, done: make(chan struct{})}
-	r.names = newOwnNames(c.prefix, (&topicList{ask: func() (*kafka.Cluster, error) { return c.client.AllTopics(r.ctx) }}).topics)
+	r.names = newOwnNames(c.prefix)
 	cfg.names = r.names
 	for len(r.runners) < len(a.subscriptions) {
 		x, err := a.unlockedRunner(c, a.subscriptions[len(r.runners)], &cfg)

@@ -48,7 +48,8 @@ type recordedError struct {
 func (x *runner) recordError(err error) { x.lastError.Store(&recordedError{err, time.Now()}) }
 
 func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error) {
-	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe, names: cfg.names, checked: make(map[string]error)}
+	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe, names: cfg.names,
+		checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
 	x.lines = newLimiters(x.log)

@@ -91,7 +91,8 @@ type watchedTopic struct {
 }
 
 func newWatcher(c *Client) *watcher {
-	return &watcher{client: c, wake: make(chan struct{}, 1), watches: make(map[*Watch]bool), names: make(map[string]*watchedTopic)}
+	return &watcher{client: c, wake: make(chan struct{}, 1), watches: make(map[*Watch]bool),
+		names: make(map[string]*watchedTopic)}
 }
 
 func (w *watcher) signal() {
@@ -192,6 +193,17 @@ func (w *watcher) snapshot(watch *Watch) (cluster *Cluster, asked time.Time, err
 		return nil, asked, w.err
 	}
 	return w.cluster, asked, w.err
+}
+
+// KnownTopics returns the topics of the latest snapshot that the Client's watches share; nil before the first one. It
+// does no I/O. The map and the topics must not be changed.
+func (c *Client) KnownTopics() map[string]*Topic {
+	c.watcher.mu.Lock()
+	defer c.watcher.mu.Unlock()
+	if c.watcher.cluster == nil {
+		return nil
+	}
+	return c.watcher.cluster.Topics
 }
 
 // known returns the snapshot if all of topics are watched, there and led; else nil.
