@@ -205,8 +205,8 @@ func TestErrorsAreTriedAgainAsThePolicySays(t *testing.T) {
 			if !errors.Is(err, errBroken) {
 				t.Errorf("run: %v", err)
 			}
-			if want := fmt.Sprintf("after %d attempts", test.calls); test.calls > 1 && !strings.Contains(err.Error(), want) {
-				t.Errorf("%v does not tell the attempts", err)
+			if want := fmt.Sprintf("after %d calls", test.calls); test.calls > 1 && !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not tell the calls", err)
 			}
 			if !slices.Equal(got.get(), make([]int, test.calls)) {
 				t.Errorf("handled %v, want record 0 %d times and nothing behind it", got.get(), test.calls)

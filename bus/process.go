@@ -141,8 +141,8 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 			return false, nil
 		case failRun:
 			err := j.counted(x.failure(j, late))
+			x.fail(j.record, err) // first: a panic of a function of OnConsumed must not replace the error
 			x.end(ctx, j, OutcomeFailed, err)
-			x.fail(j.record, err)
 			x.budget.giveBack()
 			return false, nil
 		}
@@ -211,8 +211,11 @@ func (j *job) again(pause time.Duration) *lanes.Again {
 
 // failure is the error that a record is given up for: the handler's, or that its time is over.
 func (x *runner) failure(j *job, late bool) error {
-	if !late || errors.Is(j.last, x.over) { // the handler returned why its context ended
+	switch {
+	case !late, errors.Is(j.last, x.over): // the handler returned the cause of its context's end
 		return j.last
+	case j.last == context.DeadlineExceeded: // or its context's error, which says no more
+		return x.over
 	}
 	return fmt.Errorf("%w; the last error: %w", x.over, j.last)
 }
@@ -222,7 +225,7 @@ func (j *job) counted(err error) error {
 	if j.calls < 2 {
 		return err
 	}
-	return fmt.Errorf("after %d attempts: %w", j.calls, err)
+	return fmt.Errorf("after %d calls: %w", j.calls, err)
 }
 
 // moveJob tries to write a record that was given up to its other stream. The record is not finished before that is
@@ -282,7 +285,8 @@ func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again
 // fail ends the App's Run because of a record.
 func (x *runner) fail(r *Record, err error) {
 	if stack := stackOf(err); stack != nil { // the error that Run returns does not have it
-		x.log.Error("bus: a handler's panic ends the run", append([]any{"record", where(r), "error", brief(err)}, stack...)...)
+		attributes := append([]any{"record", where(r), "error", brief(err)}, stack...)
+		x.log.Error("bus: a handler's panic ends the run", attributes...)
 	}
 	err = fmt.Errorf("subscription %q of group %q: record %s: %w", x.patterns[0], x.group, where(r), err)
 	x.recordError(err)

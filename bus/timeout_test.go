@@ -102,3 +102,20 @@ func TestAHandlerThatIgnoresItsTimeoutBlocksItsLaneWithAWarning(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A handler that returns its context's error adds nothing to what the error of the timeout says.
+func TestTheErrorOfATimeoutIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 1)...)
+	app := w.app()
+	bus.MustSubscribe(app, "s", func(ctx context.Context, _ Content) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, bus.Group(w.group("g")), bus.Timeout(50*time.Millisecond))
+	err := runs(t, app)
+	if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "deadline exceeded") != 1 {
+		t.Errorf("Run: %v", err)
+	}
+}
