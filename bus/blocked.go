@@ -63,9 +63,7 @@ func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
 		}
 	})
 	for _, at := range slices.SortedFunc(maps.Keys(b.records), func(p, q recordPlace) int {
-		return cmp.Or(
-			cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Partition, q.Partition), cmp.Compare(p.offset, q.offset),
-		)
+		return cmp.Or(p.TopicPartition.Compare(q.TopicPartition), cmp.Compare(p.offset, q.offset))
 	}) {
 		f(at.TopicPartition, b.records[at].why)
 	}

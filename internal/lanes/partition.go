@@ -152,11 +152,16 @@ func (x *Partition[T]) finish(w *waiting[T]) {
 	defer x.leave()
 	switch done, again := x.pool.opts.Do(x.ctx, w.item(), w.again); {
 	case done:
-		w.run.finish(w.index)
-		x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+		x.finishWaiting(w)
 	case again != nil:
 		x.pool.opts.Dropped(x.ctx, w.item(), again)
 	}
+}
+
+// finishWaiting marks an item that has waited as finished.
+func (x *Partition[T]) finishWaiting(w *waiting[T]) {
+	w.run.finish(w.index)
+	x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
 }
 
 // dropDue lets go of an item whose time has come after its partition had ended.
@@ -251,17 +256,15 @@ func (x *Partition[T]) handleDue(l *lane[T], w *waiting[T]) bool {
 		return false
 	}
 	done, again := x.pool.opts.Do(x.ctx, w.item(), w.again)
-	if !done && again != nil {
+	switch {
+	case done:
+		x.finishWaiting(w)
+	case again != nil:
 		x.park(l, w, again)
-		return false
+	default:
+		x.release(w.run, 0, 0, true)
 	}
-	if done {
-		w.run.finish(w.index)
-		x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
-		return true
-	}
-	x.release(w.run, 0, 0, true)
-	return false
+	return done
 }
 
 // release gives back the room of n finished items of a run. failed says that another one remains unfinished.

@@ -46,6 +46,16 @@ func ask(rw io.ReadWriter, version int16, clientID string, req protocol.Message,
 	return int(all - 4), nil
 }
 
+// needVersion returns an error if the version of a request that was agreed with the broker is not from least to newest.
+// kafka is the Kafka version that has brought least.
+func needVersion(doing string, agreed, least, newest int16, kafka string) error {
+	if agreed >= least && agreed <= newest {
+		return nil
+	}
+	return fmt.Errorf("wire: %s: version %d was agreed with the broker and %d is needed, which is Kafka %s or later",
+		doing, agreed, least, kafka)
+}
+
 func readError(req protocol.Message, err error) error {
 	return fmt.Errorf("wire: reading the answer to %s: %w", req.ApiKey(), noEOF(err))
 }
@@ -70,7 +80,8 @@ func leader(c protocol.Cluster, id int32, doing string) (protocol.Broker, error)
 	case len(c.Brokers) == 0:
 		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: %w", doing, ErrNoBrokers)
 	case !ok:
-		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: broker %d is not in the cluster's metadata: %w", doing, id, protocol.ErrNoLeader)
+		return protocol.Broker{ID: -1}, fmt.Errorf("wire: %s: broker %d is not in the cluster's metadata: %w", doing, id,
+			protocol.ErrNoLeader)
 	}
 	return b, nil
 }

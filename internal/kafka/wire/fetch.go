@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"fmt"
+	"cmp"
 	"io"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -39,13 +39,10 @@ func (r *FetchRequest) Required(versions map[protocol.ApiKey]int16) bool {
 
 // RawExchange implements protocol.RawExchanger.
 func (r *FetchRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if r.version != fetchVersion {
-		return nil, fmt.Errorf("wire: fetching: version %d was agreed with the broker and %d is needed, which is Kafka 2.3 or later", r.version, fetchVersion)
+	if err := needVersion("fetching", r.version, fetchVersion, fetchVersion, "2.3"); err != nil {
+		return nil, err
 	}
-	limit := r.Limit
-	if limit == 0 {
-		limit = DefaultResponseLimit
-	}
+	limit := cmp.Or(r.Limit, DefaultResponseLimit)
 	size, err := ask(rw, r.version, r.ClientID, &r.Request, limit)
 	if err != nil {
 		return nil, err

@@ -53,8 +53,8 @@ type groupVersions struct {
 // exchange sends req and returns a reader of the answer, which stands at its first field.
 func (m *Member) exchange(rw io.ReadWriter, v groupVersions, req protocol.Message, limit uint32) (*groupReader, error) {
 	version := m.versions[req.ApiKey()]
-	if version < v.least || version > v.newest {
-		return nil, fmt.Errorf("wire: %s: version %d was agreed with the broker and %d is needed, which is Kafka 2.5 or later", req.ApiKey(), version, v.least)
+	if err := needVersion(req.ApiKey().String(), version, v.least, v.newest, "2.5"); err != nil {
+		return nil, err
 	}
 	b, err := Exchange(rw, version, m.ClientID, req, limit)
 	if err != nil {

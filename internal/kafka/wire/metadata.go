@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -58,13 +59,10 @@ func (r *MetadataRequest) Required(versions map[protocol.ApiKey]int16) bool {
 
 // RawExchange implements protocol.RawExchanger.
 func (r *MetadataRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if r.version != metadataVersion {
-		return nil, fmt.Errorf("wire: asking for metadata: version %d was agreed with the broker and %d is needed, which is Kafka 2.3 or later", r.version, metadataVersion)
+	if err := needVersion("asking for metadata", r.version, metadataVersion, metadataVersion, "2.3"); err != nil {
+		return nil, err
 	}
-	limit := r.Limit
-	if limit == 0 {
-		limit = DefaultResponseLimit
-	}
+	limit := cmp.Or(r.Limit, DefaultResponseLimit)
 	request := &metadata.Request{TopicNames: r.Topics}
 	switch {
 	case r.All:

@@ -168,7 +168,8 @@ func appendString(to []byte, s string) []byte {
 //
 // timeout is how long the broker may wait for its replicas. acks is -1 for all of them. w tells of the request
 // whether it was written.
-func NewProduceRequest(leader int32, clientID string, acks int16, timeout time.Duration, batches []PartitionBatch, w *Writing) *ProduceRequest {
+func NewProduceRequest(leader int32, clientID string, acks int16, timeout time.Duration, batches []PartitionBatch,
+	w *Writing) *ProduceRequest {
 	batches = slices.Clone(batches)
 	slices.SortStableFunc(batches, func(a, b PartitionBatch) int { return strings.Compare(a.Topic, b.Topic) })
 	return &ProduceRequest{Leader: leader, ClientID: clientID, acks: acks, timeout: timeout, batches: batches, writing: w}

@@ -25,7 +25,8 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("wire: the record at offset %d, with its headers, takes more than %d bytes of memory", e.Offset, e.Limit)
+	return fmt.Sprintf("wire: the record at offset %d, with its headers, takes more than %d bytes of memory", e.Offset,
+		e.Limit)
 }
 
 // RecordReader reads the records of one batch in pieces of bounded memory, however many there are and however well
