@@ -191,7 +191,8 @@ func (x *runner) advice(r *Record, m *moving, err error) string {
 	topic := x.core.prefix + m.stream
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic, (*wire.Record)(r).Memory()+kafka.HeaderRoom)
+		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic,
+			(*wire.Record)(r).Memory()+kafka.HeaderRoom)
 	case errors.Is(err, ErrAuth):
 		return fmt.Sprintf(": allow us to write to topic %s, and to create it if it is not there", topic)
 	}

@@ -34,7 +34,8 @@ type PartitionError struct {
 
 func newPartitionError(prefix string, e *fetch.PartitionError) *PartitionError {
 	return &PartitionError{
-		Stream: strings.TrimPrefix(e.Topic, prefix), Topic: e.Topic, Partition: int(e.Partition), From: e.Offset, To: e.Next, Err: e.Err,
+		Stream: strings.TrimPrefix(e.Topic, prefix), Topic: e.Topic, Partition: int(e.Partition),
+		From: e.Offset, To: e.Next, Err: e.Err,
 	}
 }
 

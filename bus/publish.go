@@ -118,7 +118,8 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 }
 
 // await sets each record's outcome and joins the kinds of error.
-func await(ctx context.Context, p *produce.Producer, stream string, batch []Outgoing, promises []produce.Promise) error {
+func await(ctx context.Context, p *produce.Producer, stream string, batch []Outgoing,
+	promises []produce.Promise) error {
 	const most = 10 // kinds of error that are worth reading
 	var kinds []error
 	seen := make(map[string]bool)

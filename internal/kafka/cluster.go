@@ -72,7 +72,8 @@ func (c *Cluster) Up(id int32) bool {
 func (t *Topic) complete() bool { return t != nil && len(t.Leaders) > 0 && t.led() == len(t.Leaders) }
 
 func (t *Topic) equal(other *Topic) bool {
-	return t != nil && t.Internal == other.Internal && slices.Equal(t.Leaders, other.Leaders) && (t.Err == nil) == (other.Err == nil) &&
+	return t != nil && t.Internal == other.Internal && slices.Equal(t.Leaders, other.Leaders) &&
+		(t.Err == nil) == (other.Err == nil) &&
 		(t.Err == nil || t.Err.Error() == other.Err.Error())
 }
 
@@ -159,7 +160,8 @@ func (c *Client) brokers(ctx context.Context) ([]metadata.ResponseBroker, error)
 
 func differ(known []metadata.ResponseBroker, brokers []wire.MetadataBroker) bool {
 	for _, b := range brokers {
-		if !slices.ContainsFunc(known, func(k metadata.ResponseBroker) bool { return k.NodeID == b.ID && k.Host == b.Host && k.Port == b.Port }) {
+		if !slices.ContainsFunc(known,
+			func(k metadata.ResponseBroker) bool { return k.NodeID == b.ID && k.Host == b.Host && k.Port == b.Port }) {
 			return true
 		}
 	}

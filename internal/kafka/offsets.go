@@ -45,7 +45,8 @@ type OffsetsError struct {
 
 func (e *OffsetsError) Error() string {
 	first := e.first()
-	text := fmt.Sprintf("kafka: listing offsets: %d partitions failed, the first is %s: %v", len(e.Failed), first, e.Failed[first])
+	text := fmt.Sprintf("kafka: listing offsets: %d partitions failed, the first is %s: %v", len(e.Failed), first,
+		e.Failed[first])
 	if e.cause != nil {
 		text += fmt.Sprintf(" (no further attempt: %v)", e.cause)
 	}
@@ -80,7 +81,9 @@ func (c *Client) ListHighWatermarks(ctx context.Context, parts []TopicPartition)
 	return c.listOffsets(ctx, parts, EndOffset, 0)
 }
 
-func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8) (map[TopicPartition]int64, error) {
+func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8) (
+	map[TopicPartition]int64, error,
+) {
 	found := make(map[TopicPartition]int64, len(parts))
 	failed := make(map[TopicPartition]error) // at the last attempt
 	refused := make(map[TopicPartition]error)
@@ -130,17 +133,23 @@ var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
 
 // LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in
 // failed; one that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
-func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (
+	found map[TopicPartition]int64, failed map[TopicPartition]error,
+) {
 	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation(), false)
 }
 
 // HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open,
 // whatever the isolation level is.
-func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (
+	found map[TopicPartition]int64, failed map[TopicPartition]error,
+) {
 	return c.lookUpOffsets(ctx, parts, EndOffset, 0, false)
 }
 
-func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8, fresh bool) (found map[TopicPartition]int64, failed map[TopicPartition]error) {
+func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8, fresh bool) (
+	found map[TopicPartition]int64, failed map[TopicPartition]error,
+) {
 	found, failed = make(map[TopicPartition]int64, len(parts)), make(map[TopicPartition]error)
 	if len(parts) == 0 {
 		return found, failed
@@ -238,7 +247,8 @@ func (c *Client) offsetsRequest(leader int32, parts []TopicPartition, at int64, 
 	request := &wire.LeaderOffsets{Leader: leader, ClientID: c.settings.ClientID}
 	request.Request = listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation}
 	for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
-		request.Request.Topics = append(request.Request.Topics, listoffsets.RequestTopic{Topic: topic, Partitions: byTopic[topic]})
+		request.Request.Topics = append(request.Request.Topics, listoffsets.RequestTopic{Topic: topic,
+			Partitions: byTopic[topic]})
 	}
 	return request
 }

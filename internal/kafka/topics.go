@@ -71,7 +71,8 @@ func checkTopic(name string, spec TopicSpec) error {
 		return fmt.Errorf("kafka: topic %.300q: %w: Kafka wants 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither \".\" nor \"..\"", name, kafkago.InvalidTopic)
 	}
 	if spec.Partitions < 0 || spec.ReplicationFactor < 0 || spec.ReplicationFactor > 1<<15-1 || spec.Retention < 0 || spec.Delay < 0 || spec.Partitions > 1<<31-1 {
-		return fmt.Errorf("kafka: topic %q: partitions, replication factor, retention or delay are out of range: %+v", name, spec)
+		return fmt.Errorf("kafka: topic %q: partitions, replication factor, retention or delay are out of range: %+v",
+			name, spec)
 	}
 	return nil
 }
@@ -118,7 +119,8 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 	}
 	if spec.Retention > 0 {
 		retention := max(1, spec.Retention.Milliseconds())
-		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: retentionMs, Value: strconv.FormatInt(retention, 10)})
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: retentionMs,
+			Value: strconv.FormatInt(retention, 10)})
 	}
 	// The broker gets half of our own patience, so that its answer arrives before that ends.
 	patience := int32((c.settings.RequestTimeout / 2).Milliseconds())

@@ -126,7 +126,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	})
 	c.mu.Lock() // Status may look
 	// Where a partition begins again that has lost an offset is decided here, and not for all alike: see place.reset.
-	c.fetcher = fetch.New(c.client, fetch.Options{TopicPrefix: c.opts.TopicPrefix, OutOfRange: kafka.NoReset, Logger: c.log.With("group", c.opts.Group)})
+	c.fetcher = fetch.New(c.client, fetch.Options{TopicPrefix: c.opts.TopicPrefix, OutOfRange: kafka.NoReset,
+		Logger: c.log.With("group", c.opts.Group)})
 	c.mu.Unlock()
 	wg.Go(func() { c.watch(ctx) })
 	err := c.member.Run(ctx)

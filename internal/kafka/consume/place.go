@@ -127,7 +127,8 @@ func (p *place) reset(gone *fetch.PartitionError) {
 	if at == kafka.EndOffset {
 		from = "its end"
 	}
-	c.recordError(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset, gone.Err))
+	c.recordError(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset,
+		gone.Err))
 	p.missing = gone.Offset
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -334,7 +334,8 @@ func (f *Fetcher) scanAnswer(l *loop, r *request, res *wire.FetchResponse) (segm
 			refused = append(refused, refusal{a, err})
 			continue
 		}
-		s := &segment{part: a.part, from: a.from, replica: fp.Preferred, highWatermark: fp.HighWatermark, bytes: len(fp.Records)}
+		s := &segment{part: a.part, from: a.from, replica: fp.Preferred, highWatermark: fp.HighWatermark,
+			bytes: len(fp.Records)}
 		s.items, s.next, s.cutOff = scan(fp, a.from, f.committed())
 		segments = append(segments, s)
 	}
@@ -355,7 +356,8 @@ func (f *Fetcher) movedLocked(s *segment) bool {
 		p.cutOff++
 		p.retryAt = time.Now().Add(regroupSoon)
 		if p.cutOff >= maxCutOff {
-			s.items = []item{{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: s.from, Next: -1, Err: errCutOff}}}
+			s.items = []item{{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: s.from, Next: -1,
+				Err: errCutOff}}}
 		}
 	} else {
 		p.cutOff = 0

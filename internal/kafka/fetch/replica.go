@@ -19,13 +19,15 @@ const (
 // readReplicaLocked reads a partition at the replica that its leader has named.
 func (f *Fetcher) readReplicaLocked(p *partition, replica int32) {
 	p.replicaUntil = time.Now().Add(max(f.cfg.MetadataMaxAge, leastReplicaTime))
-	f.log.Debug("fetch: reading from a replica", "topic", p.Topic, "partition", p.Partition, "leader", p.leader, "replica", replica)
+	f.log.Debug("fetch: reading from a replica", "topic", p.Topic, "partition", p.Partition, "leader", p.leader,
+		"replica", replica)
 	f.moveLocked(p, replica)
 }
 
 // leaveReplicaLocked reads a partition at its leader again.
 func (f *Fetcher) leaveReplicaLocked(p *partition) {
-	f.log.Debug("fetch: reading from the leader again", "topic", p.Topic, "partition", p.Partition, "leader", p.leader, "replica", p.broker)
+	f.log.Debug("fetch: reading from the leader again", "topic", p.Topic, "partition", p.Partition, "leader", p.leader,
+		"replica", p.broker)
 	f.leadersUntil = time.Now().Add(leadersTime)
 	p.replicaUntil = time.Time{}
 	p.retryAt = time.Now().Add(regroupSoon)

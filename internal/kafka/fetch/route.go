@@ -153,7 +153,8 @@ func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
 		}
 	case missing && !p.noLeaderLogged && now.Sub(p.noLeaderSince) >= leaderGrace:
 		p.noLeaderLogged = true
-		f.log.Warn("fetch: the partition has no leader; it is read when it has one again", "topic", p.Topic, "partition", p.Partition, "offset", p.next)
+		f.log.Warn("fetch: the partition has no leader; it is read when it has one again", "topic", p.Topic,
+			"partition", p.Partition, "offset", p.next)
 	case !missing:
 		if p.noLeaderLogged {
 			f.log.Info("fetch: the partition has a leader again", "topic", p.Topic, "partition", p.Partition, "offset", p.next)
@@ -201,7 +202,8 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 		f.mu.Unlock()
 	}
 	if first != nil {
-		f.log.Warn("fetch: looking up where partitions begin fails; trying again", "broker", q.leader, "partitions", again, "error", first)
+		f.log.Warn("fetch: looking up where partitions begin fails; trying again", "broker", q.leader,
+			"partitions", again, "error", first)
 	}
 	if len(failed) > 0 {
 		f.invalidateMetadata()
@@ -231,7 +233,8 @@ func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int
 }
 
 // endWhereNone replaces the offset -1, for "no record since that time", by the partition's end.
-func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicPartition]int64, failed map[kafka.TopicPartition]error) {
+func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicPartition]int64,
+	failed map[kafka.TopicPartition]error) {
 	var none []kafka.TopicPartition
 	for tp, offset := range offsets {
 		if offset < 0 {

@@ -117,7 +117,8 @@ func (m *Member) take(n news) {
 	case failed:
 		err := advise(n.err, m.settings)
 		m.failed(err)
-		m.logger.Log(context.Background(), l.failureLevel(n.err), "group: joining has failed", "error", err, "attempts", l.machine.failures+1)
+		m.logger.Log(context.Background(), l.failureLevel(n.err), "group: joining has failed", "error", err,
+			"attempts", l.machine.failures+1)
 	case beaten:
 		m.listen(n.err)
 	case refused:

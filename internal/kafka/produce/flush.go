@@ -133,7 +133,8 @@ func (p *Producer) abandon() {
 				q.topic.name, kafka.ErrClosed, p.brokerName(q.leader), ErrUnacknowledged, p.why(q)))
 			q.flight = nil
 		}
-		p.undelivered += p.failUnsent(q, fmt.Errorf("produce: to %q: %w before the record was sent%s", q.topic.name, kafka.ErrClosed, p.why(q)))
+		p.undelivered += p.failUnsent(q, fmt.Errorf("produce: to %q: %w before the record was sent%s", q.topic.name,
+			kafka.ErrClosed, p.why(q)))
 		q.active = false
 	}
 	p.active = nil

@@ -67,7 +67,8 @@ func (p *Producer) exchange(r *request) error {
 	// The broker waits for its replicas a little less long than we wait for the broker: then it is the broker who tells.
 	wait := p.attempt - p.attempt/4
 	var writing wire.Writing
-	answer, err := p.client.RoundTrip(p.ctx, wire.NewProduceRequest(r.leader, p.client.Settings().ClientID, p.acks, wait, batches, &writing), p.attempt)
+	answer, err := p.client.RoundTrip(p.ctx, wire.NewProduceRequest(r.leader, p.client.Settings().ClientID, p.acks,
+		wait, batches, &writing), p.attempt)
 	var parts []wire.ProducedPartition
 	if err == nil {
 		parts, err = wire.ProduceResponse(answer)

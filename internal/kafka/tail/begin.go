@@ -34,7 +34,8 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 			case leader != kafka.NoLeader:
 				parts = append(parts, tp)
 			case t.opts.StopAtEnd:
-				if !t.yield(nil, &fetch.PartitionError{Topic: name, Partition: int32(id), Offset: -1, Next: -1, Err: fetch.ErrNoLeader}) {
+				if !t.yield(nil, &fetch.PartitionError{Topic: name, Partition: int32(id), Offset: -1, Next: -1,
+					Err: fetch.ErrNoLeader}) {
 					return nil, nil, errBreak
 				}
 			}
@@ -102,7 +103,8 @@ func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, list li
 		return found, nil
 	}
 	for _, tp := range slices.SortedFunc(maps.Keys(failed.Failed), kafka.TopicPartition.Compare) {
-		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: -1, Next: -1, Err: failed.Failed[tp]}) {
+		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: -1, Next: -1,
+			Err: failed.Failed[tp]}) {
 			return nil, errBreak
 		}
 	}

@@ -177,7 +177,8 @@ func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends off
 					continue
 				}
 				drop(tp) // deleted: there is nothing left to read
-				e := &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: position[tp], Next: -1, Err: ErrDeleted}
+				e := &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: position[tp], Next: -1,
+					Err: ErrDeleted}
 				if t.opts.StopAtEnd && !t.yield(nil, e) {
 					return errBreak
 				}
@@ -199,7 +200,8 @@ var errDone = errors.New("tail: all has been read")
 // read hands each chunk to emit and each error of a partition to the loop and then to failed. When the
 // topics change it has look look at them. failed says whether that was all, look by errDone. It returns what
 // ended it.
-func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) error) error {
+func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error,
+	failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) error) error {
 	for {
 		limited, cancel := context.WithCancel(ctx)
 		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited
@@ -226,7 +228,8 @@ func (t *tail) changed() {
 }
 
 // readUntilChanged is read until limited ends, without looking at the topics.
-func (t *tail) readUntilChanged(ctx, limited context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error, failed func(*fetch.PartitionError) bool) error {
+func (t *tail) readUntilChanged(ctx, limited context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error,
+	failed func(*fetch.PartitionError) bool) error {
 	for {
 		chunk, err := f.Next(limited)
 		switch {

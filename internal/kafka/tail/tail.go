@@ -86,7 +86,8 @@ func Run(ctx context.Context, c *kafka.Client, o Options) iter.Seq2[*fetch.Chunk
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return func(yield func(*fetch.Chunk, error) bool) {
-		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int), refused: make(map[kafka.TopicPartition]bool), missing: make(offsets)}
+		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int),
+			refused: make(map[kafka.TopicPartition]bool), missing: make(offsets)}
 		if err := t.run(ctx); err != nil && !errors.Is(err, errBreak) {
 			yield(nil, err)
 		}
@@ -176,7 +177,8 @@ func (t *tail) tellOpen(ends offsets) error {
 		if !ok || end <= ends[tp] {
 			continue
 		}
-		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: ends[tp], Next: -1, Err: ErrOpenTransaction}) {
+		if !t.yield(nil, &fetch.PartitionError{Topic: tp.Topic, Partition: tp.Partition, Offset: ends[tp], Next: -1,
+			Err: ErrOpenTransaction}) {
 			return errBreak
 		}
 	}
