@@ -1,18 +1,17 @@
 package slogkafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
-	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -114,57 +113,31 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 // too large for the queue; all are counted. Cancelling ctx does not keep the record from being delivered.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	value, result := h.encoder.Append(nil, ctx, r)
-	it := item{value: value, time: r.Time, headers: headers(ctx)}
+	e := entry{value: value, stream: h.stream, level: r.Level, time: r.Time, invalid: result.Invalid, truncated: result.Truncated}
+	if ctx != nil {
+		e.span = trace.SpanContextFromContext(ctx)
+	}
 	if h.key != nil {
-		it.key = h.keyOf(ctx, r)
-		if it.size() > h.queue.maxBytes { // without its key the record fits
-			it.value, _ = h.encoder.Shorten(value, max(len(value)-(it.size()-h.queue.maxBytes), smallest))
-			result.Truncated = true
+		e.key = h.keyOf(ctx, r)
+		if n := itemOverhead + len(e.key) + len(e.value); n > h.queue.maxBytes { // without its key the record fits
+			e.value, _ = h.encoder.Shorten(value, max(len(value)-(n-h.queue.maxBytes), smallest))
+			e.truncated = true
 		}
 	}
-	h.queue.note(result.Invalid, result.Truncated)
 	if ownlog.Marked(ctx) {
-		h.queue.refuse(DroppedOwn)
-		if !fallen(ctx) {
-			h.lost([]item{it})
-		}
-		return nil
+		e.refused, e.fallback = DroppedOwn, !fallen(ctx)
 	}
-	h.begin.Do(h.start)
-	dropped, reason := h.queue.push(it)
-	if len(dropped) == 0 {
-		return nil
-	}
-	h.lost(dropped)
-	switch own := &dropped[len(dropped)-1].value[0] == &it.value[0]; {
-	case !own: // older ones made room for it
-		return nil
-	case reason == DroppedClosed:
-		return fmt.Errorf("slogkafka: %w", bus.ErrClosed)
-	case reason == DroppedTooLarge:
-		return fmt.Errorf("slogkafka: %w", bus.ErrTooLarge)
-	default:
-		return ErrFull
-	}
+	return h.ship(&e)
 }
 
-// keyOf returns the record's key, the caller's bytes copied. A record whose key cannot be had goes out without.
+// keyOf returns the record's key, a view into the caller's bytes. A record whose key cannot be had goes out without.
 func (h *Handler) keyOf(ctx context.Context, r slog.Record) (key []byte) {
 	defer func() {
 		if recover() != nil {
 			key = nil
 		}
 	}()
-	return bytes.Clone(h.key(ctx, r))
-}
-
-// headers returns the trace context of the call's span, if there is one: the worker that publishes has another context.
-func headers(ctx context.Context) []bus.Header {
-	var h []bus.Header
-	for _, t := range tracecontext.Headers(ctx) {
-		h = append(h, bus.Header(t))
-	}
-	return h
+	return h.key(ctx, r)
 }
 
 // unbounded is a deadline that no handler lives to see.

@@ -13,7 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// Option is an option of NewHandler or NewStreamHandler. Those of the queue and of Kafka mean nothing to a stream.
+// Option is an option of NewHandler or NewStreamHandler. A nil one changes nothing. Those of the queue and of Kafka mean nothing to a stream.
 type Option func(*options)
 
 // options are all options, with what is wrong with them.
@@ -42,7 +42,9 @@ const (
 func collect(opts []Option) options {
 	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, policy: DropNewest}
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	o.record.SchemaID = o.schema + ":" + strconv.Itoa(o.version)
 	return o

@@ -38,6 +38,8 @@ const (
 	DroppedUndelivered = "undelivered"
 	// DroppedOwn: the bus logged it, and the bus does not ship its own logs.
 	DroppedOwn = "own"
+	// DroppedInvalid: the function of OnInvalid dropped it.
+	DroppedInvalid = "invalid"
 )
 
 // UndeliveredError is the error of Close when records were left.

@@ -4,15 +4,19 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // NewStreamHandler returns a handler that writes the records to w, each with one call of Write: as a line of JSON without
-// an envelope, or, with [Text], for people. It may be used concurrently; w need not.
+// an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need not.
 func NewStreamHandler(w io.Writer, opts ...Option) slog.Handler {
 	o := collect(opts)
+	if w == nil {
+		w = os.Stderr
+	}
 	o.record.SchemaID = ""
 	return &streamHandler{
 		stream:  &stream{w: w, level: o.level, text: o.text},
