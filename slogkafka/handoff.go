@@ -32,9 +32,9 @@ type entry struct {
 	fallback bool
 }
 
-// ship hands a record over: it is the only way from Handle to the queue. It copies what it keeps of e, and returns what
+// ship hands a record over: it is the only way from Handle to the queue. ctx is that of the log call. It copies what it keeps of e, and returns what
 // Handle returns: nil when the record is queued, else why it never will be.
-func (c *core) ship(e *entry) error {
+func (c *core) ship(_ context.Context, e *entry) error {
 	it := item{value: bytes.Clone(e.value), key: bytes.Clone(e.key), time: e.time, headers: headersOf(e.span)}
 	c.queue.note(e.invalid, e.truncated)
 	if e.refused != "" {
