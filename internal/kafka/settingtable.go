@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/near"
 )
 
 // setter puts one value, which is not nil, into Settings. A warning says why the value changes nothing.
@@ -283,51 +284,5 @@ func wants(what string, value any) error { return fmt.Errorf("wants %s, got a %T
 
 // suggest lists the known names that are near an unknown one.
 func suggest(name string, table map[string]setter) string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var near []candidate
-	for known := range maps.Keys(table) {
-		d := editDistance(name, known)
-		if d <= max(2, len(known)/4) || (len(name) >= 4 && strings.Contains(known, name)) {
-			near = append(near, candidate{known, d})
-		}
-	}
-	if len(near) == 0 {
-		return ": settings have aiokafka's names"
-	}
-	slices.SortFunc(near, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
-	})
-	names := make([]string, 0, 3)
-	for _, c := range near[:min(3, len(near))] {
-		names = append(names, c.name)
-	}
-	return ": did you mean " + strings.Join(names, ", ") + "?"
-}
-
-// editDistance counts the bytes to insert, delete or replace to make b out of a.
-func editDistance(a, b string) int {
-	// An unknown name can be anything; no known one is longer than this.
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return cmp.Or(near.DidYouMean(name, maps.Keys(table)), ": settings have aiokafka's names")
 }

@@ -1,0 +1,41 @@
+package near
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDistance(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3}, {"linger.ms", "linger_ms", 1},
+		{"ab", "ba", 2}, {strings.Repeat("a", 1000), "a", 1000},
+	} {
+		if got := Distance(test.a, test.b); got != test.want {
+			t.Errorf("Distance(%.20q, %q) = %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	known := []string{"content.edited", "content.deleted", "orders", "order", "ordered", "ord"}
+	for _, test := range []struct {
+		name string
+		want []string
+	}{
+		{"contents.edited", []string{"content.edited"}},
+		{"order.", []string{"order", "orders", "ordered"}},
+		{"edited", []string{"content.edited"}},
+		{"invoices", []string{}},
+		{strings.Repeat("order", 1000), []string{}},
+	} {
+		if got := Names(test.name, slices.Values(known)); !slices.Equal(got, test.want) {
+			t.Errorf("Names(%.20q) = %q, want %q", test.name, got, test.want)
+		}
+	}
+}
