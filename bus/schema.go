@@ -73,7 +73,13 @@ func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version
 //	type Content struct {
 //		Title string   `json:"title" jsonschema:"minLength=1,maxLength=200"`
 //		Tags  []string `json:"tags,omitempty" jsonschema:"maxItems=20"`
+//		Range string   `json:"range" jsonschema:"pattern=^[0-9]+\\,[0-9]+$"` // a comma inside a value is written \\,
 //	}
+//
+// A tag with a part that would have no effect is an error, which names the field and the nearest keyword: a misspelt
+// keyword, one that the field's type cannot have, a value that is none, a value that a comma has cut, a space before a
+// keyword, an unknown format. What tags cannot say is said by a method JSONSchemaExtend(*jsonschema.Schema) of the type,
+// or by SchemaJSON.
 func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
 	t := reflect.TypeFor[T]()
 	for t.Kind() == reflect.Pointer {

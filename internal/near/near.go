@@ -8,20 +8,22 @@ import (
 	"strings"
 )
 
-// Names returns up to three of the known names that are near name, the nearest first.
+// Names returns up to three of the known names that are near name, the nearest first. Upper and lower case are one.
 func Names(name string, known iter.Seq[string]) []string {
 	type candidate struct {
 		name     string
 		distance int
 	}
 	var near []candidate
+	name = strings.ToLower(name)
 	for k := range known {
-		contained := len(name) >= 4 && strings.Contains(k, name)
+		lower := strings.ToLower(k)
+		contained := len(name) >= 4 && strings.Contains(lower, name) || len(name) == 3 && strings.HasPrefix(lower, name)
 		limit := max(2, len(k)/4)
 		if !contained && max(len(name)-len(k), len(k)-len(name)) > limit {
 			continue
 		}
-		if d := Distance(name, k); d <= limit || contained {
+		if d := Distance(name, lower); d <= limit || contained {
 			near = append(near, candidate{k, d})
 		}
 	}

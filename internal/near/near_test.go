@@ -30,6 +30,8 @@ func TestNames(t *testing.T) {
 	}{
 		{"contents.edited", []string{"content.edited"}},
 		{"order.", []string{"order", "orders", "ordered"}},
+		{"Orders", []string{"orders", "order", "ordered"}},
+		{"con", []string{"content.edited", "content.deleted"}},
 		{"edited", []string{"content.edited"}},
 		{"invoices", []string{}},
 		{strings.Repeat("order", 1000), []string{}},

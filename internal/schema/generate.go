@@ -167,6 +167,10 @@ func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
 			}
 		}
 		fields[i].typ = typ
+		if err := checkTag(f.tag); err != nil {
+			g.fail(fmt.Errorf("field %q of %s: %w", f.name, t, err))
+			fields[i].tag, f.tag = "", "" // invopop does not return from some of what is wrong
+		}
 		flat[i] = reflect.StructField{Name: "F" + strconv.Itoa(i), Type: typ, Tag: flatTag(&f)}
 	}
 	synthetic := reflect.StructOf(flat)
@@ -177,7 +181,7 @@ func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
 		if !ok {
 			continue
 		}
-		if err := effective(f.tag, property); err != nil {
+		if err := checkEffect(f.tag, property); err != nil {
 			g.fail(fmt.Errorf("field %q of %s: %w", f.name, t, err))
 		}
 		s.Properties.Set(f.name, nullable(property, f.typ))

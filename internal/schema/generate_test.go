@@ -205,7 +205,7 @@ func TestForRefuses(t *testing.T) {
 		}](), `field "n"`},
 		{"limit that is no number", reflect.TypeFor[struct {
 			S string `json:"s" jsonschema:"maxLength=ten"`
-		}](), "maxLength=ten has no effect"},
+		}](), `jsonschema tag "maxLength=ten": "ten" is no number`},
 		{"pattern of another dialect", reflect.TypeFor[struct {
 			S string `json:"s" jsonschema:"pattern=^(?=x)"`
 		}](), "(?="},

@@ -28,8 +28,9 @@ type Schema struct {
 // too, so that a reader accepts records of a later version. Types with their own JSON (json.Marshaler) may be anything, those with
 // their own text (encoding.TextMarshaler) any string, unless they say more by a JSONSchema method.
 //
-// For fails for types that have no JSON (channels, functions), for types that never end (type P *P), and for tags that would be
-// silently without effect, such as minLength on a number. It costs about a millisecond: callers keep the result.
+// For fails for types that have no JSON (channels, functions), for types that never end (type P *P), and for jsonschema tags of
+// which any part would have no effect: a misspelt keyword, one that the field's type cannot have, a value that is none, a value
+// that a comma has cut, an unknown format. It costs about a millisecond: callers keep the result.
 func For(t reflect.Type) (*Schema, error) {
 	if t == nil {
 		return nil, fmt.Errorf("schema: no type given: it needs a Go type, not a nil interface")
