@@ -145,7 +145,15 @@ func (d *decoder) time(value []byte) bool {
 	return false
 }
 
+// level takes a number, or the name that loggers of other kinds write there.
 func (d *decoder) level(value []byte) bool {
+	if value[0] == '"' {
+		l, ok := severity.Word(unquote(value))
+		if ok {
+			d.record.Level, d.leveled = l, true
+		}
+		return ok
+	}
 	n, err := strconv.ParseFloat(string(value), 64)
 	if err != nil {
 		return false

@@ -133,6 +133,8 @@ func TestDecode(t *testing.T) {
 		{"severity only", `{"severity":"WARNING"}`, Record{Level: slog.LevelWarn, Severity: "WARNING"}},
 		{"a severity that a service added", `{"severity":"NOTICE","level":25}`, Record{Level: 2, Severity: "NOTICE"}},
 		{"and nothing else", `{"severity":"NOTICE"}`, Record{Severity: "NOTICE"}},
+		{"a level that is a word", `{"level":"error"}`, Record{Level: slog.LevelError, Severity: "ERROR"}},
+		{"a level that is a word, and a severity", `{"severity":"BAD","level":"WARN"}`, Record{Level: slog.LevelWarn, Severity: "BAD"}},
 		{"a level of text", `{"severity":"ERROR","level":"high"}`, Record{Level: slog.LevelError, Severity: "ERROR", Fields: []Field{field("level", `"high"`)}}},
 		{"a huge level", `{"level":1e300}`, Record{Level: 419423, Severity: "CRITICAL"}},
 		{"a level beyond float64", `{"level":1e999}`, Record{Severity: "INFO", Fields: []Field{field("level", `1e999`)}}},

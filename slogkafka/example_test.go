@@ -106,5 +106,5 @@ func ExampleText() {
 	if err := h.Handle(context.Background(), r); err != nil {
 		fmt.Println(err)
 	}
-	// Output: --:--:--.--- WARNING slow answer user=ada request.path="/a b"
+	// Output: -            WARNING   slow answer  user=ada request.path="/a b"
 }

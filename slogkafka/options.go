@@ -121,6 +121,8 @@ func Key(f func(ctx context.Context, r slog.Record) []byte) Option {
 	return func(o *options) { o.key = f }
 }
 
-// Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and all
-// fields, and its stack below it. Bytes that could control a terminal are escaped.
+// Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and the
+// fields but hostname, service, namespace and cluster, which are the same in all, and its stack below it. It uses colours
+// on a terminal (or as NO_COLOR and FORCE_COLOR say), and cuts values of more than about two lines there. Nothing in a
+// record can control a terminal, or be read as another field or record.
 func Text() Option { return func(o *options) { o.text = true } }

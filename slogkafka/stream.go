@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -18,8 +19,12 @@ func NewStreamHandler(w io.Writer, opts ...Option) slog.Handler {
 		w = os.Stderr
 	}
 	o.record.SchemaID = ""
+	s := &stream{w: w, level: o.level}
+	if o.text {
+		s.text = textRenderer(w)
+	}
 	return &streamHandler{
-		stream:  &stream{w: w, level: o.level, text: o.text},
+		stream:  s,
 		encoder: logrecord.NewEncoder(o.record),
 	}
 }
@@ -32,7 +37,7 @@ type streamHandler struct {
 // stream is what a stream handler and those derived from it have in common.
 type stream struct {
 	level slog.Leveler
-	text  bool
+	text  *logtext.Renderer // nil for JSON
 
 	mu sync.Mutex // one Write at a time
 	w  io.Writer
@@ -50,14 +55,11 @@ func (h *streamHandler) WithGroup(name string) slog.Handler {
 
 func (h *streamHandler) Handle(ctx context.Context, r slog.Record) error {
 	line, _ := h.encoder.Append(nil, ctx, r)
-	if h.text {
-		record, err := logrecord.Decode(line)
-		if err != nil {
-			return err
-		}
-		line = appendText(nil, &record)
+	if h.text != nil {
+		line = h.text.Append(nil, &logtext.Record{Object: line})
+	} else {
+		line = append(line, '\n')
 	}
-	line = append(line, '\n')
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, err := h.w.Write(line)

@@ -61,6 +61,27 @@ func Named(name string) (slog.Level, bool) {
 	return 0, false
 }
 
+// Word is Named for the names that loggers of other kinds write too: those of zap, zerolog and syslog, and slog's
+// "INFO+2".
+func Word(name string) (slog.Level, bool) {
+	if l, ok := Named(name); ok {
+		return l, true
+	}
+	switch strings.ToUpper(name) {
+	case "TRACE", "VERBOSE", "FINE":
+		return slog.LevelDebug - 4, true
+	case "NOTICE", "INFORMATION", "INFORMATIONAL":
+		return slog.LevelInfo, true
+	case "ERR", "SEVERE":
+		return slog.LevelError, true
+	case "CRIT", "PANIC", "DPANIC", "ALERT", "EMERG", "EMERGENCY":
+		return critical, true
+	}
+	var l slog.Level
+	err := l.UnmarshalText([]byte(name))
+	return l, err == nil
+}
+
 // Parse reads a level as a person writes it: a severity's name, a short form of it, or the number that log records
 // carry (10 DEBUG to 50 CRITICAL). The error does not hold the text.
 func Parse(text string) (slog.Level, error) {
