@@ -41,6 +41,17 @@ func decoderOf[T any](validate bool) (func(*Record) (T, error), error) {
 	return decode.(func(*Record) (T, error)), nil
 }
 
+// ValueDecoder is a type that makes itself out of the whole value of a record, instead of its data by encoding/json:
+// logrecord.Record is one, because log records of several programs have fields of several types. A handler takes it, a
+// pointer to it, or a *[Message] of either, as any other type. The value is a JSON object, which may have no data, and
+// must not be changed; what is decoded may point into it. A record whose DecodeValue returns an error is rejected.
+// [Validate] cannot check such a type.
+type ValueDecoder interface {
+	DecodeValue(value []byte) error
+}
+
+var valueDecoderType = reflect.TypeFor[ValueDecoder]()
+
 // decodes is a type that knows how to be decoded: *Message, whose X decoderOf cannot name.
 type decodes[T any] interface {
 	decoder(validate bool) (func(*Record) (T, error), error)
@@ -48,18 +59,15 @@ type decodes[T any] interface {
 
 // decoder is called on a nil *Message.
 func (*Message[X]) decoder(validate bool) (func(*Record) (*Message[X], error), error) {
-	c, err := codecOf[X](validate)
+	c, err := codecOf(reflect.TypeFor[X](), validate)
 	if err != nil {
 		return nil, err
 	}
 	var names lastName
 	return func(r *Record) (*Message[X], error) {
-		e, err := envelope.Parse(r.Value)
-		if err != nil {
-			return nil, err
-		}
 		m := &Message[X]{Record: r}
-		if err := c.decode(e, &m.Data); err != nil {
+		e, err := c.decode(r, &m.Data)
+		if err != nil {
 			return nil, err
 		}
 		m.Schema = names.of(e.Schema)
@@ -92,40 +100,34 @@ func wholeMessage(r *Record) (map[string]any, error) {
 }
 
 func dataDecoder[T any](validate bool) (func(*Record) (T, error), error) {
-	c, err := codecOf[T](validate)
+	c, err := codecOf(reflect.TypeFor[T](), validate)
 	if err != nil {
 		return nil, err
 	}
 	return func(r *Record) (T, error) {
 		var data, none T
-		e, err := envelope.Parse(r.Value)
-		if err != nil {
-			return none, err
-		}
-		if err := c.decode(e, &data); err != nil {
+		if _, err := c.decode(r, &data); err != nil {
 			return none, err
 		}
 		return data, nil
 	}, nil
 }
 
-// codec decodes the data of envelopes into values of type X.
-type codec[X any] struct {
+// codec decodes the data of envelopes into values of one type.
+type codec struct {
 	typ    reflect.Type
-	raw    bool // X is the JSON itself
-	null   bool // null is an X
+	raw    bool // the type is the JSON itself
+	itself bool // the type, or what it points to, is a ValueDecoder
+	null   bool // null is a value of the type
 	schema *schema.Schema
 }
 
-func codecOf[X any](validate bool) (*codec[X], error) {
-	c := &codec[X]{typ: reflect.TypeFor[X]()}
+func codecOf(typ reflect.Type, validate bool) (*codec, error) {
+	c := &codec{typ: typ, raw: typ == reflect.TypeFor[[]byte]() || typ == reflect.TypeFor[json.RawMessage]()}
 	if err := c.refuse(); err != nil {
 		return nil, err
 	}
-	switch any(*new(X)).(type) {
-	case []byte, json.RawMessage:
-		c.raw = true
-	}
+	c.itself = c.typ.Implements(valueDecoderType) || reflect.PointerTo(c.typ).Implements(valueDecoderType)
 	switch c.typ.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
 		c.null = true
@@ -133,7 +135,7 @@ func codecOf[X any](validate bool) (*codec[X], error) {
 	if !validate {
 		return c, nil
 	}
-	if c.raw || c.typ.Kind() == reflect.Interface {
+	if c.raw || c.itself || c.typ.Kind() == reflect.Interface {
 		return nil, fmt.Errorf("option Validate has nothing to check in %v: take a struct", c.typ)
 	}
 	var err error
@@ -143,19 +145,18 @@ func codecOf[X any](validate bool) (*codec[X], error) {
 	return c, nil
 }
 
-// refuse says why data cannot be an X.
-func (c *codec[X]) refuse() error {
-	var x X
-	_, isMessage := any(x).(carriesDelivery)
-	_, wantsPointer := any(&x).(carriesDelivery)
-	switch any(x).(type) {
-	case Record:
+var anyMessageType = reflect.TypeFor[anyMessage]()
+
+// refuse says why data cannot be of the codec's type.
+func (c *codec) refuse() error {
+	switch c.typ {
+	case reflect.TypeFor[Record]():
 		return errors.New("a record is handed on by its address: take a *bus.Record")
-	case *Record:
+	case reflect.TypeFor[*Record]():
 		return errors.New("a bus.Message has its record in the field Record: its type argument is the type of the data")
 	}
 	switch kind := c.typ.Kind(); {
-	case isMessage || wantsPointer:
+	case c.typ.Implements(anyMessageType) || reflect.PointerTo(c.typ).Implements(anyMessageType):
 		return fmt.Errorf("%v is no data: take a *bus.Message[X], X being the type of the data", c.typ)
 	case kind == reflect.Interface && c.typ.NumMethod() > 0:
 		return fmt.Errorf("JSON cannot be decoded into the interface %v: take a struct, or any", c.typ)
@@ -171,31 +172,57 @@ func (c *codec[X]) refuse() error {
 	return nil
 }
 
-// decode decodes the data of e into x, which is not to be used after an error.
-func (c *codec[X]) decode(e envelope.Envelope, x *X) error {
-	switch {
+// decode decodes the data of a record into what x, a pointer to the codec's type, points to. That is not to be used
+// after an error. A tombstone, which has no envelope, is a nil pointer where the type is one, as null is.
+func (c *codec) decode(r *Record, x any) (envelope.Envelope, error) {
+	if r.Value == nil && c.typ.Kind() == reflect.Pointer {
+		return envelope.Envelope{}, nil
+	}
+	e, err := envelope.Parse(r.Value)
+	if err != nil {
+		return e, err
+	}
+	switch null := string(e.Data) == "null"; {
+	case c.itself && !null:
+		return e, c.decodeItself(r.Value, x)
 	case e.Data == nil:
-		return errors.New(`the value has no data: it should be an envelope, {"schema":"...","data":...}`)
+		return e, errors.New(`the value has no data: it should be an envelope, {"schema":"...","data":...}`)
 	case c.raw:
-		c.setRaw(e.Data, x)
-		return nil
-	case !c.null && string(e.Data) == "null":
-		return fmt.Errorf("decode data into %v: it is null; a handler that takes a pointer gets nil then", c.typ)
+		setRaw(e.Data, x)
+		return e, nil
+	case null && !c.null:
+		return e, fmt.Errorf("decode data into %v: it is null; a handler that takes a pointer gets nil then", c.typ)
+	case null && c.typ.Kind() == reflect.Pointer:
+		return e, nil
 	}
 	if c.schema != nil {
 		if err := c.check(e.Data); err != nil {
-			return err
+			return e, err
 		}
 	}
 	if err := json.Unmarshal(e.Data, x); err != nil {
-		return fmt.Errorf("decode data into %v: %w", c.typ, err)
+		return e, fmt.Errorf("decode data into %v: %w", c.typ, err)
+	}
+	return e, nil
+}
+
+// decodeItself has x, or a new value that it then points to, decode the whole value.
+func (c *codec) decodeItself(value []byte, x any) error {
+	d, ok := x.(ValueDecoder)
+	if !ok { // x is a pointer to a pointer
+		made := reflect.New(c.typ.Elem())
+		reflect.ValueOf(x).Elem().Set(made)
+		d = made.Interface().(ValueDecoder)
+	}
+	if err := d.DecodeValue(value); err != nil {
+		return fmt.Errorf("decode the value into %v: %w", c.typ, err)
 	}
 	return nil
 }
 
 // setRaw hands the JSON on as it is, a view into the record's value.
-func (*codec[X]) setRaw(data []byte, x *X) {
-	switch x := any(x).(type) {
+func setRaw(data []byte, x any) {
+	switch x := x.(type) {
 	case *[]byte:
 		*x = data
 	case *json.RawMessage:
@@ -204,10 +231,29 @@ func (*codec[X]) setRaw(data []byte, x *X) {
 }
 
 // check validates data.
-func (c *codec[X]) check(data []byte) error {
+func (c *codec) check(data []byte) error {
 	err := c.schema.Check(data)
 	if invalid, ok := errors.AsType[*schema.Invalid](err); ok {
 		return newValidationError(c.typ.String(), invalid)
 	}
 	return err
+}
+
+// Decode makes of a record what a handler of T would get: see [Subscribe]. It is for records of [App.Tail], and for
+// middleware. A *[Message] that it makes can neither Forward nor Commit. T has to be a type that Subscribe takes;
+// errors say which record, and what is wrong with it.
+func Decode[T any](r *Record) (T, error) {
+	var none T
+	if r == nil {
+		return none, errors.New("bus: decode: the record is nil")
+	}
+	decode, err := decoderOf[T](false)
+	if err != nil {
+		return none, fmt.Errorf("bus: decode: %w", err)
+	}
+	v, err := decode(r)
+	if err != nil {
+		return none, fmt.Errorf("bus: decode %s: %w", where(r), err)
+	}
+	return v, nil
 }

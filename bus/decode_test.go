@@ -74,6 +74,27 @@ func TestWhatAHandlerGets(t *testing.T) {
 		}
 	})
 
+	t.Run("nil for a tombstone", func(t *testing.T) {
+		if got, err := Decode[*note](new(Record)); err != nil || got != nil {
+			t.Errorf("pointer: got %v, %v", got, err)
+		}
+		r := &Record{Key: []byte("k")}
+		if m, err := Decode[*Message[*note]](r); err != nil || m.Data != nil || m.Schema != "" || m.Record != r {
+			t.Errorf("message: got %+v, %v", m, err)
+		}
+		for _, err := range []error{
+			second(Decode[note](r)), second(Decode[*Message[note]](r)), second(Decode[map[string]int](r)), second(Decode[any](r)),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "the value is empty") {
+				t.Errorf("no pointer: got %v", err)
+			}
+		}
+		empty := &Record{Value: []byte{}}
+		if _, err := Decode[*note](empty); err == nil {
+			t.Error("an empty value is no tombstone, and was decoded")
+		}
+	})
+
 	t.Run("the record", func(t *testing.T) {
 		r := &Record{Offset: 7}
 		decode, err := decoderOf[*Record](false)
@@ -118,6 +139,8 @@ func TestWhatAHandlerGets(t *testing.T) {
 		}
 	})
 }
+
+func second[T any](_ T, err error) error { return err }
 
 type labels map[string]any
 
@@ -261,8 +284,8 @@ func TestValidatedData(t *testing.T) {
 			}
 		})
 	}
-	if _, err := decodeAs[*note](t, `{"data":null}`, true); err == nil {
-		t.Error("null is valid, want an error: the schema asks for an object")
+	if n, err := decodeAs[*note](t, `{"data":null}`, true); n != nil || err != nil {
+		t.Errorf("null for a pointer is %v, %v, want nil", n, err)
 	}
 }
 
@@ -343,5 +366,32 @@ func TestAMessageThatWasNotDelivered(t *testing.T) {
 	}
 	if err := m.Forward(context.Background(), "elsewhere"); !errors.Is(err, errNotDelivered) {
 		t.Errorf("forward: %v", err)
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	r := &Record{Topic: "app.s", Partition: 2, Offset: 7, Value: []byte(`{"schema":"Note:1","data":{"title":"a"}}`)}
+	if n, err := Decode[note](r); err != nil || n.Title != "a" {
+		t.Errorf("got %+v, %v", n, err)
+	}
+	m, err := Decode[*Message[note]](r)
+	if err != nil || m.Schema != "Note:1" || m.Record != r {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	if err := m.Commit(t.Context()); !errors.Is(err, errNotDelivered) {
+		t.Errorf("commit: %v", err)
+	}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{second(Decode[int](r)), "bus: decode app.s/2@7: decode data into int: "},
+		{second(Decode[chan int](r)), "bus: decode: JSON cannot be decoded into chan int: take a struct"},
+		{second(Decode[note](nil)), "bus: decode: the record is nil"},
+	} {
+		if test.err == nil || !strings.HasPrefix(test.err.Error(), test.want) {
+			t.Errorf("got %v, want %s", test.err, test.want)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 //
 // X is the type of the data: a struct, or whatever else encoding/json can decode. []byte and json.RawMessage are the JSON of the data as
 // the record has it. A record without data is rejected, and one whose data is null unless X is a pointer, a map, a slice or any: those
-// are nil then. Numbers in an any are float64, which is exact up to 2^53.
+// are nil then. A tombstone, a record without a value, is rejected unless X is a pointer, which is nil then. Numbers in an any are float64, which is exact up to 2^53.
 //
 // Every attempt at a record gets a Message of its own, which the handler may keep. One that a test makes itself can
 // neither Forward nor Commit: both return an error.
@@ -22,7 +22,7 @@ type Message[X any] struct {
 	// point into them.
 	Record *Record
 
-	job *delivery
+	call *call
 }
 
 // errNotDelivered says that a Message was not made by a subscription, which alone knows where it came from.
@@ -33,25 +33,25 @@ var errNotDelivered = errors.New("this Message was not delivered by a subscripti
 // returned. It returns when the group's coordinator has the offset, or when ctx ends; [ErrRevoked] says that the partition has been taken
 // away meanwhile, and that its next owner will handle the record again.
 func (m *Message[X]) Commit(ctx context.Context) error {
-	if m.job == nil {
+	if m.call == nil {
 		return errNotDelivered
 	}
-	return m.job.commit(ctx)
+	return m.call.commit(ctx, m.Record)
 }
 
 // Forward publishes the record to another stream, and returns when it is acknowledged there, as [App.Publish] does. Value, key and
 // headers are the record's; options add headers behind them, and may set another key ([Key]) or time ([Timestamp]).
 func (m *Message[X]) Forward(ctx context.Context, stream string, opts ...PublishOption) error {
-	if m.job == nil {
+	if m.call == nil {
 		return errNotDelivered
 	}
-	return m.job.forward(ctx, stream, opts...)
+	return m.call.app.forward(ctx, stream, m.Record, m.Record.Headers, opts)
 }
 
-// carriesDelivery is every *Message, for code that does not know its X.
-type carriesDelivery interface {
-	deliver(*delivery)
+// anyMessage is every *Message, for code that does not know its X.
+type anyMessage interface {
+	deliver(*call)
 }
 
-// deliver ties the message to where it came from, before the handler gets it.
-func (m *Message[X]) deliver(job *delivery) { m.job = job }
+// deliver ties the message to the call that it is for, before the handler gets it.
+func (m *Message[X]) deliver(c *call) { m.call = c }

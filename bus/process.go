@@ -98,7 +98,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	if j.attempts == 0 {
 		x.begin(ctx, j)
 	}
-	ctx = j.context(ctx)
+	ctx = x.context(ctx, j)
 	if j.moving == nil {
 		late := j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
 		called := !late
@@ -191,12 +191,14 @@ func printable(err error) error {
 	return err
 }
 
-// context returns the context of a call, which has the record's span.
-func (j *job) context(ctx context.Context) context.Context {
+// context returns the context of the next call, which has the record's span.
+func (x *runner) context(ctx context.Context, j *job) context.Context {
 	if j.span != nil {
-		return trace.ContextWithSpan(ctx, j.span)
+		ctx = trace.ContextWithSpan(ctx, j.span)
+	} else {
+		ctx = withProducerSpan(ctx, j.record)
 	}
-	return withProducerSpan(ctx, j.record)
+	return newCall(ctx, x.app, x.group, j.record, j.calls+1)
 }
 
 // again returns the pause of a job, which ends at its Timeout at the latest.
@@ -279,7 +281,7 @@ func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again
 			x.budget.giveBack()
 		}
 	}()
-	x.leave(j.context(ctx), j)
+	x.leave(x.context(ctx, j), j)
 }
 
 // fail ends the App's Run because of a record.

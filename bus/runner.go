@@ -58,7 +58,8 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		return nil, err
 	}
 	if cfg.manual && !s.commits {
-		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; its handler has to take a *bus.Message, and call Commit")
+		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; " +
+			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")
 	}
 	x.handle, x.tracer = x.chain(a, cfg.middleware), newTracer(cfg.tracer)
 	if s.timeout != nil {

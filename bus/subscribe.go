@@ -99,7 +99,8 @@ func RetryTopics(delays ...time.Duration) SubscribeOption {
 	return func(s *subscription) { s.delays = append(s.delays, delays...) }
 }
 
-// ManualCommit leaves it to the handler to say what is finished, by [Message.Commit]. It needs a handler that takes a *[Message].
+// ManualCommit leaves it to the handler to say what is finished: by [Message.Commit], or [Commit] where it takes a
+// *[Record] or []byte. Another type is an error of Subscribe.
 func ManualCommit() SubscribeOption { return func(s *subscription) { s.manual = true } }
 
 // Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks it is rejected, with a
@@ -111,7 +112,7 @@ type subscription struct {
 	patterns    []string
 	group       string
 	handler     string // the function's name
-	commits     bool   // the handler can: it takes a *Message
+	commits     bool   // the handler can: it takes a *Message, a *Record or []byte
 	concurrency *int
 	lanes       Lanes
 	timeout     *time.Duration
@@ -134,7 +135,8 @@ type subscription struct {
 // T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value; *[Record] the record;
 // map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded into: json.RawMessage leaves it as it is. The
 // schema's id plays no part. A record that cannot be decoded is rejected: its value is no JSON object in UTF-8, it has no data, or data that T
-// cannot hold, as null for a struct. Raw bytes are the record's own, and must not be changed.
+// cannot hold, as null for a struct. For a pointer data that is null is nil, and so is a tombstone, a record without a
+// value. Raw bytes are the record's own, and must not be changed.
 //
 // Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has returned (see [Handler]), and
 // only what lies below the first unfinished record of a partition is ever committed, every second (auto_commit_interval_ms), when partitions
@@ -205,8 +207,11 @@ func (s *subscription) check(handler any) error {
 	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.First < 0 || s.retry.Max < 0):
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}
-	if _, s.commits = reflect.Zero(f.Type().In(1)).Interface().(carriesDelivery); s.manual && !s.commits {
-		return fmt.Errorf("ManualCommit needs a handler that can commit: take a *bus.Message[X] instead of %v", f.Type().In(1))
+	taken := f.Type().In(1)
+	s.commits = taken.Implements(anyMessageType) || taken == reflect.TypeFor[*Record]() || taken == reflect.TypeFor[[]byte]()
+	if s.manual && !s.commits {
+		return fmt.Errorf("ManualCommit needs a handler that can commit: "+
+			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", taken)
 	}
 	return nil
 }

@@ -44,6 +44,17 @@ func Decode(value []byte) (Record, error) {
 	return r, nil
 }
 
+// DecodeValue makes the record what [Decode] returns for the value. It implements bus.ValueDecoder, so that handlers of
+// subscriptions can take a Record, a *Record or a *bus.Message of either.
+func (r *Record) DecodeValue(value []byte) error {
+	decoded, err := Decode(value)
+	if err != nil {
+		return err
+	}
+	*r = decoded
+	return nil
+}
+
 // envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data".
 func envelope(doc []byte) (schema string, data []byte, ok bool) {
 	named := false

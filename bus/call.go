@@ -1,0 +1,120 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+)
+
+// call is the context of one call of a handler. It says which records the call is for, and where they came from.
+type call struct {
+	context.Context
+	app     *App
+	group   string
+	place   consume.Place // nil when a middleware has called the handler with a context that is not the call's
+	records []*Record
+	attempt int
+	single  [1]*Record // the array of records, of a call for one record
+}
+
+type callKey struct{}
+
+// Value implements context.Context.
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// callOf returns the call that ctx belongs to; nil when there is none.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// newCall returns the context of a call for one record.
+func newCall(ctx context.Context, app *App, group string, r *Record, attempt int) *call {
+	c := &call{Context: ctx, app: app, group: group, place: consume.PlaceOf(ctx), attempt: attempt}
+	c.single[0] = r
+	c.records = c.single[:]
+	return c
+}
+
+var (
+	errNoCall  = errors.New("the context is not that of a handler's call: use the one that the handler was given")
+	errNoPlace = errors.New(
+		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
+)
+
+// Attempt returns which call of the handler this is for its record, from 1, with those that [RetryAfter] asked for;
+// of a batch it is that of the first record. It counts anew in each retry stream, where [AttemptsHeader] has the calls
+// before, and when another member of the group begins with the record. It is 0 when ctx is not that of a handler or a
+// middleware.
+func Attempt(ctx context.Context) int {
+	if c := callOf(ctx); c != nil {
+		return c.attempt
+	}
+	return 0
+}
+
+// Records returns the records that a handler is called with, as they were read: one, or those of a [Batch], in order.
+// They are for a handler that takes []byte, or another type that does not say where it came from, and must not be
+// changed. It is nil when ctx is not that of a handler or a middleware.
+func Records(ctx context.Context) []*Record {
+	if c := callOf(ctx); c != nil {
+		return c.records
+	}
+	return nil
+}
+
+// Commit is [Message.Commit] for a handler that does not take a *[Message]: r is the record that it was given, or one
+// of [Records].
+func Commit(ctx context.Context, r *Record) error {
+	c := callOf(ctx)
+	if c == nil {
+		return fmt.Errorf("bus: commit: %w", errNoCall)
+	}
+	return c.commit(ctx, r)
+}
+
+// Forward is [Message.Forward] for a handler that does not take a *[Message]: r is the record that it was given, or
+// one of [Records]. Its value may be anything: it needs no envelope.
+func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOption) error {
+	c := callOf(ctx)
+	if c == nil {
+		return fmt.Errorf("bus: forward to stream %q: %w", stream, errNoCall)
+	}
+	return c.app.forward(ctx, stream, r, r.Headers, opts)
+}
+
+func (c *call) commit(ctx context.Context, r *Record) error {
+	err := errNoPlace
+	if c.place != nil {
+		err = c.place.Commit(ctx, r.Offset+1)
+	}
+	if err != nil {
+		return fmt.Errorf("bus: commit %s: %w", where(r), err)
+	}
+	return nil
+}
+
+// forward sends a record's value and key on, with these headers, and returns when they are acknowledged.
+func (a *App) forward(ctx context.Context, stream string, r *Record, headers []Header, opts []PublishOption) error {
+	out := &Receipt{stream: stream}
+	c, until, err := a.useFor(ctx, stream)
+	if err != nil {
+		return out.fail(err).early
+	}
+	w := a.take()
+	w.key, w.until = r.Key, until
+	w.headers = append(w.headers, headers...)
+	c.send(ctx, out, w, r.Value, true, opts)
+	a.give(w)
+	return out.Wait(ctx)
+}
+
+// where names a record's place in an error or a log line.
+func where(r *Record) string { return fmt.Sprintf("%s/%d@%d", r.Topic, r.Partition, r.Offset) }
