@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
@@ -25,7 +26,11 @@ type App struct {
 	core atomic.Pointer[core]
 	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
 	opening chan struct{}
-	ready   atomic.Bool
+	// connecting has room for one: the call that connects. It is a part of opening that log handlers do alone.
+	connecting chan struct{}
+	connects   atomic.Pointer[kafka.Client] // while no broker has answered it yet
+	logs       logHandlers
+	ready      atomic.Bool
 	// publishTimeout is Config.PublishTimeout in nanoseconds, for publishes that come before the App is initialized,
 	// too; 0: none.
 	publishTimeout atomic.Int64
@@ -65,10 +70,8 @@ func New(c Config) *App {
 	life, end := context.WithCancelCause(context.Background())
 	a := &App{
 		schemas: newRegistry(),
-		opening: make(chan struct{}, 1),
-		life:    life,
-		end:     end,
-		done:    make(chan struct{}),
+		opening: make(chan struct{}, 1), connecting: make(chan struct{}, 1),
+		life: life, end: end, done: make(chan struct{}),
 	}
 	a.configure(c)
 	return a
@@ -153,12 +156,13 @@ func (a *App) Initialize(ctx context.Context) error {
 	}
 	ctx, cancel := a.whileOpen(ctx)
 	defer cancel()
-	c, err := a.open(ctx)
+	c, err := a.connect(ctx) // before the functions, because they may publish
 	if err != nil {
 		return fmt.Errorf("bus: initialize: %w", err)
 	}
-	a.core.Store(c) // before the functions, because they may publish
-	if err := a.begin(ctx, c); err != nil {
+	if err := a.begin(ctx, c); err != nil && a.logs.attached() {
+		return fmt.Errorf("bus: initialize: %w", err) // what is logged about it is delivered all the same
+	} else if err != nil {
 		a.core.Store(nil)
 		// What the functions published is not awaited: Initialize failed, and said so.
 		over, cancel := context.WithCancel(context.Background())
@@ -167,6 +171,31 @@ func (a *App) Initialize(ctx context.Context) error {
 	}
 	a.ready.Store(true)
 	return nil
+}
+
+// connect returns the App's core, and makes it if need be. It waits until a broker answers.
+func (a *App) connect(ctx context.Context) (*core, error) {
+	select {
+	case a.connecting <- struct{}{}:
+		defer func() { <-a.connecting }()
+	case <-a.life.Done():
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if a.isClosed() {
+		return nil, ErrClosed
+	}
+	if c := a.core.Load(); c != nil {
+		return c, nil
+	}
+	ctx, cancel := a.whileOpen(ctx)
+	defer cancel()
+	c, err := a.open(ctx)
+	if err == nil {
+		a.core.Store(c)
+	}
+	return c, err
 }
 
 // open makes the App's core and waits until a broker answers.
@@ -189,6 +218,8 @@ func (a *App) open(ctx context.Context) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.connects.Store(client)
+	defer a.connects.Store(nil)
 	if err := client.CheckVersions(ctx); err != nil {
 		client.Close()
 		return nil, err
@@ -198,10 +229,14 @@ func (a *App) open(ctx context.Context) (*core, error) {
 		Logger:     log,
 		MaxRecords: cfg.MaxBufferedRecords,
 		MaxBytes:   cfg.MaxBufferedBytes,
+		Compression: func(topic string) wire.Compression {
+			return a.compression(c.stream(topic), settings)
+		},
 		EnsureTopic: func(ctx context.Context, topic string) error {
 			own, _ := c.own.Load(topic)
 			spec, _ := own.(kafka.TopicSpec)
-			spec.ReplicationFactor, spec.Retention = cfg.ReplicationFactor, a.schemas.retention(c.stream(topic))
+			spec = a.topicSpec(c.stream(topic), spec)
+			spec.ReplicationFactor = cfg.ReplicationFactor
 			return client.EnsureTopic(ctx, topic, spec)
 		},
 	})
@@ -293,11 +328,14 @@ func (a *App) Close(ctx context.Context) error {
 	for i := len(finalize) - 1; i >= 0; i-- {
 		errs = append(errs, finalize[i](ctx))
 	}
+	errs = append(errs, a.logs.end(ctx))
 	a.end(ErrClosed) // wakes an Initialize under way, which is waited for
-	select {
-	case a.opening <- struct{}{}:
-		defer func() { <-a.opening }()
-	case <-ctx.Done():
+	for _, begun := range []chan struct{}{a.opening, a.connecting} {
+		select {
+		case begun <- struct{}{}:
+			defer func() { <-begun }()
+		case <-ctx.Done():
+		}
 	}
 	if c := a.core.Load(); c != nil {
 		errs = append(errs, c.close(ctx))

@@ -257,9 +257,15 @@ func (r *registry) of(t reflect.Type, stream string) (*declaration, error) {
 	return d, conflict(r.stream[stream], d, stream)
 }
 
+// boundUntil is called with the outcome of a publish that binds its stream as long as it lasts.
+type boundUntil func(error)
+
+// Resolved makes it the observer of the publish.
+func (f boundUntil) Resolved(err error) { f(err) }
+
 // bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the
 // function that has to be called with the outcome of the publish; nil when the stream is bound for good already.
-func (r *registry) bind(stream string, d *declaration) (func(error), error) {
+func (r *registry) bind(stream string, d *declaration) (boundUntil, error) {
 	r.mu.RLock()
 	c := r.stream[stream]
 	bound := c != nil && c.bound

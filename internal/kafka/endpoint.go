@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -45,6 +46,15 @@ func (c *Client) LastConnError() error {
 		return e
 	}
 	return nil
+}
+
+// Unanswered returns why a broker has not answered yet: the last connection error, else which servers were asked. It
+// does no I/O.
+func (c *Client) Unanswered() error {
+	if err := c.LastConnError(); err != nil {
+		return err
+	}
+	return fmt.Errorf("no answer yet from %s", strings.Join(c.dialer.servers, ", "))
 }
 
 // endpoint is an address and what was last wrong with it. A nil one is one that was never dialled.

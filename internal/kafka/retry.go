@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 )
 
 // worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a cluster. For
@@ -51,7 +50,7 @@ func (c *Client) ended(ctx context.Context, err, last error) error {
 		last = c.LastConnError()
 	}
 	if last == nil {
-		return fmt.Errorf("%w; no answer yet from %s", err, strings.Join(c.dialer.servers, ", "))
+		return fmt.Errorf("%w; %w", err, c.Unanswered())
 	}
 	return fmt.Errorf("%w; before that: %w", err, last)
 }

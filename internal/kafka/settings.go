@@ -93,6 +93,8 @@ type Settings struct {
 	Idempotent bool
 	// Compression of batches. Defaults to none. Setting: compression_type.
 	Compression wire.Compression
+	// CompressionGiven: compression_type was given, and counts for log streams too.
+	CompressionGiven bool
 	// Linger is how long a batch that nobody waits for stays open for more records. Defaults to 5ms. Setting: linger_ms.
 	Linger time.Duration
 	// MaxBatchSize bounds the bytes of one batch before compression. Defaults to 512 KiB; a broker's own default limit is
@@ -231,6 +233,7 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kafka: "+format, args...)) }
 
+	s.CompressionGiven = given["compression_type"]
 	if s.Acks == AcksLeader {
 		if given["enable_idempotence"] && s.Idempotent {
 			fail(`setting enable_idempotence needs acks="all": a leader alone cannot promise it`)

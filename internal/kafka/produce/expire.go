@@ -47,6 +47,13 @@ func (p *Producer) Expire(promise *Promise) {
 	}
 }
 
+// ExpireNow resolves the promises of all records whose own context has ended.
+func (p *Producer) ExpireNow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep()
+}
+
 // sweep resolves the promises whose context or deadline is over.
 func (p *Producer) sweep() {
 	p.swept = time.Now()
@@ -57,7 +64,7 @@ func (p *Producer) sweep() {
 			if why == nil {
 				return false
 			}
-			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, t.fault.because(), why))
+			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, p.whyUnready(t), why))
 			c.group.resolve(1)
 			p.stats.Failed++
 			p.room.release(1, c.size)
@@ -160,6 +167,15 @@ func (p *Producer) brokerName(id int32) string {
 		return fmt.Sprintf("broker %d at %s", id, address)
 	}
 	return fmt.Sprintf("broker %d", id)
+}
+
+// whyUnready is the reason a topic's records wait for it, for an error message.
+func (p *Producer) whyUnready(t *topic) string {
+	f := t.fault
+	if f.err == nil {
+		f.err = p.client.LastConnError()
+	}
+	return f.because()
 }
 
 // why is the reason a partition's records wait, for an error message.

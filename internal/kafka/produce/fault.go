@@ -2,6 +2,8 @@ package produce
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -54,6 +56,33 @@ func (p *Producer) Health() error {
 	}
 	return fmt.Errorf("produce: failing since %s, %d records wait: %w",
 		p.oldestFault.since.Format(time.RFC3339), p.room.records, p.oldestFault.err)
+}
+
+// Waiting returns why records wait: the oldest fault, else the last connection error, else which brokers have not
+// answered yet. It is nil when nothing waits. It does no I/O.
+func (p *Producer) Waiting() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.room.records == 0 {
+		return nil
+	}
+	if p.oldestFault.err != nil {
+		return p.oldestFault.err
+	}
+	if err := p.client.LastConnError(); err != nil {
+		return err
+	}
+	var names []string
+	for id, b := range p.brokers {
+		if b.inFlight > 0 {
+			names = append(names, p.brokerName(id))
+		}
+	}
+	if len(names) == 0 {
+		return p.client.Unanswered()
+	}
+	slices.Sort(names)
+	return fmt.Errorf("no answer yet from %s", strings.Join(names, ", "))
 }
 
 // Stats counts what a Producer did since it was made, and what it holds now.

@@ -139,6 +139,6 @@ func (p *Producer) abandon() {
 	}
 	p.active = nil
 	for t := range p.unready {
-		p.undelivered += p.failParked(t, fmt.Errorf("produce: to %q: %w before the topic was ready%s", t.name, kafka.ErrClosed, t.fault.because()))
+		p.undelivered += p.failParked(t, fmt.Errorf("produce: to %q: %w before the topic was ready%s", t.name, kafka.ErrClosed, p.whyUnready(t)))
 	}
 }

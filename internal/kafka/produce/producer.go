@@ -36,6 +36,10 @@ type Options struct {
 	// is one that a retry may mend. Defaults to nothing: records of a topic that does not exist wait for it.
 	EnsureTopic func(ctx context.Context, topic string) error
 
+	// Compression returns the codec for a topic's batches. It is called once for each topic, with the Producer's lock held.
+	// Defaults to the setting compression_type for all.
+	Compression func(topic string) wire.Compression
+
 	// Logger takes the few lines the producer has to say, on change of state only. Defaults to none.
 	Logger *slog.Logger
 
@@ -69,7 +73,7 @@ type Producer struct {
 	// What the settings come down to; never changed.
 	acks        int16
 	idempotent  bool
-	compression wire.Compression
+	compression func(topic string) wire.Compression
 	linger      time.Duration
 	maxBatch    int           // a batch is closed at this size
 	maxRecord   int64         // a record may have this size at most
@@ -116,7 +120,7 @@ func New(c *kafka.Client, o Options) *Producer {
 	s := c.Settings()
 	p := &Producer{
 		client: c, ensure: o.EnsureTopic, log: o.Logger,
-		acks: s.Acks, idempotent: s.Idempotent, compression: s.Compression, linger: s.Linger,
+		acks: s.Acks, idempotent: s.Idempotent, compression: o.Compression, linger: s.Linger,
 		maxBatch:  min(s.MaxBatchSize, s.MaxRequestSize),
 		maxRecord: int64(s.MaxRequestSize - batchOverhead),
 		attempt:   min(max(s.RequestTimeout, minAttempt), maxAttempt),
@@ -128,6 +132,9 @@ func New(c *kafka.Client, o Options) *Producer {
 		room:   room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
 		topics: map[string]*topic{}, unready: map[*topic]struct{}{}, brokers: map[int32]*broker{},
 		identity: identity{Producer: wire.NoProducer()}, group: newGroup(0),
+	}
+	if p.compression == nil {
+		p.compression = func(string) wire.Compression { return s.Compression }
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

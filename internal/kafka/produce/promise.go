@@ -26,7 +26,7 @@ type Promise struct {
 	done atomic.Pointer[chan struct{}]
 
 	ctx       context.Context // the caller's; nil where it can never end
-	onEnd     func(error)     // of OnEnd; nil for most
+	observer  Observer        // of OnEnd; nil for most
 	until     time.Duration   // the record's deadline, since the producer was made; 0: none
 	err       error
 	offset    int64
@@ -54,9 +54,16 @@ func (p *Promise) Done() <-chan struct{} {
 	}
 }
 
-// OnEnd makes f the function that is called with the outcome, before Done is closed. It has to come before
-// [Producer.Produce]. The producer may hold its lock then: f must not block and must not call the producer.
-func (p *Promise) OnEnd(f func(err error)) { p.onEnd = f }
+// Observer is told the outcome of a record.
+type Observer interface {
+	// Resolved is called once, with what [Promise.Err] returns. The producer may hold its lock then: it must not block
+	// and must not call the producer.
+	Resolved(err error)
+}
+
+// OnEnd makes o the observer of the outcome, which is called before Done is closed. It has to come before
+// [Producer.Produce].
+func (p *Promise) OnEnd(o Observer) { p.observer = o }
 
 // Err returns why the record was not acknowledged: nil when it was, and nil while the outcome is not known. The error
 // wraps [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], [ErrTimeout], the context's error or the broker's
@@ -108,9 +115,9 @@ func (p *Promise) fail(err error) {
 }
 
 func (p *Promise) end(err error) {
-	if p.onEnd != nil {
-		p.onEnd(err)
-		p.onEnd = nil
+	if p.observer != nil {
+		p.observer.Resolved(err)
+		p.observer = nil
 	}
 	if waiting := p.done.Swap(&resolved); waiting != nil {
 		close(*waiting)

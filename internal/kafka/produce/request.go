@@ -56,7 +56,7 @@ func (p *Producer) exchange(r *request) error {
 	sent := make([]*item, 0, len(r.items))
 	for i := range r.items {
 		it := &r.items[i]
-		if it.err = it.b.seal(it.stamp, p.compression); it.err == nil {
+		if it.err = it.b.seal(it.stamp, it.q.topic.compression); it.err == nil {
 			batches = append(batches, wire.PartitionBatch{Topic: it.q.topic.name, Partition: it.q.id, Batch: it.b.encoded})
 			sent = append(sent, it)
 		}

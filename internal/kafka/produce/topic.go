@@ -28,13 +28,14 @@ type parked struct {
 // topic is a topic that was produced to. Once its partitions are known it is kept: they hold the sequences that the broker expects next.
 // Guarded by Producer.mu.
 type topic struct {
-	name       string
-	partitions []*partition // empty until known
-	parked     []parked     // in order, until known
-	ensured    bool         // EnsureTopic succeeded, and the topic was not seen missing since
-	ensuring   bool         // a goroutine is at it
-	fault      fault
-	seen       time.Time // when ensureTopic has last seen it
+	name        string
+	partitions  []*partition // empty until known
+	parked      []parked     // in order, until known
+	ensured     bool         // EnsureTopic succeeded, and the topic was not seen missing since
+	ensuring    bool         // a goroutine is at it
+	fault       fault
+	compression wire.Compression
+	seen        time.Time // when ensureTopic has last seen it
 
 	width       int    // how many partitions it has now: fewer than len(partitions) after it was deleted and created anew
 	sticky      int    // the partition that unkeyed records go to
@@ -64,7 +65,7 @@ func (p *Producer) enter(name string, e *entry, promise *Promise, size int64) {
 	t := p.last
 	if t == nil || t.name != name {
 		if t = p.topics[name]; t == nil {
-			t = &topic{name: name}
+			t = &topic{name: name, compression: p.compression(name)}
 			p.topics[name] = t
 			p.unready[t] = struct{}{}
 		}

@@ -1,0 +1,158 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/shipping"
+)
+
+// Shipping returns what package slogkafka needs of an App beside its public methods. Its type keeps it inside this
+// module.
+func (a *App) Shipping() shipping.Bus { return logBus{a} }
+
+// logBus is an App as the log handler sees it.
+type logBus struct{ app *App }
+
+// logHandlers are the log handlers that end with an App, and the streams they ship to.
+type logHandlers struct {
+	streams sync.Map // of names of streams to shipping.Stream
+
+	mu     sync.Mutex
+	ends   map[int]func(context.Context) error
+	next   int
+	closed bool
+}
+
+func (b logBus) Configured() bool {
+	b.app.mu.Lock()
+	defer b.app.mu.Unlock()
+	return len(b.app.cfg.Servers) > 0
+}
+
+func (b logBus) Initialize(ctx context.Context) error { return b.app.Initialize(ctx) }
+
+func (b logBus) Connected() bool { return b.app.core.Load() != nil }
+
+func (b logBus) Connect(ctx context.Context) error {
+	if b.Connected() {
+		return nil
+	}
+	if _, err := b.app.connect(ctx); err != nil {
+		return fmt.Errorf("bus: connect: %w", err)
+	}
+	return nil
+}
+
+func (b logBus) Ship(ctx context.Context, spec shipping.Stream, records []shipping.Record) {
+	c := b.app.core.Load()
+	if c == nil {
+		for i := range records {
+			records[i].Outcome.Resolved(ErrClosed)
+		}
+		return
+	}
+	promises := make([]produce.Promise, len(records))
+	var stream, topic string
+	for i := range records {
+		r := &records[i]
+		if r.Stream != stream {
+			b.app.logs.streams.LoadOrStore(r.Stream, spec)
+			stream, topic = r.Stream, c.prefix+r.Stream
+		}
+		promises[i].OnEnd(r.Outcome)
+		c.producer.Produce(ctx, produce.Record{
+			Topic: topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
+		}, false, &promises[i])
+	}
+	c.producer.Hurry()
+}
+
+func (b logBus) Expire() {
+	if c := b.app.core.Load(); c != nil {
+		c.producer.ExpireNow()
+	}
+}
+
+func (b logBus) Waiting() error {
+	if c := b.app.core.Load(); c != nil {
+		return c.producer.Waiting()
+	}
+	if client := b.app.connects.Load(); client != nil {
+		return client.Unanswered()
+	}
+	return nil
+}
+
+func (b logBus) Attach(end func(context.Context) error) (detach func(), err error) {
+	l := &b.app.logs
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, ErrClosed
+	}
+	if l.ends == nil {
+		l.ends = make(map[int]func(context.Context) error)
+	}
+	id := l.next
+	l.next++
+	l.ends[id] = end
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.ends, id)
+	}, nil
+}
+
+// attached tells whether a log handler ships through the App.
+func (l *logHandlers) attached() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ends) > 0
+}
+
+// end ends all handlers at the same time, so that none takes the others' part of the deadline.
+func (l *logHandlers) end(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	ends := make([]func(context.Context) error, 0, len(l.ends))
+	for _, end := range l.ends {
+		ends = append(ends, end)
+	}
+	l.mu.Unlock()
+	errs := make([]error, len(ends))
+	var wg sync.WaitGroup
+	for i, end := range ends {
+		wg.Go(func() { errs[i] = end(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// logCompression is the codec of log streams where the setting compression_type is not given. Log records are text that
+// repeats itself.
+const logCompression = wire.Zstd
+
+// compression returns the codec for a topic's batches.
+func (a *App) compression(stream string, s kafka.Settings) wire.Compression {
+	if _, log := a.logs.streams.Load(stream); log && !s.CompressionGiven {
+		return logCompression
+	}
+	return s.Compression
+}
+
+// topicSpec returns how the topic of a stream is created, of which spec is known.
+func (a *App) topicSpec(stream string, spec kafka.TopicSpec) kafka.TopicSpec {
+	spec.Retention = a.schemas.retention(stream)
+	if own, ok := a.logs.streams.Load(stream); ok {
+		log := own.(shipping.Stream)
+		spec.Partitions = max(spec.Partitions, log.Partitions)
+		spec.Retention = max(spec.Retention, log.Retention)
+	}
+	return spec
+}
