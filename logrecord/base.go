@@ -5,19 +5,6 @@ import (
 	"strings"
 )
 
-// attrPrefix stands before the name of a plain attribute that would be taken for a base field.
-const attrPrefix = "attr_"
-
-// isBase tells whether every record has a base field of that name.
-func isBase(name string) bool {
-	switch name {
-	case "timestamp", "logger", "severity", "level", "message", "exception", "trace", "stack",
-		"hostname", "service", "namespace", "cluster":
-		return true
-	}
-	return false
-}
-
 // Base are the base fields that are the same in all records of an encoder. A nil one is found once, by NewEncoder, and is
 // null in the record when nothing is found.
 type Base struct {
@@ -71,25 +58,4 @@ func serviceOf(hostname string) string {
 		return "unknown"
 	}
 	return strings.Join(parts[:len(parts)-min(len(parts)-1, 2)], "-")
-}
-
-// scope is the part of the record that is the same every time. The members of the log call, null here, are replaced by
-// those that know better.
-func (b Base) scope() scope {
-	e := builder{}
-	e.begin(true)
-	for _, f := range []struct {
-		name  string
-		value *string
-	}{
-		{"logger", b.Logger}, {"exception", nil}, {"trace", nil}, {"stack", nil},
-		{"hostname", b.Hostname}, {"service", b.Service}, {"namespace", b.Namespace}, {"cluster", b.Cluster},
-	} {
-		if f.value == nil {
-			e.raw(f.name, []byte("null"))
-		} else {
-			e.text(f.name, *f.value)
-		}
-	}
-	return e.harvest("")
 }

@@ -74,8 +74,10 @@ func (b *builder) place() []string {
 	for i, name := range path {
 		path[i] = valid(name)
 	}
-	if len(path) > 0 && isBase(path[0]) {
-		path[0] = attrPrefix + path[0]
+	if len(path) > 0 {
+		if _, isOwn := b.names.find(path[0]); isOwn {
+			path[0] = attrPrefix + path[0]
+		}
 	}
 	return path
 }

@@ -1,7 +1,7 @@
 // Package logrecord is the log record: what one call of a slog.Logger becomes on its way to a reader, and back.
 //
-// A log record is one JSON object. It starts with twelve base fields that are always there (timestamp, logger, severity,
-// level, message, exception, trace, stack, hostname, service, namespace, cluster; null when unknown), and goes on with the
+// A log record is one JSON object. It has twelve base fields that are always there (timestamp, logger, severity,
+// level, message, exception, trace, stack, hostname, service, namespace, cluster; null when unknown), and the
 // fields of every log model and every plain attribute, groups nested.
 //
 // # Models
@@ -23,8 +23,12 @@
 // # Merging
 //
 // Base fields come first, then models and plain attributes in order of appearance, those of With before those of the call.
-// A later one wins; null never overwrites. Only a model may replace a base field; a plain attribute or group of such a
-// name is kept as attr_<name>. No object of a record ever has the same key twice.
+// A later one wins; null never overwrites. Groups of one name are one group. Only a model may replace a base field; a plain
+// attribute or group of such a name, or of another field that the record has of its own, is kept as attr_<name>. No object of
+// a record ever has the same key twice.
+//
+// The first attribute at the top whose value is an error, whatever its key, fills exception with the type of the first error
+// in its chain that is no mere wrapper, and stack with the text of the chain and the stack that an error in it carries.
 //
 // # Encoding and decoding
 //

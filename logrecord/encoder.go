@@ -2,6 +2,8 @@ package logrecord
 
 import (
 	"context"
+	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -10,8 +12,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
 // Options are what an Encoder is made with. The zero value is complete.
@@ -27,45 +27,81 @@ type Options struct {
 	// ReplaceAttr is called for each attribute that is not a group, as that of slog.HandlerOptions is, but never for base
 	// fields. A log model is one attribute to it. It may be called concurrently.
 	ReplaceAttr func(groups []string, a slog.Attr) slog.Attr
-	// Format makes the record's own base: a struct whose fields are merged after the base fields, and may replace them,
-	// before all models and attributes. It is a log model without having to say so. It may be called concurrently.
+	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it does
+	// not have is null, or, with OmitBase, left out. It is a log model without having to say so; models and attributes are
+	// merged over it. Where it returns nil or panics, the record has its usual base. It may be called concurrently.
 	Format func(ctx context.Context, r slog.Record) any
+	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root, also
+	// of loggers with groups, and give way to what With and the call say. It may be called concurrently.
+	FromContext func(ctx context.Context) []slog.Attr
+	// Levels names levels that have no name of their own, or another one. A level between two that have names has the
+	// lower one's. Defaults to DEBUG, INFO, WARNING, ERROR, and CRITICAL from slog level 12 on.
+	Levels map[slog.Level]string
+	// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds, as slog
+	// writes them. Durations inside of other values are not changed: a model's schema calls them integers.
+	TextDurations bool
 	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
-	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers.
+	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
+	// most 128 MiB.
 	MaxBytes int
 }
 
-const defaultMaxBytes = 900 << 10
+const (
+	defaultMaxBytes = 900 << 10
+	mostMaxBytes    = 128 << 20
+)
 
 // maxGroups is how many groups WithGroup may open. It is more than values may nest, because programs open groups in code.
 const maxGroups = 128
+
+// maxSteps is how many attributes and calls of LogValue one record may cost. It ends groups that hold themselves many
+// times over without writing anything.
+const maxSteps = 1 << 17
 
 // Encoder makes log records of slog's: what a slog.Handler's Handle, WithAttrs and WithGroup have in common. It does not
 // change: WithAttrs and WithGroup return another. All may be used concurrently.
 type Encoder struct {
 	*shared
-	scopes []scope // [0] is the record itself, then one for each group of WithGroup, outermost first
-	notes  notes   // of WithAttrs
+	with with
 }
 
 // shared is what an encoder and those derived from it have in common.
 type shared struct {
-	head        []byte // of the envelope, up to its data
-	base        scope
+	head        []byte // of the envelope, with the record's opening brace
+	enveloped   bool
+	names       names
+	severities  []levelText // from the lowest level on
+	constant    []byte      // the base fields that are the same in all records
+	lateNulls   []byte      // exception, trace and stack of a record that has none
 	addSource   bool
 	trace       slog.Leveler
 	replaceAttr func([]string, slog.Attr) slog.Attr
 	format      func(context.Context, slog.Record) any
+	fromContext func(context.Context) []slog.Attr
+	durations   bool
 	maxBytes    int
 
+	seed     maphash.Seed
 	types    types
-	sources  sync.Map  // uintptr to []byte: the JSON of each log call's place
+	sources  sync.Map  // uintptr to []byte: the JSON of each log call's place, of which a program has only so many
 	builders sync.Pool // *builder
+}
+
+// with is what WithAttrs and WithGroup have led to. The text stands at the record's root, behind the base fields.
+type with struct {
+	text   []byte
+	layout layout
+	open   []int32  // groups that the text leaves open, outermost first
+	path   []string // names of all groups of WithGroup; those that are not open yet are opened by what goes into them
+	// tooDeep is the name of a group that lies deeper than a record may; "" if none does.
+	tooDeep string
+	models  uint32 // own fields that models have written, one bit for each
+	notes   notes
 }
 
 // notes is what attributes tell about the record as a whole.
 type notes struct {
-	exception, stack string // of an error; see builder.exceptional
+	exception, stack string // of the first error
 	moved            []moved
 	schemaErrors     []string
 	truncated        bool
@@ -75,86 +111,143 @@ type notes struct {
 type builder struct {
 	*shared
 	notes
+	layout
 	buf     []byte
-	members []member
-	open    []object
-	path    []string // names of the groups that are open
+	shift   int         // where the text of With begins
+	at      int32       // the innermost object
+	inValue int         // how many groups are being written as values: they are not the record's root
+	groups  []openGroup // those to be closed
+	path    []string    // names of the groups that are open
+	models  uint32      // own fields that models have written, one bit for each
 	visits  []visit
-	levels  int // that values may still nest
-	limit   int // length of buf beyond which no more is written of a value, so that one without end leaves room for others
-	total   int // length of buf beyond which no more attributes are written; what exactly goes out is for shorten to say
+	spare   []byte // for a record that is written again
+	levels  int    // that values may still nest
+	steps   int    // attributes and calls of LogValue that are left
+	limit   int    // length of buf beyond which no more is written of a value, so that one without end leaves room for others
+	total   int    // length of buf beyond which no more attributes are written; what exactly goes out is for shorten to say
+	rewrite bool   // a key came twice: what stands in buf is not the record
+	yields  bool   // what is written now gives way to what is there
+
+	second int64 // the time that the text of clock is of
+	clock  []byte
 }
 
 // NewEncoder returns an encoder. What Options.Base leaves open is found now.
 func NewEncoder(o Options) *Encoder {
 	s := &shared{
+		head:        []byte{'{'},
+		names:       newNames(ownNames()),
 		addSource:   o.AddSource,
 		trace:       o.Trace,
 		replaceAttr: o.ReplaceAttr,
 		format:      o.Format,
-		maxBytes:    o.MaxBytes,
-		base:        o.Base.found().scope(),
+		fromContext: o.FromContext,
+		durations:   o.TextDurations,
+		maxBytes:    min(o.MaxBytes, mostMaxBytes),
+		seed:        maphash.MakeSeed(),
 	}
 	if s.maxBytes <= 0 {
 		s.maxBytes = defaultMaxBytes
 	}
 	if o.SchemaID != "" {
-		s.head = append(appendString([]byte(`{"schema":`), o.SchemaID), `,"data":`...)
+		s.enveloped = true
+		s.head = append(appendString([]byte(`{"schema":`), o.SchemaID), `,"data":{`...)
 	}
+	s.severities = s.names.levelTexts(o.Levels)
+	s.constant, s.lateNulls = s.names.constant(o.Base.found()), s.names.lateNulls()
 	s.builders.New = func() any { return &builder{shared: s} }
-	return &Encoder{shared: s, scopes: []scope{{}}}
+	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
 }
 
-// builder returns an empty builder in the state that the encoder's attributes have led to.
+// builder returns a builder in the state that the encoder's attributes have led to, which writes to dst.
 func (e *Encoder) builder() *builder {
 	b := e.builders.Get().(*builder)
-	b.notes = e.notes
-	b.notes.moved = slices.Clip(b.notes.moved)
-	b.notes.schemaErrors = slices.Clip(b.notes.schemaErrors)
-	b.levels = maxLevels
-	b.limit, b.total = 2*e.maxBytes, 4*e.maxBytes
+	b.levels, b.steps = maxLevels, maxSteps
 	return b
+}
+
+// load puts the attributes of With into the record.
+func (b *builder) load(w *with) {
+	b.shift = len(b.buf)
+	b.limit, b.total = b.shift+2*b.maxBytes, b.shift+4*b.maxBytes
+	b.buf = append(b.buf, w.text...)
+	b.layout.copyFrom(&w.layout)
+	b.path = append(b.path[:0], w.path[:len(w.open)]...)
+	b.at = 0
+	if n := len(w.open); n > 0 {
+		b.at = w.open[n-1]
+	}
+	b.models = w.models
+	b.notes = w.notes
+	b.moved, b.schemaErrors = slices.Clip(b.moved), slices.Clip(b.schemaErrors)
 }
 
 // release gives a builder back.
 func (s *shared) release(b *builder) {
-	const most = 64 << 10 // larger buffers are rare, and not worth their memory
-	if cap(b.buf) > most {
+	// Larger memory is rarely needed, and not worth keeping.
+	const most = 256 << 10
+	if cap(b.spare) > most || cap(b.members)*32+cap(b.slots)*4 > most {
 		return
 	}
 	clear(b.path[:cap(b.path)])
 	clear(b.visits[:cap(b.visits)])
-	*b = builder{shared: s, buf: b.buf[:0], members: b.members[:0], open: b.open[:0], path: b.path[:0], visits: b.visits[:0]}
+	b.buf, b.notes = nil, notes{}
+	b.groups, b.visits = b.groups[:0], b.visits[:0]
+	b.rewrite = false
 	s.builders.Put(b)
 }
 
 // WithAttrs returns an encoder whose records have these attributes. They are encoded now, once.
 func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
-	last := len(e.scopes) - 1
-	if len(attrs) == 0 || e.scopes[last].tooDeep {
+	if len(attrs) == 0 || e.with.tooDeep != "" {
 		return e
 	}
 	b := e.builder()
 	defer e.release(b)
-	for _, s := range e.scopes[1:] {
-		b.path = append(b.path, s.name)
+	b.buf = []byte{'{'} // of the record, behind which its members stand
+	b.load(&e.with)
+	open := slices.Clone(e.with.open)
+	for _, name := range e.with.path[len(open):] {
+		b.open(name, false)
 	}
-	b.begin(last == 0)
-	b.include(&e.scopes[last])
-	b.attrs(attrs, plain)
-	scopes := slices.Clone(e.scopes)
-	scopes[last] = b.harvest(e.scopes[last].name)
-	return &Encoder{shared: e.shared, scopes: scopes, notes: b.notes}
+	before := b.objects[b.at].count
+	b.attrs(attrs, false)
+	d := &Encoder{shared: e.shared, with: with{path: e.with.path, models: b.models}}
+	if b.objects[b.at].count == before { // what opened groups for it has led to nothing
+		for len(b.groups) > 0 {
+			b.close()
+		}
+	}
+	for i := range b.groups {
+		open = append(open, b.members[b.groups[i].member].object)
+		b.keep(&b.groups[i])
+	}
+	if b.rewrite {
+		to := e.builder()
+		defer e.release(to)
+		to.buf = []byte{'{'}
+		to.load(&with{layout: layout{objects: make([]object, 1)}})
+		open = b.copyObject(to, 0, open)
+		to.notes = b.notes
+		b = to
+	}
+	d.with.text, d.with.open, d.with.notes = slices.Clone(b.buf[b.shift:]), open, b.notes
+	d.with.layout = layout{slices.Clone(b.members), slices.Clone(b.objects), slices.Clone(b.slots), b.seen}
+	return d
 }
 
 // WithGroup returns an encoder that puts all further attributes into the group of that name. An empty name changes nothing.
 func (e *Encoder) WithGroup(name string) *Encoder {
-	last := &e.scopes[len(e.scopes)-1]
-	if name == "" || last.tooDeep {
+	if name == "" || e.with.tooDeep != "" {
 		return e
 	}
-	group := scope{name: name, tooDeep: len(e.scopes) > maxGroups}
-	return &Encoder{shared: e.shared, scopes: append(slices.Clip(e.scopes), group), notes: e.notes}
+	d := &Encoder{shared: e.shared, with: e.with}
+	if len(e.with.path) == maxGroups {
+		d.with.tooDeep = name
+	} else {
+		d.with.path = append(slices.Clip(e.with.path), name)
+	}
+	return d
 }
 
 // Result tells what had to be done to a record.
@@ -170,148 +263,220 @@ type Result struct {
 func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) ([]byte, Result) {
 	b := e.builder()
 	defer e.release(b)
-	b.total *= 2 // so that the attributes of With leave room for those of the call
-	b.begin(true)
-	b.call(&r)
-	b.include(&e.base)
-	if e.format != nil {
-		b.formatted(ctx, r)
+	start := len(dst)
+	b.buf = append(dst, e.head...)
+	root := len(b.buf)
+	if e.format == nil {
+		b.begin(&r)
 	}
-	b.include(&e.scopes[0])
-	b.groups(e.scopes[1:], r)
-	b.finish(ctx, r.PC, r.Level)
-	b.end()
-	text, result := b.buf, Result{Invalid: len(b.schemaErrors) > 0, Truncated: b.truncated}
-	if len(text)+e.around() > e.maxBytes {
-		text, _ = shorten(text, e.maxBytes-e.around()) // as short as it gets
+	b.load(&e.with)
+	b.total = b.shift + 8*e.maxBytes // so that the attributes of With leave room for those of the call
+	if r.NumAttrs() > 0 {
+		b.call(&e.with, &r)
+	}
+	for range e.with.open {
+		b.buf = append(closeWith(b.buf, '}'), ',')
+	}
+	b.at, b.path = 0, b.path[:0]
+	if e.fromContext != nil && ctx != nil {
+		b.context(ctx)
+	}
+	formatted := e.format != nil && b.formatted(ctx, &r)
+	if b.rewrite || b.models&early != 0 {
+		b.again(root)
+	}
+	if e.format != nil {
+		b.base(formatted, &r)
+	}
+	b.finish(ctx, &r)
+	b.buf = closeWith(b.buf, '}')
+	result := Result{Invalid: len(b.schemaErrors) > 0, Truncated: b.truncated}
+	if e.enveloped {
+		b.buf = append(b.buf, '}')
+	}
+	if len(b.buf)-start > e.maxBytes {
+		short, _ := e.Shorten(b.buf[start:], e.maxBytes) // as short as it gets
+		b.buf = append(b.buf[:start], short...)
 		result.Truncated = true
 	}
-	dst = append(slices.Grow(dst, len(text)+e.around()), e.head...)
-	dst = append(dst, text...)
-	if len(e.head) > 0 {
-		dst = append(dst, '}')
-	}
-	return dst, result
+	return b.buf, result
 }
 
 // Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then whole
 // fields left out, never a base field. The record it is given does not change.
 func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
-	if len(e.head) == 0 {
+	if !e.enveloped {
 		return shorten(record, max)
 	}
-	text, ok := shorten(record[len(e.head):len(record)-1], max-e.around())
-	return slices.Concat(e.head, text, []byte("}")), ok
+	around := len(e.head) - 1 // the envelope but for its closing brace
+	text, ok := shorten(record[around:len(record)-1], max-around-1)
+	return slices.Concat(e.head[:around], text, []byte("}")), ok
 }
 
-// around is the length of the envelope around a record.
-func (s *shared) around() int {
-	if len(s.head) == 0 {
-		return 0
+// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not written.
+func (b *builder) call(w *with, r *slog.Record) {
+	if w.tooDeep != "" {
+		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
+		return
 	}
-	return len(s.head) + 1
+	for _, name := range w.path[len(w.open):] {
+		b.open(name, false)
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		b.attr(a, false)
+		return true
+	})
+	for len(b.groups) > 0 {
+		b.close()
+	}
 }
 
-// call writes the base fields that are the log call's own.
-func (b *builder) call(r *slog.Record) {
-	key := b.key("timestamp", base)
-	val := len(b.buf)
-	b.timestamp(r.Time)
-	b.commit(key, val, base)
-	b.text("severity", severity.Name(r.Level))
-	key = b.key("level", base)
-	val = len(b.buf)
-	b.buf = strconv.AppendInt(b.buf, severity.Number(r.Level), 10)
-	b.commit(key, val, base)
-	key = b.key("message", base)
-	val = len(b.buf)
-	b.string(r.Message)
-	b.commit(key, val, base)
+// again writes the record anew, without what has been replaced.
+func (b *builder) again(root int) {
+	b.spare = b.appendEarly(b.spare[:0], root, b.shift)
+	b.spare = b.appendObject(b.spare, 0)
+	b.buf = append(b.buf[:root], b.spare...)
+}
+
+// appendEarly appends the base fields that stand in the buffer from i to end, but for those that models have.
+func (b *builder) appendEarly(dst []byte, i, end int) []byte {
+	for f := own(0); i < end; f++ {
+		key := b.names.keys[f]
+		if key == nil {
+			continue
+		}
+		next := skip(b.buf, i+len(key)) + 1
+		if b.mayWrite(f) {
+			dst = append(dst, b.buf[i:next]...)
+		}
+		i = next
+	}
+	return dst
+}
+
+// context writes the attributes that the context of the call holds.
+func (b *builder) context(ctx context.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.schemaErrors = append(b.schemaErrors, "FromContext: panic: "+fmt.Sprint(p))
+		}
+	}()
+	b.yields = true
+	defer func() { b.yields = false }()
+	b.attrs(b.fromContext(ctx), false)
+}
+
+// begin writes the base fields that are known when the record begins.
+func (b *builder) begin(r *slog.Record) {
+	if key := b.names.keys[ownTimestamp]; key != nil {
+		b.buf = append(b.buf, key...)
+		b.timestamp(r.Time)
+		b.buf = append(b.buf, ',')
+	}
+	b.level(r.Level)
+	if key := b.names.keys[ownMessage]; key != nil {
+		b.buf = append(b.buf, key...)
+		b.limit = len(b.buf) + 2*b.maxBytes
+		b.string(r.Message)
+		b.buf = append(b.buf, ',')
+	}
+	b.buf = append(b.buf, b.constant...)
 }
 
 // timestamp appends a record's time; null when it has none, or one that RFC 3339 cannot say.
 func (b *builder) timestamp(t time.Time) {
-	t = t.UTC()
-	if y := t.Year(); t.IsZero() || y < 0 || y > 9999 {
-		b.null()
-		return
-	}
-	b.buf = append(b.buf, '"')
-	b.buf = t.AppendFormat(b.buf, "2006-01-02T15:04:05.000000000Z")
-	b.buf = append(b.buf, '"')
-}
-
-// groups writes the groups of WithGroup, one in the other, and the attributes of the call into the innermost. A group that
-// nothing goes into is not written.
-func (b *builder) groups(scopes []scope, r slog.Record) {
-	if len(scopes) == 0 {
-		r.Attrs(func(a slog.Attr) bool {
-			b.attr(a, plain)
-			return true
-		})
-		return
-	}
-	s := &scopes[0]
-	key := b.key(s.name, plain)
-	val := len(b.buf)
-	if s.tooDeep {
-		if r.NumAttrs() == 0 {
-			b.buf = b.buf[:key]
+	if s := t.Unix(); s != b.second || len(b.clock) == 0 {
+		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
+			b.null()
 			return
 		}
-		b.note("more than " + strconv.Itoa(maxGroups) + " groups")
-		b.commit(key, val, plain)
-		return
+		b.second, b.clock = s, t.UTC().AppendFormat(b.clock[:0], "2006-01-02T15:04:05")
 	}
-	b.path = append(b.path, s.name)
-	b.begin(false)
-	b.include(s)
-	b.groups(scopes[1:], r)
-	b.path = b.path[:len(b.path)-1]
-	if b.end() {
-		b.commit(key, val, plain)
-	} else {
-		b.buf = b.buf[:key]
+	b.buf = append(append(b.buf, '"'), b.clock...)
+	ns := uint32(t.Nanosecond())
+	digits := [...]byte{'.', 8: 0, 9: 0, 10: 'Z', 11: '"'}
+	for i := 9; i > 0; i-- {
+		digits[i] = '0' + byte(ns%10)
+		ns /= 10
 	}
+	b.buf = append(b.buf, digits[:]...)
 }
 
 // finish writes what is known only at the end, all of it at the root.
-func (b *builder) finish(ctx context.Context, pc uintptr, level slog.Level) {
-	if b.exception != "" {
-		b.late("exception", b.exception)
-		b.late("stack", b.stack)
+func (b *builder) finish(ctx context.Context, r *slog.Record) {
+	var stack string
+	if b.trace != nil && r.Level >= b.trace.Level() {
+		stack = callStack(r.PC)
 	}
-	if b.trace != nil && level >= b.trace.Level() {
-		if text := callStack(pc); text != "" {
-			b.late("trace", text)
-		}
+	if b.exception == "" && stack == "" && b.models&late == 0 && b.format == nil {
+		b.buf = append(b.buf, b.lateNulls...)
+	} else {
+		b.text(ownException, b.exception)
+		b.text(ownTrace, stack)
+		b.text(ownStack, b.stack)
 	}
-	if b.addSource && pc != 0 && b.claim("source", false) {
-		b.raw("source", b.source(pc))
+	if b.addSource && r.PC != 0 && b.mayWrite(ownSource) {
+		b.raw(ownSource, b.source(r.PC))
 	}
 	if ctx != nil {
 		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-			b.late("trace_id", span.TraceID().String())
-			b.late("span_id", span.SpanID().String())
+			b.span(&span)
 		}
 	}
-	if len(b.moved) > 0 && b.claim("invalid", true) {
-		b.raw("invalid", appendMoved(nil, b.moved))
+	if len(b.moved) > 0 {
+		b.raw(ownInvalid, appendMoved(nil, b.moved))
 	}
-	if len(b.schemaErrors) > 0 && b.claim("schema_errors", true) {
-		key := b.key("schema_errors", base)
-		val := len(b.buf)
+	if len(b.schemaErrors) > 0 {
+		b.buf = append(b.buf, b.names.keys[ownSchemaErrors]...)
 		b.value(reflect.ValueOf(b.schemaErrors))
-		b.commit(key, val, base)
+		b.buf = append(b.buf, ',')
 	}
-	if b.truncated && b.claim("truncated", true) {
-		b.raw("truncated", []byte("true"))
+	if b.truncated {
+		b.raw(ownTruncated, []byte("true"))
 	}
 }
 
-// late writes a text of the record's own, unless a model has.
-func (b *builder) late(name, value string) {
-	if b.claim(name, false) {
-		b.text(name, value)
+// mayWrite tells whether an own field is to be written: it is not left out, and no model has it.
+func (b *builder) mayWrite(f own) bool { return b.names.keys[f] != nil && b.models&(1<<f) == 0 }
+
+// raw writes an own field whose JSON is ready.
+func (b *builder) raw(f own, value []byte) {
+	b.buf = append(append(append(b.buf, b.names.keys[f]...), value...), ',')
+}
+
+// text writes an own field that is a text, null without one, unless a model has it.
+func (b *builder) text(f own, value string) {
+	switch {
+	case !b.mayWrite(f):
+	case value == "":
+		b.raw(f, []byte("null"))
+	default:
+		b.buf = append(b.buf, b.names.keys[f]...)
+		b.limit = len(b.buf) + 2*b.maxBytes
+		b.string(value)
+		b.buf = append(b.buf, ',')
 	}
+}
+
+// span writes the ids of a span.
+func (b *builder) span(span *trace.SpanContext) {
+	if b.mayWrite(ownTraceID) {
+		id := span.TraceID()
+		b.hex(ownTraceID, id[:])
+	}
+	if b.mayWrite(ownSpanID) {
+		id := span.SpanID()
+		b.hex(ownSpanID, id[:])
+	}
+	if b.mayWrite(ownTraceFlags) {
+		b.hex(ownTraceFlags, []byte{byte(span.TraceFlags())})
+	}
+}
+
+func (b *builder) hex(f own, id []byte) {
+	b.buf = append(append(b.buf, b.names.keys[f]...), '"')
+	for _, c := range id {
+		b.buf = append(b.buf, hex[c>>4], hex[c&15])
+	}
+	b.buf = append(b.buf, '"', ',')
 }

@@ -5,54 +5,68 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"unicode/utf8"
 )
 
-// attrs writes attributes into the innermost object.
-func (b *builder) attrs(attrs []slog.Attr, who owner) {
+// maxKey is how long a key may be, in bytes. A longer one is cut.
+const maxKey = 256
+
+// attrs writes attributes into the innermost object. Those of a model may replace base fields.
+func (b *builder) attrs(attrs []slog.Attr, model bool) {
 	for _, a := range attrs {
-		b.attr(a, who)
+		b.attr(a, model)
 	}
 }
 
-// attr writes one attribute into the innermost object, as who. A panic of the caller's code is noted in its place.
-func (b *builder) attr(a slog.Attr, who owner) {
-	if len(b.buf) > b.total {
+// attr writes one attribute into the innermost object.
+func (b *builder) attr(a slog.Attr, model bool) {
+	if b.steps--; len(b.buf) > b.total || b.steps < 0 {
 		b.truncated = true
 		return
 	}
-	at := b.mark()
 	b.limit = len(b.buf) + 2*b.maxBytes
-	defer func() {
-		if r := recover(); r != nil {
-			b.rewind(at)
-			b.member(a.Key, slog.StringValue(panicNote+fmt.Sprint(r)), who)
-		}
-	}()
-	v := b.resolve(a.Value)
-	if b.replaceAttr != nil && v.Kind() != slog.KindGroup {
-		a.Value = v.Value
-		a = b.replaceAttr(b.path[:len(b.path):len(b.path)], a)
-		isModel := v.model
-		v = b.resolve(a.Value) // and what it was before does not count: it may have been hidden
-		v.model = v.model || isModel
-	}
-	a.Value = v.Value
-	if a.Equal(slog.Attr{}) || v.model && a.Value.Equal(slog.Value{}) {
+	if k := a.Value.Kind(); b.replaceAttr == nil && k != slog.KindAny && k != slog.KindLogValuer && k != slog.KindGroup {
+		b.member(a.Key, a.Value, model)
 		return
 	}
-	b.exceptional(a.Key, v.err)
-	switch {
-	case a.Value.Kind() == slog.KindGroup && v.model: // it told its fields by LogValue
-		b.attrs(a.Value.Group(), model)
-	case a.Value.Kind() == slog.KindGroup && a.Key == "":
-		b.attrs(a.Value.Group(), who)
-	case a.Value.Kind() == slog.KindGroup:
-		b.group(a.Key, a.Value.Group(), who)
-	case v.model && b.isModel(a.Value):
-		b.dissolve(a.Key, a.Value.Any())
-	default:
-		b.member(a.Key, a.Value, who)
+	v, err := b.resolveAttr(&a)
+	if a.Equal(slog.Attr{}) || v.model && v.Equal(slog.Value{}) {
+		return
 	}
+	b.failed(err)
+	switch {
+	case v.Kind() == slog.KindGroup && v.model: // it says its fields by LogValue
+		b.inline(a.Key, v.Group(), true)
+	case v.Kind() == slog.KindGroup && a.Key == "":
+		b.inline(a.Key, v.Group(), model)
+	case v.Kind() == slog.KindGroup:
+		b.group(a.Key, v.Group(), model)
+	case v.model && b.isModel(v.Value):
+		b.model(a.Key, v.Any())
+	default:
+		b.member(a.Key, v.Value, model)
+	}
+}
+
+// resolveAttr resolves an attribute's value and lets ReplaceAttr have it. What panics on the way has a note in its place.
+func (b *builder) resolveAttr(a *slog.Attr) (v resolved, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = resolved{Value: slog.StringValue(panicNote + fmt.Sprint(r))}, nil
+			a.Value = v.Value
+		}
+	}()
+	v = b.resolve(a.Value)
+	err = v.err
+	if b.replaceAttr != nil && v.Kind() != slog.KindGroup {
+		a.Value = v.Value
+		*a = b.replaceAttr(b.path[:len(b.path):len(b.path)], *a)
+		isModel := v.model
+		v = b.resolve(a.Value) // and what it was before does not count: it may have been hidden
+		v.model, err = v.model || isModel, v.err
+	}
+	a.Value = v.Value
+	return v, err
 }
 
 // isModel tells whether the value is a log model.
@@ -90,122 +104,194 @@ func says(m marked) (is bool) {
 	return m.IsLogModel()
 }
 
+// atRoot tells whether what is written becomes a field of the record itself.
+func (b *builder) atRoot() bool { return b.at == 0 && b.inValue == 0 }
+
+// startKey writes the key of a member. A plain attribute gives way to the record's own fields; when a model writes one, it
+// is returned.
+func (b *builder) startKey(name string, model bool) (f own, isOwn bool) {
+	if len(name) > maxKey {
+		end := maxKey - len(ellipsis)
+		for !utf8.RuneStart(name[end]) && end > 0 {
+			end--
+		}
+		name, b.truncated = name[:end]+ellipsis, true
+	}
+	if b.atRoot() {
+		if f, isOwn = b.names.find(name); isOwn && (!model || f >= ownInvalid) {
+			name, isOwn = attrPrefix+name, false
+		}
+	}
+	b.buf = append(appendString(b.buf, name), ':')
+	return f, isOwn
+}
+
 // member writes one value under its key.
-func (b *builder) member(name string, v slog.Value, who owner) {
-	key := b.key(name, who)
+func (b *builder) member(name string, v slog.Value, model bool) {
+	key := len(b.buf)
+	f, isOwn := b.startKey(name, model)
 	val := len(b.buf)
 	b.slogValue(v)
-	b.commit(key, val, who)
+	b.buf = append(b.buf, ',')
+	switch {
+	case isOwn && isNull(b.buf[val:len(b.buf)-1]), !b.enter(key, val, len(b.buf)-1):
+		b.buf = b.buf[:key]
+	case isOwn:
+		b.models |= 1 << f
+	}
+}
+
+// inline writes the attributes of a group into the innermost object. It counts as a level all the same, because such groups
+// can be endless too.
+func (b *builder) inline(name string, attrs []slog.Attr, model bool) {
+	if b.levels == 0 {
+		b.member(name, slog.StringValue(tooDeep), false)
+		return
+	}
+	b.levels--
+	b.attrs(attrs, model)
+	b.levels++
 }
 
 // group writes a group under its name, unless it turns out to be empty.
-func (b *builder) group(name string, attrs []slog.Attr, who owner) {
-	if len(attrs) == 0 {
-		return
-	}
-	key := b.key(name, who)
-	val := len(b.buf)
-	if b.levels == 0 {
-		b.buf = appendString(b.buf, tooDeep)
-		b.commit(key, val, who)
-		return
-	}
-	b.path = append(b.path, name)
-	written := b.object(attrs)
-	b.path = b.path[:len(b.path)-1]
-	if written {
-		b.commit(key, val, who)
-	} else {
-		b.buf = b.buf[:key]
+func (b *builder) group(name string, attrs []slog.Attr, model bool) {
+	switch {
+	case len(attrs) == 0:
+	case b.levels == 0:
+		b.member(name, slog.StringValue(tooDeep), false)
+	case b.open(name, model):
+		b.levels--
+		b.attrs(attrs, false)
+		b.levels++
+		b.close()
 	}
 }
 
-// object writes the attributes of a group as an object, and tells whether it has members.
-func (b *builder) object(attrs []slog.Attr) bool {
+// object writes the attributes of a group that is, or lies in, another value.
+func (b *builder) object(attrs []slog.Attr) {
 	if b.levels == 0 {
 		b.buf = appendString(b.buf, tooDeep)
-		return true
+		return
 	}
+	outer, at, rewrite, yields := b.layout, b.at, b.rewrite, b.yields
+	b.layout, b.at, b.rewrite, b.yields = layout{objects: make([]object, 1)}, 0, false, false
+	b.inValue++
 	b.levels--
-	b.begin(false)
-	b.attrs(attrs, plain)
+	b.buf = append(b.buf, '{')
+	start := len(b.buf)
+	b.attrs(attrs, false)
+	if b.rewrite {
+		b.buf = append(b.buf[:start], b.appendObject(nil, 0)...)
+	}
+	b.buf = closeWith(b.buf, '}')
 	b.levels++
-	return b.end()
+	b.inValue--
+	b.layout, b.at, b.rewrite, b.yields = outer, at, rewrite, yields
 }
 
-// exceptional lets an error at the top of the record, under one of the two keys that Go gives it, fill exception and stack.
-func (b *builder) exceptional(key string, err error) {
-	if err == nil || !b.top().root || key != "err" && key != "error" {
-		return
+// model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
+// turns into something else than an object is a value like any other, under its key.
+func (b *builder) model(name string, m any) {
+	// The model's braces take the place of what precedes its first member and follows its last: a comma or the brace of
+	// the object around it, and a comma.
+	start := len(b.buf) - 1
+	before := b.buf[start]
+	b.buf = b.buf[:start]
+	b.modelValue(m, start)
+	switch text := b.buf[start:]; {
+	case isNull(text), len(text) == len("{}") && text[0] == '{':
+		b.buf = append(b.buf[:start], before)
+	case text[0] != '{':
+		b.buf = append(b.buf[:start], before)
+		b.member(name, slog.AnyValue(m), false)
+	default:
+		text[0], text[len(text)-1] = before, ','
+		b.fields(start + 1)
 	}
-	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
-		return
-	}
-	var text string
-	if _, traced := err.(fmt.Formatter); traced {
-		text = fmt.Sprintf("%+v", err) // how errors that carry their trace show it
-	} else {
-		text = err.Error() // which may panic
-	}
-	b.exception, b.stack = reflect.TypeOf(err).String(), text
 }
 
-// dissolve writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
-// turns into something else than an object is a value like any other, under its key. One that is an error is its fields, not
-// its text.
-func (b *builder) dissolve(name string, m any) {
+// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.
+func (b *builder) modelValue(m any, start int) {
 	v := reflect.ValueOf(m)
 	how := b.types.of(v.Type()).how
 	if how.receiver == onPointer {
 		v = addressed(v)
 	}
-	start := len(b.buf)
 	if s := reflect.Indirect(v); how.method == errorType && s.Kind() == reflect.Struct {
 		b.nested(s, func() { b.structure(s, b.types.of(s.Type()).fields) })
 	} else {
 		b.value(v)
 	}
-	if isNull(b.buf[start:]) {
-		b.buf = b.buf[:start]
-		return
+	if b.buf[start] == '{' && how.method != logValuerType { // what LogValue says is not what the type's schema is about
+		b.check(v, start)
 	}
-	if b.buf[start] != '{' {
-		b.buf = b.buf[:start]
-		b.member(name, slog.AnyValue(m), plain)
-		return
-	}
-	b.check(v, start)
-	b.adopt(start)
 }
 
-// adopt turns the object at the end of the buffer, which starts at start, into members of the innermost object: its opening
-// brace goes, its closing one becomes the comma after its last member.
-func (b *builder) adopt(start int) {
-	n := copy(b.buf[start:], b.buf[start+1:])
-	b.buf = b.buf[:start+n]
-	if n == 1 { // it was empty
-		b.buf = b.buf[:start]
-		return
-	}
-	b.buf[start+n-1] = ','
-	for i := start; i < len(b.buf); {
+// fields makes the members that stand in the buffer from i on, each with its comma, members of the innermost object.
+func (b *builder) fields(i int) {
+	for all := len(b.buf); i < all; {
 		val := skipString(b.buf, i) + 1
 		end := skip(b.buf, val)
-		b.enter(i, val, end, model)
+		b.field(i, val, end)
 		i = end + 1
 	}
 }
 
-// formatted writes the record's own base: what the option Format makes of the log call.
-func (b *builder) formatted(ctx context.Context, r slog.Record) {
-	at := b.mark()
+// field enters one field of a model.
+func (b *builder) field(key, val, end int) {
+	if !b.atRoot() {
+		b.rewrite = !b.enter(key, val, end) || b.rewrite
+		return
+	}
+	f, isOwn := b.names.find(string(b.buf[key+1 : val-2]))
+	switch {
+	case !isOwn:
+		b.rewrite = !b.enter(key, val, end) || b.rewrite
+	case f >= ownInvalid: // it moves to attr_<name>
+		b.rewrite = true
+		at := len(b.buf)
+		b.buf = append(append(b.buf, '"'), attrPrefix...)
+		b.buf = append(b.buf, b.buf[key+1:end+1]...)
+		b.enter(at, at+len(attrPrefix)+val-key, len(b.buf)-1)
+	case isNull(b.buf[val:end]) || !b.enter(key, val, end):
+		b.rewrite = true
+	default:
+		b.models |= 1 << f
+	}
+}
+
+// formatted writes what the option Format makes of the log call. It tells whether that takes the place of the base fields.
+func (b *builder) formatted(ctx context.Context, r *slog.Record) (replaced bool) {
 	defer func() {
+		b.yields = false
 		if p := recover(); p != nil {
-			b.rewind(at)
 			b.schemaErrors = append(b.schemaErrors, "Format: panic: "+fmt.Sprint(p))
 		}
 	}()
-	if m := b.format(ctx, r); m != nil {
-		b.dissolve("format", m)
+	m := b.format(ctx, *r)
+	if m == nil {
+		return false
 	}
+	b.yields = true
+	b.limit = len(b.buf) + 2*b.maxBytes
+	b.model("format", m)
+	return true
+}
+
+// base writes the base fields of a record whose base Format makes: the usual ones where it has made none, else null for
+// those that it does not have. A record without an envelope does without them.
+func (b *builder) base(formatted bool, r *slog.Record) {
+	if !formatted {
+		start := len(b.buf)
+		b.begin(r)
+		b.spare = b.appendEarly(b.spare[:0], start, len(b.buf))
+		b.buf = append(b.buf[:start], b.spare...)
+		return
+	}
+	for f := range ownSource {
+		if b.enveloped && b.mayWrite(f) {
+			b.raw(f, []byte("null"))
+		}
+	}
+	b.models |= early | late
 }

@@ -1,6 +1,7 @@
 package logrecord
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -111,7 +112,17 @@ func TestMerge(t *testing.T) {
 		{name: "not even after a model", call: []any{levelLog{Level: "high"}, "level", 1}, want: `{"level":"high","attr_level":1}`},
 		{name: "a model that follows leaves it", call: []any{"level", 1, levelLog{Level: "high"}}, want: `{"level":"high","attr_level":1}`},
 		{name: "attr_ names collide like others", call: []any{"attr_level", 1, "level", 2}, want: `{"attr_level":2}`},
-		{name: "a later group wins", call: []any{slog.Group("g", "a", 1), slog.Group("g", "b", 2)}, want: `{"g":{"b":2}}`},
+		{name: "groups of one name are one", call: []any{slog.Group("g", "a", 1, "b", 1), slog.Group("g", "b", 2)}, want: `{"g":{"a":1,"b":2}}`},
+		{
+			name: "groups in groups too", with: [][]any{{slog.Group("g", "a", 1, slog.Group("h", "b", 1))}},
+			call: []any{"x", 1, slog.Group("g", slog.Group("h", "b", 2, "c", 3), "a", 4)}, want: `{"x":1,"g":{"h":{"b":2,"c":3},"a":4}}`,
+		},
+		{name: "a group of WithGroup and one of With", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}, {"b", 2}}, call: []any{"c", 3}, want: `{"g":{"a":1,"b":2,"c":3}}`},
+		{name: "a group of WithGroup and one of With, in the call", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}}, call: []any{"a", 2}, want: `{"g":{"a":2}}`},
+		{name: "an empty group of With's name", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}}, call: []any{"n", slog.GroupValue()}, want: `{"g":{"a":1}}`},
+		{name: "three groups of one name and a value between", call: []any{slog.Group("g", "a", 1), "g", 2, slog.Group("g", "b", 3), slog.Group("g", "c", 4)}, want: `{"g":{"b":3,"c":4}}`},
+		{name: "a map is a value, and no group", call: []any{"g", map[string]int{"a": 1}, slog.Group("g", "b", 2)}, want: `{"g":{"b":2}}`},
+		{name: "groups of one name in a value", call: []any{"v", []any{valuer{slog.GroupValue(slog.Group("g", "a", 1), slog.Group("g", "b", 2), slog.Int("c", 1), slog.Int("c", 2))}}}, want: `{"v":[{"g":{"a":1,"b":2},"c":2}]}`},
 		{name: "a group and an attribute", call: []any{slog.Group("g", "a", 1), "g", 2}, want: `{"g":2}`},
 		{name: "an open group and an attribute of its name", with: [][]any{{"g", 1}, {"g"}}, call: []any{"a", 1}, want: `{"g":{"a":1}}`},
 		{name: "an empty open group replaces nothing", with: [][]any{{"g", 1}, {"g"}}, want: `{"g":1}`},
@@ -126,17 +137,26 @@ func TestMerge(t *testing.T) {
 			want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`,
 		},
 		{
-			name: "an error of With too, and a later one wins", with: [][]any{{"error", errors.New("boom")}}, call: []any{"err", traced{}},
-			want: `{"error":"boom","err":"short","exception":"logrecord.traced","stack":"short\nand its trace"}`,
+			name: "an error of With too, and the first one counts", with: [][]any{{"error", errors.New("boom")}}, call: []any{"err", traced{}},
+			want: `{"error":"boom","err":"short","exception":"*errors.errorString","stack":"boom"}`,
 		},
 		{name: "not in a group", with: [][]any{{"g"}}, call: []any{"err", errors.New("boom")}, want: `{"g":{"err":"boom"}}`},
-		{name: "not under another key", call: []any{"cause", errors.New("boom")}, want: `{"cause":"boom"}`},
+		{name: "under any key", call: []any{"cause", errors.New("boom")}, want: `{"cause":"boom","exception":"*errors.errorString","stack":"boom"}`},
 		{name: "no error", call: []any{"err", nil, "error", "text"}, want: `{"err":null,"error":"text"}`},
 		{
 			name: "a model's exception stays", call: []any{mapModel{"exception": "Mine"}, "err", errors.New("boom")},
 			want: `{"err":"boom","exception":"Mine","stack":"boom"}`,
 		},
-		{name: "reserved names are free while nobody needs them", call: []any{"source", "s3", "trace_id", "t", "truncated", 1}, want: `{"source":"s3","trace_id":"t","truncated":1}`},
+		{
+			name: "names of the record's own fields are never a plain attribute's",
+			call: []any{"source", "s3", "trace_id", "t", "span_id", "s", "trace_flags", "f", "truncated", 1, "schema_errors", 1, slog.Group("invalid", "a", 1)},
+			want: `{"attr_source":"s3","attr_trace_id":"t","attr_span_id":"s","attr_trace_flags":"f","attr_truncated":1,"attr_schema_errors":1,"attr_invalid":{"a":1}}`,
+		},
+		{
+			name: "nor a model's, where they say what is wrong with the record", with: [][]any{{mapModel{"truncated": 1}}},
+			call: []any{mapModel{"source": "s3", "trace_id": "t", "invalid": 1, "schema_errors": 2}},
+			want: `{"source":"s3","trace_id":"t","attr_truncated":1,"attr_invalid":1,"attr_schema_errors":2}`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -243,7 +263,7 @@ func TestFormat(t *testing.T) {
 		Service string `json:"service"`
 		Site    string `json:"site"`
 	}
-	e := NewEncoder(Options{Base: fixedBase(), Format: func(_ context.Context, r slog.Record) any {
+	e := NewEncoder(Options{SchemaID: "LogRecord:1", Base: fixedBase(), Format: func(_ context.Context, r slog.Record) any {
 		switch r.NumAttrs() {
 		case 0:
 			return nil
@@ -254,10 +274,11 @@ func TestFormat(t *testing.T) {
 	}})
 	for n, want := range []string{
 		`{}`,
-		`{"service":"mine","site":"us"}`,
+		`{"timestamp":null,"severity":null,"level":null,"message":null,"hostname":null,"namespace":null,"cluster":null,"service":"mine","site":"us"}`,
 		`{"site":"us","a":1,"schema_errors":["Format: panic: bang"]}`,
 	} {
 		text, _ := encode(t, e, []any{"site", "us", "a", 1}[:2*n]...)
+		text = bytes.TrimSuffix(bytes.TrimPrefix(text, []byte(`{"schema":"LogRecord:1","data":`)), []byte("}"))
 		if diff := cmp.Diff(parse(t, want), fields(t, text)); diff != "" {
 			t.Errorf("%d attributes: the fields differ (-want +got):\n%s", n, diff)
 		}

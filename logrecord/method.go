@@ -147,6 +147,9 @@ type resolved struct {
 func (b *builder) resolve(v slog.Value) (r resolved) {
 	const most = 100
 	for range most {
+		if b.steps--; b.steps < 0 {
+			break
+		}
 		k := v.Kind()
 		if k == slog.KindAny || k == slog.KindLogValuer {
 			r.model = r.model || b.isModel(v)
@@ -171,14 +174,11 @@ func logValue(l slog.LogValuer) slog.Value {
 	return l.LogValue()
 }
 
-// mark is a state of the builder that it can return to.
-type mark struct{ buf, members, open, path, visits, levels int }
+// mark is a state of the builder that it can return to: no member is entered between the two.
+type mark struct{ buf, visits, levels int }
 
-func (b *builder) mark() mark {
-	return mark{len(b.buf), len(b.members), len(b.open), len(b.path), len(b.visits), b.levels}
-}
+func (b *builder) mark() mark { return mark{len(b.buf), len(b.visits), b.levels} }
 
 func (b *builder) rewind(m mark) {
-	b.buf, b.members, b.open = b.buf[:m.buf], b.members[:m.members], b.open[:m.open]
-	b.path, b.visits, b.levels = b.path[:m.path], b.visits[:m.visits], m.levels
+	b.buf, b.visits, b.levels = b.buf[:m.buf], b.visits[:m.visits], m.levels
 }

@@ -1,203 +1,284 @@
 package logrecord
 
-import "bytes"
-
-// owner says who put a member into an object, which decides who may replace it.
-type owner uint8
-
-const (
-	plain owner = iota // an attribute or group
-	model              // a field of a log model
-	base               // a base field
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
 )
 
-// member is one key of an object under construction: builder.buf[key:val-1] is the quoted key, buf[val:end] the value,
-// and a comma follows at end.
+// A record is written from its beginning to its end, and is right as it stands unless a key comes twice. For that case
+// the builder knows the members of each object: where they stand in its buffer, and which of them have been replaced. A
+// record in which a key came twice is written again from them, once, when all members are known.
+
+// member is one key of an object: buf[key:val-1] is the quoted key, buf[val:end] the value. What follows at end is a comma,
+// or the brace of the object.
+// Places are relative to where the text of With begins in the buffer, so that the members of With serve any record.
 type member struct {
 	hash          uint32
-	owner         owner
-	dead          bool // replaced; it is cut out when its object is complete
-	key, val, end int
+	key, val, end int32
+	parent        int32 // the object it belongs to
+	next          int32 // the next member of that object; 0: none, as no member comes before the first
+	object        int32 // the value is a group, and its members are those of this object; 0: it is another value
+	replaced      bool
+	open          bool // the group is being written: nothing else can have its key meanwhile
 }
 
-// object is one object under construction. Its members are the builder's, from first on.
+// object is one object of the record. Groups of one name in one object are the same object.
 type object struct {
-	first int
-	start int    // of its first member in the buffer
-	mask  uint64 // one bit for each hash: a clear bit tells that the key is new
-	dead  bool   // there is a dead member
-	root  bool   // the record itself, where base fields live
+	first, last int32 // members; valid when count is not 0
+	count       int32
 }
 
-// scope is an object's beginning, encoded once and for all: the base fields, or what WithAttrs put into a group.
-type scope struct {
-	name    string // of the group; "" for the record itself
-	text    []byte // members, each followed by a comma
+// layout is what is known of a record's members. objects[0] is the record itself.
+type layout struct {
 	members []member
-	mask    uint64
-	tooDeep bool // the group lies deeper than a record may; it is a note in its parent
+	objects []object
+	// slots finds a member by its key: a hash table with open addressing, whose entries are places in members plus 1. It
+	// is empty while there are few members, which are searched through.
+	slots []int32
+	seen  uint64 // one bit for each hash of a key: a clear bit tells that a key is new
 }
 
-func (b *builder) top() *object { return &b.open[len(b.open)-1] }
+// few is how many members are searched through before they get a table.
+const few = 24
 
-// begin opens an object at the end of the buffer.
-func (b *builder) begin(root bool) {
-	b.buf = append(b.buf, '{')
-	b.open = append(b.open, object{first: len(b.members), start: len(b.buf), root: root})
+func (t *layout) copyFrom(o *layout) {
+	t.members = append(t.members[:0], o.members...)
+	t.objects = append(t.objects[:0], o.objects...)
+	t.slots = append(t.slots[:0], o.slots...)
+	t.seen = o.seen
 }
 
-// end completes the innermost object. It tells whether the object has members.
-func (b *builder) end() bool {
-	b.compact()
-	o := *b.top()
-	b.open = b.open[:len(b.open)-1]
-	filled := len(b.members) > o.first
-	b.members = b.members[:o.first]
-	b.buf = closeWith(b.buf, '}')
-	return filled
+// hashOf returns the hash of a key in an object.
+func (b *builder) hashOf(key []byte, parent int32) uint32 {
+	return uint32(maphash.Bytes(b.seed, key)) ^ uint32(parent)*0x9E3779B1
 }
 
-// compact cuts the dead members out of the innermost object.
-func (b *builder) compact() {
-	o := b.top()
-	if !o.dead {
-		return
+func (b *builder) keyOf(m *member) []byte { return b.buf[b.shift+int(m.key) : b.shift+int(m.val)-1] }
+
+// find returns the member of the innermost object that has this key, or -1.
+func (b *builder) find(hash uint32, key []byte) int32 {
+	if b.seen&(1<<(hash&63)) == 0 {
+		return -1
 	}
-	to, live := o.start, b.members[:o.first]
-	for _, m := range b.members[o.first:] {
-		if m.dead {
-			continue
-		}
-		n := copy(b.buf[to:], b.buf[m.key:m.end+1])
-		by := m.key - to
-		m.key, m.val, m.end = m.key-by, m.val-by, m.end-by
-		to += n
-		live = append(live, m)
+	if len(b.slots) > 0 {
+		return b.slots[b.slot(hash, b.at, key)] - 1
 	}
-	b.buf, b.members, o.dead = b.buf[:to], live, false
-}
-
-// key starts a member. A plain one gives way to a base field.
-func (b *builder) key(name string, who owner) int {
-	at := len(b.buf)
-	if who == plain && b.top().root && isBase(name) {
-		name = attrPrefix + name
-	}
-	b.buf = append(appendString(b.buf, name), ':')
-	return at
-}
-
-// commit ends the member whose key starts at key and whose value starts at val.
-func (b *builder) commit(key, val int, who owner) {
-	b.buf = append(b.buf, ',')
-	b.enter(key, val, len(b.buf)-1, who)
-}
-
-// enter takes a member that stands in the buffer, comma and all, into the innermost object: it replaces one of the
-// same key, unless it is null.
-func (b *builder) enter(key, val, end int, who owner) {
-	o := b.top()
-	m := member{hash: hash(b.buf[key : val-1]), owner: who, key: key, val: val, end: end}
-	if other := b.find(m.hash, b.buf[key:val-1]); other != nil {
-		o.dead = true
-		if isNull(b.buf[val:end]) {
-			m.dead = true
-		} else {
-			other.dead = true
-		}
-	}
-	o.mask |= 1 << (m.hash & 63)
-	b.members = append(b.members, m)
-}
-
-// find returns the live member of the innermost object that has this key, or nil.
-func (b *builder) find(hash uint32, key []byte) *member {
-	o := b.top()
-	if o.mask&(1<<(hash&63)) == 0 {
-		return nil
-	}
-	for i := o.first; i < len(b.members); i++ {
+	for i := range b.members {
 		m := &b.members[i]
-		if m.hash == hash && !m.dead && bytes.Equal(b.buf[m.key:m.val-1], key) {
-			return m
+		if m.hash == hash && !m.replaced && m.parent == b.at && bytes.Equal(b.keyOf(m), key) {
+			return int32(i)
 		}
 	}
-	return nil
+	return -1
 }
 
-// include puts the members of a scope into the innermost object.
-func (b *builder) include(s *scope) {
-	o := b.top()
-	shift := len(b.buf)
-	b.buf = append(b.buf, s.text...)
-	if o.mask&s.mask == 0 { // no key in common
-		o.mask |= s.mask
-		for _, m := range s.members {
-			m.key, m.val, m.end = m.key+shift, m.val+shift, m.end+shift
-			b.members = append(b.members, m)
+// slot returns the entry of the table where the key stands, or would.
+func (b *builder) slot(hash uint32, parent int32, key []byte) uint32 {
+	mask := uint32(len(b.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		at := b.slots[i]
+		if at == 0 {
+			return i
 		}
-		return
-	}
-	for _, m := range s.members {
-		b.enter(m.key+shift, m.val+shift, m.end+shift, m.owner)
+		if m := &b.members[at-1]; m.hash == hash && m.parent == parent && bytes.Equal(b.keyOf(m), key) {
+			return i
+		}
 	}
 }
 
-// harvest returns the innermost object as a scope, and closes it.
-func (b *builder) harvest(name string) scope {
-	b.compact()
-	o := *b.top()
-	s := scope{name: name, text: bytes.Clone(b.buf[o.start:]), mask: o.mask}
-	for _, m := range b.members[o.first:] {
-		m.key, m.val, m.end = m.key-o.start, m.val-o.start, m.end-o.start
-		s.members = append(s.members, m)
+// remember makes the member at i what find returns for its key.
+func (b *builder) remember(i int32) {
+	m := &b.members[i]
+	b.seen |= 1 << (m.hash & 63)
+	switch n := len(b.slots); {
+	case n == 0 && len(b.members) <= few:
+	case 2*len(b.members) > n:
+		b.slots = append(b.slots[:0], make([]int32, max(64, 2*n))...)
+		for j := range b.members {
+			if other := &b.members[j]; !other.replaced && !other.open {
+				b.slots[b.slot(other.hash, other.parent, b.keyOf(other))] = int32(j) + 1
+			}
+		}
+	default:
+		b.slots[b.slot(m.hash, m.parent, b.keyOf(m))] = i + 1
 	}
-	b.open, b.members = b.open[:len(b.open)-1], b.members[:o.first]
-	return s
 }
 
-// claim makes room in the record for a field of its own that is known only at the end. It tells whether the field may be
-// written: what a model put there stays, unless the name is reserved. A plain attribute of that name moves to attr_<name>.
-func (b *builder) claim(name string, reserved bool) bool {
-	key := appendString(nil, name)
-	m := b.find(hash(key), key)
-	switch {
-	case m == nil || m.owner == base:
-		return true
-	case m.owner == model && !reserved:
-		return false
+// link adds a member to the innermost object. It is not remembered yet.
+func (b *builder) link(m member) int32 {
+	i, o := int32(len(b.members)), &b.objects[b.at]
+	if o.count == 0 {
+		o.first = i
+	} else {
+		b.members[o.last].next = i
 	}
-	m.dead, b.top().dead = true, true
-	val, end, who := m.val, m.end, m.owner
-	at := len(b.buf)
-	b.buf = append(appendString(b.buf, attrPrefix+name), ':')
-	start := len(b.buf)
-	b.buf = append(b.buf, b.buf[val:end]...)
-	b.commit(at, start, who)
+	o.last = i
+	o.count++
+	m.parent = b.at
+	b.members = append(b.members, m)
+	return i
+}
+
+// enter makes what stands in the buffer, from its key to the comma at end, a member of the innermost object. It replaces
+// one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is to be cut out.
+func (b *builder) enter(key, val, end int) bool {
+	name := b.buf[key : val-1]
+	hash := b.hashOf(name, b.at)
+	if known := b.find(hash, name); known >= 0 {
+		if isNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
+			return false
+		}
+		b.members[known].replaced, b.rewrite = true, true
+	}
+	b.remember(b.link(member{hash: hash, key: int32(key - b.shift), val: int32(val - b.shift), end: int32(end - b.shift)}))
 	return true
 }
 
-// text writes a base field that is a string.
-func (b *builder) text(name, value string) {
-	key := b.key(name, base)
-	val := len(b.buf)
-	b.buf = appendString(b.buf, value)
-	b.commit(key, val, base)
+func (b *builder) isNull(i int32) bool {
+	m := &b.members[i]
+	return m.object == 0 && isNull(b.buf[b.shift+int(m.val):b.shift+int(m.end)])
 }
 
-// raw writes a base field whose JSON is ready.
-func (b *builder) raw(name string, value []byte) {
-	key := b.key(name, base)
-	val := len(b.buf)
-	b.buf = append(b.buf, value...)
-	b.commit(key, val, base)
+// openGroup is a group that is being written.
+type openGroup struct {
+	start    int    // of its key in the buffer
+	member   int32  // its place in members
+	known    int32  // the member of its parent that had its key before, or -1
+	parent   int32  // the object around it
+	siblings object // of the parent before
+	count    int32  // of the group's members before
+	fresh    bool   // the object was made for this group
+	own      own    // the own field that a model's group is
+	isOwn    bool
 }
 
-// hash is FNV-1a.
-func hash(key []byte) uint32 {
-	h := uint32(2166136261)
-	for _, c := range key {
-		h = (h ^ uint32(c)) * 16777619
+// open begins a group in the innermost object: what is written until close is part of it. A group of its name that is
+// there already goes on. It returns false when a group of that name would have to give way.
+func (b *builder) open(name string, model bool) bool {
+	g := openGroup{start: len(b.buf), parent: b.at, siblings: b.objects[b.at]}
+	g.own, g.isOwn = b.startKey(name, model)
+	key := b.buf[g.start : len(b.buf)-1]
+	hash := b.hashOf(key, b.at)
+	inner := int32(0)
+	if g.known = b.find(hash, key); g.known >= 0 {
+		if inner = b.members[g.known].object; inner == 0 && b.yields && !b.isNull(g.known) {
+			b.buf = b.buf[:g.start]
+			return false
+		}
 	}
-	return h
+	if g.fresh = inner == 0; g.fresh {
+		inner = int32(len(b.objects))
+		b.objects = append(b.objects, object{})
+	}
+	g.count = b.objects[inner].count
+	at := int32(len(b.buf) - b.shift)
+	g.member = b.link(member{hash: hash, key: int32(g.start - b.shift), val: at, end: at, object: inner, open: true})
+	b.buf = append(b.buf, '{')
+	b.groups = append(b.groups, g)
+	b.path = append(b.path, name)
+	b.at = inner
+	return true
+}
+
+// close ends the innermost group. One that nothing was written in is no member.
+func (b *builder) close() {
+	g := b.groups[len(b.groups)-1]
+	b.groups = b.groups[:len(b.groups)-1]
+	b.path = b.path[:len(b.path)-1]
+	filled := b.objects[b.at].count > g.count
+	inner := b.at
+	b.at = g.parent
+	if !filled {
+		b.buf, b.members, b.objects[g.parent] = b.buf[:g.start], b.members[:g.member], g.siblings
+		if g.siblings.count > 0 {
+			b.members[g.siblings.last].next = 0
+		}
+		if g.fresh {
+			b.objects = b.objects[:inner]
+		}
+		return
+	}
+	b.buf = append(closeWith(b.buf, '}'), ',')
+	b.members[g.member].end = int32(len(b.buf) - 1 - b.shift)
+	b.keep(&g)
+}
+
+// keep makes a group, in which something was written, what its key stands for.
+func (b *builder) keep(g *openGroup) {
+	b.members[g.member].open = false
+	if g.isOwn {
+		b.models |= 1 << g.own
+	}
+	if g.known >= 0 {
+		b.members[g.known].replaced, b.rewrite = true, true
+	}
+	b.remember(g.member)
+}
+
+// appendObject appends the members of an object that have not been replaced, each with its comma.
+func (b *builder) appendObject(dst []byte, id int32) []byte {
+	o := b.objects[id]
+	if o.count == 0 {
+		return dst
+	}
+	for i := o.first; ; {
+		m := &b.members[i]
+		switch {
+		case m.replaced:
+		case m.object != 0:
+			dst = append(append(dst, b.buf[b.shift+int(m.key):b.shift+int(m.val)]...), '{')
+			dst = append(closeWith(b.appendObject(dst, m.object), '}'), ',')
+		default:
+			dst = append(append(dst, b.buf[b.shift+int(m.key):b.shift+int(m.end)]...), ',')
+		}
+		if i = m.next; i == 0 {
+			return dst
+		}
+	}
+}
+
+// copyObject copies the members of an object that have not been replaced into the innermost object of another builder.
+// Those of the groups in open are the last ones, and are left open: it returns what they are there.
+func (b *builder) copyObject(to *builder, id int32, open []int32) (opened []int32) {
+	o := b.objects[id]
+	for i := o.first; o.count > 0; {
+		m := &b.members[i]
+		if !m.replaced {
+			opened = append(opened, b.copyMember(to, m, open)...)
+		}
+		if i = m.next; i == 0 {
+			break
+		}
+	}
+	return opened
+}
+
+func (b *builder) copyMember(to *builder, m *member, open []int32) (opened []int32) {
+	c := member{hash: to.hashOf(b.keyOf(m), to.at), key: int32(len(to.buf) - to.shift)}
+	to.buf = append(to.buf, b.buf[b.shift+int(m.key):b.shift+int(m.val)]...)
+	c.val = int32(len(to.buf) - to.shift)
+	if m.object == 0 {
+		to.buf = append(append(to.buf, b.buf[b.shift+int(m.val):b.shift+int(m.end)]...), ',')
+		c.end = int32(len(to.buf) - 1 - to.shift)
+		to.remember(to.link(c))
+		return nil
+	}
+	c.object = int32(len(to.objects))
+	to.objects = append(to.objects, object{})
+	at := to.link(c)
+	to.remember(at)
+	outer := to.at
+	to.at = c.object
+	to.buf = append(to.buf, '{')
+	if slices.Contains(open, m.object) {
+		opened = append(opened, c.object)
+	}
+	opened = append(opened, b.copyObject(to, m.object, open)...)
+	if len(opened) == 0 {
+		to.buf = append(closeWith(to.buf, '}'), ',')
+	}
+	to.members[at].end = int32(len(to.buf) - 1 - to.shift)
+	to.at = outer
+	return opened
 }

@@ -61,14 +61,14 @@ func TestRules(t *testing.T) {
 			{name: "of a record with nothing in it", want: `{}`}, // TestRules checks them in every record
 			{name: "a logger's name by option", opts: Options{Base: Base{Logger: new("shop")}}, want: `{"logger":"shop"}`},
 		},
-		"plus source, trace_id, span_id where there are any": {
-			{name: "a span, in a group too", with: [][]any{{"g"}}, span: true, want: `{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"}`},
+		"plus source, trace_id, span_id, trace_flags where there are any": {
+			{name: "a span, in a group too", with: [][]any{{"g"}}, span: true, want: `{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
 			{name: "no call, no source", opts: Options{AddSource: true}, want: `{}`},
 		},
 		"plus every field of every log model and every plain attribute, groups nested": {
 			{name: "all of them", call: []any{"a", 1, ada, slog.Group("g", "b", 2, slog.Group("h", "c", 3))}, want: `{"a":1,"user":"ada","team":null,"g":{"b":2,"h":{"c":3}}}`},
 		},
-		"An attribute at the top whose value is an error and whose key is err or error fills exception and stack, and stays an attribute too": {
+		"The first attribute at the top whose value is an error fills exception and stack, and stays an attribute too": {
 			{name: "err", call: []any{"err", errors.New("boom")}, want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
 			{name: "error", call: []any{"error", errors.New("boom")}, want: `{"error":"boom","exception":"*errors.errorString","stack":"boom"}`},
 			{name: "with its trace", call: []any{"err", traced{}}, want: `{"err":"short","exception":"logrecord.traced","stack":"short\nand its trace"}`},
@@ -119,7 +119,7 @@ func TestRules(t *testing.T) {
 			{name: "a group", call: []any{slog.Group("service", "a", 1)}, want: `{"attr_service":{"a":1}}`},
 			{name: "a group of WithGroup", with: [][]any{{"stack"}}, call: []any{"a", 1}, want: `{"attr_stack":{"a":1}}`},
 			{name: "not inside of groups", call: []any{slog.Group("g", "level", 1)}, want: `{"g":{"level":1}}`},
-			{name: "an attribute that a span needs the name of", span: true, call: []any{"span_id", 1}, want: `{"attr_span_id":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"}`},
+			{name: "an attribute that a span needs the name of", span: true, call: []any{"span_id", 1}, want: `{"attr_span_id":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
 		},
 		"A log model is taken from anywhere slog lets it be": {
 			{name: "slog's !BADKEY", call: []any{ada}, want: `{"user":"ada","team":null}`},
@@ -135,7 +135,7 @@ func TestRules(t *testing.T) {
 			{name: "a model with LogValue that another LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(valuerModel{Secret: "x"})}}, want: `{"secret":"***","level":"high"}`},
 			{name: "embedded by way of another model", call: []any{nested{userLog: &ada, N: 1}}, want: `{"user":"ada","team":null,"n":1}`},
 			{name: "by way of a nil one", call: []any{nested{N: 1}}, want: `{"n":1}`},
-			{name: "an error", call: []any{"cause", &errorModel{Code: 7}}, want: `{"code":7}`},
+			{name: "an error", call: []any{"cause", &errorModel{Code: 7}}, want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
 			{name: "a nil pointer is no model at all", call: []any{"k", (*userLog)(nil), "l", (*errorModel)(nil)}, want: `{}`},
 			{name: "a nil pointer with LogValue too", call: []any{"k", (*valuerModel)(nil)}, want: `{}`},
 			{name: "Attr of nothing", call: []any{Attr(nil), Attr((*userLog)(nil))}, want: `{}`},
@@ -148,7 +148,10 @@ func TestRules(t *testing.T) {
 				name: "a format", call: []any{order{Count: 1, Mail: "x"}},
 				want: `{"count":1,"address":null,"tags":null,"prices":null,"invalid":{"mail":"x"},"schema_errors":["mail: format: must be a valid email, is \"x\""]}`,
 			},
-			{name: "of an error", call: []any{&errorModel{Code: 100}}, want: `{"invalid":{"code":100},"schema_errors":["code: maximum: must be at most 99, is 100"]}`},
+			{
+				name: "of an error", call: []any{&errorModel{Code: 100}},
+				want: `{"exception":"*logrecord.errorModel","stack":"code","invalid":{"code":100},"schema_errors":["code: maximum: must be at most 99, is 100"]}`,
+			},
 		},
 		"A nil pointer, slice or map is null, and allowed": {
 			{name: "all three", call: []any{order{Count: 1}}, want: `{"count":1,"address":null,"tags":null,"prices":null}`},

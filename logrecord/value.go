@@ -357,7 +357,11 @@ func (b *builder) slogValue(v slog.Value) {
 	case slog.KindBool:
 		b.buf = strconv.AppendBool(b.buf, v.Bool())
 	case slog.KindDuration:
-		b.buf = strconv.AppendInt(b.buf, int64(v.Duration()), 10)
+		if b.durations {
+			b.string(v.Duration().String())
+		} else {
+			b.buf = strconv.AppendInt(b.buf, int64(v.Duration()), 10)
+		}
 	case slog.KindTime:
 		b.time(v.Time())
 	case slog.KindGroup:

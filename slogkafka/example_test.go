@@ -95,7 +95,7 @@ func ExampleNewStreamHandler() {
 	if err := h.Handle(context.Background(), r); err != nil {
 		fmt.Println(err)
 	}
-	// Output: {"timestamp":null,"severity":"INFO","level":20,"message":"signed in","logger":"shop","exception":null,"trace":null,"stack":null,"hostname":"web-1","service":"web","namespace":"prod","cluster":"eu","user":"ada","request":{"path":"/"}}
+	// Output: {"timestamp":null,"severity":"INFO","level":20,"message":"signed in","logger":"shop","hostname":"web-1","service":"web","namespace":"prod","cluster":"eu","user":"ada","request":{"path":"/"},"exception":null,"trace":null,"stack":null}
 }
 
 // Without a time, so that the output is always the same.
