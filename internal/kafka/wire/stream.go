@@ -70,17 +70,18 @@ func (s *stream) bytes(n int) []byte {
 	if n <= 0 || !s.has(n) {
 		return nil
 	}
-	var b []byte
-	for at := 0; at < n; at = len(b) {
-		grown := make([]byte, min(n, max(believed, 4*at)))
-		copy(grown, b)
-		if _, err := io.ReadFull(s.src, grown[at:]); err != nil {
-			s.err = err
+	// A make that is not followed by a copy: the compiler joins the two, and the runtime then clears memory that the
+	// operating system has cleared already.
+	b := make([]byte, min(n, believed))
+	for read := 0; ; {
+		if _, s.err = io.ReadFull(s.src, b[read:]); s.err != nil {
 			return nil
 		}
-		b = grown
+		if read = len(b); read == n {
+			return b
+		}
+		b = append(b, make([]byte, min(n, 4*read)-read)...)
 	}
-	return b
 }
 
 // end passes what is left of the answer, so that the connection stands at the next one, and returns the
