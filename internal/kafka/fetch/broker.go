@@ -128,6 +128,9 @@ func (f *Fetcher) fetch(ctx context.Context, l *loop) {
 		}
 		failures = 0
 		worked := f.endRequest(l, req, res, nil)
+		if !worked {
+			f.memory.Release() // the backlog has been read
+		}
 		if f.pause(ctx, res, worked || time.Since(began) >= req.wait/2) != nil {
 			return
 		}
@@ -204,7 +207,7 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*
 		f.inFlight -= most
 		f.mu.Unlock()
 	}()
-	req := &wire.FetchRequest{Leader: l.broker, ClientID: f.cfg.ClientID, Request: kfetch.Request{
+	req := &wire.FetchRequest{Leader: l.broker, ClientID: f.cfg.ClientID, Memory: f.memory, Request: kfetch.Request{
 		ReplicaID: -1, SessionID: r.session, SessionEpoch: r.epoch,
 		MaxWaitTime:     int32(r.wait.Milliseconds()),
 		MinBytes:        int32(f.cfg.FetchMinBytes),

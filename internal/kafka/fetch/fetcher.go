@@ -115,6 +115,7 @@ type Fetcher struct {
 	news   chan struct{} // wakes Next
 	watch  *kafka.Watch
 	topics map[string]bool // that watch follows; only the router uses it
+	memory *wire.Memory    // of the responses
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -185,7 +186,7 @@ func New(c *kafka.Client, o Options) *Fetcher {
 	f := &Fetcher{
 		client: c, opts: o, cfg: cfg, log: o.Logger, poked: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		partitions: make(map[kafka.TopicPartition]*partition), loops: make(map[int32]*loop),
-		processors: runtime.GOMAXPROCS(0),
+		processors: runtime.GOMAXPROCS(0), memory: new(wire.Memory),
 	}
 	f.watch = c.Watch(kafka.WatchOptions{Changed: f.poke})
 	f.ctx, f.cancel = context.WithCancel(context.Background())

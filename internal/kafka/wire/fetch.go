@@ -19,9 +19,10 @@ const fetchVersion = 11 // the highest that kafka-go encodes; Kafka 2.3 and late
 // broker's answer, and not the request with all its other topics. The answer is a *FetchResponse.
 type FetchRequest struct {
 	fetch.Request
-	Leader   int32  // the broker's id
-	ClientID string // Kafka's client.id, by which brokers log and apply quotas
-	Limit    uint32 // bytes of the response. Defaults to DefaultResponseLimit.
+	Leader   int32   // the broker's id
+	ClientID string  // Kafka's client.id, by which brokers log and apply quotas
+	Limit    uint32  // bytes of the response. Defaults to DefaultResponseLimit.
+	Memory   *Memory // what the records are read into. Defaults to new memory for each response.
 
 	version int16
 }
@@ -47,7 +48,7 @@ func (r *FetchRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := readFetch(rw, size)
+	res, err := readFetch(rw, size, r.Memory)
 	if err != nil {
 		return nil, readError(r, err)
 	}
@@ -87,8 +88,9 @@ type AbortedTransaction struct {
 
 // readFetch reads the size bytes of a fetch response of version 11 behind its correlation id. The records
 // of each partition get memory of their own: who holds on to one of them holds on to no other partition's.
-func readFetch(src io.Reader, size int) (*FetchResponse, error) {
+func readFetch(src io.Reader, size int, memory *Memory) (*FetchResponse, error) {
 	s := newStream(src, size)
+	s.memory = memory
 	head := s.fields(4 + 2 + 4 + 4)
 	res := &FetchResponse{ThrottleMs: head.int32(), Code: head.int16(), Session: head.int32(), Size: size}
 	for topics := s.count(head.int32(), 2+4); topics > 0 && s.err == nil; topics-- {

@@ -124,10 +124,10 @@ func TestFetchExchangeErrors(t *testing.T) {
 func TestFetchResponseBounds(t *testing.T) {
 	body := fetchResponse("topic", 3, []byte("records"))
 	for i := range body {
-		if _, err := readFetch(bytes.NewReader(body), i); !errors.Is(err, errLength) {
+		if _, err := readFetch(bytes.NewReader(body), i, nil); !errors.Is(err, errLength) {
 			t.Errorf("cut at %d: %v", i, err)
 		}
-		if _, err := readFetch(bytes.NewReader(body[:i]), len(body)); !errors.Is(noEOF(err), io.ErrUnexpectedEOF) {
+		if _, err := readFetch(bytes.NewReader(body[:i]), len(body), nil); !errors.Is(noEOF(err), io.ErrUnexpectedEOF) {
 			t.Errorf("ended at %d: %v", i, err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestFetchResponseBounds(t *testing.T) {
 		for number, size := range map[uint32]int{1<<31 - 1: len(body), 100 << 20: DefaultResponseLimit} {
 			b := bytes.Clone(body)
 			binary.BigEndian.PutUint32(b[i:], number)
-			if n := allocated(func() { _, _ = readFetch(bytes.NewReader(b), size) }); n > believed+(64<<10) {
+			if n := allocated(func() { _, _ = readFetch(bytes.NewReader(b), size, nil) }); n > believed+(64<<10) {
 				t.Errorf("%d at %d of %d: %d bytes allocated", number, i, size, n)
 			}
 		}
@@ -159,7 +159,7 @@ func TestFetchResponseGrows(t *testing.T) {
 		records[i] = byte(i * 7 >> 3)
 	}
 	body := fetchResponse("topic", 3, records)
-	res, err := readFetch(bytes.NewReader(body), len(body))
+	res, err := readFetch(bytes.NewReader(body), len(body), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestPartitionsShareNoMemory(t *testing.T) {
 	const head = 4 + 2 + 4 + 4
 	body := append(one, two[head:]...)
 	binary.BigEndian.PutUint32(body[head-4:], 2)
-	res, err := readFetch(bytes.NewReader(body), len(body))
+	res, err := readFetch(bytes.NewReader(body), len(body), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

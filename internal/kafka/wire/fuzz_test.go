@@ -59,8 +59,8 @@ func FuzzFetchResponse(f *testing.F) {
 	f.Add(fetchResponse("topic", 3, build(f, None, Record{Value: []byte("v")})))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := readFetch(bytes.NewReader(b), len(b))
-		slow, slowErr := readFetch(iotest.OneByteReader(bytes.NewReader(b)), len(b))
+		r, err := readFetch(bytes.NewReader(b), len(b), nil)
+		slow, slowErr := readFetch(iotest.OneByteReader(bytes.NewReader(b)), len(b), nil)
 		if !errors.Is(slowErr, err) {
 			t.Fatalf("%v, and slowly %v", err, slowErr)
 		}

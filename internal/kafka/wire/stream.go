@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"slices"
 )
 
 const (
@@ -18,9 +19,10 @@ var errLength = errors.New("a count or a length in it exceeds its bytes")
 
 // stream reads an answer as it arrives. After an error, which err is then, all that follows is zero.
 type stream struct {
-	src  *bufio.Reader
-	left int // bytes of the answer that are still to be read
-	err  error
+	src    *bufio.Reader
+	left   int     // bytes of the answer that are still to be read
+	memory *Memory // for bytes; may be nil
+	err    error
 }
 
 // newStream returns a stream of the next size bytes of src. It takes no byte beyond them.
@@ -72,13 +74,13 @@ func (s *stream) bytes(n int) []byte {
 	}
 	// A make that is not followed by a copy: the compiler joins the two, and the runtime then clears memory that the
 	// operating system has cleared already.
-	b := make([]byte, min(n, believed))
+	b := s.memory.get(min(n, believed))
 	for read := 0; ; {
 		if _, s.err = io.ReadFull(s.src, b[read:]); s.err != nil {
 			return nil
 		}
 		if read = len(b); read == n {
-			return b
+			return slices.Clip(b)
 		}
 		b = append(b, make([]byte, min(n, 4*read)-read)...)
 	}
