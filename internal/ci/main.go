@@ -1,6 +1,6 @@
 // Command ci runs the test suites for .ci/run and says what came of them:
 //
-//	ci suite -name NAME [-kafka apache] [-dir DIR] -out FILE [-- go test arguments]
+//	ci suite -name NAME [-kafka apache[:VERSION]] [-dir DIR] -out FILE [-- go test arguments]
 //	ci verdict [-checks FILE] FILE...
 //
 // suite runs `go test` once, with the KAFKA that it is told, prints packages, failures, counts and every skipped test with its
@@ -30,7 +30,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-const usage = "usage: ci suite -name NAME [-kafka apache] [-dir DIR] -out FILE [-- go test arguments]\n" +
+const usage = "usage: ci suite -name NAME [-kafka apache[:VERSION]] [-dir DIR] -out FILE [-- go test arguments]\n" +
 	"       ci verdict [-checks FILE] FILE..."
 
 // errFailed says that what was to be reported has been.

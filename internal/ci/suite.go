@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,9 +30,10 @@ func (s suite) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		return errors.New("ci: a suite needs -name and -out")
 	}
 	env := append(withoutKafka(os.Environ()), "KAFKA="+s.kafka)
-	if s.kafka == "apache" {
+	if kafka, version, _ := strings.Cut(s.kafka, ":"); kafka == "apache" {
 		started := time.Now()
-		c, err := apache.Start(ctx, apache.Options{})
+		version = cmp.Or(version, apache.Version)
+		c, err := apache.Start(ctx, apache.Options{Version: version})
 		if err != nil {
 			return err
 		}
@@ -41,7 +43,8 @@ func (s suite) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 			}
 			err = errors.Join(err, c.Close())
 		}()
-		fmt.Fprintf(stdout, "Apache Kafka %s on %s, started in %v\n", apache.Version, c.Servers()[0], time.Since(started).Round(10*time.Millisecond))
+		fmt.Fprintf(stdout, "Apache Kafka %s on %s, started in %v\n", version, c.Servers()[0],
+			time.Since(started).Round(10*time.Millisecond))
 		env = append(env, "KAFKATEST_SHARED="+c.Servers()[0])
 	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1"}, s.args...)...)

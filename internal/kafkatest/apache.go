@@ -16,7 +16,7 @@ const (
 
 // apacheProvider runs Apache Kafka as Java processes. When several test binaries run, whoever runs them can start one broker
 // for all and name it in KAFKATEST_SHARED; tests that ask for a cluster of their own get one all the same.
-type apacheProvider struct{ shared string }
+type apacheProvider struct{ version, shared string }
 
 func (apacheProvider) cannot(r request) string {
 	if r.needsKfake {
@@ -31,7 +31,9 @@ func (p apacheProvider) start(r request) (backend, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	c, err := apache.Start(ctx, apache.Options{Nodes: r.nodes, Properties: r.props, User: r.user, Password: r.password})
+	c, err := apache.Start(ctx, apache.Options{
+		Version: p.version, Nodes: r.nodes, Properties: r.props, User: r.user, Password: r.password,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,9 @@
 // Package kafkatest gives a test its Kafka. Which one, the environment variable KAFKA says:
 //
 //   - unset or "embedded": the development broker (internal/devkafka) in the test process.
-//   - "apache": a real Apache Kafka of version apache.Version, fetched by Maven and run as plain Java processes on loopback. With
-//     KAFKATEST_SHARED=host:port, tests that share a cluster share that one, and only Own starts processes.
+//   - "apache": a real Apache Kafka of version apache.Version, or of the one that "apache:3.9.1" names, fetched by
+//     Maven and run as plain Java processes on loopback. With KAFKATEST_SHARED=host:port, tests that share a cluster
+//     share that one, and only Own starts processes.
 //   - "docker": a container, through testcontainers. Without a Docker daemon the test is skipped.
 //   - "host:port[,host:port]": the cluster that is there.
 //

@@ -19,14 +19,15 @@ func newProvider(t testing.TB) provider {
 	switch kafka := os.Getenv("KAFKA"); {
 	case kafka == "" || kafka == "embedded":
 		return embeddedProvider{}
-	case kafka == "apache":
-		return apacheProvider{shared: os.Getenv("KAFKATEST_SHARED")}
+	case kafka == "apache" || strings.HasPrefix(kafka, "apache:"):
+		_, version, _ := strings.Cut(kafka, ":")
+		return apacheProvider{version: version, shared: os.Getenv("KAFKATEST_SHARED")}
 	case kafka == "docker":
 		return dockerProvider{}
 	case strings.Contains(kafka, ":"):
 		return externalProvider{addrs: strings.Split(kafka, ",")}
 	default:
-		t.Fatalf("kafkatest: KAFKA=%q: want embedded, apache, docker or host:port[,host:port]", kafka)
+		t.Fatalf("kafkatest: KAFKA=%q: want embedded, apache, apache:VERSION, docker or host:port[,host:port]", kafka)
 		return nil
 	}
 }

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func helper() {
-	c, err := apache.Start(context.Background(), apache.Options{})
+	c, err := apache.Start(context.Background(), apache.Options{Version: version()})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)
@@ -38,9 +38,15 @@ func helper() {
 	select {}
 }
 
+// version is what KAFKA=apache:VERSION names, or "".
+func version() string {
+	_, version, _ := strings.Cut(os.Getenv("KAFKA"), ":")
+	return version
+}
+
 func needApache(t *testing.T) {
 	t.Helper()
-	if os.Getenv("KAFKA") != "apache" {
+	if kafka, _, _ := strings.Cut(os.Getenv("KAFKA"), ":"); kafka != "apache" {
 		t.Skip("starts Apache Kafka: run with KAFKA=apache")
 	}
 }
@@ -50,7 +56,7 @@ func TestLifeOfANode(t *testing.T) {
 	needApache(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	c, err := apache.Start(ctx, apache.Options{Properties: map[string]string{"auto.create.topics.enable": "false"}})
+	c, err := apache.Start(ctx, apache.Options{Version: version(), Properties: map[string]string{"auto.create.topics.enable": "false"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +88,7 @@ func TestLifeOfANode(t *testing.T) {
 
 func TestANodeThatCannotStartSaysWhy(t *testing.T) {
 	needApache(t)
-	_, err := apache.Start(t.Context(), apache.Options{Properties: map[string]string{"num.network.threads": "0"}})
+	_, err := apache.Start(t.Context(), apache.Options{Version: version(), Properties: map[string]string{"num.network.threads": "0"}})
 	if err == nil || !strings.Contains(err.Error(), "num.network.threads") {
 		t.Fatalf("error = %v, want one with Kafka's reason", err)
 	}
@@ -131,7 +137,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	needApache(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := apache.Start(ctx, apache.Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := apache.Start(ctx, apache.Options{Version: version()}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error = %v, want the context's", err)
 	}
 }
@@ -179,5 +185,14 @@ func TestFreePorts(t *testing.T) {
 	}
 	if _, err := apache.FreePorts(2000); err == nil {
 		t.Error("2000 ports were found in 1000 tries")
+	}
+}
+
+func TestAVersionHasTheFormOfApacheKafkas(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"newest", "4.1", "../4.1.1", "4.1.1</version>"} {
+		if _, err := apache.Fetch(t.Context(), version); err == nil || !strings.Contains(err.Error(), "4.1.1") {
+			t.Errorf("version %q: error = %v, want one with a version", version, err)
+		}
 	}
 }

@@ -8,15 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
 )
 
-// Version is the Apache Kafka that runs here.
+// Version is the Apache Kafka that runs where none is named.
 const Version = "4.1.1"
 
-// pom asks Maven for the server and its command line tools, which Kafka publishes as two artifacts, and for what makes it log,
-// which Kafka adds to its own distribution only.
+// pom asks Maven for the server and its command line tools, which Kafka publishes as two artifacts, and for what makes
+// it log, which Kafka adds to its own distribution only. The two verbs are the version.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>com.github.kafkaesk</groupId>
@@ -24,24 +25,32 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <version>1</version>
   <packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + Version + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%[1]s</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>%[1]s</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
   </dependencies>
 </project>
 `
 
-// Fetch returns the directory with Kafka's jar files, about 45 MB in the user's cache directory. The first call on a machine
-// gets them with Maven; calls that run at the same time, in any process, wait for it.
-func Fetch(ctx context.Context) (dir string, err error) {
+// versions is what Apache Kafka calls its releases. The version becomes part of a path and of Maven's project file.
+var versions = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
+
+// Fetch returns the directory with the jar files of a version of Kafka, such as "4.1.1", about 45 MB in the user's
+// cache directory. The first call on a machine gets them with Maven; calls that run at the same time, in any process,
+// wait for it.
+func Fetch(ctx context.Context, version string) (dir string, err error) {
+	if !versions.MatchString(version) {
+		return "", fmt.Errorf("apache: %q is no version of Apache Kafka: want one like %s", version, Version)
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("apache: finding the user's cache directory: %w", err)
 	}
 	cache = filepath.Join(cache, "kafkaesk")
 	// The name changes with what is fetched.
-	sum := sha256.Sum256([]byte(pom))
-	dir = filepath.Join(cache, fmt.Sprintf("apache-kafka-%s-%x", Version, sum[:4]))
+	project := fmt.Appendf(nil, pom, version)
+	sum := sha256.Sum256(project)
+	dir = filepath.Join(cache, fmt.Sprintf("apache-kafka-%s-%x", version, sum[:4]))
 	if isDir(dir) {
 		return dir, nil
 	}
@@ -63,7 +72,7 @@ func Fetch(ctx context.Context) (dir string, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	jars := filepath.Join(temp, "jars")
-	if err := maven(ctx, temp, jars); err != nil {
+	if err := maven(ctx, version, project, temp, jars); err != nil {
 		return "", err
 	}
 	if err := os.Rename(jars, dir); err != nil {
@@ -72,19 +81,20 @@ func Fetch(ctx context.Context) (dir string, err error) {
 	return dir, nil
 }
 
-func maven(ctx context.Context, dir, jars string) error {
+func maven(ctx context.Context, version string, project []byte, dir, jars string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return fmt.Errorf("apache: Apache Kafka %s is fetched with Maven: install it (Debian: apt-get install maven): %w", Version, err)
+		return fmt.Errorf("apache: Apache Kafka %s is fetched with Maven: install it (Debian: apt-get install maven): %w",
+			version, err)
 	}
 	file := filepath.Join(dir, "pom.xml")
-	if err := os.WriteFile(file, []byte(pom), 0o600); err != nil {
+	if err := os.WriteFile(file, project, 0o600); err != nil {
 		return fmt.Errorf("apache: writing Maven's project file: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, mvn, "--quiet", "--batch-mode", "--file", file,
 		"dependency:copy-dependencies", "-DoutputDirectory="+jars, "-DincludeScope=runtime")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apache: fetching Apache Kafka %s with Maven: %w\n%s", Version, err, out)
+		return fmt.Errorf("apache: fetching Apache Kafka %s with Maven: %w\n%s", version, err, out)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@
 package apache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -23,6 +24,9 @@ import (
 
 // Options says what kind of cluster to start.
 type Options struct {
+	// Version is the version of Apache Kafka. Defaults to [Version].
+	Version string
+
 	// Nodes is the number of processes; each is a broker and a controller. Defaults to 1.
 	Nodes int
 
@@ -47,7 +51,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Nodes <= 0 {
 		o.Nodes = 1
 	}
-	jars, err := Fetch(ctx)
+	jars, err := Fetch(ctx, cmp.Or(o.Version, Version))
 	if err != nil {
 		return nil, err
 	}
