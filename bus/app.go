@@ -235,9 +235,7 @@ func (a *App) open(ctx context.Context) (*core, error) {
 		EnsureTopic: func(ctx context.Context, topic string) error {
 			own, _ := c.own.Load(topic)
 			spec, _ := own.(kafka.TopicSpec)
-			spec = a.topicSpec(c.stream(topic), spec)
-			spec.ReplicationFactor = cfg.ReplicationFactor
-			return client.EnsureTopic(ctx, topic, spec)
+			return a.ensureTopic(ctx, c, &cfg, topic, spec)
 		},
 	})
 	return c, nil
@@ -255,12 +253,23 @@ func (a *App) begin(ctx context.Context, c *core) error {
 		}
 	}
 	for _, stream := range a.schemas.streams() {
-		spec := kafka.TopicSpec{ReplicationFactor: cfg.ReplicationFactor, Retention: a.schemas.retention(stream)}
-		if err := c.client.EnsureTopic(ctx, c.prefix+stream, spec); err != nil {
-			return fmt.Errorf("create stream %q: %w", stream, err)
+		if err := a.ensureTopic(ctx, c, &cfg, c.prefix+stream, kafka.TopicSpec{}); err != nil {
+			return fmt.Errorf("stream %q: %w", stream, err)
 		}
 	}
 	return nil
+}
+
+// ensureTopic returns nil when a topic is there. It is created unless Config.CreateTopics is false.
+func (a *App) ensureTopic(ctx context.Context, c *core, cfg *Config, topic string, spec kafka.TopicSpec) error {
+	spec = a.topicSpec(c.stream(topic), spec)
+	spec.ReplicationFactor, spec.Existing = cfg.ReplicationFactor, !cfg.createTopics()
+	err := c.client.EnsureTopic(ctx, topic, spec)
+	if errors.Is(err, kafka.ErrNoTopic) {
+		return fmt.Errorf("%w: Config.CreateTopics is false: create the topic yourself"+
+			" (`kafkaesk topics plan` prints the topics that an app needs), or allow the App to", err)
+	}
+	return err
 }
 
 // beginning marks the context that the functions of OnInitialize get, so that what they publish does not wait for the very

@@ -21,6 +21,11 @@ type Config struct {
 	TopicPrefix string
 	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most 3.
 	ReplicationFactor int
+	// CreateTopics says whether the App creates the topics that it publishes to: those of its schemas' streams, of
+	// dead letters and of retries. Nil means true. Set it to new(false) where others create topics: then a topic that
+	// is missing is an error of [App.Initialize] or of the publish, at once, and a dead letter waits for its topic
+	// ([App.Health] tells).
+	CreateTopics *bool
 	// Settings are the client's settings in aiokafka's names. Defaults to none.
 	Settings Settings
 	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this logger.
@@ -57,6 +62,9 @@ func (c Config) replace(by Config) Config {
 	if by.ReplicationFactor != 0 {
 		c.ReplicationFactor = by.ReplicationFactor
 	}
+	if by.CreateTopics != nil {
+		c.CreateTopics = new(*by.CreateTopics)
+	}
 	if by.Settings != nil {
 		c.Settings = maps.Clone(by.Settings)
 	}
@@ -84,13 +92,15 @@ func (c Config) replace(by Config) Config {
 	return c
 }
 
+func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateTopics }
+
 // Settings are connection and client settings by the names that aiokafka gives them, as Python's kafkaesk takes them:
 //
 //	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_plain_username": "u", "sasl_plain_password": "p"}
 //
 // These are honoured; in brackets is what they default to:
 //
-//   - the connection: client_id (kafkaesk), request_timeout_ms (40 s), retry_backoff_ms (100 ms), connections_max_idle_ms (3 min),
+//   - the connection: client_id (the name of the program), request_timeout_ms (40 s), retry_backoff_ms (100 ms), connections_max_idle_ms (3 min),
 //     metadata_max_age_ms
 //   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512),
 //     sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile, ssl_password, ssl_check_hostname (true)

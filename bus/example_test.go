@@ -55,7 +55,7 @@ func ExampleApp_Publish() {
 	defer func() { _ = app.Close(ctx) }()
 	bus.MustSchema[Edited](app, "Content", bus.Streams("content.edited"), bus.Retention(7*24*time.Hour))
 
-	if err := app.Publish(ctx, "content.edited", Edited{Title: "Notes"}, bus.Key([]byte("42"))); err != nil {
+	if err := app.Publish(ctx, "content.edited", Edited{Title: "Notes"}, bus.Key("42")); err != nil {
 		log.Fatal(err)
 	}
 
@@ -73,6 +73,33 @@ func ExampleApp_Publish() {
 	// Output:
 	// Content:1 title minLength
 	// content.edited 42 {"schema":"Content:1","data":{"title":"Notes"}}
+}
+
+// A key may be text or bytes: a string, a named string, a []byte.
+func ExampleKey() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+	type customer string
+
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[Edited](app, "Content")
+	var ada customer = "ada"
+	for _, title := range []string{"Notes", "Notes on the engine"} {
+		if err := app.Publish(ctx, "content.edited", Edited{Title: title}, bus.Key(ada)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for record, err := range app.Tail(ctx, "content.edited", bus.FromStart(), bus.StopAtEnd()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %d@%d\n", record.Key, record.Partition, record.Offset)
+	}
+	// Output:
+	// ada: 0@0
+	// ada: 0@1
 }
 
 func ExampleApp_PublishAsync() {
@@ -127,7 +154,7 @@ func ExampleSubscribe() {
 	bus.MustSubscribe(app, "content.*", printTitle, bus.Group("printer"))
 
 	for _, title := range []string{"Notes", "Notes on the engine"} {
-		if err := app.Publish(ctx, "content.edited.Page", Edited{Title: title}, bus.Key([]byte("42"))); err != nil {
+		if err := app.Publish(ctx, "content.edited.Page", Edited{Title: title}, bus.Key("42")); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -214,7 +241,7 @@ func ExampleMessage_Forward() {
 	bus.MustSchema[PrintJob](app, "PrintJob")
 	bus.MustSubscribe(app, "jobs", work, bus.Group("printers"))
 	for _, job := range []PrintJob{{Name: "label"}, {Name: "yearbook", Long: true}} {
-		if err := app.Publish(ctx, "jobs", job, bus.Key([]byte(job.Name))); err != nil {
+		if err := app.Publish(ctx, "jobs", job, bus.Key(job.Name)); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -28,9 +28,12 @@ type publishOptions struct {
 	err     error
 }
 
-// Key sets the record's key: records of one key lie in one partition, in the order they were published. Python's and Java's
-// clients place a key in the same partition. A nil key is none; an empty one is a key. The bytes are copied.
-func Key(key []byte) PublishOption { return func(o *publishOptions) { o.key = key } }
+// Key sets the record's key, which may be text or bytes: records of one key lie in one partition, in the order they were
+// published. Python's and Java's clients place a key in the same partition. A nil slice is no key; an empty string or
+// slice is one. The bytes are copied.
+func Key[K ~string | ~[]byte](key K) PublishOption { return keyOption([]byte(key)) }
+
+func keyOption(key []byte) PublishOption { return func(o *publishOptions) { o.key = key } }
 
 // AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8: a binary one
 // would stop every Python consumer of the stream ([App.PublishBatch] takes any bytes).

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
@@ -21,6 +23,10 @@ type SchemaInfo struct {
 	Version int
 	// Retention is how long its streams keep their records (retention.ms). Zero means the broker's default.
 	Retention time.Duration
+	// Partitions is how many partitions its streams get when they are created. Zero means 7.
+	Partitions int
+	// TopicConfigs are further settings of its streams' topics, by Kafka's names. Nil means none.
+	TopicConfigs map[string]string
 	// Streams are those it was declared with.
 	Streams []string
 	// JSON is the JSON Schema that data is validated with.
@@ -37,6 +43,21 @@ func Version(version int) SchemaOption { return func(d *declaration) { d.version
 // exists is never altered). Defaults to what the broker has set.
 func Retention(r time.Duration) SchemaOption { return func(d *declaration) { d.retention = r } }
 
+// Partitions sets how many partitions the topics of the schema's streams get (num.partitions, on topics that the App
+// creates; a topic that exists is never altered). Defaults to 7.
+func Partitions(n int) SchemaOption { return func(d *declaration) { d.partitions = &n } }
+
+// TopicConfig sets a configuration of the topics of the schema's streams, by Kafka's name for it: "cleanup.policy" to
+// "compact", say. Like [Retention], it counts for topics that the App creates. Brokers check it when they create the
+// topic: [App.Initialize], or the first publish, returns what they refuse. It may be given once for each name. Where
+// several versions of a schema share a stream, the options of the one that was declared first count.
+func TopicConfig(name, value string) SchemaOption {
+	return func(d *declaration) { d.configs = append(d.configs, topicConfig{name, value}) }
+}
+
+// topicConfig is what TopicConfig was given.
+type topicConfig struct{ name, value string }
+
 // Streams declares the streams that carry the schema. They are created by [App.Initialize].
 func Streams(names ...string) SchemaOption {
 	return func(d *declaration) { d.streams = append(d.streams, names...) }
@@ -52,11 +73,14 @@ type declaration struct {
 	id        string
 	version   int
 	retention time.Duration
-	streams   []string
-	document  []byte
-	typ       reflect.Type
-	schema    *schema.Schema
-	head      []byte // of every envelope, up to the data
+	// partitions and configs are those of the topics that are created; nil: the defaults.
+	partitions *int
+	configs    []topicConfig
+	streams    []string
+	document   []byte
+	typ        reflect.Type
+	schema     *schema.Schema
+	head       []byte // of every envelope, up to the data
 }
 
 func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version) }
@@ -122,12 +146,13 @@ func (d *declaration) compile() (err error) {
 		return errors.New("an id has no colon: the version is given by Version")
 	case d.version < 1:
 		return fmt.Errorf("version %d: versions count from 1", d.version)
-	case d.retention < 0:
-		return fmt.Errorf("retention %v: it is a time from now", d.retention)
 	case d.typ.Kind() == reflect.Interface && d.document == nil:
 		return errors.New("an interface has no schema of its own: supply one with SchemaJSON")
 	case slices.Contains(d.streams, ""):
 		return errors.New("a stream needs a name")
+	}
+	if err := d.checkTopics(); err != nil {
+		return err
 	}
 	if d.document != nil {
 		d.schema, err = schema.FromJSON(d.typ, d.document)
@@ -139,6 +164,47 @@ func (d *declaration) compile() (err error) {
 	}
 	d.head, err = envelopeHead(d.name())
 	return err
+}
+
+// checkTopics returns what is wrong with the options about topics, as far as that can be known without a broker.
+func (d *declaration) checkTopics() error {
+	switch {
+	case d.retention < 0:
+		return fmt.Errorf("retention %v: it is a time from now", d.retention)
+	case d.partitions != nil && (*d.partitions < 1 || *d.partitions > math.MaxInt32):
+		return fmt.Errorf("partitions %d: a topic has at least one", *d.partitions)
+	}
+	for i, c := range d.configs {
+		switch {
+		case c.name == "":
+			return errors.New("a topic's configuration needs a name, as Kafka has it: cleanup.policy, say")
+		case slices.ContainsFunc(d.configs[:i], func(other topicConfig) bool { return other.name == c.name }):
+			return fmt.Errorf("the topic's configuration %s is given twice", c.name)
+		case c.name == "retention.ms" && d.retention > 0:
+			return errors.New("Retention and TopicConfig(\"retention.ms\", ...) are one setting: give one of them")
+		}
+	}
+	return nil
+}
+
+// topicConfigs returns what TopicConfig was given; nil without any.
+func (d *declaration) topicConfigs() map[string]string {
+	if len(d.configs) == 0 {
+		return nil
+	}
+	configs := make(map[string]string, len(d.configs))
+	for _, c := range d.configs {
+		configs[c.name] = c.value
+	}
+	return configs
+}
+
+// topicPartitions returns what Partitions was given; 0 without it.
+func (d *declaration) topicPartitions() int {
+	if d.partitions == nil {
+		return 0
+	}
+	return *d.partitions
 }
 
 // envelopeHead returns the start of an envelope, up to its data.
@@ -304,14 +370,15 @@ func conflict(c *carried, d *declaration, stream string) error {
 	return &SchemaConflictError{Schema: d.name(), Stream: stream, Reason: reason}
 }
 
-// retention returns how long a stream that is created keeps its records; zero is the broker's default.
-func (r *registry) retention(stream string) time.Duration {
+// topic sets in spec what the schema of a stream says of the topics that are created for it.
+func (r *registry) topic(stream string, spec kafka.TopicSpec) kafka.TopicSpec {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if c := r.stream[stream]; c != nil {
-		return c.first.retention
+		d := c.first
+		spec.Partitions, spec.Retention, spec.Configs = d.topicPartitions(), d.retention, d.topicConfigs()
 	}
-	return 0
+	return spec
 }
 
 // streams returns the streams that schemas were declared with.
@@ -341,8 +408,9 @@ func (r *registry) list() []SchemaInfo {
 	infos := make([]SchemaInfo, 0, len(r.names))
 	for _, d := range r.names {
 		infos = append(infos, SchemaInfo{
-			ID: d.id, Version: d.version, Retention: d.retention,
-			Streams: slices.Clone(d.streams), JSON: slices.Clone(d.schema.JSON()),
+			ID: d.id, Version: d.version, Retention: d.retention, Partitions: d.topicPartitions(),
+			TopicConfigs: d.topicConfigs(),
+			Streams:      slices.Clone(d.streams), JSON: slices.Clone(d.schema.JSON()),
 		})
 	}
 	slices.SortFunc(infos, func(a, b SchemaInfo) int {

@@ -148,7 +148,7 @@ func (a *App) compression(stream string, s kafka.Settings) wire.Compression {
 
 // topicSpec returns how the topic of a stream is created, of which spec is known.
 func (a *App) topicSpec(stream string, spec kafka.TopicSpec) kafka.TopicSpec {
-	spec.Retention = a.schemas.retention(stream)
+	spec = a.schemas.topic(stream, spec)
 	if own, ok := a.logs.streams.Load(stream); ok {
 		log := own.(shipping.Stream)
 		spec.Partitions = max(spec.Partitions, log.Partitions)

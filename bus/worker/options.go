@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
@@ -102,19 +98,11 @@ func setServers(o *options, value string) (err error) {
 }
 
 func setSettings(o *options, value string) error {
-	if name, ok := strings.CutPrefix(value, "@"); ok {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		value = strings.TrimSpace(string(text))
+	text, err := cliflags.Contents(value)
+	if err == nil {
+		o.config.Settings, err = bus.ParseSettings(text)
 	}
-	settings, err := bus.ParseSettings(value)
-	if err != nil {
-		return err
-	}
-	o.config.Settings = settings
-	return nil
+	return err
 }
 
 func setPrefix(o *options, value string) error {
@@ -122,22 +110,14 @@ func setPrefix(o *options, value string) error {
 	return nil
 }
 
-func setReplication(o *options, value string) error {
-	n, err := strconv.ParseInt(value, 10, 16)
-	if err != nil || n < 1 {
-		return errors.New("want a number from 1, no larger than the number of brokers")
-	}
-	o.config.ReplicationFactor = int(n)
-	return nil
+func setReplication(o *options, value string) (err error) {
+	o.config.ReplicationFactor, err = cliflags.ReplicationFactor(value)
+	return err
 }
 
-func setDrain(o *options, value string) error {
-	d, err := time.ParseDuration(value)
-	if err != nil || d <= 0 {
-		return errors.New("want a duration above zero, like 30s or 2m")
-	}
-	o.config.DrainTimeout = d
-	return nil
+func setDrain(o *options, value string) (err error) {
+	o.config.DrainTimeout, err = cliflags.Duration(value)
+	return err
 }
 
 func setFormat(o *options, value string) error {

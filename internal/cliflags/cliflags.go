@@ -5,7 +5,10 @@ package cliflags
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
@@ -32,4 +35,33 @@ func Servers(lists ...string) ([]string, error) {
 		return nil, errors.New("there is no server in it: want host:port, like localhost:9092")
 	}
 	return servers, nil
+}
+
+// Contents returns value, or, when it is @ and the name of a file, what that file holds: settings with a password
+// should stand neither on a command line nor in the environment.
+func Contents(value string) (string, error) {
+	name, ok := strings.CutPrefix(value, "@")
+	if !ok {
+		return value, nil
+	}
+	text, err := os.ReadFile(name)
+	return strings.TrimSpace(string(text)), err
+}
+
+// ReplicationFactor reads how many replicas a topic has.
+func ReplicationFactor(value string) (int, error) {
+	n, err := strconv.ParseInt(value, 10, 16)
+	if err != nil || n < 1 {
+		return 0, errors.New("want a number from 1, no larger than the number of brokers")
+	}
+	return int(n), nil
+}
+
+// Duration reads a time above zero.
+func Duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return 0, errors.New("want a duration above zero, like 30s or 2m")
+	}
+	return d, nil
 }

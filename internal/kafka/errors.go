@@ -26,6 +26,8 @@ var (
 	ErrTooLarge = errors.New("record too large")
 	// ErrTooOld: the broker lacks a version of a request that this package sends.
 	ErrTooOld = errors.New("broker too old")
+	// ErrNoTopic: a topic is not there, and [TopicSpec.Existing] says that it is not to be created.
+	ErrNoTopic = errors.New("the topic does not exist, and is not to be created")
 	// ErrClosed: the Client has been closed.
 	ErrClosed = errors.New("client is closed")
 )
@@ -105,7 +107,8 @@ func (c Class) Retriable() bool { return c == Transient || c == TopicMissing || 
 // can be listed, and every retry loop here ends with its caller's context.
 func Classify(err error) Class {
 	switch {
-	case errors.Is(err, ErrClosed), errors.Is(err, ErrTooOld), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrTooOld), errors.Is(err, ErrNoTopic),
+		errors.Is(err, context.Canceled):
 		return Permanent
 	case errors.Is(err, ErrAuth):
 		return Denied

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -69,7 +72,8 @@ type Settings struct {
 	// Setting: ssl_check_hostname.
 	CheckHostname bool
 
-	// ClientID names this program in the brokers' logs and quotas. Defaults to "kafkaesk". Setting: client_id.
+	// ClientID names this program in the brokers' logs, metrics and quotas. Defaults to the name of the program's file.
+	// Setting: client_id.
 	ClientID string
 	// RequestTimeout is how long one attempt of a request may take. Defaults to 40s. Setting: request_timeout_ms.
 	RequestTimeout time.Duration
@@ -150,7 +154,7 @@ func DefaultSettings() Settings {
 		SASLMechanism:    MechanismPlain,
 		CheckHostname:    true,
 
-		ClientID:           "kafkaesk",
+		ClientID:           programName(os.Args),
 		RequestTimeout:     40 * time.Second,
 		RetryBackoff:       defaultFirstBackoff,
 		ConnectionsMaxIdle: 3 * time.Minute,
@@ -174,6 +178,14 @@ func DefaultSettings() Settings {
 		HeartbeatInterval:  3 * time.Second,
 		RebalanceTimeout:   5 * time.Minute,
 	}
+}
+
+// programName returns the name of the program's file, from its arguments.
+func programName(args []string) string {
+	if len(args) == 0 || args[0] == "" {
+		return "kafkaesk"
+	}
+	return strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 }
 
 // Backoff returns the pauses between attempts that these settings ask for.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -238,5 +240,26 @@ func TestEveryNameOfAiokafkaIsKnown(t *testing.T) {
 		if table[name] == nil {
 			t.Errorf("%s is unknown", name)
 		}
+	}
+}
+
+// Brokers tell programs apart by their client id: in logs, metrics and quotas.
+func TestTheClientIDDefaultsToTheProgramsName(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"/usr/local/bin/billing", "--flag"}, "billing"},
+		{[]string{"billing.exe"}, "billing"},
+		{[]string{""}, "kafkaesk"},
+		{nil, "kafkaesk"},
+	} {
+		if got := programName(test.args); got != test.want {
+			t.Errorf("%q: %q, want %q", test.args, got, test.want)
+		}
+	}
+	if got := DefaultSettings().ClientID; got != filepath.Base(os.Args[0]) {
+		t.Errorf("the default is %q", got)
 	}
 }

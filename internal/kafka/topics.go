@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +28,10 @@ type TopicSpec struct {
 	Source string
 	// Delay is how much longer than those of Source the records are kept.
 	Delay time.Duration
+	// Configs are further settings of the topic, by Kafka's names. They win over those of Source. Defaults to none.
+	Configs map[string]string
+	// Existing says that the topic is not created: without it EnsureTopic fails with [ErrNoTopic].
+	Existing bool
 }
 
 const (
@@ -45,7 +51,11 @@ func (c *Client) EnsureTopic(ctx context.Context, name string, spec TopicSpec) e
 		if mine {
 			err := c.retry(ctx, func() error { return c.ensureTopic(ctx, name, spec) })
 			if err != nil {
-				err = fmt.Errorf("kafka: creating topic %q: %w", name, err)
+				doing := "creating"
+				if spec.Existing {
+					doing = "looking for"
+				}
+				err = fmt.Errorf("kafka: %s topic %q: %w", doing, name, err)
 			}
 			c.creating.leave(name, f, err, ctx.Err() != nil)
 			return err
@@ -92,6 +102,8 @@ func (c *Client) ensureTopic(ctx context.Context, name string, spec TopicSpec) e
 	case exists && topic.led() > 0:
 		// A partition without a leader does not stop the others.
 		return nil
+	case !exists && spec.Existing:
+		return ErrNoTopic
 	case !exists:
 		if err := c.createTopic(ctx, name, spec, len(cluster.Brokers)); err != nil {
 			return err
@@ -121,6 +133,10 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 		retention := max(1, spec.Retention.Milliseconds())
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: retentionMs,
 			Value: strconv.FormatInt(retention, 10)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Configs)) {
+		topic.Configs = slices.DeleteFunc(topic.Configs, func(c createtopics.RequestConfig) bool { return c.Name == name })
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name, Value: spec.Configs[name]})
 	}
 	// The broker gets half of our own patience, so that its answer arrives before that ends.
 	patience := int32((c.settings.RequestTimeout / 2).Milliseconds())

@@ -1,0 +1,57 @@
+package bus
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
+)
+
+// ConfigFromEnv returns a Config with what the environment says, by the variables that workers and the tools read, for
+// programs that are neither. A variable that is not set or empty leaves its field at its zero value.
+//
+//   - KAFKAESK_KAFKA_SERVERS: [Config.Servers], as host:port[,host:port]
+//   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one
+//   - KAFKAESK_TOPIC_PREFIX: [Config.TopicPrefix]
+//   - KAFKAESK_REPLICATION_FACTOR: [Config.ReplicationFactor]
+//   - KAFKAESK_DRAIN_TIMEOUT: [Config.DrainTimeout], as in 30s
+//
+// An error names the variable, and not its value, which may be a secret. Without servers there is no error here, but
+// [ErrNotConfigured] from [App.Initialize].
+func ConfigFromEnv() (Config, error) {
+	c := Config{TopicPrefix: os.Getenv(cliflags.Variable("topic-prefix"))}
+	for _, v := range []struct {
+		flag string
+		set  func(value string) error
+	}{
+		{"kafka-servers", func(value string) (err error) {
+			c.Servers, err = cliflags.Servers(value)
+			return err
+		}},
+		{"kafka-settings", func(value string) error {
+			text, err := cliflags.Contents(value)
+			if err == nil {
+				c.Settings, err = ParseSettings(text)
+			}
+			return err
+		}},
+		{"replication-factor", func(value string) (err error) {
+			c.ReplicationFactor, err = cliflags.ReplicationFactor(value)
+			return err
+		}},
+		{"drain-timeout", func(value string) (err error) {
+			c.DrainTimeout, err = cliflags.Duration(value)
+			return err
+		}},
+	} {
+		name := cliflags.Variable(v.flag)
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		if err := v.set(value); err != nil {
+			return Config{}, fmt.Errorf("bus: $%s: %w", name, err)
+		}
+	}
+	return c, nil
+}
