@@ -70,7 +70,7 @@ func TestGroupsThatReadDeadLettersDoNotWriteEachOthersForEver(t *testing.T) {
 	if !log.has("a dead letter of a dead letter is not written to a third stream") {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
-	if all := readAll(t, app, "s."+work+".dead.*"); len(all) != 2 {
+	if all := readAll(t, app, "s."+work+".dead.*.dead"); len(all) != 2 {
 		t.Errorf("%d dead letters of dead letters, want 2", len(all))
 	}
 }

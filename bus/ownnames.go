@@ -116,8 +116,12 @@ func (n *ownNames) checkNamed(subscriptions []*subscription, existing map[string
 	return nil
 }
 
-// checkNames is checkNamed before anything runs, and without a broker.
+// checkNames returns what is wrong with the names of groups and streams of all subscriptions together, before anything
+// runs, and without a broker.
 func checkNames(prefix string, subscriptions []*subscription) error {
+	if err := checkDefaults(subscriptions); err != nil {
+		return err
+	}
 	return newOwnNames(prefix).checkNamed(subscriptions, nil)
 }
 

@@ -189,6 +189,9 @@ func (r *run) wait() error {
 	watch.Go(func() {
 		for kafka.Sleep(r.ctx, time.Second) == nil {
 			r.tell()
+			for _, x := range r.runners {
+				x.unmatched.log(r.ctx, x.core, x.log)
+			}
 		}
 	})
 	members.Wait()

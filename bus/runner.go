@@ -18,16 +18,17 @@ import (
 // runner is a subscription while the App runs.
 type runner struct {
 	*subscription
-	app      *App
-	core     *core
-	log      *slog.Logger
-	streams  streamSet
-	budget   *budget // nil = no end
-	observe  []func(context.Context, Consumed)
-	handle   Handler      // of one call: decode, middleware, the application's handler
-	tracer   trace.Tracer // nil = no spans
-	over     error        // says that a record's Timeout is over
-	consumer *consume.Consumer
+	app       *App
+	core      *core
+	log       *slog.Logger
+	streams   streamSet
+	unmatched *unmatched
+	budget    *budget // nil = no end
+	observe   []func(context.Context, Consumed)
+	handle    Handler      // of one call: decode, middleware, the application's handler
+	tracer    trace.Tracer // nil = no spans
+	over      error        // says that a record's Timeout is over
+	consumer  *consume.Consumer
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
 	lines                                               limiters
@@ -57,6 +58,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	if x.streams, err = newStreamSet(c.prefix, s); err != nil {
 		return nil, err
 	}
+	x.unmatched = newUnmatched(c.prefix, x.streams.patterns)
 	if cfg.manual && !s.commits {
 		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; " +
 			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")

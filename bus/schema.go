@@ -148,8 +148,11 @@ func (d *declaration) compile() (err error) {
 		return fmt.Errorf("version %d: versions count from 1", d.version)
 	case d.typ.Kind() == reflect.Interface && d.document == nil:
 		return errors.New("an interface has no schema of its own: supply one with SchemaJSON")
-	case slices.Contains(d.streams, ""):
-		return errors.New("a stream needs a name")
+	}
+	for _, stream := range d.streams {
+		if err := checkStream(stream); err != nil {
+			return err
+		}
 	}
 	if err := d.checkTopics(); err != nil {
 		return err

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
@@ -47,7 +49,13 @@ type SubscribeOption func(*subscription)
 
 // Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one program and in
 // many; each group gets all of them. Defaults to the name of the handler function.
-func Group(name string) SubscribeOption { return func(s *subscription) { s.group = name } }
+//
+// A name has no control characters and no space at its ends. Two different functions whose groups would get one name by
+// default are an error of [Subscribe] or [App.Mount], because each record would reach only one of them; with Group they
+// may share one.
+func Group(name string) SubscribeOption {
+	return func(s *subscription) { s.group, s.named = name, true }
+}
 
 // Patterns adds further patterns.
 func Patterns(patterns ...string) SubscribeOption {
@@ -111,7 +119,9 @@ func Validate() SubscribeOption { return func(s *subscription) { s.validate = tr
 type subscription struct {
 	patterns    []string
 	group       string
+	named       bool   // Group gave the group's name
 	handler     string // the function's name
+	function    string // the same with its package, its type and what it takes: what it is told apart by
 	commits     bool   // the handler can: it takes a *Message, a *Record or []byte
 	concurrency *int
 	lanes       Lanes
@@ -141,6 +151,10 @@ type subscription struct {
 // Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has returned (see [Handler]), and
 // only what lies below the first unfinished record of a partition is ever committed, every second (auto_commit_interval_ms), when partitions
 // are taken away, and at the end. A group without a commit starts at auto_offset_reset, which defaults to earliest.
+//
+// A pattern that no stream's name can match is an error: a pattern is no regular expression. When a pattern has matched
+// no stream for 10 seconds, a line in the App's log says so, and names the streams that are near; there is another one
+// only after it has matched.
 //
 // Two subscriptions of one group are two members of it, which share its records; each record reaches one of the handlers.
 func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) error {
@@ -179,21 +193,25 @@ func (s *subscription) check(handler any) error {
 		return errors.New("the handler is nil")
 	}
 	s.handler = functionName(f)
-	if s.group == "" {
+	s.function = runtime.FuncForPC(f.Pointer()).Name() + " of " + f.Type().In(1).String()
+	if !s.named {
 		s.group = s.handler
 	}
 	s.deadLetter = s.deadLetter || len(s.delays) > 0
 	for _, pattern := range s.patterns {
-		if pattern == "" {
-			return errors.New("a pattern needs a text: name a stream, or write * for all")
-		}
-		if _, err := fnmatch.Compile("", pattern); err != nil {
-			return fmt.Errorf("pattern %q: %w", pattern, err)
+		if err := checkPattern("", pattern); err != nil {
+			return err
 		}
 	}
 	switch {
+	case s.named:
+		if err := checkGroup(s.group); err != nil {
+			return err
+		}
 	case s.group == "":
 		return errors.New("a function literal has no name to call its group by: give one with Group")
+	}
+	switch {
 	case s.deadLetter && !topicName.MatchString(s.group):
 		return fmt.Errorf("group %q is part of the names of its dead letter and retry streams, and a topic's name has letters, digits, dots, dashes and underscores only", s.group)
 	case s.concurrency != nil && *s.concurrency < 1:
@@ -212,6 +230,38 @@ func (s *subscription) check(handler any) error {
 	if s.manual && !s.commits {
 		return fmt.Errorf("ManualCommit needs a handler that can commit: "+
 			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", taken)
+	}
+	return nil
+}
+
+// checkGroup returns what is wrong with a group's name. Kafka itself takes nearly any text, and so also a name that was
+// read from a file with the line's end.
+func checkGroup(name string) error {
+	switch {
+	case name == "":
+		return errors.New("Group has an empty name: give the group one, or leave Group out")
+	case len(name) > math.MaxInt16:
+		return fmt.Errorf("the group's name has %d bytes, where Kafka's protocol allows %d", len(name), math.MaxInt16)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("group %q: a name has no control characters, and is in UTF-8", name)
+	case name != strings.TrimSpace(name):
+		return fmt.Errorf("group %q: take out the space beside the name", name)
+	}
+	return nil
+}
+
+// checkDefaults returns which two functions would share a group that nobody gave them.
+func checkDefaults(subscriptions []*subscription) error {
+	first := make(map[string]string, len(subscriptions))
+	for _, s := range subscriptions {
+		if s.named {
+			continue
+		}
+		if other, taken := first[s.group]; taken && other != s.function {
+			return fmt.Errorf("the groups of %s and %s are both called %q by default, and each record would reach one of the two: "+
+				"give one with Group", other, s.function, s.group)
+		}
+		first[s.group] = s.function
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
@@ -66,8 +67,11 @@ func Exclude(pattern string) TailOption {
 // A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records
 // are not seen if it has more of them than had been read.
 //
-// A pattern that matches nothing waits for streams; with [StopAtEnd] the loop ends at once, without a record or an
-// error. A broker that is away is waited for. An error is either a [*PartitionError], about one partition, which is
+// The bus's own streams of retries, dead letters and replays are left out, as [Subscribe] leaves them out, unless a
+// pattern names them: "content.*.dead" say. A pattern that no stream's name can match is an error, of Exclude too.
+//
+// A pattern that matches nothing waits for streams, and after 10 seconds a line in the App's log names the streams that
+// are near; with [StopAtEnd] the loop ends at once, without a record or an error. A broker that is away is waited for. An error is either a [*PartitionError], about one partition, which is
 // then read on behind the error where that is possible, or the last thing the loop sees, as [ErrAuth] is when the
 // brokers refuse us. A tail that follows yields it for a batch that is broken, for a record that takes more than 64
 // MiB of memory, and for a partition that may not be read, which it tries again every few seconds without further
@@ -94,18 +98,35 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	if o.From == tail.Last && o.Last < 0 {
 		return fmt.Errorf("last %d records: give a number from 0", o.Last)
 	}
+	patterns := append([]string{pattern}, o.include...)
+	for _, p := range slices.Concat(patterns, o.exclude) { // a broker that is away must not delay this
+		if err := checkPattern("", p); err != nil {
+			return err
+		}
+	}
 	c, err := a.use(ctx)
 	if err != nil {
 		return err
 	}
-	patterns := append([]string{pattern}, o.include...)
-	if o.Match, err = matcher(c.prefix, patterns, o.exclude); err != nil {
+	include, err := compile(c.prefix, patterns)
+	if err != nil {
 		return err
 	}
+	exclude, err := compile(c.prefix, o.exclude)
+	if err != nil {
+		return err
+	}
+	o.Match = matcher(c.prefix, include, exclude)
 	o.Topics = namedTopics(c.prefix, patterns)
 	o.Logger, o.TopicPrefix = c.log, c.prefix
 	open, release := a.whileOpen(ctx)
 	defer release()
+	if !o.StopAtEnd {
+		var watch sync.WaitGroup
+		watch.Go(func() { newUnmatched(c.prefix, include).watch(open, c, c.log.With("tail", pattern)) })
+		defer watch.Wait()
+		defer release() // ends it
+	}
 	for chunk, err := range tail.Run(open, c.client, o.Options) {
 		if err != nil {
 			if ctx.Err() != nil && !o.StopAtEnd {
@@ -128,30 +149,10 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	return nil
 }
 
-// matcher tells which topics belong to a tail: those that match one of include and none of exclude.
-func matcher(prefix string, include, exclude []string) (func(topic string) bool, error) {
-	with, err := compile(prefix, include)
-	if err != nil {
-		return nil, err
+// matcher tells which topics belong to a tail: those of one of the included patterns, and of none that is excluded.
+func matcher(prefix string, include, exclude []fnmatch.Pattern) func(topic string) bool {
+	return func(topic string) bool {
+		included := func(p fnmatch.Pattern) bool { return reads(p, prefix, topic) }
+		return slices.ContainsFunc(include, included) && !matchAny(exclude, topic)
 	}
-	without, err := compile(prefix, exclude)
-	if err != nil {
-		return nil, err
-	}
-	return func(topic string) bool { return matchAny(with, topic) && !matchAny(without, topic) }, nil
-}
-
-func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
-	compiled := make([]fnmatch.Pattern, len(patterns))
-	for i, text := range patterns {
-		var err error
-		if compiled[i], err = fnmatch.Compile(prefix, text); err != nil {
-			return nil, fmt.Errorf("pattern %q: %w", text, err)
-		}
-	}
-	return compiled, nil
-}
-
-func matchAny(patterns []fnmatch.Pattern, topic string) bool {
-	return slices.ContainsFunc(patterns, func(p fnmatch.Pattern) bool { return p.Match(topic) })
 }

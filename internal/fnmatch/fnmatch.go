@@ -32,8 +32,9 @@ type Pattern struct {
 // op matches one character of the name, or with star any number of them.
 type op struct {
 	kind kind
-	char rune // of literal
-	set  *set // of oneOf
+	char rune   // of literal
+	set  *set   // of oneOf
+	text string // of oneOf: as it stands in the pattern
 }
 
 type kind uint8
@@ -59,6 +60,23 @@ func Compile(prefix, pattern string) (Pattern, error) {
 		p.ops = compile([]rune(pattern))
 	}
 	return p, nil
+}
+
+// Impossible returns the part of a pattern that no name over the alphabet matches; "" if there are names that it matches.
+// shortest is how many characters such a name has at least.
+func Impossible(pattern, alphabet string) (part string, shortest int) {
+	for _, o := range compile([]rune(pattern)) {
+		switch {
+		case o.kind == star:
+			continue
+		case o.kind == literal && !strings.ContainsRune(alphabet, o.char):
+			return string(o.char), 0
+		case o.kind == oneOf && !strings.ContainsFunc(alphabet, o.set.has):
+			return o.text, 0
+		}
+		shortest++
+	}
+	return "", shortest
 }
 
 // String returns the pattern as it was given, without the prefix.
@@ -139,7 +157,7 @@ func compile(pattern []rune) []op {
 				ops = append(ops, op{char: c})
 				continue
 			}
-			ops = append(ops, op{kind: oneOf, set: newSet(pattern[i+1 : end])})
+			ops = append(ops, op{kind: oneOf, set: newSet(pattern[i+1 : end]), text: string(pattern[i : end+1])})
 			i = end
 		default:
 			ops = append(ops, op{char: c})

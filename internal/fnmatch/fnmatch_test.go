@@ -259,3 +259,21 @@ func reference(prefix, pattern string) *regexp.Regexp {
 }
 
 var setEscaper = strings.NewReplacer(`\`, `\\`, `-`, `\-`, `[`, `\[`, `]`, `\]`, `^`, `\^`)
+
+func TestImpossible(t *testing.T) {
+	t.Parallel()
+	const alphabet = "abc."
+	for _, tt := range []struct {
+		pattern, part string
+		shortest      int
+	}{
+		{"", "", 0}, {"a.b", "", 3}, {"*", "", 0}, {"a*?[ax]**", "", 3}, {"[!x]", "", 1},
+		{"^a*", "^", 0}, {"a/b", "/", 0}, {" a", " ", 0}, {"x[", "x", 0}, {"a[", "[", 0}, {"{a,b}", "{", 0},
+		{"a[xy]*", "[xy]", 0}, {"a[c-a]", "[c-a]", 0}, {"a[!a-c.]", "[!a-c.]", 0}, {"[*]", "[*]", 0}, {"a\u00e9", "\u00e9", 0},
+	} {
+		part, shortest := Impossible(tt.pattern, alphabet)
+		if part != tt.part || part == "" && shortest != tt.shortest {
+			t.Errorf("Impossible(%q) = %q, %d, want %q, %d", tt.pattern, part, shortest, tt.part, tt.shortest)
+		}
+	}
+}

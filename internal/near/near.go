@@ -10,31 +10,27 @@ import (
 
 // Names returns up to three of the known names that are near name, the nearest first. Upper and lower case are one.
 func Names(name string, known iter.Seq[string]) []string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var near []candidate
 	name = strings.ToLower(name)
-	for k := range known {
-		lower := strings.ToLower(k)
-		contained := len(name) >= 4 && strings.Contains(lower, name) || len(name) == 3 && strings.HasPrefix(lower, name)
+	return nearest(known, func(k string) (int, bool) {
+		contained := len(name) >= 4 && strings.Contains(k, name) || len(name) == 3 && strings.HasPrefix(k, name)
 		limit := max(2, len(k)/4)
 		if !contained && max(len(name)-len(k), len(k)-len(name)) > limit {
-			continue
+			return 0, false
 		}
-		if d := Distance(name, lower); d <= limit || contained {
-			near = append(near, candidate{k, d})
-		}
-	}
-	slices.SortFunc(near, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
+		d := distance(name, k, false)
+		return d, contained || d <= limit
 	})
-	names := make([]string, 0, 3)
-	for _, c := range near[:min(3, len(near))] {
-		names = append(names, c.name)
-	}
-	return names
+}
+
+// Matching returns up to three of the known names that nearly match a pattern, in which * stands for any text and ? for
+// any one character, the nearest first. Upper and lower case are one.
+func Matching(pattern string, known iter.Seq[string]) []string {
+	pattern = strings.ToLower(pattern)
+	literals := len(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "?")
+	return nearest(known, func(k string) (int, bool) {
+		d := distance(pattern, k, true)
+		return d, d <= min(max(2, literals/4), literals/2)
+	})
 }
 
 // DidYouMean returns ": did you mean a, b?" for an error's text; "" where no known name is near.
@@ -46,29 +42,61 @@ func DidYouMean(name string, known iter.Seq[string]) string {
 	return ": did you mean " + strings.Join(names, ", ") + "?"
 }
 
+// nearest returns up to three of the known names that measure, which gets them in lower case, takes for near.
+func nearest(known iter.Seq[string], measure func(lower string) (distance int, near bool)) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	var all []candidate
+	for name := range known {
+		if d, near := measure(strings.ToLower(name)); near {
+			all = append(all, candidate{name, d})
+		}
+	}
+	slices.SortFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
+	})
+	names := make([]string, 0, 3)
+	for _, c := range all[:min(3, len(all))] {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // longest bounds the work for one pair of names, which grows with the product of their lengths: a mistyped name can
-// have any length. The names of topics end at 249 characters.
-const longest = 249
+// have any length. The names of topics end at 249 characters, patterns at 256.
+const longest = 256
 
 // Distance counts the bytes to insert, delete or replace to make b out of a.
-func Distance(a, b string) int {
+func Distance(a, b string) int { return distance(a, b, false) }
+
+// distance is Distance where a, if wild, has wildcards, which cost nothing: * for any text, ? for any one byte.
+func distance(a, b string, wild bool) int {
 	if len(a) > longest || len(b) > longest {
 		return max(len(a), len(b))
 	}
-	row := make([]int, len(b)+1)
+	row := make([]int, len(b)+1) // of what was read of a: the distance to each beginning of b
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
 		diagonal := row[0]
-		row[0] = i + 1
+		star := wild && a[i] == '*'
+		if !star {
+			row[0]++
+		}
 		for j := range len(b) {
 			replace := diagonal
-			if a[i] != b[j] {
+			if a[i] != b[j] && !(wild && a[i] == '?') {
 				replace++
 			}
 			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+			if star {
+				row[j+1] = min(row[j], row[j+1])
+			} else {
+				row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+			}
 		}
 	}
 	return row[len(b)]

@@ -41,3 +41,25 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+func TestMatching(t *testing.T) {
+	t.Parallel()
+	known := []string{"content.edited", "content.deleted", "orders", "a"}
+	for _, test := range []struct {
+		pattern string
+		want    []string
+	}{
+		{"contents.*", []string{"content.deleted", "content.edited"}},
+		{"Content.*", []string{"content.deleted", "content.edited"}},
+		{"*.edit", []string{"content.edited"}},
+		{"content.edite?x", []string{"content.edited"}},
+		{"order", []string{"orders"}},
+		{"x.*", []string{}},
+		{"invoices.*", []string{}},
+		{strings.Repeat("*", 300), []string{}},
+	} {
+		if got := Matching(test.pattern, slices.Values(known)); !slices.Equal(got, test.want) {
+			t.Errorf("Matching(%.20q) = %q, want %q", test.pattern, got, test.want)
+		}
+	}
+}
