@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/aside"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -62,7 +64,8 @@ type core struct {
 	producer *produce.Producer
 	prefix   string
 	log      *slog.Logger
-	own      sync.Map // topics that failed records are written to: what each is like, as a kafka.TopicSpec
+	lines    *aside.Runner // calls the handler of log for client and producer: one that blocks stops no delivery
+	own      sync.Map      // topics that failed records are written to: what each is like, as a kafka.TopicSpec
 }
 
 // New returns an App. It does no I/O and keeps no goroutine; what is wrong with c is said by [App.Initialize].
@@ -214,7 +217,9 @@ func (a *App) open(ctx context.Context) (*core, error) {
 	for _, w := range warnings {
 		log.Warn("bus: settings: " + w)
 	}
-	client, err := kafka.NewClient(cfg.Servers, settings, log)
+	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines)}
+	toLines := ownlog.Aside(log, c.lines)
+	client, err := kafka.NewClient(cfg.Servers, settings, toLines)
 	if err != nil {
 		return nil, err
 	}
@@ -222,11 +227,12 @@ func (a *App) open(ctx context.Context) (*core, error) {
 	defer a.connects.Store(nil)
 	if err := client.CheckVersions(ctx); err != nil {
 		client.Close()
+		c.endLines(ctx)
 		return nil, err
 	}
-	c := &core{client: client, prefix: cfg.TopicPrefix, log: log}
+	c.client = client
 	c.producer = produce.New(client, produce.Options{
-		Logger:     log,
+		Logger:     toLines,
 		MaxRecords: cfg.MaxBufferedRecords,
 		MaxBytes:   cfg.MaxBufferedBytes,
 		Compression: func(topic string) wire.Compression {
@@ -358,7 +364,26 @@ func (a *App) Close(ctx context.Context) error {
 func (c *core) close(ctx context.Context) error {
 	err := c.producer.Close(ctx)
 	c.client.Close()
+	c.endLines(ctx)
 	return err
+}
+
+const (
+	// maxLines is how many log records of client and producer may wait for a handler that is slow.
+	maxLines = 256
+	// linesTime is how long they are waited for, and linesGrace how long after the end of a deadline.
+	linesTime, linesGrace = time.Second, 10 * time.Millisecond
+)
+
+// endLines waits until the log records of client and producer are written, or the handler is too slow for that.
+func (c *core) endLines(ctx context.Context) {
+	wait := linesTime
+	if ctx.Err() != nil {
+		ctx, wait = context.WithoutCancel(ctx), linesGrace
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	c.lines.Close(ctx)
 }
 
 func (a *App) isClosed() bool { return a.life.Err() != nil }
