@@ -141,7 +141,7 @@ func typeName(t reflect.Type) string {
 func (d *declaration) compile() (err error) {
 	switch {
 	case d.id == "":
-		return errors.New("the type has no name: give an id")
+		return errors.New("the type has no name to take for an id: give one, as in bus.Schema[T](app, \"Doc\")")
 	case strings.Contains(d.id, ":"):
 		return errors.New("an id has no colon: the version is given by Version")
 	case d.version < 1:
@@ -321,7 +321,7 @@ func (r *registry) of(t reflect.Type, stream string) (*declaration, error) {
 	defer r.mu.RUnlock()
 	d := r.types[t]
 	if d == nil {
-		return nil, fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw", t, t)
+		return nil, undeclared(t)
 	}
 	return d, conflict(r.stream[stream], d, stream)
 }
@@ -331,6 +331,19 @@ type boundUntil func(error)
 
 // Resolved makes it the observer of the publish.
 func (f boundUntil) Resolved(err error) { f(err) }
+
+// undeclared says what to do about a value of a type without a schema.
+func undeclared(t reflect.Type) error {
+	switch {
+	case t == nil:
+		return errors.New("nil has no type, and so no schema: publish a value of a type that is declared with bus.Schema; " +
+			"a record without a value, which deletes a key of a compacted topic, is sent by PublishRaw with a nil value")
+	case typeName(t) == "":
+		return fmt.Errorf("%v has no schema: declare it, with an id because the type has no name, by bus.Schema[%v](app, \"Doc\"), "+
+			"or send ready bytes with PublishRaw", t, t)
+	}
+	return fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw", t, t)
+}
 
 // bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the
 // function that has to be called with the outcome of the publish; nil when the stream is bound for good already.

@@ -35,8 +35,9 @@
 //
 // SIGINT and SIGTERM end the program in good order: no new record is begun, running handlers have the drain timeout to finish, what is
 // done is committed, the groups are left, and [bus.App.Close] has 10 seconds for what the program does at its end. So whoever kills what
-// does not end (terminationGracePeriodSeconds in Kubernetes) should wait for the drain timeout and 10 seconds more. A second signal ends
-// the program at once: records whose handlers were running are handled again, by whoever gets their partitions.
+// does not end (terminationGracePeriodSeconds in Kubernetes) should wait for the drain timeout and 10 seconds more. Signals within a
+// second of the first are the same stop. A later one ends the program at once: records whose handlers were running are handled again, by
+// whoever gets their partitions.
 //
 // Exit codes:
 //

@@ -158,7 +158,7 @@ A flag wins over its variable, and both win over what the program configured. Se
 or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.
 
 SIGINT and SIGTERM let running handlers finish for the drain timeout, commit what is done and leave the groups, and give the app %v more to
-close. A second signal ends the program at once.
+close. Signals within a second of the first are the same stop; a later one ends the program at once.
 
 Exit codes:
   0    ended by a signal, or every subscription has stopped

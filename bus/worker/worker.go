@@ -27,6 +27,10 @@ const (
 	exitSignal = 128 // and the signal's number: ended at once by a second signal
 )
 
+// sameStop is how long after the first signal others belong to the same stop: timeout(1) signals a process and then its
+// group, and a process manager may send SIGINT and SIGTERM at once.
+const sameStop = time.Second
+
 // closeTimeout is what bus.App.Close has after the handlers are done: for the functions of OnFinalize, and for what they and the handlers
 // have published.
 const closeTimeout = 10 * time.Second
@@ -37,7 +41,7 @@ const closeTimeout = 10 * time.Second
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
-		signals:    make(chan os.Signal, 2), // room for both that mean something
+		signals:    make(chan os.Signal, 8), // room for those of one stop, and one more
 		setDefault: setDefault,
 	}
 	if app == nil {
@@ -67,8 +71,8 @@ type application interface {
 	Close(context.Context) error
 }
 
-// run runs the application until it ends or a signal ends it, and returns the exit code. After a second signal it returns while the
-// application still runs: the process is to end then.
+// run runs the application until it ends or a signal ends it, and returns the exit code. After a signal that comes later
+// than sameStop after the first it returns while the application still runs: the process is to end then.
 func (p process) run(ctx context.Context, app application) int {
 	o, err := parse(p.args, p.env)
 	switch {
@@ -94,17 +98,25 @@ func (p process) run(ctx context.Context, app application) int {
 	defer end()
 	ended := make(chan int, 1)
 	go func() { ended <- serve(ctx, app, log) }()
-	for told := false; ; told = true {
+	var first time.Time // when the first signal came
+	for {
 		select {
 		case code := <-ended:
 			return code
 		case s := <-p.signals:
-			if told {
-				log.Warn("worker: a second signal: ending at once", "signal", s.String())
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				log.Info("worker: ending: running handlers may finish; a signal that comes more than a second later ends at once",
+					"signal", s.String())
+				end()
+			case time.Since(first) <= sameStop:
+				log.Info("worker: another signal within a second of the first is the same stop; a later one ends at once",
+					"signal", s.String())
+			default:
+				log.Warn("worker: a second signal: ending at once; records in work are handled again", "signal", s.String())
 				return atOnce(s)
 			}
-			log.Info("worker: ending: running handlers may finish; a second signal ends at once", "signal", s.String())
-			end()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
@@ -252,20 +253,56 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestASecondSignalEndsAtOnce(t *testing.T) {
+// Signals within a second of the first are the same stop, whichever they are; a later one ends at once.
+func TestSignalsOfOneStopAreOne(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		second os.Signal
-		code   int
-	}{{os.Interrupt, 130}, {syscall.SIGTERM, 143}} {
-		release, ended := make(chan struct{}), make(chan struct{})
-		app := &fakeApp{run: func(context.Context) error { <-release; close(ended); return nil }}
-		code, _, stderr := runWith(t, app, nil, nil, syscall.SIGTERM, tt.second)
-		if code != tt.code || !strings.Contains(stderr, "a second signal: ending at once") {
-			t.Errorf("after %v: exit code %d, want %d; stderr %s", tt.second, code, tt.code, stderr)
-		}
-		close(release)
-		<-ended
+		name    string
+		signals []os.Signal
+		after   []time.Duration // of each: when it comes
+		atOnce  int             // the exit code; 0: it drains
+	}{
+		{"timeout(1) signals the process and then its group", []os.Signal{syscall.SIGTERM, syscall.SIGTERM}, []time.Duration{0, 0}, 0},
+		{"a process manager at Ctrl-C", []os.Signal{os.Interrupt, syscall.SIGTERM}, []time.Duration{0, 20 * time.Millisecond}, 0},
+		{"many, the last after a second", []os.Signal{os.Interrupt, os.Interrupt, syscall.SIGTERM}, []time.Duration{0, time.Millisecond, time.Second}, 0},
+		{"a later SIGINT", []os.Signal{syscall.SIGTERM, os.Interrupt}, []time.Duration{0, time.Second + time.Millisecond}, 130},
+		{"a later SIGTERM", []os.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM}, []time.Duration{0, time.Second, 2 * time.Second}, 143},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begin, signals := time.Now(), make(chan os.Signal)
+				release, handled := make(chan struct{}), make(chan struct{})
+				app := &fakeApp{run: func(ctx context.Context) error {
+					defer close(handled)
+					<-ctx.Done()
+					select {
+					case <-time.After(10 * time.Second): // a handler finishes
+					case <-release:
+					}
+					return nil
+				}}
+				go func() {
+					for i, s := range tt.signals {
+						time.Sleep(time.Until(begin.Add(tt.after[i])))
+						signals <- s
+					}
+				}()
+				var stderr strings.Builder
+				p := process{name: "app", env: func(string) (string, bool) { return "", false }, stdout: io.Discard, stderr: &stderr,
+					signals: signals, setDefault: func(*slog.Logger) {}}
+				code := p.run(t.Context(), app)
+				drained := time.Since(begin) == 10*time.Second && app.closed == 1
+				if code != tt.atOnce || drained != (tt.atOnce == 0) {
+					t.Errorf("exit code %d after %v, closed %d times\n%s", code, time.Since(begin), app.closed, stderr.String())
+				}
+				if said := strings.Contains(stderr.String(), "a second signal: ending at once"); said != (tt.atOnce != 0) {
+					t.Errorf("stderr %s", stderr.String())
+				}
+				close(release)
+				<-handled
+			})
+		})
 	}
 }
 
