@@ -187,6 +187,40 @@ func TestSchemaOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// What the error of a value without a schema says works when it is done.
+func TestTheAdviceAboutAMissingSchemaWorks(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	for _, test := range []struct {
+		value   any
+		advice  string
+		declare func() error
+	}{
+		{Draft{Text: "a"}, `bus.Schema[bus_test.Draft](app, "")`, func() error { return bus.Schema[Draft](app, "") }},
+		{map[string]any{"a": 1}, `bus.Schema[map[string]interface {}](app, "Doc")`,
+			func() error { return bus.Schema[map[string]interface{}](app, "Doc") }},
+		{[]string{"a"}, `bus.Schema[[]string](app, "Doc")`, func() error { return bus.Schema[[]string](app, "Doc", bus.Version(2)) }},
+		{nil, "PublishRaw with a nil value", func() error { return app.PublishRaw(t.Context(), "advice.nil", nil) }},
+	} {
+		err := app.Publish(t.Context(), "advice", test.value)
+		if err == nil || !strings.Contains(err.Error(), test.advice) {
+			t.Errorf("%T: %v, want it to say %s", test.value, err, test.advice)
+		}
+		if err := test.declare(); err != nil {
+			t.Errorf("%T: the advice fails: %v", test.value, err)
+		}
+		if test.value == nil {
+			continue
+		}
+		if err := app.Publish(t.Context(), fmt.Sprintf("advice.%d", len(app.Schemas())), test.value); err != nil {
+			t.Errorf("%T: %v", test.value, err)
+		}
+	}
+	if err := bus.Schema[map[string]any](bus.NewRouter(), ""); err == nil || !strings.Contains(err.Error(), `(app, "Doc")`) {
+		t.Errorf("a type without a name: %v", err)
+	}
+}
+
 func TestSuppliedSchemaDecides(t *testing.T) {
 	app := start(t)
 	bus.MustSchema[map[string]any](app, "Free", bus.SchemaJSON([]byte(`{"type":"object","required":["a"]}`)))

@@ -102,6 +102,38 @@ func ExampleKey() {
 	// ada: 0@1
 }
 
+// Doc is JSON of any kind: its schema says what has to be in it.
+type Doc map[string]any
+
+// Data that is JSON and no Go struct has a schema too, which is supplied.
+func ExampleSchemaJSON() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+
+	bus.MustSchema[Doc](app, "", bus.SchemaJSON([]byte(`{
+		"type": "object",
+		"properties": {"title": {"type": "string", "minLength": 1}},
+		"required": ["title"]
+	}`)))
+	fmt.Println(app.Publish(ctx, "docs", Doc{"title": "Notes", "pages": 3}))
+	fmt.Println(app.Publish(ctx, "docs", Doc{"pages": 3}))
+
+	bus.MustSubscribe(app, "docs", func(_ context.Context, d Doc) error {
+		fmt.Println(d["title"], d["pages"])
+		return nil
+	}, bus.Group("printer"))
+	if _, err := app.ConsumeFor(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// <nil>
+	// bus: publish "docs": data breaks schema Doc:1: field "title": required: is missing
+	// Notes 3
+}
+
 func ExampleApp_PublishAsync() {
 	servers, stop := broker()
 	defer stop()

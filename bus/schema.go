@@ -89,6 +89,8 @@ func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version
 // empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself, is declared
 // already, or when one of the streams carries another id.
 //
+// Data that is JSON and no Go struct is a map with a name, type Doc map[string]any, with SchemaJSON.
+//
 // T may be an interface type, such as any, when [SchemaJSON] supplies the schema. Then the schema is declared by its id only, as often
 // as there are ids, for values that are published ready-made ([App.PublishRaw], [App.PublishBatch]).
 //
