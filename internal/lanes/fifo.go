@@ -21,6 +21,15 @@ func (q *fifo[E]) push(e E) {
 	q.array = append(q.array, e)
 }
 
+// pushFront puts elements before the oldest, in their order.
+func (q *fifo[E]) pushFront(all ...E) {
+	if q.head < len(all) {
+		q.array, q.head = slices.Concat(make([]E, len(all)), q.array[q.head:]), len(all)
+	}
+	q.head -= len(all)
+	copy(q.array[q.head:], all)
+}
+
 // pop removes the oldest element; there must be one.
 func (q *fifo[E]) pop() E {
 	e := q.array[q.head]
@@ -31,6 +40,9 @@ func (q *fifo[E]) pop() E {
 	}
 	return e
 }
+
+// all returns the elements, the oldest first.
+func (q *fifo[E]) all() []E { return q.array[q.head:] }
 
 // drop removes the elements that match.
 func (q *fifo[E]) drop(match func(E) bool) {

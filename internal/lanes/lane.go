@@ -20,6 +20,8 @@ type lane[T any] struct {
 	blocked bool                       // ByPartition: an item waits, and holds back the queue
 	held    map[heldKey[T]]*waiting[T] // ByKey: keys that an item which waits, or is due, holds back
 	active  bool                       // a worker will look at it: it waits in Pool.ready, or is served by a worker that looks at it again
+
+	batches *batches[T] // nil in a pool without batches; in place of queue and due
 }
 
 // work is the items of a run that go through one lane.
@@ -51,14 +53,17 @@ func (l *lane[T]) push(w *work[T]) bool {
 }
 
 // drop removes what the lane has of a partition, and returns the items whose time has come.
-func (l *lane[T]) drop(x *Partition[T]) (due []*waiting[T]) {
+func (l *lane[T]) drop(x *Partition[T]) (due []itemOf[T]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.batches != nil {
+		return l.batches.drop()
+	}
 	l.due.drop(func(w *waiting[T]) bool {
 		if w.part != x {
 			return false
 		}
-		due = append(due, w)
+		due = append(due, w.itemOf)
 		return true
 	})
 	for key := range l.held {
@@ -110,6 +115,9 @@ func (l *lane[T]) frontLocked() *work[T] {
 
 // serve gives a lane a turn and reports whether it is for this worker to have it served again.
 func (p *Pool[T]) serve(l *lane[T]) bool {
+	if l.batches != nil {
+		return p.serveBatch(l)
+	}
 	due, w := l.front()
 	var part *Partition[T]
 	switch {
@@ -122,7 +130,7 @@ func (p *Pool[T]) serve(l *lane[T]) bool {
 	}
 	if !part.enter() {
 		if due != nil {
-			part.dropDue(due)
+			part.dropDue(due.itemOf)
 		}
 		return true // it has just ended: its work is dropped
 	}

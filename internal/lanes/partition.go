@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Partition is a partition while it is ours. All methods may be called at any time from any goroutine, but for Add, which has one caller
@@ -22,11 +23,13 @@ type Partition[T any] struct {
 	bytes     int64 // of them
 	running   int   // workers at it
 	stopped   bool
-	full      bool
+	full      atomic.Bool              // changed under mu
 	reported  bool                     // what report was called with last
 	reporting bool                     // somebody calls report
 	waiting   map[*waiting[T]]struct{} // items with a timer
-	dropped   []*waiting[T]            // of which Dropped is to be told
+	dropped   []itemOf[T]              // of which Dropped is to be told
+
+	inBatches atomic.Int64 // items in the hands of DoBatch
 }
 
 // Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the pool's until they are
@@ -37,7 +40,7 @@ func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
 	for i := range items {
 		bytes += int64(x.pool.opts.Size(&items[i]))
 	}
-	shares := x.pool.share(items)
+	shares := x.pool.share(x.lanes, items)
 
 	x.mu.Lock()
 	defer x.unlock()
@@ -51,7 +54,12 @@ func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
 	x.items += len(items)
 	x.bytes += bytes
 	if x.items > x.pool.opts.PartitionItems || x.bytes > x.pool.opts.PartitionBytes {
-		x.full = true
+		x.full.Store(true)
+	}
+	if x.pool.opts.DoBatch != nil {
+		r.arrived = time.Now()
+		x.addToBatches(r, shares)
+		return true
 	}
 	if shares == nil {
 		x.push(x.lanes[0], &work[T]{part: x, run: r})
@@ -92,6 +100,26 @@ func (x *Partition[T]) Oldest() (item T, ok bool) {
 	return item, false
 }
 
+// MarkWithout is Mark as if the items that own tells of were finished.
+func (x *Partition[T]) MarkWithout(own func(*T) bool) (offset int64, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if item := x.tracker.oldestWithout(own); item != nil {
+		return x.pool.opts.Offset(item), true
+	}
+	return x.tracker.next, x.tracker.begun
+}
+
+// Handling returns how many items are in the hands of handlers: with batches more than there are handlers that run.
+func (x *Partition[T]) Handling() int {
+	if x.pool.opts.DoBatch != nil {
+		return int(x.inBatches.Load())
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.running
+}
+
 // Held returns how many items are not finished, their bytes, and how many handlers run. What a partition has dropped at its end is not
 // finished. It goes through all that is held: something to ask every second, not for every item.
 func (x *Partition[T]) Held() (items int, bytes int64, running int) {
@@ -123,52 +151,52 @@ func (x *Partition[T]) end() {
 	}
 	for w := range x.waiting {
 		w.timer.Stop()
-		x.dropLocked(w)
+		x.dropLocked(w.itemOf)
 	}
 	x.waiting = nil
 	for _, l := range x.lanes {
-		for _, w := range l.drop(x) {
-			x.dropLocked(w)
+		for _, i := range l.drop(x) {
+			x.dropLocked(i)
 		}
 	}
 }
 
 // dropLocked lets go of an item that waits, when its partition has ended.
-func (x *Partition[T]) dropLocked(w *waiting[T]) {
-	if w.again == nil {
+func (x *Partition[T]) dropLocked(i itemOf[T]) {
+	if i.again == nil {
 		return // it is the next of a key, and has not begun
 	}
-	if idle := x.stopped && x.running == 0; idle || !w.again.Finish {
-		x.dropped = append(x.dropped, w)
+	if idle := x.stopped && x.running == 0; idle || !i.again.Finish {
+		x.dropped = append(x.dropped, i)
 		return
 	}
 	x.running++
 	x.pool.running.Add(1)
-	x.pool.workers.Go(func() { x.finish(w) })
+	x.pool.workers.Go(func() { x.finish(i) })
 }
 
 // finish calls Do a last time for an item whose partition has ended.
-func (x *Partition[T]) finish(w *waiting[T]) {
+func (x *Partition[T]) finish(i itemOf[T]) {
 	defer x.leave()
-	switch done, again := x.pool.opts.Do(x.ctx, w.item(), w.again); {
+	switch done, again := x.pool.do(x.ctx, i); {
 	case done:
-		x.finishWaiting(w)
+		x.finishWaiting(i)
 	case again != nil:
-		x.pool.opts.Dropped(x.ctx, w.item(), again)
+		x.pool.opts.Dropped(x.ctx, i.item(), again)
 	}
 }
 
 // finishWaiting marks an item that has waited as finished.
-func (x *Partition[T]) finishWaiting(w *waiting[T]) {
-	w.run.finish(w.index)
-	x.release(w.run, 1, int64(x.pool.opts.Size(w.item())), false)
+func (x *Partition[T]) finishWaiting(i itemOf[T]) {
+	i.run.finish(i.index)
+	x.release(i.run, 1, int64(x.pool.opts.Size(i.item())), false)
 }
 
 // dropDue lets go of an item whose time has come after its partition had ended.
-func (x *Partition[T]) dropDue(w *waiting[T]) {
+func (x *Partition[T]) dropDue(i itemOf[T]) {
 	x.mu.Lock()
 	defer x.unlock()
-	x.dropLocked(w)
+	x.dropLocked(i)
 }
 
 // rest tells who waits for Idle. x.mu is held.
@@ -240,7 +268,7 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 }
 
 func (x *Partition[T]) newWaiting(r *run[T], index int) *waiting[T] {
-	w := &waiting[T]{part: x, run: r, index: index}
+	w := &waiting[T]{part: x, itemOf: itemOf[T]{run: r, index: index}}
 	if x.pool.opts.Mode == ByKey {
 		if key := x.pool.opts.Key(w.item()); key != nil {
 			w.key, w.keyed = string(key), true
@@ -252,13 +280,13 @@ func (x *Partition[T]) newWaiting(r *run[T], index int) *waiting[T] {
 // handleDue handles an item whose time has come, or one that waited behind it; it reports whether it is finished.
 func (x *Partition[T]) handleDue(l *lane[T], w *waiting[T]) bool {
 	if x.ended.Load() {
-		x.dropDue(w)
+		x.dropDue(w.itemOf)
 		return false
 	}
 	done, again := x.pool.opts.Do(x.ctx, w.item(), w.again)
 	switch {
 	case done:
-		x.finishWaiting(w)
+		x.finishWaiting(w.itemOf)
 	case again != nil:
 		x.park(l, w, again)
 	default:
@@ -278,7 +306,7 @@ func (x *Partition[T]) release(r *run[T], n int, bytes int64, failed bool) {
 	x.items -= n
 	x.bytes -= bytes
 	if x.items <= x.pool.opts.PartitionItems/2 && x.bytes <= x.pool.opts.PartitionBytes/2 {
-		x.full = false
+		x.full.Store(false)
 	}
 }
 
@@ -286,8 +314,8 @@ func (x *Partition[T]) release(r *run[T], n int, bytes int64, failed bool) {
 // for all who change full meanwhile: so reports come in order, the last one is true, and no lock is held. Then it
 // tells of the items that have been dropped.
 func (x *Partition[T]) unlock() {
-	for !x.reporting && x.full != x.reported && !x.ended.Load() {
-		full := x.full
+	for !x.reporting && x.full.Load() != x.reported && !x.ended.Load() {
+		full := x.full.Load()
 		x.reported, x.reporting = full, true
 		x.mu.Unlock()
 		x.report(full)
@@ -297,7 +325,7 @@ func (x *Partition[T]) unlock() {
 	dropped := x.dropped
 	x.dropped = nil
 	x.mu.Unlock()
-	for _, w := range dropped {
-		x.pool.opts.Dropped(x.ctx, w.item(), w.again)
+	for _, i := range dropped {
+		x.pool.opts.Dropped(x.ctx, i.item(), i.again)
 	}
 }

@@ -44,6 +44,10 @@ type Options[T any] struct {
 	// its partition (ByKey), or none (Unordered), and no worker. false and nil leave the item unfinished, and nothing
 	// further of its partition begins. again is nil the first time. Do must neither panic nor end its goroutine.
 	Do func(ctx context.Context, item *T, again *Again) (finished bool, next *Again)
+	// DoBatch takes the place of Do in a pool with batches: see [Batches].
+	DoBatch func(ctx context.Context, items []Item[T]) Result
+	// Batches says which items go into one call of DoBatch.
+	Batches Batches
 	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be
 	// called after Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
 	Dropped func(ctx context.Context, item *T, again *Again)
@@ -71,7 +75,7 @@ type Pool[T any] struct {
 	opts    Options[T]
 	stride  stride
 	seed    maphash.Seed
-	lanes   []*lane[T] // ByKey: those of all partitions. The other modes have one for each partition
+	lanes   []*lane[T] // ByKey without batches: those of all partitions. Else each partition has its own
 	spread  atomic.Uint64
 	running atomic.Int64
 	turn    atomic.Int64 // items of a turn, now: handlers of a pool are of a kind, and as fast as the last ones were
@@ -106,9 +110,11 @@ func New[T any](o Options[T]) *Pool[T] {
 	case ByPartition:
 		p.stride = stride{items: max(1, min(longTurn, o.PartitionItems/settlings)), bytes: max(1, o.PartitionBytes/settlings)}
 	case ByKey:
-		p.lanes = make([]*lane[T], o.Limit)
-		for i := range p.lanes {
-			p.lanes[i] = new(lane[T])
+		if o.DoBatch == nil {
+			p.lanes = make([]*lane[T], o.Limit)
+			for i := range p.lanes {
+				p.lanes[i] = new(lane[T])
+			}
 		}
 	}
 	return p
@@ -119,7 +125,10 @@ func New[T any](o Options[T]) *Pool[T] {
 // not block: it is called by Add and between handlers.
 func (p *Pool[T]) Open(ctx context.Context, full func(bool)) *Partition[T] {
 	x := &Partition[T]{pool: p, ctx: ctx, report: full, lanes: p.lanes, idle: make(chan struct{})}
-	if p.opts.Mode != ByKey {
+	switch {
+	case p.opts.DoBatch != nil:
+		x.lanes = x.newBatchLanes()
+	case p.opts.Mode != ByKey:
 		x.lanes = []*lane[T]{new(lane[T])}
 	}
 	return x

@@ -2,18 +2,18 @@ package lanes
 
 import "hash/maphash"
 
-// share says which items of a run go through which lane of the pool: for each lane the places of its items. It returns nil when the
-// lanes are not the pool's, and a run has one.
-func (p *Pool[T]) share(items []T) [][]int32 {
-	if len(p.lanes) == 0 || len(items) == 0 {
+// share says which items of a run go through which of the lanes: for each lane the places of its items. It returns nil
+// when there is one lane for all, because items do not go by their key.
+func (p *Pool[T]) share(lanes []*lane[T], items []T) [][]int32 {
+	if p.opts.Mode != ByKey || len(items) == 0 {
 		return nil
 	}
 	lane := make([]int32, len(items)) // of each item
-	load := make([]int64, len(p.lanes))
-	for i, l := range p.lanes {
+	load := make([]int64, len(lanes))
+	for i, l := range lanes {
 		load[i] = l.load.Load()
 	}
-	count := make([]int, len(p.lanes))
+	count := make([]int, len(lanes))
 	for i := range items {
 		var k int
 		if key := p.opts.Key(&items[i]); key == nil {
@@ -26,7 +26,7 @@ func (p *Pool[T]) share(items []T) [][]int32 {
 		count[k]++
 	}
 	places := make([]int32, len(items))
-	shares := make([][]int32, len(p.lanes))
+	shares := make([][]int32, len(lanes))
 	for k, n := range count {
 		shares[k], places = places[:0:n], places[n:]
 	}

@@ -3,6 +3,7 @@ package lanes
 import (
 	"math/bits"
 	"sync/atomic"
+	"time"
 )
 
 // tracker knows which items of a partition are unfinished, and so its watermark. It keeps runs with unfinished items only: a slow item
@@ -17,8 +18,9 @@ type tracker[T any] struct {
 type run[T any] struct {
 	before, after *run[T]
 	items         []T
-	done          []uint64 // a bit per item: finished
-	left          int      // items whose end the tracker has not been told
+	arrived       time.Time // of a pool with batches
+	done          []uint64  // a bit per item: finished
+	left          int       // items whose end the tracker has not been told
 }
 
 // add appends a run; it returns nil when there are no items. next never falls.
@@ -66,6 +68,19 @@ func (t *tracker[T]) oldest() *T {
 		for word := range r.done {
 			// The bits behind the last item are never set: they look like items that are unfinished.
 			if i := word*64 + bits.TrailingZeros64(^atomic.LoadUint64(&r.done[word])); i < min(word*64+64, len(r.items)) {
+				return &r.items[i]
+			}
+		}
+	}
+	return nil
+}
+
+// oldestWithout is oldest as if the items that own tells of were finished.
+func (t *tracker[T]) oldestWithout(own func(*T) bool) *T {
+	for r := t.first; r != nil; r = r.after {
+		for i := range r.items {
+			open := atomic.LoadUint64(&r.done[i/64])&(1<<(i%64)) == 0
+			if open && !own(&r.items[i]) {
 				return &r.items[i]
 			}
 		}

@@ -12,28 +12,32 @@ type Again struct {
 	// Finish calls Do at once when the partition ends, instead of Dropped: what it waits for is under way, and may
 	// finish the item. That call counts as one that runs.
 	Finish bool
+	// Alone has DoBatch called with this item alone. Other pools ignore it.
+	Alone bool
 }
 
 // waiting is an item that waits for its time, or whose time has come and which waits for a worker.
 type waiting[T any] struct {
+	itemOf[T]
 	part  *Partition[T]
-	run   *run[T]
-	index int // in the run
-	again *Again
 	timer *time.Timer // guarded by part.mu
 	key   string      // ByKey: what it holds back, if keyed
 	keyed bool
 	// behind are later items of the same key, which wait for this one. Guarded by the lane's mutex.
 	behind fifo[itemOf[T]]
+	// rest are the items behind it in a batch that wait together with it.
+	rest []itemOf[T]
 }
-
-func (w *waiting[T]) item() *T { return &w.run.items[w.index] }
 
 // itemOf is one item of a run.
 type itemOf[T any] struct {
-	run   *run[T]
-	index int
+	run    *run[T]
+	index  int
+	again  *Again // what the last call of Do has returned for it; nil before the first
+	handed bool   // it was part of a batch before
 }
+
+func (i itemOf[T]) item() *T { return &i.run.items[i.index] }
 
 // heldKey names the items that a waiting one holds back with ByKey: those of its key in its partition.
 type heldKey[T any] struct {
@@ -48,7 +52,7 @@ func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
 	defer x.unlock()
 	w.again = again
 	if x.ended.Load() {
-		x.dropLocked(w)
+		x.dropLocked(w.itemOf)
 		return false
 	}
 	if x.waiting == nil {
@@ -69,7 +73,11 @@ func (x *Partition[T]) due(l *lane[T], w *waiting[T]) {
 		return // the partition has ended meanwhile
 	}
 	delete(x.waiting, w)
-	if l.wakeFor(w) {
+	wake := l.wakeFor
+	if l.batches != nil {
+		wake = l.unpark
+	}
+	if wake(w) {
 		x.pool.wake(l)
 	}
 }
@@ -81,13 +89,19 @@ func (l *lane[T]) hold(w *waiting[T]) {
 	switch {
 	case w.part.pool.opts.Mode == ByPartition:
 		l.blocked = true
+	case l.batches != nil:
+		l.holdKeys(w)
 	case w.keyed:
-		if l.held == nil {
-			l.held = make(map[heldKey[T]]*waiting[T])
-		}
-		l.held[heldKey[T]{w.part, w.key}] = w
-		l.holding.Store(int64(len(l.held)))
+		l.holdKey(heldKey[T]{w.part, w.key}, w)
 	}
+}
+
+func (l *lane[T]) holdKey(key heldKey[T], w *waiting[T]) {
+	if l.held == nil {
+		l.held = make(map[heldKey[T]]*waiting[T])
+	}
+	l.held[key] = w
+	l.holding.Store(int64(len(l.held)))
 }
 
 // wakeFor queues an item whose time has come, and reports whether the lane has to be woken.
@@ -105,17 +119,24 @@ func (l *lane[T]) follow(x *Partition[T], r *run[T], index int) bool {
 	if l.holding.Load() == 0 {
 		return false
 	}
-	key := x.pool.opts.Key(&r.items[index])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.followLocked(x, itemOf[T]{run: r, index: index})
+}
+
+func (l *lane[T]) followLocked(x *Partition[T], i itemOf[T]) bool {
+	if len(l.held) == 0 {
+		return false
+	}
+	key := x.pool.opts.Key(i.item())
 	if key == nil {
 		return false
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	w := l.held[heldKey[T]{x, string(key)}]
 	if w == nil {
 		return false
 	}
-	w.behind.push(itemOf[T]{r, index})
+	w.behind.push(i)
 	return true
 }
 
@@ -124,8 +145,7 @@ func (l *lane[T]) next(w *waiting[T]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.behind.len() > 0 {
-		i := w.behind.pop()
-		w.run, w.index, w.again = i.run, i.index, nil
+		w.itemOf = w.behind.pop()
 		return true
 	}
 	l.blocked = false
