@@ -22,31 +22,32 @@ const (
 
 func newBudget(n int) *budget { return &budget{goal: n, left: n, spent: make(chan struct{})} }
 
-// take asks to begin a record.
-func (b *budget) take() budgetState {
+// take asks to begin up to n records, and returns how many may; of none the state says why.
+func (b *budget) take(n int) (int, budgetState) {
 	if b == nil {
-		return budgetLeft
+		return n, budgetLeft
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.left > 0:
-		b.left--
-		return budgetLeft
+		n = min(n, b.left)
+		b.left -= n
+		return n, budgetLeft
 	case b.handled < b.goal:
-		return budgetFull
+		return 0, budgetFull
 	}
-	return budgetSpent
+	return 0, budgetSpent
 }
 
-// giveBack tells that a record was not finished.
-func (b *budget) giveBack() {
+// giveBack tells that n records that had begun were not finished.
+func (b *budget) giveBack(n int) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left++
+	b.left += n
 }
 
 // done tells that a record is finished.

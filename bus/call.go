@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 )
@@ -41,6 +43,11 @@ func newCall(ctx context.Context, app *App, group string, r *Record, attempt int
 	c.single[0] = r
 	c.records = c.single[:]
 	return c
+}
+
+// newBatchCall returns the context of a call for the records of a batch.
+func newBatchCall(ctx context.Context, app *App, group string, records []*Record, attempt int) *call {
+	return &call{Context: ctx, app: app, group: group, place: consume.PlaceOf(ctx), records: records, attempt: attempt}
 }
 
 var (
@@ -93,12 +100,18 @@ func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOptio
 func (c *call) commit(ctx context.Context, r *Record) error {
 	err := errNoPlace
 	if c.place != nil {
-		err = c.place.Commit(ctx, r.Offset+1)
+		err = c.place.Commit(ctx, r.Offset+1, func(offset int64) bool { return c.upTo(r, offset) })
 	}
 	if err != nil {
 		return fmt.Errorf("bus: commit %s: %w", where(r), err)
 	}
 	return nil
+}
+
+// upTo reports whether the record at an offset is r, or one before it in its batch.
+func (c *call) upTo(r *Record, offset int64) bool {
+	_, ofCall := slices.BinarySearchFunc(c.records, offset, func(r *Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
+	return offset == r.Offset || offset < r.Offset && ofCall
 }
 
 // forward sends a record's value and key on, with these headers, and returns when they are acknowledged.

@@ -36,9 +36,53 @@ func decoderOf[T any](validate bool) (func(*Record) (T, error), error) {
 		return dataDecoder[T](validate)
 	}
 	if validate {
-		return nil, fmt.Errorf("option Validate checks data, and %T is not data: take a struct, or a *bus.Message of one", none)
+		return nil, notData(reflect.TypeFor[T]())
 	}
 	return decode.(func(*Record) (T, error)), nil
+}
+
+func notData(t reflect.Type) error {
+	return fmt.Errorf("option Validate checks data, and %v is not data: take a struct, or a *bus.Message of one", t)
+}
+
+// elementDecoder is decoderOf for the elements of a batch's slice, of which only the type is known.
+func elementDecoder(t reflect.Type, validate bool) (func(r *Record, element reflect.Value) error, error) {
+	var decode func(r *Record, element reflect.Value) error
+	switch zero := reflect.Zero(t).Interface().(type) {
+	case elementsDecode:
+		return zero.elementDecoder(validate)
+	case []byte:
+		decode = func(r *Record, element reflect.Value) error {
+			element.SetBytes(r.Value)
+			return nil
+		}
+	case *Record:
+		decode = func(r *Record, element reflect.Value) error {
+			element.Set(reflect.ValueOf(r))
+			return nil
+		}
+	case map[string]any:
+		decode = func(r *Record, element reflect.Value) error {
+			m, err := wholeMessage(r)
+			if err == nil {
+				element.Set(reflect.ValueOf(m))
+			}
+			return err
+		}
+	default:
+		c, err := codecOf(t, validate)
+		if err != nil {
+			return nil, err
+		}
+		return func(r *Record, element reflect.Value) error {
+			_, err := c.decode(r, element.Addr().Interface())
+			return err
+		}, nil
+	}
+	if validate {
+		return nil, notData(t)
+	}
+	return decode, nil
 }
 
 // ValueDecoder is a type that makes itself out of the whole value of a record, instead of its data by encoding/json:
@@ -55,6 +99,22 @@ var valueDecoderType = reflect.TypeFor[ValueDecoder]()
 // decodes is a type that knows how to be decoded: *Message, whose X decoderOf cannot name.
 type decodes[T any] interface {
 	decoder(validate bool) (func(*Record) (T, error), error)
+}
+
+// elementsDecode is *Message, as an element of a batch.
+type elementsDecode interface {
+	elementDecoder(validate bool) (func(r *Record, element reflect.Value) error, error)
+}
+
+func (m *Message[X]) elementDecoder(validate bool) (func(*Record, reflect.Value) error, error) {
+	decode, err := m.decoder(validate)
+	return func(r *Record, element reflect.Value) error {
+		m, err := decode(r)
+		if err == nil {
+			element.Set(reflect.ValueOf(m))
+		}
+		return err
+	}, err
 }
 
 // decoder is called on a nil *Message.

@@ -29,6 +29,8 @@ type Consumed struct {
 	Outcome Outcome
 	// Err is its last error; nil for OutcomeHandled.
 	Err error
+	// Batch is how many records the handler's last call was for, of a subscription with [Batch]; 0 of any other.
+	Batch int
 	// Duration is how long it was worked on, with all attempts, the pauses between them, and the writing of its dead
 	// letter or retry.
 	Duration time.Duration

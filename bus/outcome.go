@@ -18,6 +18,7 @@ const (
 	reject                      // Reject
 	stop                        // ErrStop
 	abort                       // Abort
+	failedAt                    // FailedAt: err says which of these it is for one record of the batch
 )
 
 // handlerOutcome is what a handler's error means. As an error it is what Reject, RetryAfter and Abort return, and
@@ -25,6 +26,7 @@ const (
 type handlerOutcome struct {
 	kind  outcomeKind
 	delay time.Duration // of postpone
+	index int           // of failedAt
 	err   error         // why; nil for handled and stop
 }
 
@@ -36,6 +38,8 @@ func (o *handlerOutcome) Error() string {
 		return fmt.Sprintf("again in %s: %v", o.delay, o.err)
 	case abort:
 		return fmt.Sprintf("aborted: %v", o.err)
+	case failedAt:
+		return fmt.Sprintf("record %d of the batch: %v", o.index, o.err)
 	}
 	return "stop this subscription"
 }
@@ -48,13 +52,18 @@ func outcomeOf(err error) handlerOutcome {
 	if err == nil {
 		return handlerOutcome{}
 	}
-	if o, ok := errors.AsType[*handlerOutcome](err); ok {
-		return *o
+	o, ok := errors.AsType[*handlerOutcome](err)
+	switch {
+	case !ok:
+		return handlerOutcome{kind: broken, err: err}
+	case o.kind == failedAt:
+		return outcomeOf(o.err)
 	}
-	return handlerOutcome{kind: broken, err: err}
+	return *o
 }
 
-// causeOf returns the error of the application beneath what Reject, RetryAfter and Abort have wrapped around it.
+// causeOf returns the error of the application beneath what Reject, RetryAfter, Abort and FailedAt have wrapped around
+// it.
 func causeOf(err error) error {
 	for {
 		o, ok := err.(*handlerOutcome)
@@ -82,6 +91,8 @@ const (
 type attempt struct {
 	number  int  // of the call, from 1; calls that RetryAfter asked for do not count
 	late    bool // the record's Timeout is over
+	several bool // it was for more records than this one
+	shared  bool // and it is not known that this one is why it failed
 	revoked bool // its partition was taken away, and the time to finish is over
 	moves   bool // there are dead letters
 	policy  RetryPolicy
@@ -107,26 +118,43 @@ func next(o handlerOutcome, a attempt) step {
 		return step{action: stopSubscription}
 	case o.kind == abort:
 		return step{action: failRun}
-	case o.kind == reject && a.moves:
+	case o.kind == reject && !a.shared && a.moves:
 		return step{action: moveRecord}
-	case o.kind == reject:
+	case o.kind == reject && !a.shared:
 		return step{action: rejectRecord}
 	case a.revoked:
 		return step{action: leaveRecord}
+	case a.suspect(o):
+		return step{callAgain, a.policy.pause(a.number)}
 	case a.late:
 		return step{action: giveUp}
 	case o.kind == postpone:
 		return step{callAgain, max(o.delay, leastPause)}
 	case a.number < a.policy.Attempts:
-		return step{callAgain, kafka.Backoff{First: a.policy.First, Max: a.policy.Max}.Delay(a.number - 1)}
+		return step{callAgain, a.policy.pause(a.number)}
 	}
 	return step{action: giveUp}
+}
+
+// suspect reports whether the call failed for more records than this one, which has to be called for alone before it is
+// given up.
+func (a attempt) suspect(o handlerOutcome) bool {
+	return a.several && a.late || a.shared && o.kind != postpone
+}
+
+// together reports whether all records of the call wait.
+func (a attempt) together(o handlerOutcome) bool { return a.shared && o.kind == postpone && !a.late }
+
+// pause returns a random pause after a number of attempts.
+func (p RetryPolicy) pause(attempts int) time.Duration {
+	return kafka.Backoff{First: p.First, Max: p.Max}.Delay(attempts - 1)
 }
 
 // OutcomeOf returns what an error that a handler has returned means for its record, for tests that call the handler
 // themselves, without an App and a broker: [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed]
 // for [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry] for [RetryAfter] and
-// any other error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too.
+// any other error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too. Of
+// [FailedAt] it is the outcome of the record that has failed.
 // Where one of these errors wraps another the outer one counts.
 func OutcomeOf(err error) Outcome {
 	switch outcomeOf(err).kind {

@@ -26,6 +26,8 @@ type job struct {
 	last     error      // what the handler returned last
 	span     trace.Span // nil = none
 	moving   *moving    // not nil once the record was given up and is written to another stream
+	batch    int        // records of the call; 0 when the handler takes one
+	shared   bool       // the last call was for more records, and it is not known that this one is why it failed
 }
 
 const (
@@ -53,13 +55,16 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 			x.skip(r)
 			return true, nil
 		}
-		switch x.budget.take() {
+		switch _, state := x.budget.take(1); state {
 		case budgetFull:
 			return false, &lanes.Again{At: time.Now().Add(budgetPause)}
 		case budgetSpent:
 			return false, nil
 		}
 		j = job{record: r}
+	}
+	if x.batches != nil {
+		j.batch = 1
 	}
 	returned := false
 	defer func() {
@@ -73,7 +78,7 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		x.fail(r, err)
-		x.budget.giveBack()
+		x.budget.giveBack(1)
 		finished, next = false, nil
 	}()
 	finished, next = x.work(ctx, &j)
@@ -99,63 +104,80 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 		x.begin(ctx, j)
 	}
 	ctx = x.context(ctx, j)
-	if j.moving == nil {
-		late := j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
-		called := !late
-		if called {
-			late = x.call(ctx, j)
-		}
-		if j.last == nil {
-			x.end(ctx, j, OutcomeHandled, nil)
-			x.budget.done()
-			return true, nil
-		}
-		o := outcomeOf(j.last)
-		if called {
-			x.lines.attempts.line("bus: a call of a handler failed", j.record, j.last, "call", j.calls)
-		}
-		s := next(o, attempt{
-			number: j.attempts, late: late, revoked: consume.PlaceOf(ctx).Context().Err() != nil, moves: x.deadLetter, policy: x.policy(),
-		})
-		switch s.action {
-		case callAgain:
-			if o.kind != postpone {
-				j.attempts++
-			}
-			x.retried.Add(1)
-			return false, j.again(s.pause)
-		case moveRecord:
-			if j.moving = x.newMoving(j, o, x.failure(j, late)); j.moving == nil {
-				j.last = Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", j.last))
-				return x.reject(ctx, j)
-			}
-		case rejectRecord:
-			return x.reject(ctx, j)
-		case leaveRecord:
-			return x.leave(ctx, j)
-		case stopSubscription:
-			x.end(ctx, j, OutcomeFailed, j.last)
-			x.log.Info("bus: the handler stops its subscription", "record", where(j.record))
-			x.consumer.Stop()
-			x.budget.giveBack()
-			return false, nil
-		case failRun:
-			err := j.counted(x.failure(j, late))
-			x.fail(j.record, err) // first: a panic of a function of OnConsumed must not replace the error
-			x.end(ctx, j, OutcomeFailed, err)
-			x.budget.giveBack()
-			return false, nil
-		}
+	if j.moving != nil {
+		return x.moveJob(ctx, j)
 	}
-	return x.moveJob(ctx, j)
+	late := j.expired()
+	if late && j.shared {
+		// It was handed over with other records until its time was over: alone it has that time once more.
+		late, j.deadline = false, time.Now().Add(*x.timeout)
+	}
+	j.shared = false
+	if late {
+		return x.decide(ctx, j, attempt{late: true})
+	}
+	j.calls++
+	j.last, late = x.limited(ctx, j, func(ctx context.Context) error { return x.handle(ctx, j.record) })
+	if j.last == nil {
+		x.end(ctx, j, OutcomeHandled, nil)
+		x.budget.done()
+		return true, nil
+	}
+	x.lines.attempts.line("bus: a call of a handler failed", j.record, j.last, "call", j.calls)
+	return x.decide(ctx, j, attempt{late: late})
 }
 
-// call calls the handler, and reports whether the record's Timeout is over.
-func (x *runner) call(ctx context.Context, j *job) (late bool) {
-	j.calls++
+// decide does with a record what follows from j.last. The caller says of the attempt whether it was late, and if it was
+// for more records.
+func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, again *lanes.Again) {
+	o := outcomeOf(j.last)
+	a.number, a.moves, a.policy = j.attempts, x.deadLetter, x.policy()
+	a.revoked = consume.PlaceOf(ctx).Context().Err() != nil
+	s := next(o, a)
+	switch s.action {
+	case callAgain:
+		if o.kind != postpone {
+			j.attempts++
+		}
+		if x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
+			j.deadline = time.Now().Add(s.pause + *x.timeout)
+		}
+		x.retried.Add(1)
+		return false, j.again(s.pause)
+	case moveRecord:
+		if j.moving = x.newMoving(j, o, x.failure(j, a.late)); j.moving == nil {
+			j.last = Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", j.last))
+			return x.reject(ctx, j)
+		}
+		return x.moveJob(ctx, j)
+	case rejectRecord:
+		return x.reject(ctx, j)
+	case stopSubscription:
+		x.end(ctx, j, OutcomeFailed, j.last)
+		x.log.Info("bus: the handler stops its subscription", "record", where(j.record))
+		x.consumer.Stop()
+		x.budget.giveBack(1)
+		return false, nil
+	case failRun:
+		err := j.counted(x.failure(j, a.late))
+		x.fail(j.record, err) // first: a panic of a function of OnConsumed must not replace the error
+		x.end(ctx, j, OutcomeFailed, err)
+		x.budget.giveBack(1)
+		return false, nil
+	}
+	return x.leave(ctx, j)
+}
+
+// expired reports whether the record's Timeout was over before its next call.
+func (j *job) expired() bool {
+	return j.calls > 0 && !j.deadline.IsZero() && !time.Now().Before(j.deadline)
+}
+
+// limited calls the handler by f, with a context that ends at the deadline, and reports whether that was the end of it.
+// A panic is an error like any other.
+func (x *runner) limited(ctx context.Context, j *job, f func(context.Context) error) (err error, late bool) {
 	if j.deadline.IsZero() {
-		j.last = x.protected(ctx, j.record)
-		return false
+		return protected(ctx, f), false
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, j.deadline, x.over)
 	defer cancel()
@@ -165,21 +187,22 @@ func (x *runner) call(ctx context.Context, j *job) (late bool) {
 			"record", where(r), "timeout", limit)
 	})
 	defer blocks.Stop()
-	j.last = x.protected(ctx, r)
-	return j.last != nil && ctx.Err() != nil
+	err = protected(ctx, f)
+	return err, err != nil && ctx.Err() != nil
 }
 
-// protected calls the handler. A panic is an error like any other.
-func (x *runner) protected(ctx context.Context, r *Record) (err error) {
+func protected(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	if err = x.handle(ctx, r); err != nil {
-		return printable(err)
+	if err = f(ctx); err != nil {
+		if err = printable(err); outcomeOf(err).kind == handled {
+			return nil // FailedAt without an error
+		}
 	}
-	return nil
+	return err
 }
 
 // printable replaces an error that is a nil pointer. Go takes it for an error like any other, but mostly its text is
@@ -208,7 +231,7 @@ func (j *job) again(pause time.Duration) *lanes.Again {
 		at = j.deadline
 	}
 	kept := *j
-	return &lanes.Again{At: at, State: &kept, Finish: j.moving != nil && j.moving.pending != nil}
+	return &lanes.Again{At: at, State: &kept, Finish: j.moving != nil && j.moving.pending != nil, Alone: true}
 }
 
 // failure is the error that a record is given up for: the handler's, or that its time is over.
@@ -264,7 +287,7 @@ func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lane
 // leave leaves a record to the next owner of its partition.
 func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
 	x.end(ctx, j, OutcomeUnfinished, j.last)
-	x.budget.giveBack()
+	x.budget.giveBack(1)
 	return false, nil
 }
 
@@ -278,7 +301,7 @@ func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again
 		// The caller is the group's goroutine: a panic of a function of OnConsumed would end the program.
 		if v := recover(); v != nil {
 			x.fail(j.record, &PanicError{Value: v, Stack: debug.Stack()})
-			x.budget.giveBack()
+			x.budget.giveBack(1)
 		}
 	}()
 	x.leave(x.context(ctx, j), j)
@@ -300,7 +323,8 @@ func (x *runner) end(ctx context.Context, j *job, outcome Outcome, err error) {
 	if len(x.observe) > 0 {
 		now := time.Now()
 		c := Consumed{
-			Record: j.record, Group: x.group, Outcome: outcome, Err: err, Duration: now.Sub(j.began), Latency: now.Sub(j.record.Time),
+			Record: j.record, Group: x.group, Outcome: outcome, Err: err, Batch: j.batch,
+			Duration: now.Sub(j.began), Latency: now.Sub(j.record.Time),
 		}
 		for _, f := range x.observe {
 			f(ctx, c)

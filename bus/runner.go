@@ -26,6 +26,7 @@ type runner struct {
 	budget    *budget // nil = no end
 	observe   []func(context.Context, Consumed)
 	handle    Handler      // of one call: decode, middleware, the application's handler
+	batches   *batchChain  // the same for a call for many records; nil without Batch
 	tracer    trace.Tracer // nil = no spans
 	over      error        // says that a record's Timeout is over
 	consumer  *consume.Consumer
@@ -63,7 +64,15 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; " +
 			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")
 	}
-	x.handle, x.tracer = x.chain(a, cfg.middleware), newTracer(cfg.tracer)
+	x.tracer = newTracer(cfg.tracer)
+	var doBatch func(context.Context, []lanes.Item[wire.Record]) lanes.Result
+	var batches lanes.Batches
+	if s.many != nil {
+		x.batches = newBatchChain(a, s.many, cfg.middleware)
+		x.handle, doBatch, batches = x.batches.single, x.doBatch, *s.batch
+	} else {
+		x.handle = x.chain(a, cfg.middleware)
+	}
 	if s.timeout != nil {
 		x.over = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)
 	}
@@ -77,6 +86,8 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		Limit:        s.limit(),
 		TopicPrefix:  c.prefix,
 		Do:           x.do,
+		DoBatch:      doBatch,
+		Batches:      batches,
 		Dropped:      x.dropped,
 		Delayed:      x.streams.own,
 		NotBefore:    func(r *wire.Record, now time.Time) time.Time { return x.notBefore((*Record)(r), now) },

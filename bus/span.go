@@ -51,6 +51,20 @@ func (x *runner) startSpan(ctx context.Context, r *Record) trace.Span {
 	return span
 }
 
+// startBatchSpan begins the span of a call for many records, which is linked to the producer's span of each.
+func (x *runner) startBatchSpan(ctx context.Context, records []*Record) (context.Context, trace.Span) {
+	first := records[0]
+	var links []trace.Link
+	for _, r := range records {
+		if producer := tracecontext.Of(r.Header); producer.IsValid() {
+			links = append(links, trace.Link{SpanContext: producer})
+		}
+	}
+	attributes := append(x.placeAttributes(first), attribute.Int("messaging.batch.message_count", len(records)))
+	return x.tracer.Start(ctx, "process "+first.Stream, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
+		trace.WithAttributes(attributes...))
+}
+
 // endSpan ends the span of a record. A dead letter, too, is a failure to whoever looks for one.
 func endSpan(span trace.Span, outcome Outcome, err error) {
 	if err != nil && outcome != OutcomeUnfinished {
@@ -62,16 +76,9 @@ func endSpan(span trace.Span, outcome Outcome, err error) {
 
 // attributes are those that OpenTelemetry's conventions for messaging have.
 func (x *runner) attributes(r *Record) []attribute.KeyValue {
-	attributes := []attribute.KeyValue{
-		attribute.String("messaging.system", "kafka"),
-		attribute.String("messaging.operation.name", "process"),
-		attribute.String("messaging.operation.type", "process"),
-		attribute.String("messaging.destination.name", r.Topic),
-		attribute.String("messaging.destination.partition.id", strconv.Itoa(r.Partition)),
-		attribute.String("messaging.consumer.group.name", x.group),
+	attributes := append(x.placeAttributes(r),
 		attribute.Int64("messaging.kafka.offset", r.Offset),
-		attribute.Int("messaging.message.body.size", len(r.Value)),
-	}
+		attribute.Int("messaging.message.body.size", len(r.Value)))
 	if r.Value == nil {
 		attributes = append(attributes, attribute.Bool("messaging.kafka.message.tombstone", true))
 	}
@@ -79,6 +86,18 @@ func (x *runner) attributes(r *Record) []attribute.KeyValue {
 		attributes = append(attributes, attribute.String("messaging.message.id", string(id)))
 	}
 	return attributes
+}
+
+// placeAttributes are those that all records of a partition have.
+func (x *runner) placeAttributes(r *Record) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("messaging.system", "kafka"),
+		attribute.String("messaging.operation.name", "process"),
+		attribute.String("messaging.operation.type", "process"),
+		attribute.String("messaging.destination.name", r.Topic),
+		attribute.String("messaging.destination.partition.id", strconv.Itoa(r.Partition)),
+		attribute.String("messaging.consumer.group.name", x.group),
+	}
 }
 
 // isNoop tells whether a provider makes no spans: none was given, or OpenTelemetry's global one has never been set. It only saves what spans

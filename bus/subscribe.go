@@ -134,6 +134,9 @@ type subscription struct {
 
 	// chain makes the handler of an attempt, with the App's middleware in it.
 	chain func(a *App, middleware []Middleware) Handler
+	batch *lanes.Batches // of Batch; nil = the handler takes one record
+	// many is the handler in place of chain, of a subscription with batches.
+	many *batchHandler
 }
 
 // Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is
@@ -152,6 +155,8 @@ type subscription struct {
 // only what lies below the first unfinished record of a partition is ever committed, every second (auto_commit_interval_ms), when partitions
 // are taken away, and at the end. A group without a commit starts at auto_offset_reset, which defaults to earliest.
 //
+// With [Batch] the handler takes a slice of one of these types, and is called for many records at once.
+//
 // A pattern that no stream's name can match is an error: a pattern is no regular expression. When a pattern has matched
 // no stream for 10 seconds, a line in the App's log says so, and names the streams that are near; there is another one
 // only after it has matched.
@@ -164,16 +169,27 @@ func Subscribe[T any](r Registrar, pattern string, handler func(context.Context,
 	}
 	err := s.check(handler)
 	if err == nil {
-		var decode func(*Record) (T, error)
-		if decode, err = decoderOf[T](s.validate); err == nil {
-			s.chain = func(a *App, middleware []Middleware) Handler { return chain(a, decode, handler, middleware) }
-			err = r.subscribe(s)
-		}
+		err = setHandler(s, handler)
+	}
+	if err == nil {
+		err = r.subscribe(s)
 	}
 	if err != nil {
 		return fmt.Errorf("bus: subscribe %q: %w", pattern, err)
 	}
 	return nil
+}
+
+// setHandler finds how the handler gets its argument.
+func setHandler[T any](s *subscription, handler func(context.Context, T) error) error {
+	if s.batch != nil {
+		var err error
+		s.many, err = newBatchHandler(s.validate, handler)
+		return err
+	}
+	decode, err := decoderOf[T](s.validate)
+	s.chain = func(a *App, middleware []Middleware) Handler { return chain(a, decode, handler, middleware) }
+	return err
 }
 
 // MustSubscribe is [Subscribe] for the start of a program: it panics on an error.
@@ -226,10 +242,27 @@ func (s *subscription) check(handler any) error {
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}
 	taken := f.Type().In(1)
+	if s.batch != nil {
+		if err := checkBatch(s.batch, taken); err != nil {
+			return err
+		}
+		taken = taken.Elem()
+	}
 	s.commits = taken.Implements(anyMessageType) || taken == reflect.TypeFor[*Record]() || taken == reflect.TypeFor[[]byte]()
 	if s.manual && !s.commits {
 		return fmt.Errorf("ManualCommit needs a handler that can commit: "+
 			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", taken)
+	}
+	return nil
+}
+
+// checkBatch says what is wrong with the option Batch of a handler that takes this type.
+func checkBatch(b *lanes.Batches, taken reflect.Type) error {
+	switch {
+	case b.Max < 1 || b.Wait < 0:
+		return fmt.Errorf("Batch(%d, %v): a batch has a record at least, and its wait is not negative", b.Max, b.Wait)
+	case taken.Kind() != reflect.Slice || taken.Elem().Kind() == reflect.Uint8:
+		return fmt.Errorf("option Batch needs a handler of many records: take a []%v instead of %v", taken, taken)
 	}
 	return nil
 }

@@ -42,8 +42,10 @@ type Options struct {
 	Limit int
 	// TopicPrefix is what a record's topic has before its stream.
 	TopicPrefix string
-	// Do and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
+	// Do, DoBatch, Batches and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
 	Do      func(ctx context.Context, r *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again)
+	DoBatch func(ctx context.Context, items []lanes.Item[wire.Record]) lanes.Result
+	Batches lanes.Batches
 	Dropped func(ctx context.Context, r *wire.Record, again *lanes.Again)
 	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that
 	// Delayed names. These are the group's own: what waits there is never passed over, whatever auto_offset_reset
@@ -94,7 +96,7 @@ func New(c *kafka.Client, o Options) *Consumer {
 	x.pool = lanes.New(lanes.Options[wire.Record]{
 		Mode: o.Lanes, Limit: o.Limit,
 		Offset: func(r *wire.Record) int64 { return r.Offset }, Key: func(r *wire.Record) []byte { return r.Key }, Size: (*wire.Record).Memory,
-		Do: o.Do, Dropped: o.Dropped,
+		Do: o.Do, DoBatch: o.DoBatch, Batches: o.Batches, Dropped: o.Dropped,
 		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
 	})
 	x.member = group.New(c, group.Config{

@@ -21,9 +21,9 @@ type Place interface {
 	Draining() <-chan struct{}
 	// Context ends when the time to finish is over. It is the parent of what Do gets.
 	Context() context.Context
-	// Commit commits what lies below offset and is finished, counting the item right below it as finished, and returns when the group has it.
-	// It is group.ErrRevoked when the partition is no longer the member's.
-	Commit(ctx context.Context, offset int64) error
+	// Commit commits what lies below offset and is finished, counting the items at these offsets as finished, and
+	// returns when the group has it. It is group.ErrRevoked when the partition is no longer the member's.
+	Commit(ctx context.Context, offset int64, own func(offset int64) bool) error
 }
 
 // PlaceOf returns the place of the item that Do was called with.
@@ -397,14 +397,11 @@ func (p *place) Draining() <-chan struct{} { return p.g.draining }
 func (p *place) Context() context.Context { return p.ctx }
 
 // Commit implements Place.
-func (p *place) Commit(ctx context.Context, offset int64) error {
+func (p *place) Commit(ctx context.Context, offset int64, own func(offset int64) bool) error {
 	p.allow(offset)
-	mark, ok := p.lane.Load().Mark()
+	mark, ok := p.lane.Load().MarkWithout(func(r *wire.Record) bool { return own(r.Offset) })
 	if !ok {
 		return nil // nothing has been read, so nothing can be finished
-	}
-	if mark == offset-1 {
-		mark = offset // the item itself, which still runs
 	}
 	return p.g.c.member.Commit(ctx, p.g.number, map[kafka.TopicPartition]int64{p.tp: min(mark, offset)})
 }

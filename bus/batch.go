@@ -1,0 +1,177 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/lanes"
+)
+
+// batchBytes is how much memory the records of a batch take at most, if there is more than one.
+const batchBytes = 1 << 20
+
+// Batch has the handler called with many records at once, for a database, a search index or an object store. The
+// handler takes a slice, []T, []*[Message], []*[Record] or [][]byte, of up to max records of one lane, in order. Without
+// Batch a slice is the data of one record, which is a JSON array.
+//
+// A batch is handed over as soon as it has max records, or 1 MiB, or when the first of them has waited for wait, or at
+// once while its partition holds as many unfinished records as it may (max_poll_records or 2 MiB). A wait of 0 takes
+// what is there. A lane ([Concurrency]) is a partition ([ByPartition]); of each partition a share of the keys, so that a
+// batch may have many keys, and the batches of a key come one after another ([ByKey]); or nothing, and batches of one
+// partition are handled beside each other ([Unordered]). n handlers run at once.
+//
+// nil finishes all records of the call. [FailedAt] says which record failed. Any other error applies to the first
+// record, which then is called for alone, after the pause of the [RetryPolicy]: only an error of a call for one record
+// gives that record up, and so does FailedAt. Batches behind it begin with one record, and double with each success.
+// So a record that breaks its batch is found, and no other goes to the dead letters because of it. [RetryAfter] has all
+// records of the call wait; [Abort] and [ErrStop] leave all of them. A record that is tried again is called for alone,
+// and those behind it are handed over again, but for those that it holds back: see RetryPolicy.
+//
+// A record that cannot be decoded never reaches the handler. It is rejected when those before it are finished. With
+// [DeadLetter] a batch ends before such a record, so that its dead letter keeps its place in the order.
+//
+// [Timeout] bounds each call. A record that is called for alone afterwards has the whole time once more, and is given up
+// only when that is over, too. [ManualCommit]: [Message.Commit] commits up to that record of the
+// batch, and counts the records of the batch before it as finished. When partitions are taken away, batches that fill
+// are not handed over any more, those with a handler may finish ([Config.DrainTimeout]). [RetryTopics] and dead letters
+// take single records. A call for more than one record has a span of its own, with a link to the trace of each record.
+// [App.OnConsumed] is called for each record ([Consumed].Batch is the size of its batch). Middleware is called for each
+// record, too: see [Middleware].
+//
+// max has to be 1 or more, and wait not negative; Subscribe returns an error else.
+func Batch(max int, wait time.Duration) SubscribeOption {
+	return func(s *subscription) { s.batch = &lanes.Batches{Max: max, Bytes: batchBytes, Wait: wait} }
+}
+
+// FailedAt is the outcome of a [Batch] whose record i, counted from 0, has failed with err: the records before it are
+// finished, it has the outcome of err as if its handler had returned that for it alone ([Reject], [RetryAfter], any
+// other error), and the records behind it are handed over again. With a nil err record i is finished, too. An index that
+// the batch does not have makes it an error of the whole batch.
+func FailedAt(i int, err error) error { return &handlerOutcome{kind: failedAt, index: i, err: err} }
+
+// batchResult is what became of the records that a batch's handler was called with.
+type batchResult struct {
+	finished int // records from the first one on
+	// err is that of the record behind them. When it is nil, that record is handed over again, with those behind it.
+	err error
+	// shared says that there were more records than one, and that err is not known to be of that one.
+	shared bool
+}
+
+// resultOf returns what the error of a handler means for the n records of its call.
+func resultOf(err error, n int) batchResult {
+	if err = printable(err); err == nil {
+		return batchResult{finished: n}
+	}
+	o, ok := errors.AsType[*handlerOutcome](err)
+	switch {
+	case !ok || o.kind != failedAt:
+		return batchResult{err: err, shared: n > 1}
+	case o.index < 0 || o.index >= n:
+		err = fmt.Errorf("the handler returned FailedAt(%d), and its batch has %d records: %v", o.index, n, o.err)
+		return batchResult{err: err, shared: n > 1}
+	case outcomeOf(o.err).kind == handled:
+		return batchResult{finished: o.index + 1}
+	}
+	return batchResult{finished: o.index, err: printable(o.err)}
+}
+
+// batchChain is what chain makes of a handler that takes batches: decode, middleware, the application's handler.
+type batchChain struct {
+	app     *App
+	slice   reflect.Type
+	decode  func(r *Record, element reflect.Value) error
+	handler func(ctx context.Context, slice reflect.Value) error
+	// middleware calls the application's middleware for one record; nil when there is none. What is inside of it finds
+	// its batchStep in the context.
+	middleware Handler
+}
+
+// newBatchChain is called when the App begins to run.
+func newBatchChain(a *App, b *batchHandler, middleware []Middleware) *batchChain {
+	c := &batchChain{app: a, slice: b.slice, decode: b.decode, handler: b.call}
+	if len(middleware) > 0 {
+		c.middleware = wrap(nextOfBatch, middleware)
+	}
+	return c
+}
+
+// decodedBatch is a batch for a handler: records, and the slice of what they were decoded to.
+type decodedBatch struct {
+	records []*Record
+	values  reflect.Value
+}
+
+func (c *batchChain) newBatch(most int) *decodedBatch {
+	return &decodedBatch{values: reflect.MakeSlice(c.slice, 0, most)}
+}
+
+// add decodes a record, and appends it to the batch if that succeeds.
+func (b *decodedBatch) add(c *batchChain, r *Record) error {
+	n := b.values.Len()
+	b.values = b.values.Slice(0, n+1)
+	if err := c.decode(r, b.values.Index(n)); err != nil {
+		b.values.Index(n).SetZero() // it may be decoded in part
+		b.values = b.values.Slice(0, n)
+		return err
+	}
+	b.records = append(b.records, r)
+	return nil
+}
+
+// single is the Handler of a call for one record.
+func (c *batchChain) single(ctx context.Context, r *Record) error {
+	b := c.newBatch(1)
+	if err := b.add(c, r); err != nil {
+		return Reject(err)
+	}
+	return c.handle(ctx, b).err
+}
+
+// handle calls the middleware and the handler.
+func (c *batchChain) handle(ctx context.Context, b *decodedBatch) batchResult {
+	if c.middleware == nil {
+		return resultOf(c.call(ctx, b), len(b.records))
+	}
+	n := &nestedBatch{chain: c, batch: b, errs: make([]error, len(b.records))}
+	for i := range n.errs {
+		n.errs[i] = errBehind
+	}
+	n.run(ctx, 0)
+	return n.result()
+}
+
+// call calls the application's handler.
+func (c *batchChain) call(ctx context.Context, b *decodedBatch) error {
+	if c.slice.Elem().Implements(anyMessageType) {
+		of := callOf(ctx)
+		if of == nil {
+			of = &call{Context: ctx, app: c.app} // a middleware has made a context of its own
+		}
+		for i := range b.records {
+			b.values.Index(i).Interface().(anyMessage).deliver(of)
+		}
+	}
+	return c.handler(ctx, b.values)
+}
+
+// batchHandler is a handler that takes batches, as it was declared.
+type batchHandler struct {
+	slice  reflect.Type
+	decode func(r *Record, element reflect.Value) error
+	call   func(ctx context.Context, slice reflect.Value) error
+}
+
+func newBatchHandler[T any](validate bool, handler func(context.Context, T) error) (*batchHandler, error) {
+	slice := reflect.TypeFor[T]()
+	decode, err := elementDecoder(slice.Elem(), validate)
+	if err != nil {
+		return nil, err
+	}
+	return &batchHandler{slice: slice, decode: decode, call: func(ctx context.Context, v reflect.Value) error {
+		return handler(ctx, v.Interface().(T))
+	}}, nil
+}

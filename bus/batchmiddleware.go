@@ -1,0 +1,115 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+)
+
+// errBehind is what the middleware of a record gets whose batch was not finished because of a record before it.
+var errBehind = errors.New("a record before this one in its batch is not finished; this one is handed over again")
+
+// nestedBatch is a call of the middleware for the records of a batch. Each record's middleware calls that of the next
+// record as its next; that of the last record calls the handler, with all records that have come through.
+type nestedBatch struct {
+	chain  *batchChain
+	batch  *decodedBatch
+	passed []int // places of the records that have come through
+	errs   []error
+	shared bool // what the handler returned is not known to be of its first record
+}
+
+// batchStep is the middleware of one record of a batch.
+type batchStep struct {
+	*nestedBatch
+	place  int
+	passed int  // records before it that have come through
+	called bool // the middleware has called next
+}
+
+type batchStepKey struct{}
+
+// run calls the middleware of the record at a place, and with it that of all records behind it.
+func (n *nestedBatch) run(ctx context.Context, place int) {
+	for ; place < len(n.errs); place++ {
+		s := &batchStep{nestedBatch: n, place: place, passed: len(n.passed)}
+		err := n.chain.middleware(context.WithValue(ctx, batchStepKey{}, s), n.batch.records[place])
+		n.errs[place] = printable(err)
+		if s.called {
+			return
+		}
+		if err != nil {
+			break // those before it have their turn, and those behind it another time
+		}
+	}
+	n.call(ctx)
+}
+
+// nextOfBatch is the innermost part of the middleware around a batch's handler.
+func nextOfBatch(ctx context.Context, r *Record) error {
+	s, ok := ctx.Value(batchStepKey{}).(*batchStep)
+	if !ok {
+		return errNoPlace
+	}
+	s.called = true
+	s.nestedBatch.passed = append(s.nestedBatch.passed[:s.passed], s.place)
+	if r != s.batch.records[s.place] { // another record than the one that came in
+		element := s.batch.values.Index(s.place)
+		element.SetZero()
+		if err := s.chain.decode(r, element); err != nil {
+			return Reject(err)
+		}
+	}
+	s.run(ctx, s.place+1)
+	return s.errs[s.place]
+}
+
+// call calls the handler with the records that have come through.
+func (n *nestedBatch) call(ctx context.Context) {
+	if len(n.passed) == 0 {
+		return
+	}
+	b := n.chain.newBatch(len(n.passed))
+	for i, place := range n.passed {
+		b.records = append(b.records, n.batch.records[place])
+		b.values = b.values.Slice(0, i+1)
+		b.values.Index(i).Set(n.batch.values.Index(place))
+	}
+	r := n.protected(ctx, b)
+	n.shared = r.shared
+	for i, place := range n.passed {
+		switch {
+		case i < r.finished:
+			n.errs[place] = nil
+		case i == r.finished && r.err != nil:
+			n.errs[place] = r.err
+		default:
+			n.errs[place] = errBehind
+		}
+	}
+}
+
+// protected makes a panic an error of the whole batch, before the middleware of its last record takes it for its own.
+func (n *nestedBatch) protected(ctx context.Context, b *decodedBatch) (r batchResult) {
+	defer func() {
+		if v := recover(); v != nil {
+			r = batchResult{err: &PanicError{Value: v, Stack: debug.Stack()}, shared: len(b.records) > 1}
+		}
+	}()
+	return resultOf(n.chain.call(ctx, b), len(b.records))
+}
+
+// result returns what the middleware of all records has made of the handler's error.
+func (n *nestedBatch) result() batchResult {
+	for i, err := range n.errs {
+		if err == nil || outcomeOf(err).kind == handled {
+			continue
+		}
+		if errors.Is(err, errBehind) && i > 0 {
+			return batchResult{finished: i}
+		}
+		first := len(n.passed) > 0 && n.passed[0] == i
+		return batchResult{finished: i, err: err, shared: n.shared && first || errors.Is(err, errBehind) && len(n.errs) > 1}
+	}
+	return batchResult{finished: len(n.errs)}
+}
