@@ -197,7 +197,8 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 	j := b.jobOf()
 	j.calls++
 	j.last, j.shared = r.err, r.shared
-	x.lines.attempts.line("bus: a call of a handler for a batch failed", j.record, j.last, "call", j.calls, "records", j.batch)
+	x.lines.attempts.line("bus: a call of a handler for a batch failed", j.record, j.last, "call", j.calls,
+		"records", j.batch)
 	o, a := outcomeOf(j.last), attempt{late: late, several: j.batch > 1, shared: r.shared}
 	behind := b.records[b.done+1:]
 	finished, again := x.decide(x.observed(ctx, j), j, a)

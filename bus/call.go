@@ -1,11 +1,9 @@
 package bus
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 )
@@ -100,18 +98,19 @@ func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOptio
 func (c *call) commit(ctx context.Context, r *Record) error {
 	err := errNoPlace
 	if c.place != nil {
-		err = c.place.Commit(ctx, r.Offset+1, func(offset int64) bool { return c.upTo(r, offset) })
+		// The handler has to do with r itself, and with what stands before it in its batch.
+		own := map[int64]bool{r.Offset: true}
+		for _, other := range c.records {
+			if other.Offset < r.Offset {
+				own[other.Offset] = true
+			}
+		}
+		err = c.place.Commit(ctx, r.Offset+1, func(offset int64) bool { return own[offset] })
 	}
 	if err != nil {
 		return fmt.Errorf("bus: commit %s: %w", where(r), err)
 	}
 	return nil
-}
-
-// upTo reports whether the record at an offset is r, or one before it in its batch.
-func (c *call) upTo(r *Record, offset int64) bool {
-	_, ofCall := slices.BinarySearchFunc(c.records, offset, func(r *Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
-	return offset == r.Offset || offset < r.Offset && ofCall
 }
 
 // forward sends a record's value and key on, with these headers, and returns when they are acknowledged.

@@ -16,18 +16,26 @@ import (
 // What a killed program had handled and not committed is handled again, by others; nothing else is, and nothing is lost.
 func TestKillingConsumersLosesNothingAndRepeatsOnlyWhatWasNotCommitted(t *testing.T) {
 	t.Parallel()
-	const records, partitions, programs, kills = 100_000, 32, 3, 6
+	killConsumers(t, 100_000, 6, consumerConfig{Pause: 100 * time.Microsecond}) // or all is handled before the first commit
+}
+
+// The same in the middle of batches.
+func TestKillingConsumersOfBatchesLosesNothingAndRepeatsOnlyWhatWasNotCommitted(t *testing.T) {
+	t.Parallel()
+	killConsumers(t, 20_000, 4, consumerConfig{Pause: 20 * time.Millisecond, Batch: 50})
+}
+
+func killConsumers(t *testing.T, records, kills int, config consumerConfig) {
+	t.Helper()
+	const partitions, programs = 32, 3
 	w := newWorld(t)
 	w.stream("work", partitions)
 	group, seed := w.group("killed"), rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := &handovers{seen: make([]int, records), by: make(map[int]int), owner: make(map[int]int), next: make(map[int]int64)}
-	config := consumerConfig{
-		Servers: w.cluster.Servers(), Prefix: w.prefix, Group: group,
-		Settings: quick(bus.Settings{"session_timeout_ms": 2000, "heartbeat_interval_ms": 200}),
-		Pause:    100 * time.Microsecond, // or all is handled before the first commit
-	}
+	config.Servers, config.Prefix, config.Group = w.cluster.Servers(), w.prefix, group
+	config.Settings = quick(bus.Settings{"session_timeout_ms": 2000, "heartbeat_interval_ms": 200})
 	spawned := 0
 	spawn := func() (int, *consumerProcess) {
 		spawned++

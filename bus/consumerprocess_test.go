@@ -25,6 +25,7 @@ type consumerConfig struct {
 	Prefix, Group string
 	Settings      map[string]any
 	Pause         time.Duration // that a handler takes
+	Batch         int           // how many records a handler takes at most; 0 = it takes single ones
 }
 
 // consume is the program: it tells on standard output of each record that its handler has had, before the handler returns and so before the
@@ -40,12 +41,27 @@ func consume(config string) error {
 		}
 	}
 	app := bus.New(bus.Config{Servers: c.Servers, TopicPrefix: c.Prefix, Settings: c.Settings})
-	bus.MustSubscribe(app, "work", func(_ context.Context, m *bus.Message[Numbered]) error {
-		time.Sleep(c.Pause)
+	report := func(m *bus.Message[Numbered]) error {
 		// One write, shorter than PIPE_BUF: nobody reads half a line of a program that is killed.
 		_, err := fmt.Printf("%d %d %d\n", m.Data.ID, m.Record.Partition, m.Record.Offset)
 		return err
-	}, bus.Group(c.Group))
+	}
+	if c.Batch == 0 {
+		bus.MustSubscribe(app, "work", func(_ context.Context, m *bus.Message[Numbered]) error {
+			time.Sleep(c.Pause)
+			return report(m)
+		}, bus.Group(c.Group))
+	} else {
+		bus.MustSubscribe(app, "work", func(_ context.Context, batch []*bus.Message[Numbered]) error {
+			time.Sleep(c.Pause)
+			for _, m := range batch {
+				if err := report(m); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, bus.Group(c.Group), bus.Batch(c.Batch, 10*time.Millisecond))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)

@@ -30,7 +30,7 @@ var errNotDelivered = errors.New("this Message was not delivered by a subscripti
 
 // Commit commits the record's partition, for a subscription with ManualCommit: up to and including this record, or the record before
 // the first one whose handler has not returned, whichever comes first. This record's own handler, which calls Commit, counts as
-// returned. It returns when the group's coordinator has the offset, or when ctx ends; [ErrRevoked] says that the partition has been taken
+// returned, and so do the records of its [Batch] that stand before it. It returns when the group's coordinator has the offset, or when ctx ends; [ErrRevoked] says that the partition has been taken
 // away meanwhile, and that its next owner will handle the record again.
 func (m *Message[X]) Commit(ctx context.Context) error {
 	if m.call == nil {

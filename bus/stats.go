@@ -191,7 +191,7 @@ func (x *runner) partition(p consume.PartitionStatus) PartitionStats {
 	s := PartitionStats{
 		Stream: x.core.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
 		Committed: p.Committed, Watermark: p.Watermark, Position: p.Position, End: p.End, Lag: -1,
-		InFlight: p.Running, Waiting: max(p.Held-p.Running, 0), Bytes: p.Bytes, Paused: p.Paused, // a lane may have finished, and not left
+		InFlight: p.Running, Waiting: max(p.Held-p.Handling, 0), Bytes: p.Bytes, Paused: p.Paused, // a lane may have finished, and not left
 	}
 	if p.End >= 0 && p.Watermark >= 0 {
 		s.Lag = max(p.End-p.Watermark, 0)

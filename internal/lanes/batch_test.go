@@ -85,7 +85,8 @@ func TestWhenABatchIsHandedOut(t *testing.T) {
 			}, want: []string{"0s [0 1]", "0s [2 3]", "0s [4]", "1m0s [5]"}},
 		{name: "when its partition has enough items", Options: lanes.Options[item]{PartitionItems: 4},
 			Batches: lanes.Batches{Max: 9, Bytes: 100, Wait: time.Minute},
-			feed:    func(_ *testing.T, x *lanes.Partition[item]) { x.Add(items(0, 0, 5), 5) }, want: []string{"0s [0 1 2 3 4]"}},
+			feed:    func(_ *testing.T, x *lanes.Partition[item]) { x.Add(items(0, 0, 5), 5) },
+			want:    []string{"0s [0 1 2 3 4]"}},
 		{name: "when its partition has enough bytes", Options: lanes.Options[item]{PartitionBytes: 40},
 			Batches: lanes.Batches{Max: 9, Bytes: 100, Wait: time.Minute},
 			feed:    func(_ *testing.T, x *lanes.Partition[item]) { x.Add(sized(0, 20, 21), 2) }, want: []string{"0s [0 1]"}},
@@ -148,7 +149,8 @@ func TestWhatFollowsABatch(t *testing.T) {
 		want  []string
 	}{
 		{name: "those behind the finished ones come at once", first: func() lanes.Result { return lanes.Result{Finished: 2} },
-			modes: []lanes.Mode{lanes.ByPartition, lanes.ByKey, lanes.Unordered}, want: []string{"0s [0 1 2 3 4 5]", "0s [2 3 4 5 6 7]"}},
+			modes: []lanes.Mode{lanes.ByPartition, lanes.ByKey, lanes.Unordered}, want: []string{"0s [0 1 2 3 4 5]",
+				"0s [2 3 4 5 6 7]"}},
 		{name: "one waits, and those behind it in its partition",
 			first: func() lanes.Result { return lanes.Result{Finished: 2, Again: later(time.Second)} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [2 3 4 5 6 7]"}},
@@ -158,7 +160,10 @@ func TestWhatFollowsABatch(t *testing.T) {
 		{name: "one waits, and the later ones of its key", keys: []string{"a", "b"},
 			first: func() lanes.Result { return lanes.Result{Finished: 2, Again: later(time.Second)} },
 			modes: []lanes.Mode{lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "0s [3 5 7]", "1s [2 4 6]"}},
-		{name: "one waits, and none behind it", first: func() lanes.Result { return lanes.Result{Finished: 2, Again: later(time.Second)} },
+		{name: "one waits, and none behind it", first: func() lanes.Result {
+			return lanes.Result{Finished: 2,
+				Again: later(time.Second)}
+		},
 			modes: []lanes.Mode{lanes.Unordered, lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "0s [3 4 5 6 7]", "1s [2]"}},
 		{name: "all wait", first: func() lanes.Result { return lanes.Result{Again: later(time.Second), Together: true} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [0 1 2 3 4 5]", "1m0s [6 7]"}},
@@ -166,8 +171,12 @@ func TestWhatFollowsABatch(t *testing.T) {
 			first: func() lanes.Result { return lanes.Result{Finished: 1, Again: later(time.Second), Together: true} },
 			modes: []lanes.Mode{lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "1s [1 2 3 4 5 6]", "1m0s [7]"}},
 		{name: "a suspect", first: func() lanes.Result { return lanes.Result{Again: alone(time.Second), Suspect: true} },
-			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [0]", "1s [1 2]", "1s [3 4 5 6]", "1m0s [7]"}},
-		{name: "it is due at once", first: func() lanes.Result { return lanes.Result{Finished: 1, Again: later(-time.Second)} },
+			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [0]", "1s [1 2]",
+				"1s [3 4 5 6]", "1m0s [7]"}},
+		{name: "it is due at once", first: func() lanes.Result {
+			return lanes.Result{Finished: 1,
+				Again: later(-time.Second)}
+		},
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "0s [1 2 3 4 5 6]", "1m0s [7]"}},
 	} {
 		for _, mode := range test.modes {
@@ -177,7 +186,8 @@ func TestWhatFollowsABatch(t *testing.T) {
 					log := batchLog{began: time.Now()}
 					var state []any
 					begun := false
-					p := lanes.New(batched(lanes.Options[item]{Mode: mode, Limit: 1}, lanes.Batches{Max: 6, Bytes: 1000, Wait: time.Minute},
+					p := lanes.New(batched(lanes.Options[item]{Mode: mode, Limit: 1}, lanes.Batches{Max: 6, Bytes: 1000,
+						Wait: time.Minute},
 						func(items []lanes.Item[item]) lanes.Result {
 							log.add(items)
 							for n, i := range items {
@@ -221,13 +231,15 @@ func TestTheEndOfAPartitionDropsItsBatches(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := batchLog{began: time.Now()}
 				var dropped []int64
-				o := batched(lanes.Options[item]{}, lanes.Batches{Max: 3, Bytes: 100, Wait: time.Minute}, func(items []lanes.Item[item]) lanes.Result {
-					log.add(items)
-					if items[0].Again != nil {
-						return lanes.Result{Finished: 1}
-					}
-					return lanes.Result{Finished: 1, Again: &lanes.Again{At: time.Now().Add(time.Hour), State: "kept", Finish: finish}}
-				})
+				o := batched(lanes.Options[item]{}, lanes.Batches{Max: 3, Bytes: 100, Wait: time.Minute},
+					func(items []lanes.Item[item]) lanes.Result {
+						log.add(items)
+						if items[0].Again != nil {
+							return lanes.Result{Finished: 1}
+						}
+						again := &lanes.Again{At: time.Now().Add(time.Hour), State: "kept", Finish: finish}
+						return lanes.Result{Finished: 1, Again: again}
+					})
 				o.Dropped = func(_ context.Context, i *item, _ *lanes.Again) { dropped = append(dropped, i.offset) }
 				p := lanes.New(o)
 				x := p.Open(t.Context(), ignore)
@@ -256,10 +268,11 @@ func TestABatchThatIsLeftEndsItsPartition(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := batchLog{began: time.Now()}
-		p := lanes.New(batched(lanes.Options[item]{}, lanes.Batches{Max: 3, Bytes: 100}, func(items []lanes.Item[item]) lanes.Result {
-			log.add(items)
-			return lanes.Result{Finished: 2, Leave: true}
-		}))
+		p := lanes.New(batched(lanes.Options[item]{}, lanes.Batches{Max: 3, Bytes: 100},
+			func(items []lanes.Item[item]) lanes.Result {
+				log.add(items)
+				return lanes.Result{Finished: 2, Leave: true}
+			}))
 		x := p.Open(t.Context(), ignore)
 		x.Add(items(0, 0, 9), 9)
 		synctest.Wait()
@@ -278,7 +291,10 @@ func TestMarkWithout(t *testing.T) {
 		p := lanes.New(batched(lanes.Options[item]{Mode: lanes.ByKey, Limit: 1}, lanes.Batches{Max: 4, Bytes: 100},
 			func(items []lanes.Item[item]) lanes.Result {
 				own := offsetsOf(items)
-				if mark, _ := x.MarkWithout(func(i *item) bool { return slices.Contains(own, i.offset) }); mark != own[len(own)-1]+1 {
+				if mark, _ := x.MarkWithout(func(i *item) bool {
+					return slices.Contains(own,
+						i.offset)
+				}); mark != own[len(own)-1]+1 {
 					t.Errorf("without %v the mark is %d", own, mark)
 				}
 				if mark, _ := x.MarkWithout(func(i *item) bool { return i.offset == own[0] }); mark != own[0]+1 {
@@ -369,7 +385,8 @@ func (m *batchModel) outcome(n int) lanes.Result {
 	}
 	r.Finished = m.rand.IntN(n)
 	if m.rand.IntN(4) > 0 {
-		r.Again = &lanes.Again{At: time.Now().Add(time.Duration(m.rand.IntN(100)-10) * time.Millisecond), Alone: m.rand.IntN(2) == 0}
+		r.Again = &lanes.Again{At: time.Now().Add(time.Duration(m.rand.IntN(100)-10) * time.Millisecond),
+			Alone: m.rand.IntN(2) == 0}
 		if m.rand.IntN(2) == 0 {
 			r.Again.State = "kept"
 		}
@@ -401,7 +418,8 @@ func playBatches(t *testing.T, o lanes.Options[item], seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	m := &batchModel{
 		t: t, mode: o.Mode, max: 1 + r.IntN(12), bytes: 50 + r.IntN(100), rand: rand.New(rand.NewPCG(seed, 2)),
-		items: make(map[int64]*item), finished: make(map[int64]bool), running: make(map[int64]bool), waiting: make(map[int64]time.Time),
+		items: make(map[int64]*item), finished: make(map[int64]bool), running: make(map[int64]bool),
+		waiting: make(map[int64]time.Time),
 	}
 	o.PartitionItems = 5 + r.IntN(100)
 	b := lanes.Batches{Max: m.max, Bytes: int64(m.bytes), Wait: time.Duration(r.IntN(50)) * time.Millisecond}

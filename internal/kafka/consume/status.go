@@ -35,6 +35,7 @@ type PartitionStatus struct {
 	Held      int          // items that were read and are not finished
 	Bytes     int64        // of them, and of what has been fetched and not been decoded
 	Running   int          // handlers that run now
+	Handling  int          // items that they have been called with
 	Paused    bool         // it is not being read, because enough is held or what is held has to wait
 	Oldest    *wire.Record // the first item that is not finished; nil if nothing is held
 }
@@ -75,6 +76,7 @@ func (p *place) status(committed map[kafka.TopicPartition]int64) PartitionStatus
 		s.Watermark = mark
 	}
 	_, s.Bytes, s.Running = p.lane.Load().Held()
+	s.Handling = p.lane.Load().Handling()
 	s.Bytes += int64(p.g.c.fetcher.Buffered(p.tp))
 	if item, ok := p.lane.Load().Oldest(); ok {
 		s.Oldest = &item
