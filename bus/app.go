@@ -37,16 +37,21 @@ type App struct {
 	// too; 0: none.
 	publishTimeout atomic.Int64
 
-	mu         sync.Mutex // guards what follows
-	cfg        Config
-	initialize []func(context.Context) error
-	finalize   []func(context.Context) error
-	closing    bool
+	mu        sync.Mutex // guards what follows
+	cfg       Config
+	hooks     []hook // of OnInitialize and OnFinalize
+	succeeded int    // of hooks: those before it need not be called by Initialize any more
+	closing   bool
+	finalized bool               // Close has called the functions of OnFinalize
+	misuse    error              // the first call in vain of a method that returns no error
+	reconnect context.CancelFunc // ends the attempt to connect that is under way, for it to begin anew
 
 	subscriptions []*subscription
 	middleware    []Middleware
 	observers     []func(context.Context, Consumed)
 	running       *run  // nil while nothing runs
+	preparing     int   // calls of Run that prepare theirs
+	late          error // what was added while it runs takes effect with the next one
 	last          *run  // the one that ended last
 	failed        error // why it did; nil when it ended as it should
 
@@ -55,7 +60,8 @@ type App struct {
 	done     chan struct{} // closed when Close is over
 	closeErr error         // valid after done
 
-	workspaces sync.Pool // of *workspace
+	log        ownlog.Switch // to Config.Logger
+	workspaces sync.Pool     // of *workspace
 }
 
 // core holds what talks to Kafka.
@@ -83,23 +89,12 @@ func New(c Config) *App {
 // configure replaces the fields that are set in c. It is called with mu held, or before anybody else has the App.
 func (a *App) configure(c Config) {
 	a.cfg = a.cfg.replace(c)
+	a.log.Set(a.cfg.Logger)
 	timeout := a.cfg.PublishTimeout
 	if timeout == 0 {
 		timeout = defaultPublishTimeout
 	}
 	a.publishTimeout.Store(int64(max(0, timeout)))
-}
-
-// Configure replaces the fields that are set in c. It has to come before the App's first use; later it changes nothing, and says
-// so in the log.
-func (a *App) Configure(c Config) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.core.Load() != nil {
-		ownlog.Logger(a.cfg.Logger).Warn("bus: configure comes after initialize and changes nothing")
-		return
-	}
-	a.configure(c)
 }
 
 // Logger returns [Config.Logger]; nil when the application has set none.
@@ -119,28 +114,19 @@ func (a *App) String() string {
 // Format prints what String returns, whatever the verb: an App knows secrets, and %+v would show them.
 func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
 
-// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An error of one
-// is an error of Initialize. It may publish, with the context it is given: with another one it would wait for the very Initialize
-// that calls it.
-func (a *App) OnInitialize(f func(context.Context) error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.initialize = append(a.initialize, f)
-}
-
-// OnFinalize adds a function that [App.Close] calls before it ends the producer, the last one added first. It may publish.
-func (a *App) OnFinalize(f func(context.Context) error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.finalize = append(a.finalize, f)
-}
-
 // Initialize connects the App: it checks the configuration, waits for a broker until ctx ends, checks that the brokers are new
 // enough, calls the functions given to [App.OnInitialize], and creates the streams that schemas declare. It returns
 // [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials. After an error it can be called again;
-// after success it does nothing.
+// after success it calls only functions that were added to OnInitialize since. A call of a method without an error that was in vain,
+// as a [App.Configure] that came too late, is an error of Initialize.
 func (a *App) Initialize(ctx context.Context) error {
-	if a.ready.Load() && !a.isClosed() {
+	a.mu.Lock()
+	misuse, unfinished := a.misuse, a.unfinishedLocked()
+	a.mu.Unlock()
+	switch {
+	case misuse != nil && !a.isClosed():
+		return fmt.Errorf("bus: initialize: %w", misuse)
+	case a.ready.Load() && unfinished == nil && !a.isClosed():
 		return nil
 	}
 	select {
@@ -154,17 +140,14 @@ func (a *App) Initialize(ctx context.Context) error {
 	if a.isClosed() {
 		return fmt.Errorf("bus: initialize: %w", ErrClosed)
 	}
-	if a.ready.Load() {
-		return nil
-	}
 	ctx, cancel := a.whileOpen(ctx)
 	defer cancel()
 	c, err := a.connect(ctx) // before the functions, because they may publish
 	if err != nil {
 		return fmt.Errorf("bus: initialize: %w", err)
 	}
-	if err := a.begin(ctx, c); err != nil && a.logs.attached() {
-		return fmt.Errorf("bus: initialize: %w", err) // what is logged about it is delivered all the same
+	if err := a.begin(ctx, c); err != nil && (a.ready.Load() || a.logs.attached()) {
+		return fmt.Errorf("bus: initialize: %w", err) // what uses the App already goes on, as what is logged about the error does
 	} else if err != nil {
 		a.core.Store(nil)
 		// What the functions published is not awaited: Initialize failed, and said so.
@@ -194,22 +177,36 @@ func (a *App) connect(ctx context.Context) (*core, error) {
 	}
 	ctx, cancel := a.whileOpen(ctx)
 	defer cancel()
-	c, err := a.open(ctx)
-	if err == nil {
-		a.core.Store(c)
+	for {
+		attempt, end := context.WithCancel(ctx)
+		a.mu.Lock()
+		cfg := a.cfg
+		a.reconnect = end
+		a.mu.Unlock()
+		c, err := a.open(attempt, &cfg)
+		a.mu.Lock()
+		a.reconnect = nil
+		configured := attempt.Err() != nil && ctx.Err() == nil
+		if err == nil && !configured {
+			a.core.Store(c)
+		}
+		a.mu.Unlock()
+		end()
+		if !configured {
+			return c, err
+		}
+		if err == nil {
+			_ = c.close(attempt) // nothing was published with it yet
+		}
 	}
-	return c, err
 }
 
 // open makes the App's core and waits until a broker answers.
-func (a *App) open(ctx context.Context) (*core, error) {
-	a.mu.Lock()
-	cfg := a.cfg
-	a.mu.Unlock()
+func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	if len(cfg.Servers) == 0 {
 		return nil, fmt.Errorf("%w: set Config.Servers, or start the program with --kafka-servers", ErrNotConfigured)
 	}
-	log := ownlog.Logger(cfg.Logger)
+	log := a.log.Logger()
 	settings, warnings, err := kafka.ParseSettings(cfg.Settings)
 	if err != nil {
 		return nil, err
@@ -241,7 +238,7 @@ func (a *App) open(ctx context.Context) (*core, error) {
 		EnsureTopic: func(ctx context.Context, topic string) error {
 			own, _ := c.own.Load(topic)
 			spec, _ := own.(kafka.TopicSpec)
-			return a.ensureTopic(ctx, c, &cfg, topic, spec)
+			return a.ensureTopic(ctx, c, cfg, topic, spec)
 		},
 	})
 	return c, nil
@@ -250,13 +247,13 @@ func (a *App) open(ctx context.Context) (*core, error) {
 // begin runs what an application wants done at its start.
 func (a *App) begin(ctx context.Context, c *core) error {
 	a.mu.Lock()
-	functions := append([]func(context.Context) error(nil), a.initialize...)
 	cfg := a.cfg
 	a.mu.Unlock()
-	for _, f := range functions {
+	for f := a.nextInitialize(); f != nil; f = a.nextInitialize() {
 		if err := f(context.WithValue(ctx, beginning{}, a)); err != nil {
 			return err
 		}
+		a.initializeSucceeded()
 	}
 	for _, stream := range a.schemas.streams() {
 		if err := a.ensureTopic(ctx, c, &cfg, c.prefix+stream, kafka.TopicSpec{}); err != nil {
@@ -320,7 +317,7 @@ func (a *App) Flush(ctx context.Context) error {
 }
 
 // Close ends the App: a [App.Run] that is under way drains, commits and leaves its groups; then the functions given to [App.OnFinalize] are
-// called; then it waits until what was published has its outcome, and closes the connections. When ctx ends first it stops waiting:
+// called, for what was initialized; then it waits until what was published has its outcome, and closes the connections. When ctx ends first it stops waiting:
 // handlers are cancelled, records that are left fail with [ErrClosed], and the error says how many. Close returns by ctx's deadline and
 // leaves no goroutine or connection behind, but for a handler that does not return when its context ends. Calls after the first wait for
 // it and return the same.
@@ -328,7 +325,6 @@ func (a *App) Close(ctx context.Context) error {
 	a.mu.Lock()
 	first := !a.closing
 	a.closing = true
-	finalize := a.finalize
 	a.mu.Unlock()
 	if !first {
 		select {
@@ -340,8 +336,8 @@ func (a *App) Close(ctx context.Context) error {
 	}
 	defer close(a.done)
 	errs := []error{a.stopRun(ctx)} // first: what runs may need what the functions end
-	for i := len(finalize) - 1; i >= 0; i-- {
-		errs = append(errs, finalize[i](ctx))
+	for f := a.nextFinalize(); f != nil; f = a.nextFinalize() {
+		errs = append(errs, f(ctx))
 	}
 	errs = append(errs, a.logs.end(ctx))
 	a.end(ErrClosed) // wakes an Initialize under way, which is waited for

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"time"
 )
 
@@ -37,12 +36,4 @@ type Consumed struct {
 	// Latency is the time from the record's timestamp to the end of the work. In a retry or replay stream the timestamp is
 	// when the record was written there; FirstTimeHeader has that of the original.
 	Latency time.Duration
-}
-
-// OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of its lane: for metrics,
-// say. It has to be quick. It may be called concurrently, and has to be added before [App.Run]: later it takes effect with the next one.
-func (a *App) OnConsumed(f func(context.Context, Consumed)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.observers = append(a.observers, f)
 }

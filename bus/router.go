@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,16 +14,70 @@ type Registrar interface {
 	subscribe(*subscription) error
 }
 
-// Router collects schemas and subscriptions, for a package that does not know the App it will be part of. [App.Mount] adds them to
-// one. Its methods may be called concurrently.
+// checkRegistrar returns that there is nothing to declare with.
+func checkRegistrar(r Registrar) error {
+	switch r := r.(type) {
+	case nil:
+		return errors.New("there is no App and no Router: make one with bus.New or bus.NewRouter")
+	case *App:
+		if r == nil {
+			return errNilApp
+		}
+	case *Router:
+		if r == nil {
+			return errNilRouter
+		}
+	}
+	return nil
+}
+
+var (
+	errNilApp    = errors.New("the App is nil: make it with bus.New")
+	errNilRouter = errors.New("the Router is nil: make it with bus.NewRouter")
+)
+
+// Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does not
+// know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently.
 type Router struct {
 	mu            sync.Mutex
 	declarations  []*declaration
 	subscriptions []*subscription
+	middleware    []Middleware
+	hooks         []hook
+	misuse        error // the first call in vain of a method that returns no error: of Mount
 }
 
 // NewRouter returns an empty Router.
 func NewRouter() *Router { return new(Router) }
+
+// OnInitialize adds a function to those of [App.OnInitialize] of the App that the Router is mounted in. A nil function is an
+// error of [App.Mount].
+func (r *Router) OnInitialize(f func(context.Context) error) {
+	r.add("OnInitialize", f == nil, func() { r.hooks = append(r.hooks, hook{call: f}) })
+}
+
+// OnFinalize adds a function to those of [App.OnFinalize] of the App that the Router is mounted in: it is called only when
+// the functions of OnInitialize before it have succeeded. A nil function is an error of [App.Mount].
+func (r *Router) OnFinalize(f func(context.Context) error) {
+	r.add("OnFinalize", f == nil, func() { r.hooks = append(r.hooks, hook{call: f, final: true}) })
+}
+
+// Use adds a middleware around the Router's own handlers, those that are subscribed before and after it, and no others of the
+// App. The first one added is the outermost; those of [App.Use] lie around them. A nil Middleware is an error of [App.Mount].
+func (r *Router) Use(m Middleware) {
+	r.add("Use", m == nil, func() { r.middleware = append(r.middleware, m) })
+}
+
+func (r *Router) add(method string, isNil bool, add func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !isNil:
+		add()
+	case r.misuse == nil:
+		r.misuse = fmt.Errorf("Router.%s: %w", method, errNoFunction)
+	}
+}
 
 func (r *Router) declare(d *declaration) error {
 	r.mu.Lock()
@@ -46,25 +102,44 @@ func (r *Router) subscribe(s *subscription) error {
 	return nil
 }
 
-// Mount adds what has been declared with r to the App: all of it, or nothing and an error, as a [*SchemaConflictError] when the App has one
-// of its schemas already. It has to come before [App.Run]. What is declared with r later is not part of the App. A Router can be mounted
-// in several Apps.
+// Mount adds what the Router has to the App: all of it, or nothing and an error, as a [*SchemaConflictError] when the App has
+// one of its schemas already. It has to come before [App.Run], and is an error while one is under way, but for a Router of
+// schemas alone. Functions of OnInitialize that come to an App that is initialized wait as [App.OnInitialize] says. What is
+// declared with r later is not part of the App. A Router can be mounted in several Apps.
 func (a *App) Mount(r *Router) error {
+	if err := a.mount(r); err != nil {
+		return fmt.Errorf("bus: mount: %w", err)
+	}
+	return nil
+}
+
+func (a *App) mount(r *Router) error {
+	if err := errors.Join(checkRegistrar(a), checkRegistrar(r)); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.mountable(); len(r.subscriptions) > 0 && err != nil {
-		return fmt.Errorf("bus: mount: %w", err)
+	if r.misuse != nil {
+		return r.misuse
 	}
-	all := slices.Concat(a.subscriptions, r.subscriptions)
+	if err := a.mountable(); len(r.subscriptions)+len(r.hooks) > 0 && err != nil {
+		return err
+	}
+	all := slices.Clip(a.subscriptions)
+	for _, s := range r.subscriptions {
+		own := *s
+		own.middleware = r.middleware
+		all = append(all, &own)
+	}
 	if err := checkNames(a.cfg.TopicPrefix, all); err != nil {
-		return fmt.Errorf("bus: mount: %w", err)
+		return err
 	}
 	if err := a.schemas.add(r.declarations...); err != nil {
-		return fmt.Errorf("bus: mount: %w", err)
+		return err
 	}
-	a.subscriptions = all
+	a.subscriptions, a.hooks = all, append(a.hooks, r.hooks...)
 	return nil
 }
 
@@ -91,12 +166,4 @@ func (a *App) mountable() error {
 		return errRunning
 	}
 	return nil
-}
-
-// Use adds a middleware around every handler of the App. The first one added is the outermost. It has to come before [App.Run]: later it
-// takes effect with the next one.
-func (a *App) Use(m Middleware) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.middleware = append(a.middleware, m)
 }

@@ -83,13 +83,14 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 }
 
 func (a *App) run(ctx context.Context, b *budget) error {
-	c, err := a.use(ctx)
+	err := a.Initialize(ctx)
 	if err != nil {
 		if ctx.Err() != nil && b == nil && !a.isClosed() {
 			return nil
 		}
 		return err
 	}
+	c := a.core.Load()
 	r, err := a.prepare(ctx, c, b)
 	if err != nil {
 		return err
@@ -131,6 +132,9 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	if len(a.subscriptions) == 0 {
 		return nil, errNoSubscriptions
 	}
+	a.preparing++
+	defer func() { a.preparing-- }()
+	a.late = nil
 	cfg := runConfig{
 		budget: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
 		tracer: a.cfg.TracerProvider, manual: a.cfg.DisableAutoCommit, drain: a.cfg.DrainTimeout, groups: make(map[string]int),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,13 +66,14 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")
 	}
 	x.tracer = newTracer(cfg.tracer)
+	middleware := slices.Concat(cfg.middleware, s.middleware)
 	var doBatch func(context.Context, []lanes.Item[wire.Record]) lanes.Result
 	var batches lanes.Batches
 	if s.many != nil {
-		x.batches = newBatchChain(a, s.many, cfg.middleware)
+		x.batches = newBatchChain(a, s.many, middleware)
 		x.handle, doBatch, batches = x.batches.single, x.doBatch, *s.batch
 	} else {
-		x.handle = x.chain(a, cfg.middleware)
+		x.handle = x.chain(a, middleware)
 	}
 	if s.timeout != nil {
 		x.over = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)

@@ -121,6 +121,9 @@ func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
 	if err := d.compile(); err != nil {
 		return fmt.Errorf("bus: schema %q of %v: %w", d.id, t, err)
 	}
+	if err := checkRegistrar(r); err != nil {
+		return fmt.Errorf("bus: schema %q of %v: %w", d.id, t, err)
+	}
 	if err := r.declare(d); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
@@ -338,7 +341,7 @@ func (f boundUntil) Resolved(err error) { f(err) }
 func undeclared(t reflect.Type) error {
 	switch {
 	case t == nil:
-		return errors.New("nil has no type, and so no schema: publish a value of a type that is declared with bus.Schema; " +
+		return errors.New("nil has no schema, because it has no type: publish a value of a type that is declared with bus.Schema; " +
 			"a record without a value, which deletes a key of a compacted topic, is sent by PublishRaw with a nil value")
 	case typeName(t) == "":
 		return fmt.Errorf("%v has no schema: declare it, with an id because the type has no name, by bus.Schema[%v](app, \"Doc\"), "+

@@ -137,6 +137,8 @@ type subscription struct {
 	batch *lanes.Batches // of Batch; nil = the handler takes one record
 	// many is the handler in place of chain, of a subscription with batches.
 	many *batchHandler
+	// middleware is that of the Router that the subscription came with.
+	middleware []Middleware
 }
 
 // Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is
@@ -167,7 +169,10 @@ func Subscribe[T any](r Registrar, pattern string, handler func(context.Context,
 	for _, o := range opts {
 		o(s)
 	}
-	err := s.check(handler)
+	err := checkRegistrar(r)
+	if err == nil {
+		err = s.check(handler)
+	}
 	if err == nil {
 		err = setHandler(s, handler)
 	}

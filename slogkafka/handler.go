@@ -3,6 +3,7 @@ package slogkafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
@@ -31,7 +32,10 @@ func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 		o.refuse("declare the schema of log records: %w", err)
 	}
 	h := newHandler(app, stream, o)
-	app.OnFinalize(h.Close)
+	// Not by OnFinalize: what was logged about an App that could not be initialized is to go out, too.
+	if _, err := app.Shipping().Attach(h.Close); err != nil {
+		h.err = errors.Join(h.err, fmt.Errorf("slogkafka: nothing will be shipped: %w", err))
+	}
 	return h
 }
 

@@ -75,6 +75,32 @@ func ordersModule(t *testing.T) string {
 	return dir
 }
 
+// A variable that was never set, and a function that returns nothing, are a sentence and not a panic.
+func TestANilAppOrRouterIsASentence(t *testing.T) {
+	t.Parallel()
+	dir := ordersModule(t)
+	files{"nothing/nothing.go": `package nothing
+
+import "github.com/kafkaesk/kafkaesk/bus"
+
+var (
+	App    *bus.App
+	Router *bus.Router
+)
+
+func New() (*bus.Router, error) { return nil, nil }
+`}.write(t, dir)
+	for symbol, want := range map[string]said{
+		"App":    {code: 2, stderr: "nothing: worker.Main has got a nil App: make it with bus.New (--help lists the flags)\n"},
+		"Router": {code: 1, stderr: "example.com/shop/nothing.Router: bus: mount: the Router is nil: make it with bus.NewRouter\n"},
+		"New":    {code: 1, stderr: "example.com/shop/nothing.New: bus: mount: the Router is nil: make it with bus.NewRouter\n"},
+	} {
+		if got := kafkaesk(t, dir, nil, "./nothing:"+symbol); got != want {
+			t.Errorf("%s: %+v\nwant %+v", symbol, got, want)
+		}
+	}
+}
+
 // kafkaesk ./orders:App handles records; SIGTERM lets the running handler finish, and what it has done is committed. The second start is
 // quick. Not parallel, as it measures that.
 func TestAnAppOfAnotherModule(t *testing.T) {
