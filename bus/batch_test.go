@@ -877,3 +877,33 @@ func playOutcomes(t *testing.T, lanes bus.Lanes, dead bool, seed uint64) {
 			s.DeadLettered, len(b.rejected))
 	}
 }
+
+// A record that breaks every batch that it is part of is found by few calls, and costs no other record an attempt that
+// counts, even where there is only one.
+func TestAPoisonRecordOfManyIsFoundInFewCalls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 1000)...)
+	app, group := w.app(), w.group("g")
+	seen := observe(app)
+	var got calls
+	bus.MustSubscribe(app, "s", func(_ context.Context, batch []Content) error {
+		got.add(numbersOf(batch))
+		if slices.ContainsFunc(batch, func(c Content) bool { return c.N == 437 }) {
+			return errBroken
+		}
+		return nil
+	}, bus.Group(group), bus.Batch(500, 50*time.Millisecond), fast(1), bus.DeadLetter())
+	if n, err := app.ConsumeFor(within(t, 30*time.Second), 1000); n != 1000 || err != nil {
+		t.Fatal(n, err)
+	}
+	for offset, outcomes := range seen.outcomes {
+		if (outcomes[0] == bus.OutcomeDeadLetter) != (offset == 437) {
+			t.Errorf("record %d: %v", offset, outcomes)
+		}
+	}
+	if n := got.len(); n > 60 {
+		t.Errorf("%d calls", n)
+	}
+}

@@ -375,6 +375,51 @@ func ExampleOutcomeOf() {
 	// Output: rejected
 }
 
+// An index takes many titles in one call, and says which of them it does not take.
+func ExampleBatch() {
+	servers, stop := broker()
+	defer stop()
+	ctx := context.Background()
+	app := bus.New(bus.Config{Servers: servers})
+	defer func() { _ = app.Close(ctx) }()
+	bus.MustSchema[Edited](app, "Content", bus.Streams("content.edited"))
+
+	index := func(ctx context.Context, batch []Edited) error {
+		written, err := bulkWrite(ctx, batch)
+		if err != nil {
+			return bus.FailedAt(written, bus.Reject(err)) // those behind it are handed over again
+		}
+		return nil
+	}
+
+	bus.MustSubscribe(app, "content.*", index, bus.Group("indexer"),
+		bus.Batch(500, time.Second), // up to 500 records, at the latest after a second
+		bus.DeadLetter())
+
+	for _, title := range []string{"Notes", "bad", "Letters"} {
+		if err := app.Publish(ctx, "content.edited", Edited{Title: title}, bus.Key("one lane")); err != nil {
+			log.Fatal(err)
+		}
+	}
+	handled, err := app.ConsumeFor(ctx, 3)
+	fmt.Println(handled, err)
+	// Output:
+	// indexed Notes
+	// indexed Letters
+	// 3 <nil>
+}
+
+// bulkWrite stands for a call of a search index. It returns how many titles it has written.
+func bulkWrite(_ context.Context, batch []Edited) (written int, err error) {
+	for i, e := range batch {
+		if e.Title == "bad" {
+			return i, errTorn
+		}
+		fmt.Println("indexed", e.Title)
+	}
+	return len(batch), nil
+}
+
 func ExampleRetryTopics() {
 	servers, stop := broker()
 	defer stop()
