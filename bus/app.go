@@ -207,7 +207,7 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 		return nil, fmt.Errorf("%w: set Config.Servers, or start the program with --kafka-servers", ErrNotConfigured)
 	}
 	log := a.log.Logger()
-	settings, warnings, err := kafka.ParseSettings(cfg.Settings)
+	settings, warnings, err := kafka.ParseSecured(cfg.Settings, cfg.security())
 	if err != nil {
 		return nil, err
 	}

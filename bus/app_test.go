@@ -251,11 +251,15 @@ func TestSecretsNeverPrint(t *testing.T) {
 	if err == nil {
 		t.Fatal("connected to nothing")
 	}
-	asJSON, _ := json.Marshal(config.Settings)
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "settings", config.Settings, "app", app)
+	config.SASL = bus.SASLPassword("PLAIN", "user", canary)
+	token := bus.Token{Value: canary}
+	asJSON, _ := json.Marshal([]any{config.Settings, config.SASL, token})
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "settings", config.Settings, "app", app, "sasl", config.SASL, "token", token)
 	for _, out := range []string{
 		fmt.Sprintf("%v %+v %#v %s %q %x", config, config, config, config.Settings, config.Settings, config.Settings),
 		fmt.Sprintf("%v %+v %#v %s %q %x", app, app, app, app, app, app),
+		fmt.Sprintf("%v %+v %#v %s %q %x", config.SASL, config.SASL, config.SASL, *config.SASL, config.SASL, config.SASL),
+		fmt.Sprintf("%v %+v %#v %s %q %x", token, &token, token, token, token, []bus.Token{token}),
 		fmt.Sprintf("%v %+v %#v", err, err, err), string(asJSON), log.String(),
 	} {
 		if strings.Contains(out, canary) || strings.Contains(out, fmt.Sprintf("%x", canary)) {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,14 @@ type Config struct {
 	CreateTopics *bool
 	// Settings are the client's settings in aiokafka's names. Defaults to none.
 	Settings Settings
+	// TLS is how the App connects by TLS, instead of the settings ssl_*: with a pool of certificates, a client
+	// certificate that is rotated (GetClientCertificate) or a key in hardware. It is cloned. ServerName is the host of
+	// each broker's address, unless TLS has one. Without the setting security_protocol it makes it SSL, or SASL_SSL with
+	// SASL. Defaults to what the settings say.
+	TLS *tls.Config
+	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol it makes it
+	// SASL_SSL. Defaults to what the settings say.
+	SASL *SASL
 	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this logger.
 	// The logger that slog.Default returns before any slog.SetDefault stands for text on standard error.
 	// Defaults to warnings and errors as text on standard error.
@@ -68,6 +77,12 @@ func (c Config) replace(by Config) Config {
 	if by.Settings != nil {
 		c.Settings = maps.Clone(by.Settings)
 	}
+	if by.TLS != nil {
+		c.TLS = by.TLS.Clone()
+	}
+	if by.SASL != nil {
+		c.SASL = by.SASL
+	}
 	if by.Logger != nil {
 		c.Logger = by.Logger
 	}
@@ -102,7 +117,7 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 //
 //   - the connection: client_id (the name of the program), request_timeout_ms (40 s), retry_backoff_ms (100 ms), connections_max_idle_ms (3 min),
 //     metadata_max_age_ms
-//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512),
+//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for OAUTHBEARER see [Config.SASL]),
 //     sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile, ssl_password, ssl_check_hostname (true)
 //   - publishing: acks (all), enable_idempotence (true), compression_type (none; or gzip, snappy, lz4, zstd), linger_ms (5 ms),
 //     max_batch_size (512 KiB), max_request_size (1 MiB)

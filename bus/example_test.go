@@ -1,11 +1,16 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
@@ -132,6 +137,35 @@ func ExampleSchemaJSON() {
 	// <nil>
 	// bus: publish "docs": data breaks schema Doc:1: field "title": required: is missing
 	// Notes 3
+}
+
+// An App connects by TLS with an authority of one's own and a client certificate that may be renewed while it runs, and
+// logs in by tokens.
+func ExampleConfig_tls() {
+	authority, err := os.ReadFile("/etc/kafka/ca.pem")
+	if err != nil {
+		fmt.Println("no authority:", errors.Is(err, fs.ErrNotExist))
+		return
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+
+	app := bus.New(bus.Config{
+		Servers: []string{"kafka.example:9093"},
+		TLS: &tls.Config{
+			RootCAs: roots,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				pair, err := tls.LoadX509KeyPair("/run/tls/tls.crt", "/run/tls/tls.key") // for each connection
+				return &pair, err
+			},
+		},
+		SASL: bus.SASLOAuthBearer(func(ctx context.Context) (bus.Token, error) {
+			token, err := os.ReadFile("/var/run/secrets/kafka/token") // what has been renewed since counts
+			return bus.Token{Value: string(bytes.TrimSpace(token))}, err
+		}),
+	})
+	defer func() { _ = app.Close(context.Background()) }()
+	// Output: no authority: true
 }
 
 func ExampleApp_PublishAsync() {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -81,6 +82,32 @@ func TestBrokerLogin(t *testing.T) {
 			}
 		})
 	}
+	t.Run(MechanismOAuthBearer, func(t *testing.T) {
+		if !cluster.IsReal() {
+			t.Skip("the embedded broker takes no tokens: run with KAFKA=apache")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		for name, expires := range map[string]time.Time{"good": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {
+			s := secured(t, Security{SASL: &SASL{Mechanism: MechanismOAuthBearer, Token: func(context.Context) (Token, error) {
+				return unsecuredToken(user, expires), nil
+			}}}, map[string]any{"security_protocol": SASLPlaintext})
+			err := connect(t, s, cluster.Servers()...).CheckVersions(ctx)
+			switch {
+			case name == "good" && err != nil:
+				t.Errorf("a good token: %v", err)
+			case name == "expired" && !errors.Is(err, ErrAuth):
+				t.Errorf("an expired token: %v", err)
+			}
+		}
+	})
+}
+
+// unsecuredToken is a token without a signature (RFC 7515, appendix A.5), which Kafka takes for tests.
+func unsecuredToken(user string, expires time.Time) Token {
+	claims := fmt.Sprintf(`{"sub":%q,"iat":%d,"exp":%d}`, user, expires.Add(-2*time.Hour).Unix(), expires.Unix())
+	encode := base64.RawURLEncoding.EncodeToString
+	return Token{Value: NewSecret(encode([]byte(`{"alg":"none"}`)) + "." + encode([]byte(claims)) + ".")}
 }
 
 // A broker is killed and comes back: whoever retries gets through, and what the pool held does not get in the way.

@@ -222,6 +222,9 @@ func (c *Client) connHint() string {
 func (c *Client) authHint(code CodeError) string {
 	switch code {
 	case kafkago.SASLAuthenticationFailed:
+		if c.settings.SASL != nil {
+			return " (check what Config.SASL gives: mechanism " + c.settings.SASLMechanism + ")"
+		}
 		return " (check sasl_mechanism, sasl_plain_username and sasl_plain_password)"
 	case kafkago.UnsupportedSASLMechanism:
 		return fmt.Sprintf(" (the listener does not offer sasl_mechanism %s)", c.settings.SASLMechanism)

@@ -125,9 +125,11 @@ func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {
 		return plain, err
 	}
 	config := d.tls.Clone()
-	if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
-		plain.Close()
-		return nil, err
+	if config.ServerName == "" { // else the application checks another name than that of the address
+		if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
+			plain.Close()
+			return nil, err
+		}
 	}
 	secure := tls.Client(plain, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -14,8 +15,11 @@ import (
 
 // tlsConfig makes the TLS configuration that s asks for; nil for plain text. It reads the certificate files, once.
 func tlsConfig(s Settings) (*tls.Config, error) {
-	if !s.usesTLS() {
+	switch {
+	case !s.usesTLS():
 		return nil, nil
+	case s.TLS != nil:
+		return s.TLS.Clone(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.CAFile != "" {
@@ -75,25 +79,37 @@ func keyPair(s Settings) (tls.Certificate, error) {
 
 // saslMechanismOf makes the SASL mechanism that s asks for; nil for none.
 func saslMechanismOf(s Settings) (sasl.Mechanism, error) {
-	if !s.usesSASL() {
+	switch {
+	case !s.usesSASL():
 		return nil, nil
+	case s.SASL != nil:
+		return newSupplied(*s.SASL)
 	}
-	switch s.SASLMechanism {
+	m, err := passwordMechanism(s.SASLMechanism, s.SASLUsername, s.SASLPassword)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: settings sasl_mechanism, sasl_plain_username, sasl_plain_password: %w", err)
+	}
+	return m, nil
+}
+
+// passwordMechanism makes a mechanism that logs in by user and password. Its errors hold neither.
+func passwordMechanism(name, user string, password Secret) (sasl.Mechanism, error) {
+	switch name {
 	case MechanismPlain:
-		return plainMechanism{s.SASLUsername, s.SASLPassword}, nil
+		return plainMechanism{user, password}, nil
 	case MechanismScramSHA256, MechanismScramSHA512:
 		algorithm := scram.SHA256
-		if s.SASLMechanism == MechanismScramSHA512 {
+		if name == MechanismScramSHA512 {
 			algorithm = scram.SHA512
 		}
-		mechanism, err := scram.Mechanism(algorithm, s.SASLUsername, s.SASLPassword.Reveal())
+		mechanism, err := scram.Mechanism(algorithm, user, password.Reveal())
 		if err != nil {
 			// Its text may quote what it could not prepare, which is the password.
-			return nil, errors.New("kafka: settings sasl_plain_username and sasl_plain_password: they have characters that SCRAM (RFC 4013) does not allow")
+			return nil, fmt.Errorf("%w: user or password have characters that SCRAM (RFC 4013) does not allow", ErrAuth)
 		}
 		return typedMechanism{mechanism}, nil
 	default:
-		return nil, fmt.Errorf("kafka: setting sasl_mechanism: %q is not one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", s.SASLMechanism)
+		return nil, fmt.Errorf("mechanism %q is not one of %s", name, strings.Join(passwordMechanisms(), ", "))
 	}
 }
 

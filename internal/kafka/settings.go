@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -26,7 +27,13 @@ const (
 	MechanismPlain       = "PLAIN"
 	MechanismScramSHA256 = "SCRAM-SHA-256"
 	MechanismScramSHA512 = "SCRAM-SHA-512"
+	MechanismOAuthBearer = "OAUTHBEARER" // by Security alone: tokens come from a function
 )
+
+// passwordMechanisms are those that a user and a password are enough for.
+func passwordMechanisms() []string {
+	return []string{MechanismPlain, MechanismScramSHA256, MechanismScramSHA512}
+}
 
 // The values of [Settings.AutoOffsetReset].
 const (
@@ -71,6 +78,9 @@ type Settings struct {
 	// CheckHostname: the broker's certificate must name the host that we connect to. Defaults to true.
 	// Setting: ssl_check_hostname.
 	CheckHostname bool
+	// TLS and SASL are those of [Security]: nil when the settings above count.
+	TLS  *tls.Config
+	SASL *SASL
 
 	// ClientID names this program in the brokers' logs, metrics and quotas. Defaults to the name of the program's file.
 	// Setting: client_id.
@@ -214,6 +224,12 @@ func (s Settings) isolation() int8 {
 // knows, and one out of its range are errors: all of them are reported, joined into one. No value of a secret, or of an
 // unknown setting (it may be a misspelt secret), is part of any text.
 func ParseSettings(raw map[string]any) (s Settings, warnings []string, err error) {
+	return ParseSecured(raw, Security{})
+}
+
+// ParseSecured is ParseSettings for an application that gives TLS or credentials as Go values. Settings that say the
+// same are an error. Without security_protocol the protocol is SASL_SSL with credentials, else SSL with TLS.
+func ParseSecured(raw map[string]any, sec Security) (s Settings, warnings []string, err error) {
 	s = DefaultSettings()
 	table := settingTable()
 	var errs []error
@@ -236,6 +252,7 @@ func ParseSettings(raw map[string]any) (s Settings, warnings []string, err error
 			warnings = append(warnings, fmt.Sprintf("kafka setting %s: %s", name, warning))
 		}
 	}
+	errs = append(errs, sec.apply(&s, given))
 	more, err := s.reconcile(given)
 	return s, append(warnings, more...), errors.Join(append(errs, err)...)
 }
@@ -267,11 +284,11 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 	}
 
 	if s.usesSASL() {
-		if s.SASLUsername == "" || !s.SASLPassword.IsSet() {
+		if s.SASL == nil && (s.SASLUsername == "" || !s.SASLPassword.IsSet()) {
 			fail("security_protocol %s needs sasl_plain_username and sasl_plain_password", s.SecurityProtocol)
 		}
 	} else {
-		for _, name := range []string{"sasl_mechanism", "sasl_plain_username", "sasl_plain_password"} {
+		for _, name := range saslSettings() {
 			if given[name] {
 				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SASL_SSL or SASL_PLAINTEXT", name, s.SecurityProtocol))
 			}
@@ -281,7 +298,7 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 		fail("ssl_certfile and ssl_keyfile come together: one is missing")
 	}
 	if !s.usesTLS() {
-		for _, name := range []string{"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_check_hostname"} {
+		for _, name := range sslSettings() {
 			if given[name] {
 				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SSL or SASL_SSL", name, s.SecurityProtocol))
 			}

@@ -84,11 +84,15 @@ func settingTable() map[string]setter {
 		"value_deserializer":        refused("values are envelopes; convert their data in the handler, or subscribe with []byte"),
 		"value_serializer":          refused("values are envelopes; publish what is ready with PublishRaw"),
 		"partitioner":               refused("keys are placed by murmur2, as Kafka's own clients place them"),
-		"sasl_oauth_token_provider": refused("OAUTHBEARER is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-		"ssl_context":               refused("it is a Python object; use ssl_cafile, ssl_certfile, ssl_keyfile and ssl_check_hostname"),
-		"transactional_id":          refused("transactions are not supported; publishing is idempotent without them"),
+		"sasl_oauth_token_provider": refused("it is a Python object; " + oauthBearer),
+		"ssl_context": refused("it is a Python object; use ssl_cafile, ssl_certfile, ssl_keyfile and ssl_check_hostname, " +
+			"or the program's Config.TLS"),
+		"transactional_id": refused("transactions are not supported; publishing is idempotent without them"),
 	}
 }
+
+// oauthBearer says how a program logs in by tokens.
+const oauthBearer = "set the program's Config.SASL to bus.SASLOAuthBearer"
 
 // ignored is a setting of aiokafka that changes nothing here.
 func ignored(why string) setter {
@@ -186,10 +190,13 @@ func millis(field func(*Settings) *time.Duration, least, most time.Duration) set
 }
 
 func saslMechanism(s *Settings, value any) (string, error) {
-	if v, _ := value.(string); v == "GSSAPI" || v == "OAUTHBEARER" {
-		return "", fmt.Errorf("%s is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", v)
+	switch value {
+	case "GSSAPI":
+		return "", errors.New("GSSAPI is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	case MechanismOAuthBearer:
+		return "", errors.New("OAUTHBEARER needs a function for its tokens: " + oauthBearer)
 	}
-	return oneOf(func(s *Settings) *string { return &s.SASLMechanism }, MechanismPlain, MechanismScramSHA256, MechanismScramSHA512)(s, value)
+	return oneOf(func(s *Settings) *string { return &s.SASLMechanism }, passwordMechanisms()...)(s, value)
 }
 
 func compression(s *Settings, value any) (string, error) {

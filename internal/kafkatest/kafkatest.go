@@ -69,7 +69,7 @@ func Property(name, value string) Option {
 }
 
 // SASL asks for a cluster of the test's own that wants this user and password from its clients, over SASL without TLS: PLAIN,
-// SCRAM-SHA-256 or SCRAM-SHA-512.
+// SCRAM-SHA-256 or SCRAM-SHA-512. KAFKA=apache also takes unsecured tokens (OAUTHBEARER), of anybody.
 func SASL(user, password string) Option {
 	return func(r *request) { r.own, r.user, r.password = true, user, password }
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Properties map[string]string
 
 	// User and Password make the brokers ask their clients for them, by SASL without TLS: PLAIN, SCRAM-SHA-256 or
-	// SCRAM-SHA-512. Defaults to no authentication.
+	// SCRAM-SHA-512; or for an unsecured token (OAUTHBEARER), of anybody. Defaults to no authentication.
 	User, Password string
 }
 
@@ -185,7 +185,10 @@ func (n *node) properties(voters string, o Options) map[string]string {
 		sasl := fmt.Sprintf("SASL://127.0.0.1:%d", n.saslPort)
 		p["listeners"] += "," + sasl
 		p["advertised.listeners"] += "," + sasl
-		p["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+		p["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER"
+		p["listener.name.sasl.oauthbearer.sasl.jaas.config"] = fmt.Sprintf(
+			`org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="%s";`,
+			o.User)
 		p["listener.name.sasl.plain.sasl.jaas.config"] = fmt.Sprintf(
 			`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, o.User, o.Password)
 		for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
