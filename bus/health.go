@@ -20,14 +20,14 @@ import (
 func (a *App) Health(context.Context) error {
 	a.mu.Lock()
 	r, failed := a.running, a.failed
-	errs := []error{a.unfinishedLocked(), a.late}
+	misuse, errs := a.misuse, []error{a.unfinishedLocked(), a.late}
 	a.mu.Unlock()
 	c := a.core.Load()
 	switch {
 	case a.isClosed():
 		return fmt.Errorf("bus: %w", ErrClosed)
 	case c == nil || !a.ready.Load():
-		return errors.New("bus: not initialized: call Initialize, or publish once")
+		return errors.Join(misuse, errors.New("bus: not initialized: call Initialize, or publish once"))
 	}
 	if err := c.producer.Health(); err != nil {
 		errs = append(errs, fmt.Errorf("bus: producer: %w", err))

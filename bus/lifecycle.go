@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// hook is a function of OnInitialize or of OnFinalize. Both stand in one list, in the order in which they were added, because
-// a function of OnFinalize ends what those of OnInitialize before it have begun.
+// hook is a function of OnInitialize or of OnFinalize. Both stand in one list, in the order in which they were added,
+// because a function of OnFinalize ends what those of OnInitialize before it have begun.
 type hook struct {
 	call  func(context.Context) error
 	final bool // of OnFinalize
@@ -18,20 +18,21 @@ type hook struct {
 
 var errNoFunction = errors.New("the function is nil")
 
-// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An error of
-// one is an error of Initialize, which calls it again when it is called again; a function that has succeeded is not called
-// again. A function that is added to an App that is initialized is called by the next Initialize or [App.Run], and until
-// then [App.Health] returns an error. After [App.Close] the function is never called, which the log says.
+// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An
+// error of one is an error of Initialize, which calls it again when it is called again; a function that has succeeded
+// is not called again. A function that is added to an App that is initialized is called by the next Initialize or
+// [App.Run], and until then [App.Health] returns an error. After [App.Close] the function is never called, which the
+// log says.
 //
-// The function may publish, with the context it is given: with another one it would wait for the very Initialize that calls
-// it.
+// The function may publish, with the context it is given: with another one it would wait for the very Initialize that
+// calls it.
 func (a *App) OnInitialize(f func(context.Context) error) { a.addHook("OnInitialize", hook{call: f}) }
 
-// OnFinalize adds a function that [App.Close] calls before it ends the producer, the last one added first. It may publish,
-// and it may be added at any time before Close has ended; later it is never called, which the log says.
+// OnFinalize adds a function that [App.Close] calls before it ends the producer, the last one added first. It may
+// publish, and it may be added at any time before Close has ended; later it is never called, which the log says.
 //
-// It is called only for what was initialized: when the functions of [App.OnInitialize] that were added before it have all
-// succeeded, and the App has been initialized, or at least one such function has been called.
+// It is called only for what was initialized: when the functions of [App.OnInitialize] that were added before it have
+// all succeeded, and the App has been initialized, or at least one such function has been called.
 func (a *App) OnFinalize(f func(context.Context) error) {
 	a.addHook("OnFinalize", hook{call: f, final: true})
 }
@@ -51,8 +52,8 @@ func (a *App) addHook(name string, h hook) {
 	}
 }
 
-// misused logs that a method that returns no error was called in vain, and keeps the first such error for Initialize, Run and
-// Health.
+// misused logs that a method that returns no error was called in vain, and keeps the first such error for Initialize,
+// Run and Health.
 func (a *App) misused(method string, err error) {
 	err = fmt.Errorf("bus: %s: %w", method, err)
 	a.mu.Lock()
@@ -86,8 +87,8 @@ func (a *App) initializeSucceeded() {
 // unfinishedLocked returns what keeps the App from being all that was asked of it; nil when nothing does.
 func (a *App) unfinishedLocked() error {
 	if slices.ContainsFunc(a.hooks[a.succeeded:], func(h hook) bool { return !h.final }) {
-		return errors.Join(a.misuse, errors.New("bus: functions of OnInitialize were added after the App was initialized, "+
-			"and wait for the next Initialize or Run"))
+		return errors.Join(a.misuse, errors.New("bus: functions of OnInitialize were added after the App was "+
+			"initialized, and wait for the next Initialize or Run"))
 	}
 	return a.misuse
 }
@@ -124,10 +125,11 @@ var (
 	betweenRuns = []string{"DisableAutoCommit", "DrainTimeout", "TracerProvider"}
 )
 
-// Configure replaces the fields that are set in c. It comes before the App's first use: an App that is connecting begins
-// anew with what is configured now, but when it has connected, only Logger and PublishTimeout can change, and while nothing
-// runs DisableAutoCommit, DrainTimeout and TracerProvider. Another value of another field is then an error, which the log
-// has at once and [App.Initialize], [App.Run] and [App.Health] return from then on; nothing of c counts.
+// Configure replaces the fields that are set in c. It comes before the App's first use: an App that is connecting
+// begins anew with what is configured now, but when it has connected, only Logger and PublishTimeout can change, and
+// while nothing runs DisableAutoCommit, DrainTimeout and TracerProvider. Another value of another field is then an
+// error, which the log has at once and [App.Initialize], [App.Run] and [App.Health] return from then on; nothing of c
+// counts.
 func (a *App) Configure(c Config) {
 	a.mu.Lock()
 	fixed := a.fixedLocked(c)
@@ -139,8 +141,8 @@ func (a *App) Configure(c Config) {
 	}
 	a.mu.Unlock()
 	if len(fixed) > 0 {
-		a.misused("Configure", fmt.Errorf("it comes too late to change %s, and changes nothing: call it before the App is used, "+
-			"which logging through it is, too", strings.Join(fixed, ", ")))
+		a.misused("Configure", fmt.Errorf("it comes too late to change %s, and changes nothing: call it before the App "+
+			"is used, which logging through it is, too", strings.Join(fixed, ", ")))
 	}
 }
 
@@ -166,9 +168,9 @@ func (a *App) fixedLocked(c Config) []string {
 	return fixed
 }
 
-// Use adds a middleware around every handler of the App. The first one added is the outermost; those of a [Router] lie inside.
-// It has to come before [App.Run]: while a Run is under way it takes effect with the next one, which the log says at once,
-// and [App.Health] until then.
+// Use adds a middleware around every handler of the App. The first one added is the outermost; those of a [Router] lie
+// inside. It has to come before [App.Run]: while a Run is under way it takes effect with the next one, which the log
+// says at once, and [App.Health] until then.
 func (a *App) Use(m Middleware) {
 	if m == nil {
 		a.misused("Use", errNoFunction)
@@ -180,9 +182,9 @@ func (a *App) Use(m Middleware) {
 	a.forNextRun("Use")
 }
 
-// OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of its
-// lane: for metrics, say. It has to be quick. It may be called concurrently. It has to be added before [App.Run]: while a
-// Run is under way it takes effect with the next one, which the log says at once, and [App.Health] until then.
+// OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of
+// its lane: for metrics, say. It has to be quick. It may be called concurrently. It has to be added before [App.Run]:
+// while a Run is under way it takes effect with the next one, which the log says at once, and [App.Health] until then.
 func (a *App) OnConsumed(f func(context.Context, Consumed)) {
 	if f == nil {
 		a.misused("OnConsumed", errNoFunction)

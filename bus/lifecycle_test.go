@@ -103,8 +103,8 @@ func TestInitializeGoesOnWhereItFailed(t *testing.T) {
 	h.want(t, "a b b c")
 }
 
-// A function that comes when the App is initialized is called by the next Initialize, or Run; until then Health says that it
-// waits. When it fails the App goes on.
+// A function that comes when the App is initialized is called by the next Initialize, or Run; until then Health says
+// that it waits. When it fails the App goes on.
 func TestALateOnInitializeIsCalled(t *testing.T) {
 	t.Parallel()
 	app := start(t)
@@ -180,8 +180,8 @@ func TestNilFunctionsAreErrors(t *testing.T) {
 	}
 }
 
-// Configure on an App that has connected: what can take effect does, what cannot is an error of Run and Health, and nothing
-// of it counts.
+// Configure on an App that has connected: what can take effect does, what cannot is an error of Run and Health, and
+// nothing of it counts.
 func TestALateConfigure(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -191,11 +191,15 @@ func TestALateConfigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := new(logged)
-	app.Configure(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: log.logger(), DrainTimeout: time.Second})
+	app.Configure(bus.Config{
+		Servers: cluster.Servers(), TopicPrefix: prefix, Logger: log.logger(), DrainTimeout: time.Second,
+	})
 	if err := errors.Join(app.Initialize(t.Context()), app.Health(t.Context())); err != nil {
 		t.Fatalf("what changes nothing, and what can change: %v", err)
 	}
-	app.Configure(bus.Config{TopicPrefix: "other.", MaxBufferedRecords: 5, DrainTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	app.Configure(bus.Config{
+		TopicPrefix: "other.", MaxBufferedRecords: 5, DrainTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
 	const want = "Configure: it comes too late to change TopicPrefix, MaxBufferedRecords, and changes nothing"
 	errorSays(t, app.Health(t.Context()), want)
 	errorSays(t, app.Initialize(t.Context()), want)
@@ -211,7 +215,8 @@ func TestALateConfigure(t *testing.T) {
 	}
 }
 
-// An App that tries to connect, as it does when something is logged through it, takes the servers that are configured next.
+// An App that tries to connect, as it does when something is logged through it, takes the servers that are configured
+// next.
 func TestConfigureWhileTheAppConnects(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -250,8 +255,10 @@ func TestUseWhileTheAppRuns(t *testing.T) {
 	app.Configure(bus.Config{DrainTimeout: 7 * time.Second})
 	errorSays(t, app.Health(t.Context()), "Use: the App runs already")
 	errorSays(t, app.Health(t.Context()), "Configure: it comes too late to change DrainTimeout")
-	if !log.has("Use: the App runs already: what was added takes effect with the next Run") || !log.has("OnConsumed: the App runs already") {
-		t.Errorf("the log says nothing:\n%s", log)
+	for _, method := range []string{"Use", "OnConsumed"} {
+		if !log.has(method + ": the App runs already: what was added takes effect with the next Run") {
+			t.Errorf("the log says nothing of %s:\n%s", method, log)
+		}
 	}
 	if err := stop(); err != nil {
 		t.Error(err)

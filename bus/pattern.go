@@ -13,8 +13,8 @@ import (
 // nameCharacters are those that a topic's name can have.
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-// checkPattern returns why a pattern can match no stream: then nothing would ever be read, and nothing say so. prefix is
-// that of the topics, as far as it is known.
+// checkPattern returns why a pattern can match no stream: then nothing would ever be read, and nothing say so. prefix
+// is that of the topics, as far as it is known.
 func checkPattern(prefix, pattern string) error {
 	if pattern == "" {
 		return errors.New("a pattern needs a text: name a stream, or write * for all")
@@ -25,10 +25,11 @@ func checkPattern(prefix, pattern string) error {
 	part, shortest := fnmatch.Impossible(pattern, nameCharacters)
 	switch n := len(prefix) + shortest; {
 	case part != "":
-		return fmt.Errorf("pattern %q matches no stream: no name has %q in it, only letters, digits, dots, dashes and underscores: %s",
-			pattern, part, adviseOnPattern(part))
+		return fmt.Errorf("pattern %q matches no stream: no name has %q in it, only letters, digits, dots, dashes "+
+			"and underscores: %s", pattern, part, adviseOnPattern(part))
 	case n > longestTopic:
-		return fmt.Errorf("pattern %q matches no stream: with the prefix it has %d characters where Kafka allows %d", pattern, n, longestTopic)
+		return fmt.Errorf("pattern %q matches no stream: with the prefix it has %d characters where Kafka allows %d",
+			pattern, n, longestTopic)
 	}
 	return nil
 }
@@ -80,8 +81,8 @@ func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 	return compiled, nil
 }
 
-// reads tells whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the pattern
-// names them.
+// reads tells whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
+// pattern names them.
 func reads(p fnmatch.Pattern, prefix, topic string) bool {
 	return p.Match(topic) && (namesOwn(p.String()) || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
 }

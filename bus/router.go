@@ -36,8 +36,8 @@ var (
 	errNilRouter = errors.New("the Router is nil: make it with bus.NewRouter")
 )
 
-// Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does not
-// know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently.
+// Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does
+// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently.
 type Router struct {
 	mu            sync.Mutex
 	declarations  []*declaration
@@ -50,20 +50,21 @@ type Router struct {
 // NewRouter returns an empty Router.
 func NewRouter() *Router { return new(Router) }
 
-// OnInitialize adds a function to those of [App.OnInitialize] of the App that the Router is mounted in. A nil function is an
-// error of [App.Mount].
+// OnInitialize adds a function to those of [App.OnInitialize] of the App that the Router is mounted in. A nil function
+// is an error of [App.Mount].
 func (r *Router) OnInitialize(f func(context.Context) error) {
 	r.add("OnInitialize", f == nil, func() { r.hooks = append(r.hooks, hook{call: f}) })
 }
 
-// OnFinalize adds a function to those of [App.OnFinalize] of the App that the Router is mounted in: it is called only when
-// the functions of OnInitialize before it have succeeded. A nil function is an error of [App.Mount].
+// OnFinalize adds a function to those of [App.OnFinalize] of the App that the Router is mounted in: it is called only
+// when the functions of OnInitialize before it have succeeded. A nil function is an error of [App.Mount].
 func (r *Router) OnFinalize(f func(context.Context) error) {
 	r.add("OnFinalize", f == nil, func() { r.hooks = append(r.hooks, hook{call: f, final: true}) })
 }
 
-// Use adds a middleware around the Router's own handlers, those that are subscribed before and after it, and no others of the
-// App. The first one added is the outermost; those of [App.Use] lie around them. A nil Middleware is an error of [App.Mount].
+// Use adds a middleware around the Router's own handlers, those that are subscribed before and after it, and no others
+// of the App. The first one added is the outermost; those of [App.Use] lie around them. A nil Middleware is an error of
+// [App.Mount].
 func (r *Router) Use(m Middleware) {
 	r.add("Use", m == nil, func() { r.middleware = append(r.middleware, m) })
 }
@@ -102,10 +103,11 @@ func (r *Router) subscribe(s *subscription) error {
 	return nil
 }
 
-// Mount adds what the Router has to the App: all of it, or nothing and an error, as a [*SchemaConflictError] when the App has
-// one of its schemas already. It has to come before [App.Run], and is an error while one is under way, but for a Router of
-// schemas alone. Functions of OnInitialize that come to an App that is initialized wait as [App.OnInitialize] says. What is
-// declared with r later is not part of the App. A Router can be mounted in several Apps.
+// Mount adds what the Router has to the App: all of it, or nothing and an error, as a [*SchemaConflictError] when the
+// App has one of its schemas already. It has to come before [App.Run], and is an error while one is under way, but for
+// a Router of schemas alone. Functions of OnInitialize that come to an App that is initialized wait as
+// [App.OnInitialize] says. What is declared with r later is not part of the App. A Router can be mounted in several
+// Apps.
 func (a *App) Mount(r *Router) error {
 	if err := a.mount(r); err != nil {
 		return fmt.Errorf("bus: mount: %w", err)

@@ -28,8 +28,8 @@ func newUnmatched(prefix string, patterns []fnmatch.Pattern) *unmatched {
 		since: make([]time.Time, len(patterns)), logged: make([]bool, len(patterns))}
 }
 
-// due returns the patterns that have matched none of the topics for unmatchedAfter, each once for as long as that lasts.
-// topics is nil as long as no broker has said which there are.
+// due returns the patterns that have matched none of the topics for unmatchedAfter, each once for as long as that
+// lasts. topics is nil as long as no broker has said which there are.
 func (u *unmatched) due(now time.Time, topics map[string]*kafka.Topic) []fnmatch.Pattern {
 	if topics == nil {
 		return nil

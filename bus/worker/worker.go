@@ -107,14 +107,15 @@ func (p process) run(ctx context.Context, app application) int {
 			switch {
 			case first.IsZero():
 				first = time.Now()
-				log.Info("worker: ending: running handlers may finish; a signal that comes more than a second later ends at once",
+				log.Info("worker: ending: running handlers may finish; a signal more than a second later ends at once",
 					"signal", s.String())
 				end()
 			case time.Since(first) <= sameStop:
-				log.Info("worker: another signal within a second of the first is the same stop; a later one ends at once",
+				log.Info("worker: a signal within a second of the first is the same stop; a later one ends at once",
 					"signal", s.String())
 			default:
-				log.Warn("worker: a second signal: ending at once; records in work are handled again", "signal", s.String())
+				log.Warn("worker: a second signal: ending at once; records in work are handled again",
+					"signal", s.String())
 				return atOnce(s)
 			}
 		}

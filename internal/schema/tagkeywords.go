@@ -66,7 +66,8 @@ func (k tagKeyword) check(s *jsonschema.Schema, name, value string) error {
 	switch {
 	case k.types == "":
 	case jsonType == "array" && strings.Contains(value, "="):
-		return errors.New("invopop/jsonschema reads no value with a = in it on an array: give the elements a type of their own")
+		return errors.New("invopop/jsonschema reads no value with a = in it on an array: " +
+			"give the elements a type of their own")
 	case jsonType == "array" && !k.isOf("array"):
 		jsonType = elementType(s.Items, name) // the keyword is about the elements
 	}
@@ -74,9 +75,11 @@ func (k tagKeyword) check(s *jsonschema.Schema, name, value string) error {
 	case k.types == "", k.isOf(jsonType):
 		return k.value(jsonType, value)
 	case slices.Contains(strings.Fields("string integer number boolean array"), jsonType):
-		return fmt.Errorf("%s has no effect on type %s, which can have %s", name, jsonType, strings.Join(keywordsOf(jsonType), ", "))
+		return fmt.Errorf("%s has no effect on type %s, which can have %s",
+			name, jsonType, strings.Join(keywordsOf(jsonType), ", "))
 	default:
-		return fmt.Errorf("%s has no effect on this type: put it on the fields inside, or give the type a JSONSchemaExtend method", name)
+		return fmt.Errorf("%s has no effect on this type: put it on the fields inside, "+
+			"or give the type a JSONSchemaExtend method", name)
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/near"
 )
 
-// invopop leaves out, without an error, the parts of a jsonschema tag that it does not know, that the field's type cannot
-// have, and that it cannot read: then nothing would ever be checked. So tags are checked here, twice: checkTag sees what is
-// wrong whatever the field's type is, before invopop reads the tag; checkEffect sees the rest, with the schema that invopop
-// made. FuzzTags proves that all of a tag that passes both is in the schema.
+// invopop leaves out, without an error, the parts of a jsonschema tag that it does not know, that the field's type
+// cannot have, and that it cannot read: then nothing would ever be checked. So tags are checked here, twice: checkTag
+// sees what is wrong whatever the field's type is, before invopop reads the tag; checkEffect sees the rest, with the
+// schema that invopop made. FuzzTags proves that all of a tag that passes both is in the schema.
 
 // tagWords are the parts of a tag that have no value.
 var tagWords = []string{"required", "nullable"}
@@ -44,13 +44,14 @@ func checkTag(tag reflect.StructTag) error {
 	for _, part := range parts {
 		name, _, _ := strings.Cut(part, "=")
 		if k := tagKeywords[name]; slices.Contains(parts, "type=array") && k.types != "" && !k.isOf("array") {
-			return fmt.Errorf("jsonschema tag %q: %s has no effect beside type=array, which says nothing of elements", part, name)
+			return fmt.Errorf("jsonschema tag %q: %s has no effect beside type=array, which says nothing of elements",
+				part, name)
 		}
 	}
 	for word := range strings.SplitSeq(text, ",") { // as invopop looks for these two
 		if slices.Contains(tagWords, word) && !slices.Contains(parts, word) {
-			return fmt.Errorf("jsonschema tag %q: invopop/jsonschema takes %s behind an escaped comma for the keyword: "+
-				"write the value in another way", text, word)
+			return fmt.Errorf("jsonschema tag %q: invopop/jsonschema takes %s behind an escaped comma for the "+
+				"keyword: write the value in another way", text, word)
 		}
 	}
 	for _, extra := range splitTag(tag.Get("jsonschema_extras")) {
@@ -134,7 +135,8 @@ func adviseComma(parts []string, i int) string {
 		return ""
 	}
 	if name == "enum" {
-		return fmt.Sprintf(`; several values are written %s,enum=%s; a comma inside a value is written \\,`, value, parts[i])
+		return fmt.Sprintf(`; several values are written %s,enum=%s; a comma inside a value is written \\,`,
+			value, parts[i])
 	}
 	for ; i < len(parts) && checkPart(parts[i]) != nil; i++ {
 		value += `\\,` + parts[i]
@@ -166,7 +168,8 @@ func checkEffect(tag reflect.StructTag, property *jsonschema.Schema) error {
 	}
 	for _, extra := range splitTag(tag.Get("jsonschema_extras")) {
 		if name, _, _ := strings.Cut(extra, "="); seen[name] {
-			return fmt.Errorf("jsonschema_extras tag %q: the jsonschema tag has %s too, and only one counts", extra, name)
+			return fmt.Errorf("jsonschema_extras tag %q: the jsonschema tag has %s too, and only one counts",
+				extra, name)
 		}
 	}
 	return nil
