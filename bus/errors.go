@@ -60,14 +60,14 @@ type ValidationError struct {
 	Schema string
 	// Field and Rule are those of the first violation.
 	Field, Rule string
-	// Violations are all of them, at least one.
+	// Violations are the first 100 of them, at least one.
 	Violations []Violation
 }
 
 func newValidationError(name string, invalid *schema.Invalid) *ValidationError {
 	e := &ValidationError{Schema: name, Violations: make([]Violation, 0, len(invalid.Violations))}
 	for _, v := range invalid.Violations {
-		e.Violations = append(e.Violations, Violation{Field: v.Field, Rule: v.Keyword, Text: v.Text})
+		e.Violations = append(e.Violations, Violation{Field: v.Field, Rule: v.Keyword, Text: v.Sentence()})
 	}
 	if len(e.Violations) > 0 {
 		e.Field, e.Rule = e.Violations[0].Field, e.Violations[0].Rule

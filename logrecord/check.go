@@ -53,7 +53,7 @@ func (b *builder) check(v reflect.Value, start int) {
 		if field == "" { // the model as a whole, at the root
 			field = info.typ.String()
 		}
-		b.schemaErrors = append(b.schemaErrors, field+": "+violation.Keyword+": "+violation.Text)
+		b.schemaErrors = append(b.schemaErrors, field+": "+violation.Keyword+": "+violation.Sentence())
 		if !found || depth == 0 {
 			continue // nothing is there, or it is the model as a whole
 		}

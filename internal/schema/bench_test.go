@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
 // order is a message as services publish them: 12 fields, 8 constraints.
@@ -119,19 +121,20 @@ func BenchmarkWrite(b *testing.B) {
 	for _, bb := range benchmarks {
 		v := bb.value
 		b.Run(bb.name, func(b *testing.B) {
-			w := newWriter(reflect.TypeOf(v), new(encoders))
-			dst := make([]byte, 0, 1024)
+			p := jsonplan.Published().For(reflect.TypeOf(v), nil)
+			w := jsonplan.Writer{Buf: make([]byte, 0, 1024)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, ok := w.write(dst, reflect.ValueOf(v), 0); !ok {
-					b.Fatal("not written")
+				w.Buf = w.Buf[:0]
+				if _, err := p.Write(&w, v); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
 	}
 }
 
-// BenchmarkValidate is what a value costs that the plan cannot prove.
+// BenchmarkValidate is what the check of ready JSON costs.
 func BenchmarkValidate(b *testing.B) {
 	s := must(b, reflect.TypeFor[order]())
 	data, err := s.Append(nil, anOrder())

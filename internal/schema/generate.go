@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
 // The hooks by which a type shapes its own schema, as invopop knows them.
@@ -104,7 +106,7 @@ func (g *generator) document(t reflect.Type, root *jsonschema.Schema) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	return plainText(doc), nil
+	return jsonplan.PlainText(doc), nil
 }
 
 // reflect returns the schema of a type by invopop, which asks mapped first.
@@ -157,19 +159,19 @@ func (g *generator) mapped(t reflect.Type) *jsonschema.Schema {
 
 // structure returns the schema of a struct: invopop reflects a struct of the same fields that has no embedded ones and no name.
 func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
-	fields := fieldsOf(t)
+	fields := jsonplan.Fields(t)
 	flat := make([]reflect.StructField, len(fields))
 	for i, f := range fields {
-		typ := f.typ
+		typ := f.Type
 		if t.Implements(propertyAliasType) {
-			if alias := reflect.Zero(t).Interface().(propertyAlias).JSONSchemaProperty(f.name); alias != nil {
+			if alias := reflect.Zero(t).Interface().(propertyAlias).JSONSchemaProperty(f.Name); alias != nil {
 				typ = reflect.TypeOf(alias)
 			}
 		}
-		fields[i].typ = typ
-		if err := checkTag(f.tag); err != nil {
-			g.fail(fmt.Errorf("field %q of %s: %w", f.name, t, err))
-			fields[i].tag, f.tag = "", "" // invopop does not return from some of what is wrong
+		fields[i].Type = typ
+		if err := checkTag(f.Tag); err != nil {
+			g.fail(fmt.Errorf("field %q of %s: %w", f.Name, t, err))
+			fields[i].Tag, f.Tag = "", "" // invopop does not return from some of what is wrong
 		}
 		flat[i] = reflect.StructField{Name: "F" + strconv.Itoa(i), Type: typ, Tag: flatTag(&f)}
 	}
@@ -177,14 +179,14 @@ func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
 	g.flat[synthetic] = true
 	s := g.reflect(synthetic)
 	for _, f := range fields {
-		property, ok := s.Properties.Get(f.name)
+		property, ok := s.Properties.Get(f.Name)
 		if !ok {
 			continue
 		}
-		if err := checkEffect(f.tag, property); err != nil {
-			g.fail(fmt.Errorf("field %q of %s: %w", f.name, t, err))
+		if err := checkEffect(f.Tag, property); err != nil {
+			g.fail(fmt.Errorf("field %q of %s: %w", f.Name, t, err))
 		}
-		s.Properties.Set(f.name, nullable(property, f.typ))
+		s.Properties.Set(f.Name, nullable(property, f.Type))
 	}
 	if t.Implements(extenderType) {
 		reflect.Zero(t).Interface().(extender).JSONSchemaExtend(s)
@@ -193,17 +195,17 @@ func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
 }
 
 // flatTag writes the tags of a field so that invopop takes its name, and whether it is required, from there.
-func flatTag(f *jsonField) reflect.StructTag {
-	name := f.name
-	if f.mayBeAbsent() {
+func flatTag(f *jsonplan.Field) reflect.StructTag {
+	name := f.Name
+	if f.MayBeAbsent() {
 		name += ",omitempty"
 	}
-	if f.quoted {
+	if f.Quoted {
 		name += ",string"
 	}
 	tag := "json:" + strconv.Quote(name)
 	for _, key := range []string{"jsonschema", "jsonschema_extras", "jsonschema_description"} {
-		if value, ok := f.tag.Lookup(key); ok {
+		if value, ok := f.Tag.Lookup(key); ok {
 			tag += " " + key + ":" + strconv.Quote(value)
 		}
 	}
@@ -213,7 +215,7 @@ func flatTag(f *jsonField) reflect.StructTag {
 // container returns the schema of a slice, array or map in place, so that a field's tags reach it, or as a reference if
 // the type contains itself.
 func (g *generator) container(t reflect.Type) *jsonschema.Schema {
-	if t.Kind() == reflect.Slice && bytesLike(t) {
+	if t.Kind() == reflect.Slice && jsonplan.IsBytes(t) {
 		return &jsonschema.Schema{Type: "string", ContentEncoding: "base64"}
 	}
 	if t.Name() != "" {
@@ -245,13 +247,6 @@ func (g *generator) container(t reflect.Type) *jsonschema.Schema {
 	nullableInside(s, t)
 	g.defs[g.name(t)] = s
 	return &jsonschema.Schema{Ref: reference(g.name(t))}
-}
-
-// bytesLike tells whether encoding/json writes a slice type as base64.
-func bytesLike(t reflect.Type) bool {
-	e := t.Elem()
-	pointer := reflect.PointerTo(e)
-	return e.Kind() == reflect.Uint8 && !pointer.Implements(marshalerType) && !pointer.Implements(textMarshalerType)
 }
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9]+`)

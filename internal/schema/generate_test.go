@@ -50,6 +50,27 @@ func (writes) JSONSchemaExtend(s *jsonschema.Schema)   { s.Type = "string" }
 func (extended) JSONSchemaExtend(s *jsonschema.Schema) { s.Title = "extended" }
 func (replaced) JSONSchemaProperty(name string) any    { return map[string]any{"x": ""}[name] }
 
+type (
+	plain    struct{ A, B int }
+	embedded struct {
+		Inner string `json:"inner" jsonschema:"minLength=2"`
+		Same  int    `json:"same"`
+	}
+	node struct {
+		Name  string           `json:"name" jsonschema:"minLength=1,maxLength=4"`
+		Next  *node            `json:"next"`
+		Kids  []node           `json:"kids,omitempty" jsonschema:"maxItems=2"`
+		Named map[string]*node `json:"named,omitempty"`
+	}
+	tags      []string
+	shadowing struct {
+		Same string `json:"same" jsonschema:"maxLength=2"`
+		embedded
+		*plain
+		A string `json:"B" jsonschema:"minLength=1"`
+	}
+)
+
 // otherNode returns a second type with the name node.
 func otherNode() reflect.Type {
 	type node struct {
@@ -76,7 +97,7 @@ func TestGenerate(t *testing.T) {
 		{"embedded, hidden and indirect fields", reflect.TypeFor[shadowing](), `{"type":"object","properties":{
 			"same":{"type":"string","maxLength":2},"inner":{"type":"string","minLength":2},"A":{"type":"integer"},"B":{"type":"string","minLength":1}},
 			"required":["same","inner","B"]}`},
-		{"nil is null", reflect.TypeFor[struct {
+		{"a nil pointer is null", reflect.TypeFor[struct {
 			P *string        `json:"p" jsonschema:"minLength=1"`
 			S []*int         `json:"s" jsonschema:"minItems=1"`
 			M map[int][]bool `json:"m"`
@@ -84,8 +105,8 @@ func TestGenerate(t *testing.T) {
 			N *string        `json:"n" jsonschema:"nullable"`
 			A any            `json:"a"`
 		}](), `{"type":"object","properties":{
-			"p":{"type":["string","null"],"minLength":1},"s":{"type":["array","null"],"items":{"type":["integer","null"]},"minItems":1},
-			"m":{"type":["object","null"],"additionalProperties":{"type":["array","null"],"items":{"type":"boolean"}}},
+			"p":{"type":["string","null"],"minLength":1},"s":{"type":"array","items":{"type":["integer","null"]},"minItems":1},
+			"m":{"type":"object","additionalProperties":{"type":"array","items":{"type":"boolean"}}},
 			"e":{"anyOf":[{"type":"string","enum":["a"]},{"type":"null"}]},"n":{"oneOf":[{"type":"string"},{"type":"null"}]},"a":true},
 			"required":["p","s","m","e","n","a"]}`},
 		{"types with their own JSON", reflect.TypeFor[struct {
@@ -103,31 +124,31 @@ func TestGenerate(t *testing.T) {
 			L aliased         `json:"l"`
 			M replaced        `json:"m"`
 		}](), `{"type":"object","properties":{"t":{"type":"string","format":"date-time"},"d":{"type":"integer"},"a":{"type":"string","format":"ipv4"},"b":true,
-			"n":{"type":"number"},"r":true,"x":{"type":["string","null"],"contentEncoding":"base64"},"c":{"type":["string","null"],"contentEncoding":"base64"},
+			"n":{"type":"number"},"r":true,"x":{"type":"string","contentEncoding":"base64"},"c":{"type":"string","contentEncoding":"base64"},
 			"e":true,"s":{"type":"string"},"k":{"$ref":"#/$defs/customized"},"l":{"type":"integer"},"m":{"$ref":"#/$defs/replaced"}},
 			"required":["t","d","a","b","n","r","x","c","e","s","k","l","m"],
 			"$defs":{"customized":{"type":"string","pattern":"^x"},"replaced":{"type":"object","properties":{"x":{"type":"string"}},"required":["x"]}}}`},
-		{"extended", reflect.TypeFor[extended](), `{"type":"object","title":"extended","properties":{"x":{"type":["array","null"],"items":{"type":"integer"}}},"required":["x"]}`},
-		{"extended, with its own JSON", reflect.TypeFor[[]writes](), `{"type":["array","null"],"items":{"type":"string"}}`},
+		{"extended", reflect.TypeFor[extended](), `{"type":"object","title":"extended","properties":{"x":{"type":"array","items":{"type":"integer"}}},"required":["x"]}`},
+		{"extended, with its own JSON", reflect.TypeFor[[]writes](), `{"type":"array","items":{"type":"string"}}`},
 		{"recursive struct", reflect.TypeFor[*node](), `{"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{
 			"name":{"type":"string","minLength":1,"maxLength":4},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]},
-			"kids":{"type":["array","null"],"items":{"$ref":"#/$defs/node"},"maxItems":2},
-			"named":{"type":["object","null"],"additionalProperties":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}}},"required":["name","next"]}}}`},
-		{"recursive slice", reflect.TypeFor[chain](), `{"anyOf":[{"$ref":"#/$defs/chain"},{"type":"null"}],
-			"$defs":{"chain":{"type":"array","items":{"anyOf":[{"$ref":"#/$defs/chain"},{"type":"null"}]}}}}`},
+			"kids":{"type":"array","items":{"$ref":"#/$defs/node"},"maxItems":2},
+			"named":{"type":"object","additionalProperties":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}}},"required":["name","next"]}}}`},
+		{"recursive slice", reflect.TypeFor[chain](), `{"$ref":"#/$defs/chain",
+			"$defs":{"chain":{"type":"array","items":{"$ref":"#/$defs/chain"}}}}`},
 		{"recursive map", reflect.TypeFor[struct {
 			P pairs `json:"p"`
-		}](), `{"type":"object","properties":{"p":{"anyOf":[{"$ref":"#/$defs/pairs"},{"type":"null"}]}},"required":["p"],
-			"$defs":{"pairs":{"type":"object","additionalProperties":{"anyOf":[{"$ref":"#/$defs/pairs"},{"type":"null"}]}}}}`},
+		}](), `{"type":"object","properties":{"p":{"$ref":"#/$defs/pairs"}},"required":["p"],
+			"$defs":{"pairs":{"type":"object","additionalProperties":{"$ref":"#/$defs/pairs"}}}}`},
 		{"embeds itself", reflect.TypeFor[ring](), `{"type":"object"}`},
 		{"embed each other", reflect.TypeFor[left](), `{"type":"object"}`},
 		{"tags reach a named slice", reflect.TypeFor[struct {
 			T tags `json:"t" jsonschema:"minItems=1,minLength=2"`
-		}](), `{"type":"object","properties":{"t":{"type":["array","null"],"items":{"type":"string","minLength":2},"minItems":1}},"required":["t"]}`},
+		}](), `{"type":"object","properties":{"t":{"type":"array","items":{"type":"string","minLength":2},"minItems":1}},"required":["t"]}`},
 		{"generic type", reflect.TypeFor[struct {
 			P page[url.Error] `json:"p,omitempty"`
 		}](), `{"type":"object","properties":{"p":{"$ref":"#/$defs/page_url_Error"}},"$defs":{
-			"page_url_Error":{"type":"object","properties":{"items":{"type":["array","null"],"items":{"$ref":"#/$defs/Error"}}},"required":["items"]},
+			"page_url_Error":{"type":"object","properties":{"items":{"type":"array","items":{"$ref":"#/$defs/Error"}}},"required":["items"]},
 			"Error":{"type":"object","properties":{"Op":{"type":"string"},"URL":{"type":"string"},"Err":true},"required":["Op","URL","Err"]}}}`},
 		{"HTML characters as they are", reflect.TypeFor[struct {
 			A string `json:"a" jsonschema:"pattern=^<&>$"`
@@ -169,7 +190,7 @@ func TestGenerate(t *testing.T) {
 
 func TestGenerateID(t *testing.T) {
 	t.Parallel()
-	if doc := string(must(t, reflect.TypeFor[everything]()).JSON()); !strings.Contains(doc, `"$id":"https://github.com/kafkaesk/kafkaesk/internal/schema/everything"`) {
+	if doc := string(must(t, reflect.TypeFor[shadowing]()).JSON()); !strings.Contains(doc, `"$id":"https://github.com/kafkaesk/kafkaesk/internal/schema/shadowing"`) {
 		t.Error(doc)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// nullable returns the schema of a Go type with null allowed wherever encoding/json writes null for nil: the value itself, its
+// nullable returns the schema of a Go type with null allowed wherever null is written for nil, which is for pointers: the value itself, its
 // elements, and theirs. The tags of a field must have been read before, because invopop finds their place by the type keyword.
 func nullable(s *jsonschema.Schema, t reflect.Type) *jsonschema.Schema {
 	nullableInside(s, t)
 	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map:
+	case reflect.Pointer:
 		return orNull(s)
 	default:
 		return s

@@ -45,7 +45,7 @@ func TestFromJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(s.Slow()) == 0; got != (given != nil) {
+		if len(s.Slow()) > 0 {
 			t.Errorf("type %v: slow: %v", given, s.Slow())
 		}
 		for name, valid := range map[string]bool{"ada": true, "a": false} {
@@ -91,9 +91,9 @@ func TestInvalid(t *testing.T) {
 		{"exclusive", `{"a":1,"user":{},"n":10}`, []string{`n: exclusiveMaximum: must be less than 10, is 10`}, []string{"n"}},
 		{"null or short", `{"a":1,"user":{},"maybe":"abc"}`, []string{`maybe: maxLength: must be at most 2 characters, is 3`}, []string{"maybe"}},
 		{"not", `{"a":1,"user":{},"not":1}`, []string{`not: not: not failed`}, []string{"not"}},
-		{"false", `{"a":1,"user":{},"never":1}`, []string{`never: never: not allowed`}, []string{"never"}},
+		{"false", `{"a":1,"user":{},"never":1}`, []string{`never: is not allowed`}, []string{"never"}},
 		{"const", `{"a":1,"user":{},"c":[1,2]}`, []string{`c: const: must be an object of 1, is an array of 2`}, []string{"c"}},
-		{"number too large", `{"a":1,"user":{},"n":1e10000000}`, []string{`has a number that is too large to be checked`}, nil},
+		{"number too large", `{"a":1,"user":{},"n":1e10000000}`, []string{`n: exclusiveMaximum: must be less than 10, is 1e10000000`}, []string{"n"}},
 		{"long value", `{"a":1,"user":{},"mail":"` + long + `"}`, []string{`mail: format: must be a valid email, is "` + strings.Repeat("Ä", 60) + `..."`}, []string{"mail"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestSameViolations(t *testing.T) {
 	if err == nil || string(data[:2]) != "x{" {
 		t.Fatalf("%s, %v: want the JSON and an error", data, err)
 	}
-	if d := cmp.Diff(s.Check(data[1:]), err); d != "" {
+	if d := cmp.Diff(s.Check(data[1:]).Error(), err.Error()); d != "" {
 		t.Error(d)
 	}
 	var broken *Invalid

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
 // settle walks every type that t reaches and refuses those that invopop would follow without end, a stack overflow that nothing can
@@ -32,16 +34,16 @@ func settle(t reflect.Type, seen map[reflect.Type]bool) error {
 	case reflect.Slice, reflect.Array, reflect.Map:
 		return settle(t.Elem(), seen)
 	case reflect.Struct:
-		for _, f := range fieldsOf(t) {
-			if err := settle(f.typ, seen); err != nil {
-				return fmt.Errorf("field %q: %w", f.name, err)
+		for _, f := range jsonplan.Fields(t) {
+			if err := settle(f.Type, seen); err != nil {
+				return fmt.Errorf("field %q: %w", f.Name, err)
 			}
 			if !t.Implements(propertyAliasType) {
 				continue
 			}
-			if alias := reflect.Zero(t).Interface().(propertyAlias).JSONSchemaProperty(f.name); alias != nil {
+			if alias := reflect.Zero(t).Interface().(propertyAlias).JSONSchemaProperty(f.Name); alias != nil {
 				if err := settle(reflect.TypeOf(alias), seen); err != nil {
-					return fmt.Errorf("field %q: %w", f.name, err)
+					return fmt.Errorf("field %q: %w", f.Name, err)
 				}
 			}
 		}

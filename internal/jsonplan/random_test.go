@@ -1,4 +1,4 @@
-package schema
+package jsonplan_test
 
 import (
 	"encoding/json"
@@ -8,10 +8,17 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/kafkaesk/kafkaesk/internal/schema"
+)
+
+var (
+	timeType   = reflect.TypeFor[time.Time]()
+	numberType = reflect.TypeFor[json.Number]()
 )
 
 // Random struct types with tags, and random values of any type, for the differential tests.
@@ -201,31 +208,11 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 	return v
 }
 
-// broken tells whether a value has a text that is no UTF-8 anywhere: those are v5's on purpose.
-func broken(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.String:
-		return !utf8.ValidString(v.String())
-	case reflect.Pointer, reflect.Interface:
-		return !v.IsNil() && broken(v.Elem())
-	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			if broken(v.Index(i)) {
-				return true
-			}
-		}
-	case reflect.Map:
-		for _, k := range v.MapKeys() {
-			if broken(k) || broken(v.MapIndex(k)) {
-				return true
-			}
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if broken(v.Field(i)) {
-				return true
-			}
-		}
+func must(t testing.TB, typ reflect.Type) *schema.Schema {
+	t.Helper()
+	s, err := schema.For(typ)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return false
+	return s
 }

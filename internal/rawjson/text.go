@@ -1,4 +1,4 @@
-package schema
+package rawjson
 
 import (
 	"math"
@@ -6,8 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// asIs tells of each byte whether it stands for itself in a JSON text.
-var asIs = func() (table [256]bool) {
+// What AppendText writes for bytes that are no UTF-8.
+const (
+	// Escaped is encoding/json's form.
+	Escaped = `\ufffd`
+	// Plain gives every text exactly one form, so that keys can be compared as they are written.
+	Plain = "\uFFFD"
+)
+
+// stands tells of each byte whether it stands for itself in a JSON text.
+var stands = func() (table [256]bool) {
 	for b := ' '; b < utf8.RuneSelf; b++ {
 		table[b] = b != '"' && b != '\\'
 	}
@@ -34,20 +42,32 @@ func plainPrefix(text string) int {
 	return n
 }
 
-// appendText appends a text in quotes. Bytes that are no UTF-8 become U+FFFD, written as an escape like encoding/json does.
-func appendText(dst []byte, text string) []byte {
-	dst = append(dst, '"')
+// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8.
+func AppendText(dst []byte, text, broken string) []byte {
+	i := plainPrefix(text)
+	for i < len(text) && stands[text[i]] {
+		i++
+	}
+	dst = append(append(dst, '"'), text[:i]...)
+	if i < len(text) {
+		dst = appendRest(dst, text[i:], broken)
+	}
+	return append(dst, '"')
+}
+
+// appendRest appends a text from its first byte on that may need an escape.
+func appendRest(dst []byte, text, broken string) []byte {
 	done := 0 // what is before it has been appended
-	for i := plainPrefix(text); i < len(text); {
+	for i := 0; i < len(text); {
 		b := text[i]
-		if asIs[b] {
+		if stands[b] {
 			i++
 			continue
 		}
 		if b >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(text[i:])
 			if i += size; r == utf8.RuneError && size == 1 {
-				dst = append(append(dst, text[done:i-1]...), `\ufffd`...)
+				dst = append(append(dst, text[done:i-1]...), broken...)
 				done = i
 			}
 			continue
@@ -57,7 +77,7 @@ func appendText(dst []byte, text string) []byte {
 		done = i
 		dst = appendEscape(dst, b)
 	}
-	return append(append(dst, text[done:]...), '"')
+	return append(dst, text[done:]...)
 }
 
 // appendEscape appends a quote, a backslash or a control character.
@@ -81,8 +101,8 @@ func appendEscape(dst []byte, b byte) []byte {
 	}
 }
 
-// appendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities and NaN.
-func appendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
+// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities and NaN.
+func AppendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return dst, false
 	}

@@ -1,8 +1,9 @@
-package schema
+package jsonplan_test
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -108,3 +109,7 @@ func spoil(t *rapid.T, v reflect.Value) {
 		}
 	}
 }
+
+type failing struct{}
+
+func (failing) MarshalJSON() ([]byte, error) { return nil, errors.New("not today") }

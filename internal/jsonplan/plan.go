@@ -1,0 +1,211 @@
+package jsonplan
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
+)
+
+// Plans makes the plans of types, each once, and keeps those of values that interfaces hold. A program has only so many types. It may be used
+// concurrently.
+type Plans struct {
+	own   func(reflect.Type) Method // of log records only
+	known sync.Map                  // reflect.Type to *Plan, without a schema
+}
+
+// Published returns the plans of published data.
+func Published() *Plans { return &Plans{} }
+
+// Logged returns the plans of values of log records. The function returns how the values of a type are written by a method that means more
+// than those that encoding/json knows, nil for other types. It must not keep the Writer.
+func Logged(own func(reflect.Type) Method) *Plans { return &Plans{own: own} }
+
+// Plan writes the values of one type and checks them against one schema.
+type Plan struct {
+	typ  reflect.Type
+	ptr  reflect.Type // to typ
+	root *node
+	rule *rule.Rule
+	// address tells that a copy of a value with an address has methods that the value itself has not.
+	address bool
+}
+
+// node is an encoder that may still be made: a recursive type refers to itself.
+type node struct{ write encoder }
+
+// For returns the plan of a type and a schema, nil for no schema. Plans without a schema are kept.
+func (ps *Plans) For(t reflect.Type, r *rule.Rule) *Plan {
+	if r == nil {
+		if known, ok := ps.known.Load(t); ok {
+			return known.(*Plan)
+		}
+	}
+	c := compiler{plans: ps, known: map[subject]*node{}}
+	_, onPointer := ps.method(t, true)
+	made := &Plan{typ: t, ptr: reflect.PointerTo(t), root: c.node(t, r), rule: r, address: onPointer}
+	if r != nil {
+		return made
+	}
+	kept, _ := ps.known.LoadOrStore(t, made)
+	return kept.(*Plan)
+}
+
+// Takes tells whether values of that type can be written: the plan's own, and pointers to it.
+func (p *Plan) Takes(t reflect.Type) bool {
+	if t == p.ptr {
+		return true
+	}
+	for range mostPointers {
+		if t == p.typ || t.Kind() != reflect.Pointer {
+			break
+		}
+		t = t.Elem()
+	}
+	return t == p.typ
+}
+
+// mostPointers ends the search behind a pointer that leads to itself.
+const mostPointers = 10
+
+// Write appends the JSON of v, whose type the plan must take, and tells whether v surely keeps the schema. An error names the field; then w.Buf
+// is as it was.
+func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
+	start := len(w.Buf)
+	w.broken, w.addr, w.err, w.path, w.depth, w.visits, w.watched = false, false, nil, "", 0, w.visits[:0], 0
+	var at ptr
+	switch t := reflect.TypeOf(v); {
+	case t == p.typ:
+		_, at = w.dynamic(v)
+	case !p.Takes(t): // else memory would be read as what it is not
+		return false, fmt.Errorf("encode %T where %v should be", v, p.typ)
+	default:
+		w.addr, at = true, reflect.ValueOf(v).UnsafePointer()
+		for t = t.Elem(); at != nil && t != p.typ; t = t.Elem() {
+			at = get[ptr](at)
+		}
+		if at == nil {
+			w.null()
+			return p.rule.Accepts(w.Buf[start:]), nil
+		}
+	}
+	p.root.write(w, at)
+	w.held = w.held[:0]
+	if w.err != nil {
+		w.Buf = w.Buf[:start]
+		if w.path != "" {
+			return false, fmt.Errorf("encode field %q: %w", w.path, w.err)
+		}
+		return false, fmt.Errorf("encode %T: %w", v, w.err)
+	}
+	return !w.broken, nil
+}
+
+// compiler makes the nodes of a plan.
+type compiler struct {
+	plans *Plans
+	known map[subject]*node
+}
+
+type subject struct {
+	typ      reflect.Type
+	rule     *rule.Rule
+	pointers bool // methods of the pointer count
+}
+
+func (c *compiler) node(t reflect.Type, r *rule.Rule) *node { return c.nodeWith(t, r, true) }
+
+func (c *compiler) nodeWith(t reflect.Type, r *rule.Rule, pointers bool) *node {
+	key := subject{t, r, pointers}
+	if known, ok := c.known[key]; ok {
+		return known
+	}
+	made := new(node)
+	c.known[key] = made
+	made.write = c.encoder(t, r, pointers)
+	return made
+}
+
+// encoder chooses how the values of a type are written and checked.
+func (c *compiler) encoder(t reflect.Type, r *rule.Rule, pointers bool) encoder {
+	if t == timeType {
+		return c.checked(writeTime, proveTime(flatten(r)), r)
+	}
+	if t.Kind() == reflect.Pointer && t.Elem() == timeType {
+		return pointerTo(t, c.node(timeType, r), r.Accepts([]byte("null")))
+	}
+	if m, onPointer := c.plans.method(t, pointers); m != nil {
+		if onPointer {
+			return c.checked(byPointer(t, m, c.nodeWith(t, nil, false)), unproved, r)
+		}
+		return c.checked(byMethod(t, m), c.plans.proveMethod(t, flatten(r)), r)
+	}
+	if t == numberType {
+		return c.checked(writeNumber, proveNumber(flatten(r)), r)
+	}
+	if write := scalars[t.Kind()]; write != nil {
+		return c.checked(write, proveScalar(t, r), r)
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return pointerTo(t, c.node(t.Elem(), r), r.Accepts([]byte("null")))
+	case reflect.Interface:
+		return c.checked(c.interfaceOf(t), unproved, r)
+	case reflect.Slice:
+		if IsBytes(t) {
+			return c.checked(writeBytes, proveText(flatten(r)), r)
+		}
+		items, p := proveList(t, flatten(r))
+		return c.checked(sliceOf(t, c.node(t.Elem(), items)), p, r)
+	case reflect.Array:
+		items, p := proveList(t, flatten(r))
+		return c.checked(arrayOf(t, c.node(t.Elem(), items)), p, r)
+	case reflect.Map:
+		if keyOf(t.Key()) != nil {
+			return c.mapEncoder(t, r)
+		}
+	case reflect.Struct:
+		return c.structEncoder(t, r)
+	}
+	return func(w *Writer, _ ptr) { w.fail(unsupported(t)) }
+}
+
+func (c *compiler) mapEncoder(t reflect.Type, r *rule.Rule) encoder {
+	values, p := proveMap(flatten(r))
+	element := c.node(t.Elem(), values)
+	if t.Key().Kind() == reflect.String && t.Elem().Kind() == reflect.String && t.Elem() != numberType {
+		if m, _ := c.plans.method(t.Elem(), true); m == nil && proveScalar(t.Elem(), values).always {
+			return c.checked(writeLabels, p, r)
+		}
+	}
+	return c.checked(mapOf(t, element), p, r)
+}
+
+// checked adds to an encoder the check that its value keeps the rule.
+func (c *compiler) checked(write encoder, p proof, r *rule.Rule) encoder {
+	if r == nil || p.always {
+		return write
+	}
+	return func(w *Writer, at ptr) {
+		start := len(w.Buf)
+		write(w, at)
+		w.verify(start, at, p, r)
+	}
+}
+
+// verify checks the value at p, whose JSON starts at start and ends the buffer.
+func (w *Writer) verify(start int, at ptr, p proof, r *rule.Rule) {
+	if w.broken || w.err != nil || p.accepts != nil && p.accepts(at) {
+		return
+	}
+	if !r.Accepts(w.Buf[start:]) {
+		w.broken = true
+	}
+}
+
+// IsBytes tells whether encoding/json writes a slice type as base64.
+func IsBytes(t reflect.Type) bool {
+	pointer := reflect.PointerTo(t.Elem())
+	return t.Elem().Kind() == reflect.Uint8 && !pointer.Implements(marshalerType) && !pointer.Implements(textMarshalerType)
+}
