@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
 // A program that stands still for longer than its session is no member any more, and does not know. What it had handled it must not commit
@@ -17,7 +18,7 @@ import (
 func TestAConsumerThatFrozeCommitsNothingWhenItWakes(t *testing.T) {
 	t.Parallel()
 	const records = 20
-	w := newWorld(t)
+	w := newWorld(t, kafkatest.ShortSessions())
 	w.stream("work", 1)
 	group := w.group("frozen")
 	number := func(first, n int) (values []string) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
 // What a killed program had handled and not committed is handled again, by others; nothing else is, and nothing is lost.
@@ -28,7 +29,7 @@ func TestKillingConsumersOfBatchesLosesNothingAndRepeatsOnlyWhatWasNotCommitted(
 func killConsumers(t *testing.T, records, kills int, config consumerConfig) {
 	t.Helper()
 	const partitions, programs = 32, 3
-	w := newWorld(t)
+	w := newWorld(t, kafkatest.ShortSessions())
 	w.stream("work", partitions)
 	group, seed := w.group("killed"), rand.Uint64()
 	t.Logf("seed %d", seed)

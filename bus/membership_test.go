@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
 // delete removes a stream.
@@ -112,7 +113,7 @@ func TestACommitForAPartitionThatAnotherMemberHasIsRefused(t *testing.T) {
 func TestADrainLongerThanTheSessionKeepsTheMember(t *testing.T) {
 	t.Parallel()
 	const session = 1500 * time.Millisecond
-	w := newWorld(t)
+	w := newWorld(t, kafkatest.ShortSessions())
 	w.stream("work", 2)
 	group := w.group("slow")
 	settings := quick(bus.Settings{"session_timeout_ms": int(session.Milliseconds()), "rebalance_timeout_ms": 20_000})

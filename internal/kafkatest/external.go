@@ -29,6 +29,9 @@ func (p externalProvider) cannot(r request) string {
 			return fmt.Sprintf("needs %d brokers and %s has %d: run with KAFKA=apache", r.nodes, strings.Join(p.addrs, ","), len(ids))
 		}
 	}
+	if r.shortSessions {
+		return refusesShortSessions(p.addrs[0])
+	}
 	return ""
 }
 

@@ -35,6 +35,8 @@ type request struct {
 	kfake []kfake.Opt
 	props map[string]string
 
+	shortSessions bool // the brokers have to allow them
+
 	needsKfake bool // the test is skipped on any other Kafka, also where kfake has no options
 
 	user, password string // both empty: no authentication

@@ -33,6 +33,8 @@ func TestWhatAKafkaCannot(t *testing.T) {
 		{name: "external, shared", from: there},
 		{name: "external, own", from: there, asks: []Option{Own()}, want: "KAFKA=apache"},
 		{name: "external, faults", from: there, asks: []Option{fault}, want: "without KAFKA"},
+		{name: "external, short sessions", from: there, asks: []Option{ShortSessions()}, want: "group.min.session.timeout.ms=1000 or less"},
+		{name: "embedded, short sessions", from: embeddedProvider{}, asks: []Option{ShortSessions()}},
 		{name: "external, more nodes than it has", from: there, asks: []Option{Nodes(3)}, want: "needs 3 brokers"},
 		{name: "docker, three nodes", from: dockerProvider{}, asks: []Option{Nodes(3)}, want: "needs 3 brokers"},
 		{name: "docker, faults", from: dockerProvider{}, asks: []Option{fault}, want: "without KAFKA"},

@@ -36,7 +36,7 @@ func (m *member) work(ctx context.Context) {
 // where it was committed, and in the end each is worked by one member.
 func TestChurn(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, kafkatest.ShortSessions())
 	const partitions, most = 12, 6
 	topic := b.topic("t", partitions)
 	ctx, cancel := context.WithCancel(t.Context())

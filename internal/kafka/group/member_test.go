@@ -153,7 +153,7 @@ func TestEvenSpread(t *testing.T) {
 // TestDrainLongerThanTheSession is invariant 6: heartbeats go on while a handler ends, so the group waits for it, and takes the commit.
 func TestDrainLongerThanTheSession(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, kafkatest.ShortSessions())
 	topic := b.topic("t", 2)
 	const session, drain = 2 * time.Second, 3500 * time.Millisecond
 	short := func(_ *group.Config, s *kafka.Settings) { s.SessionTimeout = session }
@@ -188,7 +188,7 @@ func TestDrainLongerThanTheSession(t *testing.T) {
 // TestDrainIsBounded: a handler that does not end is cancelled before the group gives up.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, kafkatest.ShortSessions())
 	b.topic("t", 2)
 	first := b.member(func(c *group.Config, s *kafka.Settings) {
 		c.Drain, s.RebalanceTimeout, s.SessionTimeout = time.Hour, 2*time.Second, time.Second
