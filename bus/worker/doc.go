@@ -28,6 +28,8 @@
 // The worker and the App log to one place: the logger of the App's [bus.Config], if the program set one. Otherwise, and when a flag or
 // variable says how to log, it is standard error, as text from info on.
 //
+// What handlers log with their context has the attributes of [bus.LogAttrs].
+//
 // That logger becomes slog's default too, unless the program has set one by slog.SetDefault: what handlers log by
 // slog, or by package log, has the form and the level of the worker's log.
 //

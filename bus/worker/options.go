@@ -138,9 +138,9 @@ func setLevel(o *options, value string) (err error) {
 func (o options) logger(w io.Writer) *slog.Logger {
 	h := &slog.HandlerOptions{Level: o.level}
 	if o.format == "json" {
-		return slog.New(slog.NewJSONHandler(w, h))
+		return slog.New(recordHandler{slog.NewJSONHandler(w, h)})
 	}
-	return slog.New(slog.NewTextHandler(w, h))
+	return slog.New(recordHandler{slog.NewTextHandler(w, h)})
 }
 
 // help writes what --help prints.

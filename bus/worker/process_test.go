@@ -59,8 +59,9 @@ func programs() map[string]*bus.App {
 		}),
 		"abort": of(func(context.Context, []byte) error { return bus.Abort(errors.New("the disk is full")) }),
 		"stop":  of(func(context.Context, []byte) error { return bus.ErrStop }),
-		"slog": of(func(context.Context, []byte) error {
+		"slog": of(func(ctx context.Context, _ []byte) error {
 			slog.Debug("details")
+			slog.With("own", 1).InfoContext(ctx, "with its record")
 			slog.Info("handled")
 			log.Print("by package log")
 			return bus.ErrStop
@@ -291,9 +292,9 @@ func TestHandlersLogAsTheWorkerDoes(t *testing.T) {
 		env           []string
 		has, hasNot   []string
 	}{
-		{name: "by itself", program: "slog", has: []string{"level=INFO msg=handled\n", `level=INFO msg="by package log"`}, hasNot: []string{"details"}},
+		{name: "by itself", program: "slog", has: []string{"level=INFO msg=handled\n", `msg="with its record" own=1 stream=work partition=`, `level=INFO msg="by package log"`}, hasNot: []string{"details"}},
 		{name: "json, in detail", program: "slog", env: []string{"KAFKAESK_LOG_FORMAT=json", "KAFKAESK_LOG_LEVEL=debug"},
-			has: []string{`"level":"INFO","msg":"handled"}`, `"level":"DEBUG","msg":"details"}`}, hasNot: []string{"msg=handled"}},
+			has: []string{`"level":"INFO","msg":"handled"}`, `"own":1,"stream":"work","partition":`, `"level":"DEBUG","msg":"details"}`}, hasNot: []string{"msg=handled"}},
 		{name: "errors only", program: "slog", env: []string{"KAFKAESK_LOG_LEVEL=error"}, hasNot: []string{"handled", "details", "by package log"}},
 		{name: "its own default", program: "own default", has: []string{ownLines, "worker: ended"}},
 		{name: "its own default stays with a flag", program: "own default", env: []string{"KAFKAESK_LOG_FORMAT=json"}, has: []string{ownLines}},
