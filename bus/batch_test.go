@@ -397,6 +397,26 @@ func TestBatchesByKey(t *testing.T) {
 	}
 }
 
+// Large records come in batches of at most 1 MiB, however many may be in one.
+func TestABatchHasAtMostAMebibyte(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, slices.Repeat([]string{strings.Repeat("x", 300<<10)}, 9)...)
+	app, group := w.app(), w.group("g")
+	var got list[int]
+	bus.MustSubscribe(app, "s", func(_ context.Context, batch [][]byte) error {
+		got.add(len(batch))
+		return nil
+	}, bus.Group(group), bus.Batch(500, 500*time.Millisecond))
+	if n, err := app.ConsumeFor(within(t, 30*time.Second), 9); n != 9 || err != nil {
+		t.Fatal(n, err)
+	}
+	if !slices.Equal(got.get(), []int{3, 3, 3}) {
+		t.Errorf("batches of %v records", got.get())
+	}
+}
+
 // Commit within a batch counts the records of the batch up to that one as finished, and passes no other.
 func TestManualCommitWithinABatch(t *testing.T) {
 	t.Parallel()

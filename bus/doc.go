@@ -68,6 +68,11 @@
 // or keys ([ByKey]), or there is no order at all ([Unordered]). A record that waits to be tried again holds back what
 // is behind it in its partition or of its key, and nothing else.
 //
+// # Batches
+//
+// With [Batch] a handler takes a slice, and is called for many records of a lane at once. [FailedAt] says which of them
+// failed; an error of the whole batch gives none of them up.
+//
 // # Rebalances and the end
 //
 // When partitions are taken away, and when Run ends, nothing further begins; handlers that run may finish, for [Config.DrainTimeout]; what they

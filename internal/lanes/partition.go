@@ -305,7 +305,7 @@ func (x *Partition[T]) release(r *run[T], n int, bytes int64, failed bool) {
 	x.tracker.release(r, n)
 	x.items -= n
 	x.bytes -= bytes
-	if x.items <= x.pool.opts.PartitionItems/2 && x.bytes <= x.pool.opts.PartitionBytes/2 {
+	if x.full.Load() && x.items <= x.pool.opts.PartitionItems/2 && x.bytes <= x.pool.opts.PartitionBytes/2 {
 		x.full.Store(false)
 	}
 }
