@@ -1,10 +1,12 @@
 package produce
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -14,21 +16,22 @@ import (
 type store struct {
 	builder  wire.Builder
 	promises []*Promise
+	contexts []context.Context
 }
 
 // batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
 // Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
 type batch struct {
-	store    *store        // its records, and the memory that serves another batch after it
-	promises []*Promise    // by position; nil where the promise was resolved early
-	live     int           // promises not resolved yet
-	bytes    int64         // what its records hold of Options.MaxBytes
-	group    *group        // none of its records is older than the group
-	born     time.Time     // when the first record came: linger counts from here
-	urgent   bool          // somebody waits: do not linger
-	mortal   bool          // a record's context can end
-	until    time.Duration // the earliest deadline of its records, since the producer was made; 0: none
+	store    *store            // its records, and the memory that serves another batch after it
+	promises []*Promise        // by position; nil where the promise was resolved early
+	live     int               // promises not resolved yet
+	bytes    int64             // what its records hold of Options.MaxBytes
+	group    *group            // none of its records is older than the group
+	born     time.Time         // when the first record came: linger counts from here
+	urgent   bool              // somebody waits: do not linger
+	contexts []context.Context // that can end, of its records; one that several share may be there more than once
+	until    time.Duration     // the earliest deadline of its records, since the producer was made; 0: none
 
 	attempts int  // times it was sent
 	unsure   bool // an attempt ended without saying that nothing was written: the broker may have it
@@ -42,8 +45,24 @@ func (b *batch) add(e *entry, promise *Promise, size int64) {
 	b.promises = append(b.promises, promise)
 	b.live++
 	b.bytes += size
-	b.mortal = b.mortal || promise.ctx != nil
+	b.mayExpire(promise)
+}
+
+// mayExpire remembers when the record of a promise has to be given up. Concurrent callers mostly give each of their
+// records the same context, so that a look at the last few finds nearly all that are there already.
+func (b *batch) mayExpire(promise *Promise) {
 	b.until = earlier(b.until, promise.until)
+	last := b.contexts[max(0, len(b.contexts)-4):]
+	if promise.ctx != nil && !slices.Contains(last, promise.ctx) {
+		b.contexts = append(b.contexts, promise.ctx)
+	}
+}
+
+// expires reports whether the context or the deadline of one of its records is over. now is the time since the producer
+// was made.
+func (b *batch) expires(now time.Duration) bool {
+	return b.until != 0 && now >= b.until ||
+		slices.ContainsFunc(b.contexts, func(ctx context.Context) bool { return ctx.Err() != nil })
 }
 
 // earlier returns the earlier of two deadlines, of which 0 is none.

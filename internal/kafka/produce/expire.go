@@ -102,17 +102,19 @@ func (p *Producer) sweep() {
 // the records are left out later.
 func (p *Producer) expire(q *partition, b *batch) {
 	now := time.Since(p.started)
-	if !b.mortal && (b.until == 0 || now < b.until) {
+	if !b.expires(now) {
 		return
 	}
 	b.until = 0
+	clear(b.contexts)
+	b.contexts = b.contexts[:0]
 	for i, promise := range b.promises {
 		if promise == nil {
 			continue
 		}
 		why := promise.expired(now)
 		if why == nil {
-			b.until = earlier(b.until, promise.until)
+			b.mayExpire(promise)
 			continue
 		}
 		if b == q.flight {

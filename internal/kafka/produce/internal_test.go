@@ -1,7 +1,9 @@
 package produce
 
 import (
+	"context"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -106,5 +108,72 @@ func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
 		if due := p.sendable(q, a); due != test.due || a.next != test.next {
 			t.Errorf("%+v: due %t, the next look in %v", test, due, a.next)
 		}
+	}
+}
+
+// A new batch wakes the sender, unless that looks again before the batch has lingered, or its records can have expired.
+func TestANewBatchWakesTheSenderWhereThatWouldLookTooLate(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		linger time.Duration
+		wakes  time.Duration // from now
+		change func(*Producer)
+		signal bool
+	}{
+		{name: "it looks in time", linger: time.Second, wakes: time.Millisecond},
+		{name: "it looks after the linger", linger: time.Millisecond, wakes: time.Minute, signal: true},
+		{name: "it looks after the next sweep", linger: time.Hour, wakes: time.Minute, signal: true},
+		{name: "no linger", wakes: time.Minute, signal: true},
+		{name: "Flush waits", linger: time.Second, change: func(p *Producer) { p.group.ended = true }, signal: true},
+		{name: "Close waits", linger: time.Second, change: func(p *Producer) { p.closing = true }, signal: true},
+		{name: "a record waits for room", linger: time.Second,
+			change: func(p *Producer) { p.room.waiting = []*waiter{{}} }, signal: true},
+	} {
+		p := &Producer{linger: test.linger, maxBatch: 1 << 20, wake: make(chan struct{}, 1), group: newGroup(0),
+			wakes: time.Now().Add(test.wakes), stores: sync.Pool{New: func() any { return new(store) }}}
+		if test.change != nil {
+			test.change(p)
+		}
+		tp := &topic{partitions: []*partition{{}}, width: 1}
+		tp.partitions[0].topic = tp
+		p.place(tp, &entry{value: []byte("value")}, new(Promise), 100, p.group)
+		if signal := len(p.wake) > 0; signal != test.signal {
+			t.Errorf("%s: woken %t, want %t", test.name, signal, test.signal)
+		}
+	}
+}
+
+// A batch knows each context of its records, where callers take turns once, and when one of them ends its promises are
+// looked through; those that go on stay known.
+func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
+	t.Parallel()
+	p := &Producer{started: time.Now(), room: room{maxRecords: 1000, maxBytes: 1 << 20}}
+	var contexts [3]context.Context
+	var cancels [3]context.CancelFunc
+	for i := range contexts {
+		contexts[i], cancels[i] = context.WithCancel(t.Context())
+	}
+	b := &batch{store: new(store), group: newGroup(0)}
+	promises := make([]Promise, 300)
+	for i := range promises {
+		promises[i].ctx = contexts[i%len(contexts)]
+		b.add(&entry{value: []byte("value")}, &promises[i], 10)
+		b.group.live++
+	}
+	if !slices.Equal(b.contexts, contexts[:]) {
+		t.Errorf("%d contexts are known, want 3", len(b.contexts))
+	}
+	q := &partition{topic: &topic{name: "a"}, open: b, fault: fault{err: context.Canceled}}
+	for i, cancel := range cancels {
+		p.expire(q, b)
+		if want := len(promises) - i*100; b.live != want {
+			t.Errorf("%d promises are open when %d contexts have ended, want %d", b.live, i, want)
+		}
+		cancel()
+	}
+	p.expire(q, b)
+	if b.live != 0 || len(b.contexts) != 0 {
+		t.Errorf("in the end %d promises are open and %d contexts known, want none", b.live, len(b.contexts))
 	}
 }

@@ -102,6 +102,7 @@ type Producer struct {
 	metadata    metadata
 	group       *group    // of the records produced now
 	groups      []*group  // ended by Flush, with open promises
+	wakes       time.Time // when the sender looks again by itself
 	swept       time.Time // when the promises were last looked through for contexts and deadlines that are over
 	oldestFault fault     // of those that keep a record waiting
 	stats       Stats
@@ -215,5 +216,5 @@ func (p *Producer) signal() {
 func (p *Producer) newBatch(g *group) *batch {
 	m := p.stores.Get().(*store)
 	m.builder.Reset()
-	return &batch{store: m, promises: m.promises[:0], group: g, born: time.Now()}
+	return &batch{store: m, promises: m.promises[:0], contexts: m.contexts[:0], group: g, born: time.Now()}
 }

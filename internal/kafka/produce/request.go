@@ -238,15 +238,17 @@ func (p *Producer) acknowledge(acked []*item) [][]*Promise {
 // retire gives back what written batches held, once their promises are resolved: Flush must not return before.
 func (p *Producer) retire(acked []*item, records [][]*Promise) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for i, it := range acked {
-		b := it.b
-		b.group.resolve(b.live)
-		p.room.release(len(records[i]), b.bytes)
-		if b.attempts == 1 { // no abandoned exchange can still be reading its memory
+		it.b.group.resolve(it.b.live)
+		p.room.release(len(records[i]), it.b.bytes)
+	}
+	p.mu.Unlock()
+	for i, it := range acked {
+		if it.b.attempts == 1 { // no abandoned exchange can still be reading its memory
 			clear(records[i])
-			b.store.promises = records[i]
-			p.stores.Put(b.store)
+			clear(it.b.contexts)
+			it.b.store.promises, it.b.store.contexts = records[i], it.b.contexts
+			p.stores.Put(it.b.store)
 		}
 	}
 }

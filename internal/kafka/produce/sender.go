@@ -109,6 +109,7 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	p.ensureTopics(a)
 	p.sendBatches(a)
 	p.refreshMetadata(a)
+	p.wakes = now.Add(a.next)
 	return a.next
 }
 
@@ -118,7 +119,7 @@ func (p *Producer) sendBatches(a *schedule) {
 	waiting := p.active[:0]
 	var taken []*partition
 	for _, q := range p.active {
-		p.notice(q)
+		p.trackFaults(q)
 		switch {
 		case q.idle():
 			q.active = false
@@ -231,13 +232,20 @@ func (p *Producer) nextBatch(q *partition) *batch {
 	}
 }
 
-// notice remembers the oldest fault that keeps a partition waiting.
-func (p *Producer) notice(q *partition) {
-	p.oldestFault = p.oldestFault.older(q.fault).older(p.identity.fault)
+// trackFaults remembers the oldest fault that keeps a partition waiting.
+func (p *Producer) trackFaults(q *partition) {
+	p.trackFault(&q.fault)
+	p.trackFault(&p.identity.fault)
 	if br := p.brokers[q.leader]; br != nil {
-		p.oldestFault = p.oldestFault.older(br.fault)
+		p.trackFault(&br.fault)
 	} else if q.leader < 0 {
-		p.oldestFault = p.oldestFault.older(p.metadata.fault)
+		p.trackFault(&p.metadata.fault)
+	}
+}
+
+func (p *Producer) trackFault(f *fault) {
+	if f.err != nil {
+		p.oldestFault = p.oldestFault.older(*f)
 	}
 }
 

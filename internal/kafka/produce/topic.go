@@ -109,7 +109,9 @@ func (p *Producer) place(t *topic, e *entry, promise *Promise, size int64, g *gr
 		b = p.newBatch(g)
 		q.open = b
 		p.activate(q)
-		p.signal() // the sender has to know when it is due
+		if p.dueBefore(b, p.wakes) {
+			p.signal()
+		}
 	}
 	if e.key == nil {
 		t.stickyBatch = b
@@ -124,6 +126,12 @@ func (p *Producer) place(t *topic, e *entry, promise *Promise, size int64, g *gr
 		q.close()
 		p.signal()
 	}
+}
+
+// dueBefore reports whether a new batch, as far as it is not urgent, has to be looked at before t: to be sent, or because
+// contexts of its records may have ended.
+func (p *Producer) dueBefore(b *batch, t time.Time) bool {
+	return b.group.ended || p.closing || len(p.room.waiting) > 0 || b.born.Add(min(p.linger, sweepInterval)).Before(t)
 }
 
 // fits reports whether the partition's open batch, if there is one, takes a record more. A batch of a later Flush does not: who waits for an
