@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kafkaesk/kafkaesk/internal/envelope"
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
@@ -255,15 +256,30 @@ func (c *codec) decode(r *Record, x any) (envelope.Envelope, error) {
 	case null && c.typ.Kind() == reflect.Pointer:
 		return e, nil
 	}
+	err = c.decodeData(e.Data, x)
+	if err == nil {
+		return e, nil
+	}
+	// Other languages write some values as encoding/json does not take them. They are looked for only now: mostly there are none.
+	adapted, changed := jsonplan.Adapt(c.typ, e.Data)
+	if !changed {
+		return e, err
+	}
+	reflect.ValueOf(x).Elem().SetZero() // what was decoded before the error must not stay
+	return e, c.decodeData(adapted, x)
+}
+
+// decodeData validates data, if that is asked for, and decodes it.
+func (c *codec) decodeData(data []byte, x any) error {
 	if c.schema != nil {
-		if err := c.check(e.Data); err != nil {
-			return e, err
+		if err := c.check(data); err != nil {
+			return err
 		}
 	}
-	if err := json.Unmarshal(e.Data, x); err != nil {
-		return e, fmt.Errorf("decode data into %v: %w", c.typ, err)
+	if err := json.Unmarshal(data, x); err != nil {
+		return fmt.Errorf("decode data into %v: %w", c.typ, err)
 	}
-	return e, nil
+	return nil
 }
 
 // decodeItself has x, or a new value that it then points to, decode the whole value.
@@ -292,7 +308,7 @@ func setRaw(data []byte, x any) {
 
 // check validates data.
 func (c *codec) check(data []byte) error {
-	err := c.schema.Check(data)
+	err := c.schema.CheckExact(data)
 	if invalid, ok := errors.AsType[*schema.Invalid](err); ok {
 		return newValidationError(c.typ.String(), invalid)
 	}

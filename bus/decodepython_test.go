@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
 // bound is the model of the handlers in testdata/python/consume.jsonl: an int, an optional str and an optional datetime.
@@ -36,11 +39,9 @@ var (
 	typing = differs{
 		"n-text":              "encoding/json makes no number of a text",
 		"n-true":              "encoding/json makes no number of a truth",
-		"n-float-whole":       "encoding/json takes no 9.0 for an int",
 		"n-float pydantic 1":  "encoding/json cuts no number off",
 		"n-2p64 pydantic 1":   "a Go int has 64 bits",
 		"s-number pydantic 1": "encoding/json makes no text of a number",
-		"when-naive":          "a time.Time needs a zone",
 		"when-unix":           "encoding/json reads times in RFC 3339 only",
 	}
 	// unchecked is what encoding/json lets pass, and Validate does not.
@@ -68,6 +69,9 @@ func TestHandlersGetWhatPythonsGet(t *testing.T) {
 	cases := readPythonCases(t)
 	sameModel := func(got bound, python json.RawMessage) string {
 		var want bound
+		if zoned, changed := jsonplan.Adapt(reflect.TypeFor[bound](), bytes.TrimSpace(python)); changed { // a time as Python has it
+			python = zoned
+		}
 		if err := json.Unmarshal(python, &want); err != nil {
 			return err.Error()
 		}

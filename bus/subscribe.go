@@ -111,8 +111,9 @@ func RetryTopics(delays ...time.Duration) SubscribeOption {
 // *[Record] or []byte. Another type is an error of Subscribe.
 func ManualCommit() SubscribeOption { return func(s *subscription) { s.manual = true } }
 
-// Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks it is rejected, with a
-// [*ValidationError].
+// Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks it is
+// rejected, with a [*ValidationError]. So is an object that has a field twice, or under a name that differs by case only, because
+// encoding/json would decode it past the check. A null for a slice or map is an empty one, and a time without a zone is UTC.
 func Validate() SubscribeOption { return func(s *subscription) { s.validate = true } }
 
 // subscription is one as it was declared.

@@ -130,7 +130,9 @@ func (f *filler) fill(v reflect.Value) reflect.Value {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			sf := v.Type().Field(i)
-			if sf.IsExported() && !(v.Field(i).IsZero() && strings.Contains(sf.Tag.Get("json"), "omitzero")) { // omitzero tells nil from empty
+			name, options, _ := strings.Cut(sf.Tag.Get("json"), ",")
+			left := v.Field(i).IsZero() && strings.Contains(options, "omitzero") && (!sf.Anonymous || name != "") // it tells nil from empty
+			if sf.IsExported() && !left {
 				out.Field(i).Set(f.fill(v.Field(i)))
 			}
 		}

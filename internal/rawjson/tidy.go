@@ -24,7 +24,7 @@ func AppendTidy(dst, doc []byte, levels int, tooDeep string) []byte {
 			dst = AppendTidy(append(dst, ','), e, levels-1, tooDeep)
 			return true
 		})
-		return closeWith(dst, start, "[]")
+		return Close(dst, start, "[]")
 	}
 	last := lastOfEach(value)
 	i := 0
@@ -36,7 +36,7 @@ func AppendTidy(dst, doc []byte, levels int, tooDeep string) []byte {
 		i++
 		return true
 	})
-	return closeWith(dst, start, "{}")
+	return Close(dst, start, "{}")
 }
 
 // lastOfEach returns for each key of the object the index of its last member.
@@ -51,8 +51,8 @@ func lastOfEach(doc []byte) map[string]int {
 	return last
 }
 
-// closeWith ends an object or array that began at start, each part of which was written with a comma before it.
-func closeWith(dst []byte, start int, empty string) []byte {
+// Close ends an object or array that began at start, each part of which was written with a comma before it.
+func Close(dst []byte, start int, empty string) []byte {
 	if len(dst) == start {
 		return append(dst, empty...)
 	}
