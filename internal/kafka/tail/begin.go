@@ -48,7 +48,7 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 		ends, err = t.lookUp(ctx, parts, t.listEnds)
 		return ends, ends, err
 	}
-	if t.opts.StopAtEnd && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
+	if (t.opts.StopAtEnd || t.opts.TellOpen) && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
 		// Before the ends: what is behind these then belongs to open transactions, and has not been written in between.
 		if t.highest, err = t.lookUp(ctx, parts, t.client.ListHighWatermarks); err != nil {
 			return nil, nil, err

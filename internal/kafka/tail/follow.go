@@ -10,7 +10,10 @@ import (
 
 // follow reads from starts on, and topics and partitions that appear later from their first record,
 // until ctx ends, the loop is left, or nothing of it may be read.
-func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offsets) error {
+func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offsets,
+	emit func(*fetch.Chunk) error) error {
+	t.fetcher = t.newFetcher(fetch.Options{RetryDenied: true})
+	defer t.fetcher.Close()
 	for name, topic := range cluster.Topics {
 		if !t.matches(topic) {
 			continue
@@ -28,7 +31,7 @@ func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offset
 		t.topics[name] = len(topic.Leaders)
 	}
 	t.seen = cluster
-	err := t.read(ctx, t.fetcher, t.emit, t.stopped, t.look)
+	err := t.read(ctx, t.fetcher, emit, t.stopped, t.look)
 	if errors.Is(err, errDone) {
 		return nil
 	}
@@ -202,6 +205,7 @@ var errDone = errors.New("tail: all has been read")
 // ended it.
 func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error,
 	failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) error) error {
+	t.current.Store(f)
 	for {
 		limited, cancel := context.WithCancel(ctx)
 		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited

@@ -53,6 +53,8 @@ type Options struct {
 	// StopAtEnd ends the tail when it has read what was there when it began. It never waits for new
 	// records, and reads no topic that appears later.
 	StopAtEnd bool
+	// TellOpen has a Session that does not stop at the end look for open transactions too.
+	TellOpen bool
 	// Logger is told of brokers and partitions that begin to fail, and of topics that come and go.
 	// Defaults to none.
 	Logger *slog.Logger
@@ -86,12 +88,15 @@ func Run(ctx context.Context, c *kafka.Client, o Options) iter.Seq2[*fetch.Chunk
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return func(yield func(*fetch.Chunk, error) bool) {
-		t := &tail{client: c, opts: o, yield: yield, topics: make(map[string]int),
-			refused: make(map[kafka.TopicPartition]bool), missing: make(offsets)}
-		if err := t.run(ctx); err != nil && !errors.Is(err, errBreak) {
+		if err := newTail(c, o, yield).run(ctx); err != nil && !errors.Is(err, errBreak) {
 			yield(nil, err)
 		}
 	}
+}
+
+func newTail(c *kafka.Client, o Options, yield func(*fetch.Chunk, error) bool) *tail {
+	return &tail{client: c, opts: o, yield: yield, topics: make(map[string]int),
+		refused: make(map[kafka.TopicPartition]bool), missing: make(offsets)}
 }
 
 // errBreak says that the loop over the tail was left.
@@ -104,6 +109,7 @@ type tail struct {
 	opts    Options
 	yield   func(*fetch.Chunk, error) bool
 	fetcher *fetch.Fetcher                // that follows
+	current atomic.Pointer[fetch.Fetcher] // that is read from
 	topics  map[string]int                // partitions that are read, by topic
 	refused map[kafka.TopicPartition]bool // of these, those that we may not read
 	seen    *kafka.Cluster                // the latest metadata that was acted on
@@ -116,15 +122,8 @@ type tail struct {
 }
 
 func (t *tail) run(ctx context.Context) error {
-	cluster, err := t.cluster(ctx)
-	if err != nil {
-		return err
-	}
-	t.began = time.Now()
-	t.watch = t.client.Watch(kafka.WatchOptions{All: t.opts.Topics == nil, Every: newTopicsEvery, Changed: t.changed})
-	defer t.watch.Close()
-	t.watch.SetTopics(t.opts.Topics)
-	starts, ends, err := t.begin(ctx, cluster)
+	cluster, starts, ends, err := t.open(ctx)
+	defer t.close()
 	if err != nil {
 		return err
 	}
@@ -145,9 +144,25 @@ func (t *tail) run(ctx context.Context) error {
 		}
 		return t.tellOpen(ends)
 	}
-	t.fetcher = t.newFetcher(fetch.Options{RetryDenied: true})
-	defer t.fetcher.Close()
-	return t.follow(ctx, cluster, starts)
+	return t.follow(ctx, cluster, starts, t.emit)
+}
+
+// open looks up what there is, and begins to watch it. It is followed by close, also when it fails.
+func (t *tail) open(ctx context.Context) (cluster *kafka.Cluster, starts, ends offsets, err error) {
+	if cluster, err = t.cluster(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	t.began = time.Now()
+	t.watch = t.client.Watch(kafka.WatchOptions{All: t.opts.Topics == nil, Every: newTopicsEvery, Changed: t.changed})
+	t.watch.SetTopics(t.opts.Topics)
+	starts, ends, err = t.begin(ctx, cluster)
+	return cluster, starts, ends, err
+}
+
+func (t *tail) close() {
+	if t.watch != nil {
+		t.watch.Close()
+	}
 }
 
 // untilEnd returns a Fetcher for what ends: nothing is waited for that may never come.
