@@ -158,6 +158,9 @@ func FuzzScan(f *testing.F) {
 				t.Fatalf("%s became %s", a, b)
 			}
 		}
+		if s.Flags&^(jsonscan.NonASCII|jsonscan.Escapes) == 0 && jsonscan.IsInert(doc, never) != bytes.Equal(doc, safe) {
+			t.Fatalf("%q became %q, IsInert says otherwise", doc, safe)
+		}
 		if s.Flags == 0 && !bytes.Equal(doc, safe) {
 			t.Fatalf("%q has no flags and became %q", doc, safe)
 		}

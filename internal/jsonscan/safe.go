@@ -131,6 +131,31 @@ func AppendSafeText(dst, text []byte, active func(rune) bool) []byte {
 	return append(dst, text[start:]...)
 }
 
+// IsInert reports whether [AppendSafe] has nothing to change in the strings of a value that was found valid.
+func IsInert(value []byte, active func(rune) bool) bool {
+	for i := 0; i < len(value); {
+		c := value[i]
+		if c == '\\' {
+			end, half := Escape(value, i)
+			if half {
+				return false
+			}
+			i = end
+			continue
+		}
+		if c < 0x7f {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(value[i:])
+		if r == utf8.RuneError && size == 1 || active(r) {
+			return false
+		}
+		i += size
+	}
+	return true
+}
+
 // AppendString appends text as a JSON string. Bytes that are no UTF-8 become \ufffd, active characters escapes.
 func AppendString(dst []byte, text string, active func(rune) bool) []byte {
 	dst = append(dst, '"')

@@ -87,6 +87,7 @@ func (r *Renderer) Append(dst []byte, rec *Record) []byte {
 	}
 	w.fields(&f)
 	if rec.Object != nil && f.message == nil && w.written == 0 && rec.Schema != "" {
+		w.dst = bytes.TrimSuffix(w.dst, []byte(" ")) // which was to stand before fields
 		w.part(dim, string(AppendName(nil, rec.Schema)))
 	}
 	w.more()
