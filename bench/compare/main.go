@@ -63,7 +63,7 @@ type figure struct {
 
 func comparisons() []comparison {
 	return slices.Concat(hotPartition(), firstRecord(), rebalances(), idle(), sizes(), rate(), memory(),
-		partitionCounts(), apps())
+		partitionCounts(), apps(), tailing())
 }
 
 // task is what the parent process asks of a child: one measurement of one peer.

@@ -12,7 +12,7 @@ import (
 )
 
 // printTable prints a line for each figure: of each peer the median of its rounds and, in brackets, their range; then
-// the ratios of the other peers to each variant of franz-go, as far as that is not zero.
+// the ratios of the other peers to each variant of franz-go or kcat, as far as that is not zero.
 func printTable(out io.Writer, c comparison, order []string, results map[string][]figures) {
 	fmt.Fprintf(out, "\n%s: %s (%d rounds, load %s)\n", c.name, c.about, len(results[ours]), loadAverage())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -38,13 +38,18 @@ func ratios(order []string, medians map[string]float64) string {
 	var texts []string
 	for _, peer := range order {
 		for _, to := range order {
-			if strings.HasPrefix(peer, franz) || !strings.HasPrefix(to, franz) || medians[to] == 0 {
+			if isReference(peer) || !isReference(to) || medians[to] == 0 {
 				continue
 			}
 			texts = append(texts, fmt.Sprintf("%s/%s %.2f", peer, to, medians[peer]/medians[to]))
 		}
 	}
 	return strings.Join(texts, ", ")
+}
+
+// isReference tells the peers that the others are compared with.
+func isReference(peer string) bool {
+	return strings.HasPrefix(peer, franz) || strings.HasPrefix(peer, "kcat")
 }
 
 // median returns that of sorted values.

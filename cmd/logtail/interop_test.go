@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
@@ -44,8 +45,8 @@ func TestRecordOfKcatIsShown(t *testing.T) {
 	// A topic is there before kcat writes, so that the broker need not create it on the way.
 	b.publish("logs.kcat", logValue("first", "INFO", 20), time.Now())
 	b.kcat(logValue("written by kcat", "WARNING", 30), "-P", "-t", b.prefix+"logs.kcat", "-k", "key", "-H", "name=value")
-	stdout, stderr, code := b.run("--no-follow", "-l", "warning", "-o", "pretty", "--color", "never", "logs.*")
-	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, " WARNING  logs.kcat  written by kcat\n") || strings.Count(stdout, "\n") != 1 {
+	stdout, stderr, code := b.run("-q", "--no-follow", "-l", "warning", "-o", "pretty", "--color", "never", "logs.*")
+	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, " WARNING  logs.kcat  written by kcat  _key=key\n") || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
@@ -87,7 +88,7 @@ func TestPythonsRecordsInKafkaAreShown(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
-		maps.DeleteFunc(fields, func(name string, _ any) bool { return reserved(name) })
+		maps.DeleteFunc(fields, func(name string, _ any) bool { return form.Reserved(name) })
 		text, _ := json.Marshal(fields)
 		got = append(got, string(text))
 	}

@@ -1,190 +1,416 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
-	"slices"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
-	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/filter"
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/when"
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
-	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
-	"github.com/kafkaesk/kafkaesk/internal/severity"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
+	"github.com/kafkaesk/kafkaesk/internal/profile"
 )
 
-// environment are the flags that a variable stands in for.
-func environment() []string { return []string{"kafka-servers", "kafka-settings", "topic-prefix"} }
+// windowDefault is how long a new record waits for older ones of other partitions.
+const windowDefault = 250 * time.Millisecond
 
 // options are the command line: what was given, then what [options.complete] makes of it.
 type options struct {
 	streams
 
-	servers  []string
-	settings string
-	prefix   string
-	lines    int
-	since    string
-	from     string
-	noFollow bool
-	level    string
-	exclude  []string
-	output   string
-	color    string
-	quiet    bool
+	servers                          []string
+	settings, prefix, profile        string
+	lines, count                     int
+	from, since, until               string
+	noFollow                         bool
+	cursorFile, lookBack             string
+	exclude                          []string
+	level                            string
+	service, loggerName, schema, key []string
+	field                            []string
+	grep, trace                      string
+	invert                           bool
+	output, template, color          string
+	long, headers, null              bool
+	fields, hide                     []string
+	highlight                        string
+	timeFormat, tz                   string
+	utc                              bool
+	window                           time.Duration
+	list, stats, quiet               bool
 
 	// reach is how long to wait for a broker at the start.
 	reach time.Duration
-	// now is the time that durations in --since count back from.
+	// now is the time that durations in --since and --until count back from.
 	now time.Time
 	// zone is the time zone of times that are given without one, and of those printed for people.
 	zone *time.Location
 
-	patterns []string
-	config   bus.Config
-	tail     []bus.TailOption
-	least    *slog.Level // nil: records of any level, and those that have none
-	print    printer
+	patterns, excluded []pattern
+	place              *place // the one record that is printed
+	kafkaSettings      kafka.Settings
+	begin              tail.From
+	begins             time.Time // with tail.Time
+	offset             *place    // where --from says; of any partition where it has no topic
+	ends               time.Time // that --until says
+	lastLines          int       // as reading.Options.Lines has it
+	lookTime           time.Duration
+	lookRecords        int
+	filter             filter.Filter
+	printer            func() form.Printer
+	pretty             bool
+	streamWidth        widest
 }
 
 func newOptions(s streams) *options {
 	return &options{streams: s, reach: 10 * time.Second, now: time.Now(), zone: time.Local}
 }
 
-func (o *options) addFlags(fs *pflag.FlagSet) {
-	fs.SortFlags = false
-	fs.StringSliceVarP(&o.servers, "kafka-servers", "b", nil, "brokers to ask first, `HOST:PORT`[,...]")
-	fs.StringVar(&o.settings, "kafka-settings", "", "client settings in aiokafka's names, as a `JSON` object")
-	fs.StringVar(&o.prefix, "topic-prefix", "", "`PREFIX` of the topics' names; patterns do not include it")
-	fs.IntVarP(&o.lines, "lines", "n", 10, "begin with the last `N` records of all streams together, counted before --level")
-	fs.StringVar(&o.since, "since", "", "begin at a `TIME`: a duration ago (90s, 2h30m, 7d) or a time (2026-01-31, \"2026-01-31 15:04\", RFC 3339)")
-	fs.StringVar(&o.from, "from", "", "begin at the `start|end` of the streams")
-	fs.BoolVar(&o.noFollow, "no-follow", false, "end when all that was there at the start is printed")
-	fs.StringVarP(&o.level, "level", "l", "", "only log records of this `LEVEL` and above: debug, info, warning, error, critical, their first letters, or 10 to 50")
-	fs.StringArrayVarP(&o.exclude, "exclude", "x", nil, "leave out the streams that match `PATTERN`; may be repeated")
-	fs.StringVarP(&o.output, "output", "o", "auto", "`FORMAT`: pretty, json, raw (the value as it is, escaped on a terminal), or auto: pretty on a terminal, else json")
-	fs.StringVar(&o.color, "color", "auto", "`WHEN` to use colours: auto, always, never; auto heeds NO_COLOR, FORCE_COLOR and CLICOLOR_FORCE")
-	fs.BoolVarP(&o.quiet, "quiet", "q", false, "no notices and warnings on standard error, errors only")
+// connection takes what is missing from the environment and the profile, and reads what both say about the connection.
+func (o *options) connection(fs *pflag.FlagSet) error {
+	source := make(map[string]string) // of each value, for errors
 	for _, flag := range environment() {
-		fs.Lookup(flag).Usage += " ($" + cliflags.Variable(flag) + ")"
-	}
-}
-
-// complete takes what is missing from the environment, and turns texts into what they mean.
-func (o *options) complete(fs *pflag.FlagSet, args []string) error {
-	for _, flag := range environment() {
+		source[flag] = "--" + flag
 		variable := cliflags.Variable(flag)
 		if value := o.getenv(variable); value != "" && !fs.Changed(flag) {
+			source[flag] = "$" + variable
 			if err := fs.Set(flag, value); err != nil {
 				return usageErrorf("$%s: %w", variable, err)
 			}
 		}
 	}
-	o.patterns = args
-	settings, err := bus.ParseSettings(o.settings)
+	if o.profile != "" {
+		path, err := profile.Path(o.getenv)
+		if err != nil {
+			return usageErrorf("--profile: %w", err)
+		}
+		p, err := profile.Named(path, o.profile)
+		if err != nil {
+			return usageErrorf("--profile: %w", err)
+		}
+		for flag, value := range p.Flags() {
+			if value != "" && !fs.Changed(flag) {
+				source[flag] = fmt.Sprintf("profile %q: %s", o.profile, flag)
+				if err := fs.Set(flag, value); err != nil {
+					return usageErrorf("%s: %w", source[flag], err)
+				}
+			}
+		}
+	}
+	if len(o.servers) > 0 {
+		servers, err := cliflags.Servers(o.servers...)
+		if err != nil {
+			return usageErrorf("%s: %w", source["kafka-servers"], err)
+		}
+		o.servers = servers
+	}
+	raw := make(map[string]any)
+	text, err := cliflags.Contents(o.settings)
 	if err != nil {
-		return usageErrorf("--kafka-settings: %w", err)
+		return usageErrorf("%s: %w", source["kafka-settings"], err)
 	}
-	servers, err := cliflags.Servers(o.servers...)
-	if err != nil && len(o.servers) > 0 {
-		return usageErrorf("--kafka-servers: %w", err)
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
+			return usageErrorf(`%s: settings are not a JSON object such as {"security_protocol":"SSL"}`, source["kafka-settings"])
+		}
 	}
-	o.config = bus.Config{Servers: servers, TopicPrefix: o.prefix, Settings: settings, Logger: o.logger()}
-	if o.tail, err = o.begin(fs); err != nil {
+	if _, given := raw["client_id"]; !given {
+		raw["client_id"] = "logtail"
+	}
+	settings, warnings, err := kafka.ParseSettings(raw)
+	if err != nil {
+		return usageErrorf("%s: %w", source["kafka-settings"], err)
+	}
+	for _, w := range warnings {
+		o.notice("settings: %s", w)
+	}
+	o.kafkaSettings = settings
+	return nil
+}
+
+// complete turns texts into what they mean, and refuses what cannot be.
+func (o *options) complete(fs *pflag.FlagSet, args []string) error {
+	if err := o.connection(fs); err != nil {
 		return err
 	}
-	for _, pattern := range o.exclude {
-		o.tail = append(o.tail, bus.Exclude(pattern))
-	}
-	if o.noFollow {
-		o.tail = append(o.tail, bus.StopAtEnd())
-	}
-	if o.level != "" {
-		level, err := severity.Parse(o.level)
-		if err != nil {
-			return usageErrorf("--level: %q: %w", o.level, err)
-		}
-		o.least = &level
-	}
-	o.print, err = o.printer()
-	return err
-}
-
-// begin says where to begin. The three flags for it exclude each other.
-func (o *options) begin(fs *pflag.FlagSet) ([]bus.TailOption, error) {
-	var given []string
-	for _, name := range []string{"lines", "since", "from"} {
-		if fs.Changed(name) {
-			given = append(given, "--"+name)
-		}
-	}
-	if len(given) > 1 {
-		return nil, usageErrorf("%s and %s both say where to begin: give one", given[0], given[1])
-	}
-	switch {
-	case fs.Changed("since"):
-		t, err := parseSince(o.since, o.now, o.zone)
-		if err != nil {
-			return nil, usageErrorf("--since: %w", err)
-		}
-		return []bus.TailOption{bus.FromTime(t)}, nil
-	case !fs.Changed("from"):
-		if o.lines < 0 {
-			return nil, usageErrorf("--lines: %d: give a number from 0", o.lines)
-		}
-		return []bus.TailOption{bus.LastRecords(o.lines)}, nil
-	case o.from == "start":
-		return []bus.TailOption{bus.FromStart()}, nil
-	case o.from == "end":
-		return []bus.TailOption{bus.FromEnd()}, nil
-	default:
-		return nil, usageErrorf("--from: %q: give start or end", o.from)
-	}
-}
-
-// printer chooses the form of the output.
-func (o *options) printer() (printer, error) {
-	terminal := isTerminal(o.out)
-	color, err := useColor(o.color, terminal, o.getenv)
-	if err != nil {
-		return nil, usageErrorf("--color: %w", err)
-	}
-	switch {
-	case o.output == "pretty", o.output == "auto" && terminal:
-		return prettyPrinter{color: color, zone: o.zone}, nil
-	case o.output == "json", o.output == "auto":
-		return jsonPrinter{}, nil
-	case o.output == "raw":
-		return rawPrinter{escape: terminal}, nil
-	default:
-		return nil, usageErrorf("--output: %q: give auto, pretty, json or raw", o.output)
-	}
-}
-
-// logger takes what the bus has to say, such as that a broker is away.
-func (o *options) logger() *slog.Logger {
-	level := slog.LevelWarn
-	if o.quiet {
-		level = slog.LevelError
-	}
-	return slog.New(slog.NewTextHandler(escapingWriter{o.err}, &slog.HandlerOptions{Level: level}))
-}
-
-// validate refuses what cannot be.
-func (o *options) validate() error {
-	if len(o.patterns) == 0 {
-		return usageErrorf("which streams? Give a pattern, such as 'logs.*'")
-	}
-	if slices.Contains(o.patterns, "") {
-		return usageErrorf("a pattern is empty; '*' matches every stream")
-	}
-	for _, pattern := range slices.Concat(o.patterns, o.exclude) {
-		if _, err := fnmatch.Compile("", pattern); err != nil {
-			return usageErrorf("the pattern %.20q...: %w", pattern, err)
+	for _, step := range []func(*pflag.FlagSet, []string) error{o.zones, o.selectStreams, o.selectTimes, o.selectRecords, o.printing} {
+		if err := step(fs, args); err != nil {
+			return err
 		}
 	}
 	if len(o.servers) == 0 {
-		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT, or set %s", cliflags.Variable("kafka-servers"))
+		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set %s", cliflags.Variable("kafka-servers"))
 	}
 	return nil
+}
+
+// zones finds the time zone.
+func (o *options) zones(*pflag.FlagSet, []string) error {
+	switch {
+	case o.utc && o.tz != "":
+		return usageErrorf("--utc and --tz both say the time zone: give one")
+	case o.utc:
+		o.zone = time.UTC
+	case o.tz != "":
+		zone, err := time.LoadLocation(o.tz)
+		if err != nil {
+			return usageErrorf("--tz: %q is no time zone; give one such as Europe/Berlin", o.tz)
+		}
+		o.zone = zone
+	default:
+		if name := strings.TrimPrefix(o.getenv("TZ"), ":"); name != "" && !strings.HasPrefix(name, "/") {
+			if _, err := time.LoadLocation(name); err != nil {
+				o.notice("TZ=%s is no time zone that is known here: times are in UTC", name)
+			}
+		}
+	}
+	return nil
+}
+
+// selectStreams reads the patterns.
+func (o *options) selectStreams(_ *pflag.FlagSet, args []string) (err error) {
+	if len(args) == 0 && o.trace != "" {
+		args = []string{"*"}
+	}
+	if len(args) == 0 {
+		return usageErrorf("which streams? Give a pattern, such as 'logs.*'")
+	}
+	if p, ok := parsePlace(o.prefix, args[0]); ok {
+		if len(args) > 1 {
+			return usageErrorf("%s is the place of one record: give it alone", args[0])
+		}
+		o.place = &p
+		args = []string{strings.TrimPrefix(p.tp.Topic, o.prefix)}
+	}
+	if o.patterns, err = compilePatterns(o.prefix, args); err != nil {
+		return usageErrorf("%w", err)
+	}
+	if o.excluded, err = compilePatterns(o.prefix, o.exclude); err != nil {
+		return usageErrorf("--exclude: %w", err)
+	}
+	return nil
+}
+
+// selectTimes says where to begin and to end.
+func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
+	if o.until != "" {
+		if o.ends, err = when.Parse(o.until, o.now, o.zone); err != nil {
+			return usageErrorf("--until: %q: %w", o.until, err)
+		}
+		o.filter.Until = o.ends.UnixNano()
+		if o.ends.After(o.now) {
+			o.notice("--until: %s is in the future: what comes is printed until then", o.shown(o.ends))
+		} else {
+			o.noFollow = true
+		}
+	}
+	if err := o.parseLookBack(); err != nil {
+		return usageErrorf("--look-back: %q: %w", o.lookBack, err)
+	}
+	if fs.Changed("from") && (fs.Changed("since") || fs.Changed("lines")) {
+		return usageErrorf("--from and %s both say where to begin: give one", map[bool]string{true: "--since", false: "--lines"}[fs.Changed("since")])
+	}
+	o.lastLines = -1
+	switch {
+	case o.place != nil:
+		o.begin, o.noFollow = tail.First, true
+	case fs.Changed("since"):
+		if o.begins, err = when.Parse(o.since, o.now, o.zone); err != nil {
+			return usageErrorf("--since: %q: %w", o.since, err)
+		}
+		if o.begins.After(o.now) {
+			o.notice("--since: %s is in the future: nothing is printed before then", o.shown(o.begins))
+		}
+		o.begin, o.filter.Since = tail.Time, o.begins.UnixNano()
+		if fs.Changed("lines") {
+			o.lastLines = o.lines
+		}
+	case o.from == "start", o.trace != "" && !fs.Changed("lines") && o.from == "":
+		o.begin = tail.First
+	case o.from == "end":
+		o.begin = tail.End
+	case o.from != "":
+		return o.parseFrom()
+	case o.lines == 0 && o.ends.IsZero():
+		o.begin = tail.End
+	default:
+		o.begin, o.lastLines = tail.Last, o.lines
+	}
+	return nil
+}
+
+// shown is a time as it is said to people.
+func (o *options) shown(t time.Time) string { return t.In(o.zone).Format("2006-01-02 15:04:05 MST") }
+
+// parseFrom reads an offset of all partitions, or of one.
+func (o *options) parseFrom() error {
+	p, ok := parsePlace(o.prefix, o.from)
+	if !ok {
+		offset, err := strconv.ParseInt(o.from, 10, 64)
+		if err != nil || offset < 0 {
+			return usageErrorf("--from: %q: give start, end, an offset, or STREAM/PARTITION@OFFSET", o.from)
+		}
+		p = place{offset: offset}
+	}
+	o.begin, o.offset = tail.First, &p
+	return nil
+}
+
+// parseLookBack reads a time, a number of records, or both, separated by a comma.
+func (o *options) parseLookBack() error {
+	if o.lookBack == "all" {
+		return nil
+	}
+	for part := range strings.SplitSeq(o.lookBack, ",") {
+		if n, err := strconv.Atoi(part); err == nil && n > 0 {
+			o.lookRecords = n
+		} else if d, err := time.ParseDuration(part); err == nil && d > 0 {
+			o.lookTime = d
+		} else {
+			return fmt.Errorf("give a time such as 5s, a number of records, both with a comma between them, or all")
+		}
+	}
+	return nil
+}
+
+// selectRecords reads the filters.
+func (o *options) selectRecords(*pflag.FlagSet, []string) (err error) {
+	f := &o.filter
+	if o.level != "" {
+		level, exact, err := filter.Level(o.level)
+		if err != nil {
+			return usageErrorf("--level: %q: %w", o.level, err)
+		}
+		f.Level, f.Exact = &level, exact
+	}
+	for flag, list := range map[string]struct {
+		texts []string
+		to    *filter.Patterns
+	}{"service": {o.service, &f.Service}, "logger": {o.loggerName, &f.Logger}, "schema": {o.schema, &f.Schema}, "key": {o.key, &f.Key}} {
+		if *list.to, err = filter.CompilePatterns(list.texts); err != nil {
+			return usageErrorf("--%s: %w", flag, err)
+		}
+	}
+	for _, text := range o.field {
+		condition, err := filter.ParseCondition(text)
+		if err != nil {
+			return usageErrorf("--field: %w", err)
+		}
+		f.Fields = append(f.Fields, condition)
+	}
+	if o.grep != "" {
+		if f.Grep, err = filter.NewGrep(o.grep); err != nil {
+			return usageErrorf("--grep: %w", err)
+		}
+	}
+	if f.Invert = o.invert; o.invert && f.Grep == nil {
+		return usageErrorf("--invert turns --grep around: give that too")
+	}
+	f.Trace = o.trace
+	return nil
+}
+
+// printing chooses the form of the output.
+func (o *options) printing(*pflag.FlagSet, []string) error {
+	terminal := isTerminal(o.out)
+	color, err := logtext.UseColor(o.color, terminal, o.getenv)
+	if err != nil {
+		return usageErrorf("--color: %w", err)
+	}
+	selection := form.Selection{Fields: o.fields, Hide: o.hide}
+	if o.template != "" && o.output == "auto" {
+		o.output = "template"
+	}
+	if o.window < 0 {
+		return usageErrorf("--window: %v: give a time from 0", o.window)
+	}
+	switch {
+	case o.output == "pretty", o.output == "auto" && terminal:
+		return o.printPretty(color, terminal, selection)
+	case o.output == "json", o.output == "auto":
+		o.printer = func() form.Printer { return form.JSON(o.headers, selection) }
+	case o.output == "raw":
+		o.printer = func() form.Printer { return form.Raw(terminal) }
+	case o.output == "template":
+		t, err := form.ParseTemplate(o.template, o.zone)
+		switch {
+		case o.template == "":
+			return usageErrorf("--output template needs --template")
+		case err != nil:
+			return usageErrorf("--template: %w", err)
+		}
+		o.printer = func() form.Printer { return t }
+	default:
+		return usageErrorf("--output: %q: give auto, pretty, json, raw or template", o.output)
+	}
+	return nil
+}
+
+// hiddenByDefault are the fields that say where a record was made: JSON lines and --long have them.
+func hiddenByDefault() []string { return []string{"hostname", "namespace", "cluster"} }
+
+func (o *options) printPretty(color, terminal bool, selection form.Selection) error {
+	r := logtext.Renderer{Color: color, Zone: o.zone, Long: o.long}
+	switch o.timeFormat {
+	case "full":
+		r.Layout = logtext.Full
+	case "short":
+		r.Layout = logtext.Short
+	case "rfc3339":
+		r.Layout = "2006-01-02T15:04:05.000Z07:00"
+	default:
+		if r.Layout = o.timeFormat; time.Unix(0, 0).UTC().Format(r.Layout) == time.Unix(1e9+1, 1e8).UTC().Format(r.Layout) {
+			return usageErrorf("--time-format: %q: give short, full, rfc3339, or a layout such as 15:04:05.000", o.timeFormat)
+		}
+	}
+	if terminal {
+		if f, ok := o.out.(*os.File); ok {
+			r.Width, _, _ = term.GetSize(int(f.Fd()))
+		}
+	}
+	if o.highlight != "" {
+		re, err := regexp.Compile(o.highlight)
+		if err != nil {
+			return usageErrorf("--highlight: %w", err)
+		}
+		r.Highlight = re
+	}
+	if len(o.fields) == 0 && !o.long {
+		selection.Hide = append(hiddenByDefault(), selection.Hide...)
+	}
+	r.Hide = selection.Hides
+	o.pretty = true
+	o.printer = func() form.Printer { return form.Pretty(r, o.headers, o.streamWidth.see) }
+	return nil
+}
+
+// logger takes what the rooms below have to say, such as that a broker is away.
+func (o *options) logger() *slog.Logger { return slog.New(newNotices(o)) }
+
+// bounds is where a partition begins and ends that From of reading.Options does not say.
+func (o *options) bounds(tp kafka.TopicPartition, start, end int64) (int64, int64) {
+	switch {
+	case o.place != nil && tp == o.place.tp:
+		return max(start, o.place.offset), min(end, o.place.offset+1)
+	case o.place != nil:
+		return end, end
+	case o.offset == nil:
+		return start, end
+	case o.offset.tp.Topic == "" || o.offset.tp == tp:
+		return min(max(start, o.offset.offset), end), end
+	default:
+		return end, end
+	}
 }

@@ -8,8 +8,9 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
 // The exit codes.
@@ -45,13 +46,14 @@ func usageErrorf(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// Run runs logtail with args, which do not include the program's name, until it is done or ctx ends, and returns the exit code.
-func Run(ctx context.Context, args []string, s streams) int {
-	return newOptions(s).main(ctx, args)
-}
+func failure(err error) error { return &exitError{exitFailed, err} }
+
+// Run runs logtail with args, which do not include the program's name, until it is done or ctx ends, and returns the exit
+// code.
+func Run(ctx context.Context, args []string, s streams) int { return newOptions(s).main(ctx, args) }
 
 func (o *options) main(ctx context.Context, args []string) int {
-	stderr := escapingWriter{o.err}
+	stderr := logtext.Writer{W: o.err}
 	cmd := newCommand(o)
 	cmd.SetArgs(args)
 	cmd.SetOut(o.out)
@@ -71,47 +73,9 @@ func (o *options) main(ctx context.Context, args []string) int {
 	return code
 }
 
-const example = `  logtail -b localhost:9092 'logs.*'                    the last 10 records, then what comes
-  logtail -l warning --since 2h 'logs.*' 'audit.*'      two hours of warnings and worse, then what comes
-  logtail --from start --no-follow 'logs.*' | jq .      everything there is, as JSON lines`
-
-const long = `Logtail prints the log records of the Kafka streams that match a PATTERN, and follows them.
-
-A pattern is that of a shell: * stands for any text, dots included; quote it. Streams that appear later are followed too. A
-pattern that matches nothing yet waits. Logtail joins no consumer group and commits nothing.
-
-Records of one partition come in their order; between partitions there is no order, except among those of --lines.`
-
-const exits = `
-Exit codes:
-  0  all is printed, or a follow was interrupted
-  1  an error while running
-  2  a wrong command line
-  3  no broker could be reached at the start, within 10 seconds; one that is lost later is waited for
-A second interrupt ends the program at once.
-`
-
-// newCommand returns the command line over o.
-func newCommand(o *options) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:           "logtail [flags] PATTERN...",
-		Short:         "Print and follow the log records of Kafka streams",
-		Long:          long,
-		Example:       example,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(cmd.Flags(), args); err != nil {
-				return err
-			}
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return o.run(cmd.Context())
-		},
+// notice says something that is neither a record nor an error.
+func (o *options) notice(format string, args ...any) {
+	if !o.quiet {
+		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: "+format+"\n", args...)
 	}
-	o.addFlags(cmd.Flags())
-	cmd.SetUsageTemplate(cmd.UsageTemplate() + exits)
-	return cmd
 }

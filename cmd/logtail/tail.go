@@ -4,112 +4,255 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/reading"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// idleAfter is how long nothing has to come until a reader is told that we wait.
-const idleAfter = time.Second
+var (
+	errInterrupted = errors.New("interrupted before the end")
+	errReaderGone  = errors.New("the reader of the output is gone")
+	errUntil       = errors.New("the time of --until has come")
+)
+
+// lastWrite is how long a write that is stuck may keep an interrupted program.
+const lastWrite = 500 * time.Millisecond
 
 // run prints the records until all is read, ctx ends, or the reader of the output is gone.
 func (o *options) run(ctx context.Context) error {
-	app := bus.New(o.config)
-	defer o.close(ctx, app)
-	if err := o.connect(ctx, app); err != nil {
+	client, err := o.connect(ctx)
+	if err != nil || client == nil {
 		return err
 	}
-	tailing, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	out := newOutput(o.out, stop)
+	if o.list {
+		defer client.Close()
+		return o.listStreams(ctx, client)
+	}
+	reader, gone := context.WithCancelCause(ctx)
+	defer gone(nil)
+	stop := watchReader(o.out, func() { gone(errReaderGone) })
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		defer client.Close()
+		ended <- o.read(reader, client)
+	}()
+	select {
+	case err = <-ended:
+		return err
+	case <-reader.Done():
+	}
+	// A reader that does not read keeps the program no longer than this: the goroutine then ends with the process.
+	select {
+	case err = <-ended:
+	case <-time.After(lastWrite):
+		if o.noFollow && !errors.Is(context.Cause(reader), errReaderGone) {
+			err = failure(errInterrupted)
+		}
+	}
+	if errors.Is(context.Cause(reader), errReaderGone) {
+		return nil
+	}
+	return err
+}
+
+// connect waits for a broker, for a limited time. The client is nil without an error when a follow was interrupted.
+func (o *options) connect(ctx context.Context) (*kafka.Client, error) {
+	client, err := kafka.NewClient(o.servers, o.kafkaSettings, o.logger())
+	if err != nil {
+		return nil, failure(err)
+	}
+	reach, cancel := context.WithTimeout(ctx, o.reach)
+	defer cancel()
+	if err = client.CheckVersions(reach); err == nil {
+		return client, nil
+	}
+	last := client.LastConnError()
+	client.Close()
+	switch {
+	case ctx.Err() != nil && !o.noFollow && !o.list:
+		return nil, nil
+	case ctx.Err() != nil:
+		return nil, failure(errInterrupted)
+	case reach.Err() != nil:
+		if last == nil {
+			last = err
+		}
+		return nil, &exitError{exitUnreachable, fmt.Errorf("no broker could be reached within %v: %w", o.reach, last)}
+	default: // such as credentials that are refused
+		return nil, failure(err)
+	}
+}
+
+// faults are what could not be read.
+type faults struct {
+	mu    sync.Mutex
+	count int
+	lost  int // partitions whose brokers could not be reached
+}
+
+// read reads and prints.
+func (o *options) read(ctx context.Context, client *kafka.Client) error {
+	if !o.ends.IsZero() && !o.noFollow {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, o.ends.Add(o.window+time.Second), errUntil)
+		defer cancel()
+	}
+	if o.pretty {
+		o.notice("times are in %s", zoneName(o.now.In(o.zone)))
+	}
+	positions, save, err := o.cursor()
+	if err != nil {
+		return err
+	}
+	begin, lines := o.begin, o.lastLines
+	if positions != nil {
+		begin, lines = tail.First, -1
+	}
+	var f faults
 	idle := o.announceIdle()
 	defer idle.Stop()
+	counts, err := reading.Run(ctx, reading.Options{
+		Client: client, Match: o.match, Topics: o.named(), Prefix: o.prefix, Logger: o.logger(),
+		From: begin, Since: o.begins, Lines: lines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
+		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow,
+		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
+		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle},
+		Fault:  func(e *fetch.PartitionError) { o.fault(&f, e) },
+		Opened: func(matched map[string]int, all []string) { o.openedStreams(ctx, client, matched, all) },
+		LookedBack: func(records, found int, oldest time.Time) {
+			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found, records, o.shown(oldest))
+		},
+		Save: save,
+	})
+	o.summary(counts)
+	return o.outcome(ctx, client, counts, &f, err)
+}
 
-	var marked, failures int
-	for record, err := range app.Tail(tailing, o.patterns[0], append(o.tail, bus.Include(o.patterns[1:]...))...) {
-		if err != nil {
-			failures++
-			_, _ = fmt.Fprintf(escapingWriter{o.err}, "logtail: %v\n", err)
-			continue
-		}
-		idle.Reset(idleAfter)
-		e := open(record)
-		if !o.shows(&e) {
-			continue
-		}
-		if e.note != "" {
-			marked++
-		}
-		if out.print(o.print, &e) != nil {
-			break
-		}
-	}
-	if err := out.flush(); err != nil {
-		return &exitError{exitFailed, fmt.Errorf("write the output: %w", err)}
-	}
-	if marked > 0 {
-		o.notice("records that are no envelopes: %d", marked)
-	}
-	switch {
-	case failures > 0:
-		return &exitError{exitFailed, fmt.Errorf("errors while reading: %d; records may be missing", failures)}
+// outcome is how the program ends.
+func (o *options) outcome(ctx context.Context, client *kafka.Client, counts reading.Counts, f *faults, err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch last := client.LastConnError(); {
+	case errors.Is(err, reading.ErrOutput):
+		return failure(err)
+	case errors.Is(context.Cause(ctx), errUntil):
 	case o.noFollow && ctx.Err() != nil:
-		return &exitError{exitFailed, errors.New("interrupted before the end")}
+		return failure(errInterrupted)
+	case err != nil:
+		return failure(err)
+	case o.noFollow && counts.Read == 0 && f.lost > 0 && f.lost == f.count && last != nil:
+		return &exitError{exitUnreachable, fmt.Errorf("no broker that has the records could be reached within %v: %w", o.reach, last)}
+	}
+	if f.count > 0 && o.noFollow {
+		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
+	}
+	if o.place != nil && counts.Read == 0 {
+		return failure(fmt.Errorf("there is no record at %s/%d@%d", strings.TrimPrefix(o.place.tp.Topic, o.prefix), o.place.tp.Partition, o.place.offset))
 	}
 	return nil
 }
 
-// connect waits for a broker, for a limited time.
-func (o *options) connect(ctx context.Context, app *bus.App) error {
-	reach, cancel := context.WithTimeout(ctx, o.reach)
-	defer cancel()
-	err := app.Initialize(reach)
+// fault tells what could not be read.
+func (o *options) fault(f *faults, e *fetch.PartitionError) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count++
+	if kafka.Classify(e.Err) == kafka.Transient && !errors.Is(e.Err, fetch.ErrNoLeader) && !errors.Is(e.Err, tail.ErrDeleted) &&
+		!errors.Is(e.Err, tail.ErrOpenTransaction) {
+		f.lost++
+	}
+	what := "cannot be read"
 	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil && !o.noFollow:
-		return nil // the tail ends at once
-	case ctx.Err() != nil:
-		return &exitError{exitFailed, errors.New("interrupted before the end")}
-	case reach.Err() != nil:
-		return &exitError{exitUnreachable, fmt.Errorf("no broker could be reached within %v: %w", o.reach, err)}
-	default: // such as credentials that are refused
-		return &exitError{exitFailed, err}
+	case e.Offset >= 0 && e.Next > e.Offset:
+		what = fmt.Sprintf("records %d to %d", e.Offset, e.Next-1)
+	case e.Offset >= 0:
+		what = fmt.Sprintf("records from %d on", e.Offset)
+	}
+	again := ""
+	if !o.noFollow && (e.Next == e.Offset || errors.Is(e.Err, tail.ErrOpenTransaction)) {
+		again = "; they are shown when that is over"
+	}
+	_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: %s/%d: %s: %v%s\n", strings.TrimPrefix(e.Topic, o.prefix), e.Partition, what, e.Err, again)
+}
+
+// openedStreams sets the columns, and says which patterns match nothing.
+func (o *options) openedStreams(ctx context.Context, client *kafka.Client, matched map[string]int, all []string) {
+	for topic := range matched {
+		o.streamWidth.see(strings.TrimPrefix(topic, o.prefix))
+	}
+	if len(matched) < len(o.patterns) && o.named() != nil && !o.quiet { // only these were asked for
+		if cluster, err := client.AllTopics(ctx); err == nil {
+			all = all[:0]
+			for topic := range cluster.Topics {
+				all = append(all, topic)
+			}
+		}
+	}
+	o.opened(matched, all)
+}
+
+// summary says what is worth knowing of what was left out, and with --stats all.
+func (o *options) summary(c reading.Counts) {
+	if o.stats {
+		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: records read: %d; printed: %d; left out: %d; without a level: %d; no envelopes: %d\n",
+			c.Read, c.Printed, c.Rejected, c.NoLevel, c.NoEnvelope)
+		return
+	}
+	if c.NoEnvelope > 0 {
+		o.notice("records that are no envelopes: %d", c.NoEnvelope)
+	}
+	if c.NoLevel > 0 {
+		o.notice("records that --level has left out because they have no level: %d", c.NoLevel)
 	}
 }
 
-// close waits a moment at most: nothing was published.
-func (o *options) close(ctx context.Context, app *bus.App) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := app.Close(ctx); err != nil {
-		o.notice("%v", err)
+// zoneName is a zone as people know it.
+func zoneName(t time.Time) string {
+	name, offset := t.Zone()
+	if zone := t.Location().String(); zone != "Local" && zone != name {
+		name = zone
 	}
+	if name == "UTC" && offset == 0 {
+		return name
+	}
+	return name + " (" + t.Format("-07:00") + ")"
 }
 
-// shows tells whether the record passes the filter. What is no log record has no level, and passes where none is asked for.
-func (o *options) shows(e *entry) bool {
-	if o.least == nil {
-		return true
-	}
-	level, ok := e.level()
-	return ok && level >= *o.least
-}
+// idleAfter is how long nothing has to come until a reader is told that we wait.
+const idleAfter = time.Second
 
-// notice says something that is neither a record nor an error.
-func (o *options) notice(format string, args ...any) {
-	if !o.quiet {
-		_, _ = fmt.Fprintf(escapingWriter{o.err}, "logtail: "+format+"\n", args...)
-	}
-}
-
-// announceIdle says once, on a terminal, that nothing has come for a while, lest waiting look like hanging. The caller resets the
-// timer to [idleAfter] at every record, and stops it.
+// announceIdle says once, on a terminal, that nothing has come for a while, lest waiting look like hanging.
 func (o *options) announceIdle() *time.Timer {
-	return time.AfterFunc(idleAfter, sync.OnceFunc(func() {
+	once := sync.OnceFunc(func() {
 		if !o.noFollow && isTerminal(o.err) {
 			o.notice("waiting for new records")
 		}
-	}))
+	})
+	return time.AfterFunc(idleAfter, once)
+}
+
+// idleWriter resets the timer at each write.
+type idleWriter struct {
+	w     interface{ Write([]byte) (int, error) }
+	timer *time.Timer
+}
+
+func (i *idleWriter) Write(p []byte) (int, error) {
+	n, err := i.w.Write(p)
+	i.timer.Reset(idleAfter)
+	return n, err
+}
+
+// isPipe reports whether a file is one that somebody reads.
+func isPipe(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
 // openTerminal returns the two ends of a new terminal: ours, and that of the program in it.
@@ -39,6 +40,9 @@ func openTerminal(t *testing.T) (ours, theirs *os.File) {
 func (b *bench) onTerminal(t *testing.T, want string, args ...string) string {
 	t.Helper()
 	ours, theirs := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
 	cmd := b.command(args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	if err := cmd.Start(); err != nil {
@@ -80,23 +84,32 @@ func TestOnATerminal(t *testing.T) {
 	const waiting = "logtail: waiting for new records\n"
 	t.Run("pretty, with colour and a notice", func(t *testing.T) {
 		t.Parallel()
-		const want = "\x1b[2m2026-11-23 17:14:11.495\x1b[0m \x1b[31mERROR   \x1b[0m %slogs.a\x1b[0m  \x1b[1m\\x1b[2J\\u202eevil\\u009b2J\\x7f\x1b[0m  \x1b[2mn=\x1b[0m1\n"
-		got := b.onTerminal(t, "waiting", "logs.*")
-		if got != fmt.Sprintf(want, streamStyle("logs.a"))+waiting {
+		const want = "logtail: times are in UTC\n\x1b[2m2026-11-23 17:14:11.495\x1b[0m \x1b[31mERROR   \x1b[0m %slogs.a\x1b[0m  " +
+			"\x1b[1m\\x1b[2J\\u202eevil\\u009b2J\\x7f\x1b[0m  \x1b[2m_key=\x1b[0m\"\\x1b]0;key\\a\" \x1b[2mn=\x1b[0m1\n"
+		got := b.onTerminal(t, "waiting", "logs.a")
+		if got != fmt.Sprintf(want, logtext.StreamStyle("logs.a"))+waiting {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("raw is escaped", func(t *testing.T) {
 		t.Parallel()
-		got := b.onTerminal(t, "waiting", "-o", "raw", "logs.*")
+		got := b.onTerminal(t, "waiting", "-o", "raw", "logs.a")
 		if want := `{"schema":"LogRecord:1","data":{"message":"\u001b[2J\u202eevil\u009b2J\x7f","severity":"ERROR","level":40,"n":1}}` + "\n" + waiting; got != want {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("JSON on request, and quiet", func(t *testing.T) {
 		t.Parallel()
-		got := b.onTerminal(t, `"_time":"2026-11-23T17:14:11.495Z"}`, "-q", "-o", "json", "logs.*")
+		got := b.onTerminal(t, `"_time":"2026-11-23T17:14:11.495Z"`, "-q", "-o", "json", "logs.a")
 		if !strings.HasPrefix(got, `{"message":"\u001b[2J\u202eevil\u009b2J\u007f"`) || strings.Count(got, "\n") != 1 {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("a long value is cut to two lines", func(t *testing.T) {
+		t.Parallel()
+		b.publish("logs.long", `{"schema":"L:1","data":{"message":"m","long":"`+strings.Repeat("x", 300_000)+`","n":1}}`, at)
+		got := b.onTerminal(t, "n=", "-q", "--color", "never", "logs.long")
+		if want := "2026-11-23 17:14:11.495 -        logs.long  m  long=" + strings.Repeat("x", 200) + "…(300 kB) n=1\n"; got != want {
 			t.Errorf("got %q", got)
 		}
 	})

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// cursorFile is what --cursor-file keeps: by topic and partition, the offset of the first record that was not printed.
+type cursorFile struct {
+	Offsets map[string]map[string]int64 `json:"offsets"`
+}
+
+// cursor reads the file of --cursor-file, nil where there is none yet, and returns the function that writes it.
+func (o *options) cursor() (positions map[kafka.TopicPartition]int64, save func(map[kafka.TopicPartition]int64) error, err error) {
+	if o.cursorFile == "" {
+		return nil, nil, nil
+	}
+	file := cursorFile{Offsets: make(map[string]map[string]int64)}
+	text, err := os.ReadFile(o.cursorFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, nil, failure(fmt.Errorf("--cursor-file: %w", err))
+	default:
+		if err := json.Unmarshal(text, &file); err != nil || file.Offsets == nil {
+			return nil, nil, failure(fmt.Errorf("--cursor-file: %s is not a file that logtail has written; remove it to begin anew", o.cursorFile))
+		}
+		positions = make(map[kafka.TopicPartition]int64)
+		for topic, partitions := range file.Offsets {
+			for id, offset := range partitions {
+				n, err := strconv.ParseInt(id, 10, 32)
+				if err != nil || offset < 0 {
+					return nil, nil, failure(fmt.Errorf("--cursor-file: %s: %s/%s is no partition", o.cursorFile, topic, id))
+				}
+				if o.match(topic) {
+					positions[kafka.TopicPartition{Topic: topic, Partition: int32(n)}] = offset
+				}
+			}
+		}
+	}
+	return positions, func(at map[kafka.TopicPartition]int64) error {
+		for tp, offset := range at {
+			if file.Offsets[tp.Topic] == nil {
+				file.Offsets[tp.Topic] = make(map[string]int64)
+			}
+			file.Offsets[tp.Topic][strconv.Itoa(int(tp.Partition))] = offset
+		}
+		if err := replaceFile(o.cursorFile, file); err != nil {
+			return fmt.Errorf("--cursor-file: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// replaceFile writes a file as a whole or not at all.
+func replaceFile(path string, content any) error {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// usages lists flags, each with its text beside it, within helpWidth columns.
+func usages(fs *pflag.FlagSet) string {
+	const column = 28
+	var b strings.Builder
+	fs.VisitAll(func(f *pflag.Flag) {
+		head, text := flagHead(f), flagText(f)
+		lines := strings.Split(strings.TrimRight(wrapTo(text, helpWidth-column), "\n"), "\n")
+		if len(head) > column-2 {
+			b.WriteString(head + "\n")
+		} else {
+			fmt.Fprintf(&b, "%-*s%s\n", column, head, lines[0])
+			lines = lines[1:]
+		}
+		for _, line := range lines {
+			b.WriteString(strings.Repeat(" ", column) + line + "\n")
+		}
+	})
+	return b.String()
+}
+
+// flagHead is how a flag is written.
+func flagHead(f *pflag.Flag) string {
+	head := "      --" + f.Name
+	if f.Shorthand != "" {
+		head = "  -" + f.Shorthand + ", --" + f.Name
+	}
+	if name, _ := pflag.UnquoteUsage(f); f.Value.Type() != "bool" {
+		head += " " + name
+	}
+	return head
+}
+
+// flagText is what a flag does, and what it defaults to.
+func flagText(f *pflag.Flag) string {
+	_, text := pflag.UnquoteUsage(f)
+	text = strings.ReplaceAll(text, "\n", " ")
+	if d := f.DefValue; d != "" && d != "false" && d != "[]" && d != "0" {
+		text += " (default " + d + ")"
+	}
+	return text
+}
+
+func wrap(text string) string { return wrapTo(text, helpWidth) }
+
+// wrapTo breaks paragraphs into lines of at most width columns.
+func wrapTo(text string, width int) string {
+	var b strings.Builder
+	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		column := 0
+		for _, word := range strings.Fields(paragraph) {
+			switch {
+			case column == 0:
+			case column+1+len(word) > width:
+				b.WriteString("\n")
+				column = 0
+			default:
+				b.WriteString(" ")
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func indent(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(wrapTo(text, helpWidth-2)) {
+		b.WriteString("  " + line)
+	}
+	return b.String()
+}
+
+// newManual prints the manual page, and with --markdown the reference page of the documentation.
+func newManual(o *options) *cobra.Command {
+	var markdown bool
+	cmd := &cobra.Command{
+		Use: "man", Hidden: true, Args: cobra.NoArgs,
+		Long: "Man prints the manual page: logtail man > logtail.1",
+		RunE: func(*cobra.Command, []string) error {
+			page := manual(o)
+			if markdown {
+				page = reference(o)
+			}
+			_, err := fmt.Fprint(o.out, page)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the reference page instead")
+	return cmd
+}
+
+// manual is the page for man.
+func manual(o *options) string {
+	escape := strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace
+	var b strings.Builder
+	b.WriteString(".TH LOGTAIL 1\n.SH NAME\nlogtail \\- print and follow the log records of Kafka streams\n" +
+		".SH SYNOPSIS\n.B logtail\n[flags] PATTERN...\n.SH DESCRIPTION\n")
+	b.WriteString(escape(strings.ReplaceAll(wrap(about), "\n\n", "\n.PP\n")))
+	for _, g := range o.groups() {
+		b.WriteString(".SH " + strings.ToUpper(g.name) + "\n")
+		g.flags.VisitAll(func(f *pflag.Flag) {
+			b.WriteString(".TP\n.B " + escape(strings.TrimSpace(flagHead(f))) + "\n" + escape(flagText(f)) + "\n")
+		})
+	}
+	b.WriteString(".SH JSON LINES\n" + escape(wrap(jsonHelp)) + ".SH EXIT STATUS\n.nf\n" + escape(exits) + ".fi\n" +
+		".SH EXAMPLES\n.nf\n" + escape(examples) + ".fi\n")
+	// The macros of a paragraph within a text are macros, though a point at a line's beginning is escaped.
+	return strings.ReplaceAll(b.String(), "\n\\&.PP\n", "\n.PP\n")
+}
+
+// reference is the page of the documentation.
+func reference(o *options) string {
+	return "# logtail\n\nThis page is what `logtail --help` prints; `go test ./cmd/logtail -run TestReferencePages -update` writes it.\n\n" +
+		"```\n" + o.help() + "```\n"
+}

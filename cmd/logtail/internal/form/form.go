@@ -1,0 +1,117 @@
+// Package form writes records in the forms of logtail's output. Everything but a raw value that goes to a file or a pipe is
+// inert: no byte of a record controls a terminal.
+package form
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/entry"
+	"github.com/kafkaesk/kafkaesk/internal/jsonscan"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
+)
+
+// Printer writes records, one after another, for one goroutine.
+type Printer interface {
+	// Append appends a record's form without the end of its last line.
+	Append(dst []byte, e *entry.Entry) []byte
+}
+
+// Selection says which fields are shown. The zero value shows all.
+type Selection struct {
+	// Fields are the only ones that are shown, by their paths; none shows all but Hide.
+	Fields []string
+	Hide   []string
+}
+
+// All reports whether everything is shown.
+func (s *Selection) All() bool { return len(s.Fields) == 0 && len(s.Hide) == 0 }
+
+// Hides reports whether the field of this path is left out with all that is in it.
+func (s *Selection) Hides(path string) bool {
+	if slices.ContainsFunc(s.Hide, func(h string) bool { return within(path, h) }) {
+		return true
+	}
+	return len(s.Fields) > 0 && !slices.ContainsFunc(s.Fields, func(f string) bool { return within(path, f) || within(f, path) })
+}
+
+// splits reports whether a part of the field is left out.
+func (s *Selection) splits(path string) bool {
+	if slices.ContainsFunc(s.Hide, func(h string) bool { return h != path && within(h, path) }) {
+		return true
+	}
+	return len(s.Fields) > 0 && !slices.ContainsFunc(s.Fields, func(f string) bool { return within(path, f) })
+}
+
+// within reports whether a path is that of a group, or of something in it.
+func within(path, group string) bool {
+	rest, ok := strings.CutPrefix(path, group)
+	return ok && (rest == "" || rest[0] == '.')
+}
+
+// Pretty returns a Printer for people. width says how many columns streams are padded to: it may grow.
+func Pretty(r logtext.Renderer, headers bool, width func(stream string) int) Printer {
+	return &pretty{renderer: r, headers: headers, width: width}
+}
+
+type pretty struct {
+	renderer logtext.Renderer
+	headers  bool
+	width    func(stream string) int
+}
+
+func (p *pretty) Append(dst []byte, e *entry.Entry) []byte {
+	p.renderer.StreamWidth = p.width(e.Record.Stream)
+	rec := logtext.Record{
+		Object: e.Object, Time: entry.Time(e.Record), Stream: e.Record.Stream, Note: e.Note, Schema: e.Schema,
+		Extra: extras(e.Record, p.headers),
+	}
+	switch {
+	case e.Object != nil:
+	case e.Data != nil:
+		rec.Text = string(jsonscan.AppendSafe(nil, e.Data, jsonscan.DeepFrom, logtext.Active))
+	default:
+		rec.Text = string(e.Record.Value)
+	}
+	dst = p.renderer.Append(dst, &rec)
+	return dst[:len(dst)-1]
+}
+
+// extras are the key and, if wanted, the headers.
+func extras(r *wire.Record, headers bool) []logtext.Extra {
+	var all []logtext.Extra
+	if r.Key != nil {
+		all = append(all, logtext.Extra{Name: "_key", Value: string(r.Key)})
+	}
+	if headers {
+		for _, h := range r.Headers {
+			all = append(all, logtext.Extra{Name: "_headers." + h.Name, Value: string(h.Value)})
+		}
+	}
+	return all
+}
+
+// Raw returns a Printer of values as they are, or escaped.
+func Raw(escape bool) Printer { return raw{escape} }
+
+type raw struct{ escape bool }
+
+func (p raw) Append(dst []byte, e *entry.Entry) []byte {
+	if p.escape {
+		return logtext.AppendText(dst, string(e.Record.Value))
+	}
+	return append(dst, e.Record.Value...)
+}
+
+// appendBytes appends bytes as JSON: a string, or {"base64":"..."} for what is no UTF-8.
+func appendBytes(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, "null"...)
+	}
+	if utf8.Valid(b) {
+		return jsonscan.AppendString(dst, string(b), logtext.Active)
+	}
+	return append(appendBase64(append(dst, `{"base64":`...), b), '}')
+}

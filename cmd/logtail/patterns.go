@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/near"
+)
+
+// nameCharacters are those that a topic's name can have.
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+// pattern is one of the command line: what it takes, and the stream that one ending in .* takes too.
+type pattern struct {
+	text     string
+	compiled []fnmatch.Pattern
+}
+
+// compilePatterns refuses what no stream can match: nothing would ever be read, and nothing say so.
+func compilePatterns(prefix string, texts []string) ([]pattern, error) {
+	patterns := make([]pattern, len(texts))
+	for i, text := range texts {
+		if text == "" {
+			return nil, errors.New("a pattern is empty; '*' matches every stream")
+		}
+		if part, _ := fnmatch.Impossible(text, nameCharacters); part != "" && len(text) <= fnmatch.MaxPattern {
+			return nil, fmt.Errorf("the pattern %q matches no stream: no name has %q in it; a pattern is that of a shell, not a "+
+				"regular expression, and several are given one by one", text, part)
+		}
+		patterns[i].text = text
+		for _, t := range alsoNamed(text) {
+			p, err := fnmatch.Compile(prefix, t)
+			if err != nil {
+				return nil, fmt.Errorf("the pattern %.20q...: %w", text, err)
+			}
+			patterns[i].compiled = append(patterns[i].compiled, p)
+		}
+	}
+	return patterns, nil
+}
+
+// alsoNamed adds to a pattern that ends in .* the stream that is named before the dot.
+func alsoNamed(text string) []string {
+	if name, ok := strings.CutSuffix(text, ".*"); ok && name != "" {
+		return []string{text, name}
+	}
+	return []string{text}
+}
+
+// ownStream is how the bus names its own streams, as bus/streamset.go has it: they are read only where a pattern names
+// them.
+var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
+
+func (p *pattern) namesOwn() bool {
+	return strings.HasSuffix(p.text, ".dead") || strings.Contains(p.text, ".retry.") ||
+		strings.HasSuffix(strings.TrimSuffix(p.text, ".log"), ".replay")
+}
+
+// match reports whether the pattern takes a topic.
+func (p *pattern) match(prefix, topic string) bool {
+	return p.matches(topic) && (p.namesOwn() || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
+}
+
+func (p *pattern) matches(topic string) bool {
+	return slices.ContainsFunc(p.compiled, func(c fnmatch.Pattern) bool { return c.Match(topic) })
+}
+
+// match reports whether a topic is read.
+func (o *options) match(topic string) bool {
+	return slices.ContainsFunc(o.patterns, func(p pattern) bool { return p.match(o.prefix, topic) }) &&
+		!slices.ContainsFunc(o.excluded, func(p pattern) bool { return p.matches(topic) })
+}
+
+// named are the topics that alone can match; nil where a pattern can match any.
+func (o *options) named() []string {
+	var topics []string
+	for _, p := range o.patterns {
+		if fnmatch.HasMeta(p.text) {
+			return nil
+		}
+		topics = append(topics, o.prefix+p.text)
+	}
+	return topics
+}
+
+// opened says which patterns match none of the topics that there are.
+func (o *options) opened(matched map[string]int, all []string) {
+	for _, p := range o.patterns {
+		if slices.ContainsFunc(all, func(topic string) bool { _, ok := matched[topic]; return ok && p.matches(topic) }) {
+			continue
+		}
+		var streams []string
+		for _, topic := range all {
+			if stream, ok := strings.CutPrefix(topic, o.prefix); ok && !strings.HasPrefix(topic, "__") {
+				streams = append(streams, stream)
+			}
+		}
+		then := "; waiting for one"
+		if o.noFollow {
+			then = ""
+		}
+		names := near.Matching(p.text, slices.Values(streams))
+		if len(names) == 0 {
+			o.notice("no stream matches %q%s; there are %d streams: logtail --streams '*' lists them", p.text, then, len(streams))
+			continue
+		}
+		o.notice("no stream matches %q%s; near it: %s", p.text, then, strings.Join(names, ", "))
+	}
+}
+
+// place is a record by its partition and offset.
+type place struct {
+	tp     kafka.TopicPartition
+	offset int64
+}
+
+var placeForm = regexp.MustCompile(`^(.+)/([0-9]{1,9})@([0-9]{1,18})$`)
+
+// parsePlace reads STREAM/PARTITION@OFFSET.
+func parsePlace(prefix, text string) (place, bool) {
+	m := placeForm.FindStringSubmatch(text)
+	if m == nil {
+		return place{}, false
+	}
+	partition, _ := strconv.ParseInt(m[2], 10, 32) // nine digits fit
+	offset, _ := strconv.ParseInt(m[3], 10, 64)
+	return place{kafka.TopicPartition{Topic: prefix + m[1], Partition: int32(partition)}, offset}, true
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+)
+
+// TestScripts runs the scripts of testdata/scripts, each on streams of its own. Beside testscript's commands they have:
+//
+//	publish STREAM FILE [key=K] [header=NAME=VALUE] [time=RFC3339]   each line of FILE is a record
+//	logtail ARGUMENTS                                                in the process, --no-follow
+//	code N                                                           the exit code of the last logtail
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "scripts"),
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			b := setup(env.T().(testing.TB))
+			env.Setenv("KAFKAESK_KAFKA_SERVERS", strings.Join(b.cluster.Servers(), ","))
+			env.Setenv("KAFKAESK_TOPIC_PREFIX", b.prefix)
+			env.Setenv("PREFIX", b.prefix)
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
+			env.Values["bench"] = b
+			env.Values["code"] = new(int)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"publish": publishLines, "logtail": runLogtail,
+			"code": func(ts *testscript.TestScript, _ bool, args []string) {
+				if want, got := args[0], strconv.Itoa(*ts.Value("code").(*int)); got != want {
+					ts.Fatalf("exit code %s, want %s", got, want)
+				}
+			},
+		},
+	})
+}
+
+func publishLines(ts *testscript.TestScript, _ bool, args []string) {
+	b := ts.Value("bench").(*bench)
+	var opts []bus.PublishOption
+	for _, arg := range args[2:] {
+		switch name, value, _ := strings.Cut(arg, "="); name {
+		case "key":
+			opts = append(opts, bus.Key([]byte(value)))
+		case "header":
+			name, value, _ := strings.Cut(value, "=")
+			opts = append(opts, bus.AddHeader(name, value))
+		case "time":
+			at, err := time.Parse(time.RFC3339, value)
+			ts.Check(err)
+			opts = append(opts, bus.Timestamp(at))
+		}
+	}
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	defer cancel()
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		ts.Check(b.app.PublishRaw(ctx, args[0], []byte(strings.TrimSuffix(line, "\n")), opts...))
+	}
+}
+
+func runLogtail(ts *testscript.TestScript, neg bool, args []string) {
+	b := ts.Value("bench").(*bench)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	o := newOptions(streams{&out, &errs, ts.Getenv})
+	o.zone = time.UTC
+	code := o.main(ctx, args)
+	*ts.Value("code").(*int) = code
+	// Where the records are, and when, is another in each run.
+	stdout := strings.ReplaceAll(out.String(), b.prefix, "")
+	fmt.Fprint(ts.Stdout(), stdout)
+	fmt.Fprint(ts.Stderr(), strings.ReplaceAll(errs.String(), b.prefix, ""))
+	if neg != (code != exitOK) {
+		ts.Fatalf("exit code %d", code)
+	}
+}
+
+// TestReferencePages holds the documentation to what --help says, and the help to 100 columns.
+func TestReferencePages(t *testing.T) {
+	t.Parallel()
+	for file, page := range map[string]string{
+		"logtail.md": reference(newOptions(streams{})), "logtail.1": manual(newOptions(streams{})),
+	} {
+		path := filepath.Join("..", "..", "docs", file)
+		if *update {
+			if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != page {
+			t.Errorf("docs/%s is not what the program says (%v): run go test ./cmd/logtail -run TestReferencePages -update", file, err)
+		}
+	}
+	for line := range strings.Lines(newOptions(streams{}).help()) {
+		if len(strings.TrimSuffix(line, "\n")) > helpWidth {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+}
