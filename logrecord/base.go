@@ -59,3 +59,27 @@ func serviceOf(hostname string) string {
 	}
 	return strings.Join(parts[:len(parts)-min(len(parts)-1, 2)], "-")
 }
+
+// hide takes away the base fields that rename leaves out, and returns those that are known with each record only.
+func hide(b *Base, rename map[string]string) (hidden uint32) {
+	for f, usual := range ownNames() {
+		if name, renamed := rename[usual]; !renamed || name != "" {
+			continue
+		}
+		switch own(f) {
+		case ownLogger:
+			b.Logger = nil
+		case ownHostname:
+			b.Hostname = nil
+		case ownService:
+			b.Service = nil
+		case ownNamespace:
+			b.Namespace = nil
+		case ownCluster:
+			b.Cluster = nil
+		case ownException, ownTrace, ownStack:
+			hidden |= 1 << f
+		}
+	}
+	return hidden
+}

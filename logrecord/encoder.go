@@ -28,7 +28,7 @@ type Options struct {
 	// fields. A log model is one attribute to it. It may be called concurrently.
 	ReplaceAttr func(groups []string, a slog.Attr) slog.Attr
 	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it does
-	// not have is null, or, with OmitBase, left out. It is a log model without having to say so; models and attributes are
+	// not have is null, or, in a record without an envelope, left out. It is a log model without having to say so; models and attributes are
 	// merged over it. Where it returns nil or panics, the record has its usual base. It may be called concurrently.
 	Format func(ctx context.Context, r slog.Record) any
 	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root, also
@@ -40,6 +40,15 @@ type Options struct {
 	// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds, as slog
 	// writes them. Durations inside of other values are not changed: a model's schema calls them integers.
 	TextDurations bool
+	// Preset gives the record's own fields other names. It is for records without an envelope: those in Kafka have the
+	// names that readers know. Defaults to Kafkaesk.
+	Preset Preset
+	// Rename gives own fields names that the preset does not have for them, by their names in Kafka; an empty name leaves a
+	// field out. In an envelope a name has no effect, and one of exception, trace, stack, logger, hostname, service,
+	// namespace and cluster that is left out is null.
+	Rename map[string]string
+	// Route finds the record's route by the types of its models, which are no pointers; see Result.Route.
+	Route map[reflect.Type]string
 	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
 	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
 	// most 128 MiB.
@@ -69,6 +78,8 @@ type Encoder struct {
 type shared struct {
 	head        []byte // of the envelope, with the record's opening brace
 	enveloped   bool
+	hidden      uint32 // base fields that are always null, one bit for each
+	route       map[reflect.Type]string
 	names       names
 	severities  []levelText // from the lowest level on
 	constant    []byte      // the base fields that are the same in all records
@@ -105,6 +116,7 @@ type notes struct {
 	moved            []moved
 	schemaErrors     []string
 	truncated        bool
+	route            string // of the first model that has one
 }
 
 // builder builds one record, or the attributes of one WithAttrs.
@@ -136,12 +148,12 @@ type builder struct {
 func NewEncoder(o Options) *Encoder {
 	s := &shared{
 		head:        []byte{'{'},
-		names:       newNames(ownNames()),
 		addSource:   o.AddSource,
 		trace:       o.Trace,
 		replaceAttr: o.ReplaceAttr,
 		format:      o.Format,
 		fromContext: o.FromContext,
+		route:       o.Route,
 		durations:   o.TextDurations,
 		maxBytes:    min(o.MaxBytes, mostMaxBytes),
 		seed:        maphash.MakeSeed(),
@@ -153,8 +165,16 @@ func NewEncoder(o Options) *Encoder {
 		s.enveloped = true
 		s.head = append(appendString([]byte(`{"schema":`), o.SchemaID), `,"data":{`...)
 	}
+	base := o.Base.found()
+	if s.enveloped {
+		s.hidden = hide(&base, o.Rename)
+		o.Preset, o.Rename = Kafkaesk, nil
+	}
+	var begin string
+	s.names, begin = newNames(o.Preset, o.Rename)
+	s.head = append(s.head, begin...)
 	s.severities = s.names.levelTexts(o.Levels)
-	s.constant, s.lateNulls = s.names.constant(o.Base.found()), s.names.lateNulls()
+	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
 	s.builders.New = func() any { return &builder{shared: s} }
 	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
 }
@@ -254,8 +274,12 @@ func (e *Encoder) WithGroup(name string) *Encoder {
 type Result struct {
 	// Invalid tells that the record has schema_errors.
 	Invalid bool
+	// SchemaErrors are the record's schema_errors; none for a record that keeps the schemas of its models.
+	SchemaErrors []string
 	// Truncated tells that values were shortened, or left out, to make it fit.
 	Truncated bool
+	// Route is what Options.Route has for the record's models: that of the first one, "" if it has none for any.
+	Route string
 }
 
 // Append appends the record of one log call to dst: JSON without a line's end, in an envelope if there is a SchemaID.
@@ -290,7 +314,7 @@ func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) ([]byte
 	}
 	b.finish(ctx, &r)
 	b.buf = closeWith(b.buf, '}')
-	result := Result{Invalid: len(b.schemaErrors) > 0, Truncated: b.truncated}
+	result := Result{Invalid: len(b.schemaErrors) > 0, SchemaErrors: b.schemaErrors, Truncated: b.truncated, Route: b.notes.route}
 	if e.enveloped {
 		b.buf = append(b.buf, '}')
 	}
@@ -416,7 +440,7 @@ func (b *builder) finish(ctx context.Context, r *slog.Record) {
 		b.text(ownStack, b.stack)
 	}
 	if b.addSource && r.PC != 0 && b.mayWrite(ownSource) {
-		b.raw(ownSource, b.source(r.PC))
+		b.buf = append(b.buf, b.source(r.PC)...)
 	}
 	if ctx != nil {
 		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
@@ -448,7 +472,7 @@ func (b *builder) raw(f own, value []byte) {
 func (b *builder) text(f own, value string) {
 	switch {
 	case !b.mayWrite(f):
-	case value == "":
+	case value == "" || b.hidden&(1<<f) != 0:
 		b.raw(f, []byte("null"))
 	default:
 		b.buf = append(b.buf, b.names.keys[f]...)

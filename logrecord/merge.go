@@ -192,6 +192,7 @@ func (b *builder) object(attrs []slog.Attr) {
 // model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
 // turns into something else than an object is a value like any other, under its key.
 func (b *builder) model(name string, m any) {
+	b.findRoute(m)
 	// The model's braces take the place of what precedes its first member and follows its last: a comma or the brace of
 	// the object around it, and a comma.
 	start := len(b.buf) - 1
@@ -208,6 +209,18 @@ func (b *builder) model(name string, m any) {
 		text[0], text[len(text)-1] = before, ','
 		b.fields(start + 1)
 	}
+}
+
+// findRoute looks up the route of a model's type, unless the record has one.
+func (b *builder) findRoute(m any) {
+	if len(b.shared.route) == 0 || b.notes.route != "" {
+		return
+	}
+	t := reflect.TypeOf(m)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	b.notes.route = b.shared.route[t]
 }
 
 // modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.

@@ -56,34 +56,98 @@ func ownNames() [ownFields]string {
 // isBase tells whether every record has a base field of that name.
 func isBase(name string) bool {
 	own := ownNames()
-	for _, n := range own[:ownSource] {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(own[:ownSource], name)
 }
 
 // names are the names of the record's own fields.
 type names struct {
 	keys   [ownFields][]byte // quoted, with a colon; nil for a field that is left out
+	source [3]string         // of the function, file and line of source, which is one object without them
+	number func(slog.Level) int64
 	byText map[string]own
 	// lengths has, for each first byte of a name, one bit for each length of such a name, up to 63: most keys of
 	// attributes are found to be none of these names without looking further.
 	lengths [256]uint64
 }
 
-func newNames(texts [ownFields]string) names {
-	n := names{byText: make(map[string]own, len(texts))}
-	for i, text := range texts {
+// IsOwnField tells whether records in Kafka may have a field of that name of their own: one of the twelve base fields, source,
+// trace_id, span_id, trace_flags, invalid, schema_errors or truncated. A plain attribute of such a name is kept as attr_<name>.
+func IsOwnField(name string) bool {
+	own := ownNames()
+	return slices.Contains(own[:], name)
+}
+
+// Preset is a set of names for the fields that a record has of its own.
+type Preset uint8
+
+const (
+	// Kafkaesk are the names that records in Kafka have.
+	Kafkaesk Preset = iota
+	// OTel are the names of OpenTelemetry's data model of logs and of its semantic conventions: Timestamp, SeverityText,
+	// SeverityNumber (of OpenTelemetry's numbers), Body, trace_id, span_id, trace_flags, service.name, exception.type.
+	OTel
+	// ECS are the names of the Elastic Common Schema, with dots: @timestamp, log.level, message, service.name, error.type,
+	// trace.id. The numbers of levels and the trace flags have no place there, and are left out.
+	ECS
+)
+
+// names returns the preset's names of the record's own fields, "" for those that it does not have, those of the three parts
+// of source, which is one object without them, and what all records begin with.
+func (p Preset) names() (fields [ownFields]string, source [3]string, begin string) {
+	fields = ownNames()
+	switch p {
+	case OTel:
+		copy(fields[:], []string{
+			"Timestamp", "SeverityText", "SeverityNumber", "Body", "otel.scope.name", "host.name", "service.name", "k8s.namespace.name",
+			"k8s.cluster.name", "exception.type", "code.stacktrace", "exception.stacktrace",
+		})
+		source = [3]string{"code.function.name", "code.file.path", "code.line.number"}
+	case ECS:
+		copy(fields[:], []string{
+			"@timestamp", "log.level", "", "message", "log.logger", "host.hostname", "service.name", "orchestrator.namespace",
+			"orchestrator.cluster.name", "error.type", "log.origin.stack_trace", "error.stack_trace", "source", "trace.id", "span.id", "",
+		})
+		source = [3]string{"log.origin.function", "log.origin.file.name", "log.origin.file.line"}
+		begin = `"ecs.version":"8.11.0",`
+	}
+	return fields, source, begin
+}
+
+// newNames returns the names of a preset, where rename, which goes by the names of Kafkaesk, has no other; "" leaves a field out.
+func newNames(preset Preset, rename map[string]string) (n names, begin string) {
+	fields, source, begin := preset.names()
+	for i, usual := range ownNames() {
+		if name, renamed := rename[usual]; renamed {
+			fields[i] = name
+			if own(i) == ownSource {
+				source = [3]string{}
+			}
+		}
+	}
+	n = names{byText: make(map[string]own, len(fields)), source: source}
+	for i, text := range fields {
 		if text == "" {
 			continue
 		}
 		n.keys[i] = append(appendString(nil, text), ':')
-		n.byText[text] = own(i)
-		n.lengths[text[0]] |= 1 << min(len(text), 63)
+		n.add(text, own(i))
 	}
-	return n
+	for _, text := range source {
+		if text != "" {
+			n.add(text, ownSource)
+		}
+	}
+	if preset == OTel {
+		n.number = func(l slog.Level) int64 { return min(max(int64(l)+9, 1), 24) }
+	} else {
+		n.number = severity.Number
+	}
+	return n, begin
+}
+
+func (n *names) add(text string, f own) {
+	n.byText[text] = f
+	n.lengths[text[0]] |= 1 << min(len(text), 63)
 }
 
 // find returns the own field of that name.
@@ -149,7 +213,7 @@ func (n *names) appendLevel(dst []byte, name string, l slog.Level) []byte {
 		dst = append(appendString(append(dst, key...), name), ',')
 	}
 	if key := n.keys[ownLevel]; key != nil {
-		dst = append(strconv.AppendInt(append(dst, key...), severity.Number(l), 10), ',')
+		dst = append(strconv.AppendInt(append(dst, key...), n.number(l), 10), ',')
 	}
 	return dst
 }

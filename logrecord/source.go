@@ -1,24 +1,31 @@
 package logrecord
 
 import (
-	"log/slog"
 	"runtime"
 	"strconv"
 	"strings"
 )
 
-// source returns the JSON of the place of a log call. There are only so many in a program: each is made once.
+// source returns the field source of a log call, with its key and its comma. There are only so many places of log calls in
+// a program: the text of each is made once.
 func (s *shared) source(pc uintptr) []byte {
 	if text, ok := s.sources.Load(pc); ok {
 		return text.([]byte)
 	}
 	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
-	at := slog.Source{Function: f.Function, File: f.File, Line: f.Line}
-	text := append([]byte(nil), `{"function":`...)
-	text = appendString(text, at.Function)
-	text = appendString(append(text, `,"file":`...), at.File)
-	text = strconv.AppendInt(append(text, `,"line":`...), int64(at.Line), 10)
-	text = append(text, '}')
+	names, object := s.names.source, s.names.source[0] == ""
+	var text []byte
+	if object {
+		names = [3]string{"function", "file", "line"}
+		text = append(append(text, s.names.keys[ownSource]...), '{')
+	}
+	text = append(appendString(append(appendString(text, names[0]), ':'), f.Function), ',')
+	text = append(appendString(append(appendString(text, names[1]), ':'), f.File), ',')
+	text = strconv.AppendInt(append(appendString(text, names[2]), ':'), int64(f.Line), 10)
+	if object {
+		text = append(text, '}')
+	}
+	text = append(text, ',')
 	s.sources.Store(pc, text)
 	return text
 }

@@ -15,7 +15,6 @@ import (
 type core struct {
 	stream   string
 	level    slog.Leveler
-	key      func(context.Context, slog.Record) []byte
 	fallback slog.Handler
 	err      error
 	queue    *queue
@@ -38,7 +37,7 @@ func newHandler(app publisher, stream string, o options) *Handler {
 	o.record.MaxBytes = min(maxRecord, o.bytes-itemOverhead)
 	encoder := logrecord.NewEncoder(o.record)
 	c := &core{
-		stream: stream, level: o.level, key: o.key, fallback: o.fallback, err: o.err,
+		stream: stream, level: o.level, fallback: o.fallback, err: o.err,
 		queue:   newQueue(o),
 		stopped: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -47,7 +46,7 @@ func newHandler(app publisher, stream string, o options) *Handler {
 		app: app, stream: stream, queue: c.queue, shorten: encoder.Shorten, lost: c.lost,
 		report: newReporter(stream, o.fallback, c.queue.snapshot),
 	}
-	return &Handler{core: c, encoder: encoder}
+	return &Handler{c, o.newCall(), encoder}
 }
 
 // maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB), with room
@@ -74,7 +73,13 @@ func (c *core) start() {
 func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx) }
 
 // Stats returns the counts of one moment. They are of the handler and all that are derived from it, or it from.
-func (h *Handler) Stats() Stats { return h.queue.snapshot() }
+func (h *Handler) Stats() Stats {
+	s := h.queue.snapshot()
+	if h.sampler != nil {
+		s.Sampled = h.sampler.omitted.Load()
+	}
+	return s
+}
 
 // Err returns what is wrong with the options, nil if nothing is: the handler works, but without them.
 func (h *Handler) Err() error { return h.err }

@@ -1,10 +1,12 @@
 package slogkafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -17,6 +19,7 @@ import (
 // derived by WithAttrs and WithGroup, which share its queue, its counts and its end.
 type Handler struct {
 	*core
+	*call
 	encoder *logrecord.Encoder
 }
 
@@ -58,34 +61,84 @@ func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.
 
 // WithAttrs returns a handler whose records have these attributes too. They are encoded now.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &Handler{core: h.core, encoder: h.encoder.WithAttrs(attrs)}
+	return &Handler{h.core, h.call, h.encoder.WithAttrs(attrs)}
 }
 
 // WithGroup returns a handler that puts all further attributes into a group of that name.
 func (h *Handler) WithGroup(name string) slog.Handler {
-	return &Handler{core: h.core, encoder: h.encoder.WithGroup(name)}
+	return &Handler{h.core, h.call, h.encoder.WithGroup(name)}
+}
+
+// call is what Handle does with a record before it is queued. A handler and those derived from it have it in common.
+type call struct {
+	buffers   buffers
+	sampler   *sampler // nil: all records are logged
+	key       func(context.Context, slog.Record) []byte
+	stream    func(context.Context, slog.Record) string
+	onInvalid func(context.Context, InvalidRecord) string
 }
 
 // Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it returns. It
 // returns bus.ErrClosed after Close, [ErrFull] when the record found no room, and bus.ErrTooLarge when it never will, because its key is
 // too large for the queue; all are counted. Cancelling ctx does not keep the record from being delivered.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	value, result := h.encoder.Append(nil, ctx, r)
-	e := entry{value: value, stream: h.stream, level: r.Level, time: r.Time, invalid: result.Invalid, truncated: result.Truncated}
-	if ctx != nil {
-		e.span = trace.SpanContextFromContext(ctx)
+	if ctx == nil {
+		ctx = context.Background()
 	}
-	if h.key != nil {
+	if h.sampler != nil && !h.sampler.keep(&r) {
+		return nil
+	}
+	buffer := h.buffers.get()
+	defer h.buffers.put(buffer)
+	value, result := h.encoder.Append((*buffer)[:0], ctx, r)
+	*buffer = value
+	e := entry{
+		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: trace.SpanContextFromContext(ctx),
+		invalid: result.Invalid, truncated: result.Truncated,
+	}
+	if result.Route != "" {
+		e.stream = result.Route
+	}
+	if h.call.stream != nil {
+		e.stream = cmp.Or(h.streamOf(ctx, &r), e.stream)
+	}
+	if h.call.key != nil {
 		e.key = h.keyOf(ctx, r)
 		if n := itemOverhead + len(e.key) + len(e.value); n > h.queue.maxBytes { // without its key the record fits
 			e.value, _ = h.encoder.Shorten(value, max(len(value)-(n-h.queue.maxBytes), smallest))
 			e.truncated = true
 		}
 	}
+	if result.Invalid && h.onInvalid != nil {
+		e.stream = h.judge(ctx, InvalidRecord{Stream: e.stream, Value: e.value, Errors: result.SchemaErrors})
+		if e.stream == "" {
+			e.refused = DroppedInvalid
+		}
+	}
 	if ownlog.Marked(ctx) {
 		e.refused, e.fallback = DroppedOwn, !fallen(ctx)
 	}
 	return h.ship(ctx, &e)
+}
+
+// streamOf returns the stream that the option Stream has for the record; "" when it cannot be had.
+func (h *Handler) streamOf(ctx context.Context, r *slog.Record) (stream string) {
+	defer func() {
+		if recover() != nil {
+			stream = ""
+		}
+	}()
+	return h.call.stream(ctx, *r)
+}
+
+// judge returns the stream that an invalid record goes to, "" for none: its own when that cannot be had.
+func (h *Handler) judge(ctx context.Context, r InvalidRecord) (stream string) {
+	defer func() {
+		if recover() != nil {
+			stream = r.Stream
+		}
+	}()
+	return h.onInvalid(ctx, r)
 }
 
 // keyOf returns the record's key, a view into the caller's bytes. A record whose key cannot be had goes out without.
@@ -95,5 +148,21 @@ func (h *Handler) keyOf(ctx context.Context, r slog.Record) (key []byte) {
 			key = nil
 		}
 	}()
-	return h.key(ctx, r)
+	return h.call.key(ctx, r)
+}
+
+// buffers is memory for records, each for the time of one call.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	return new([]byte)
+}
+
+func (b *buffers) put(p *[]byte) {
+	if cap(*p) <= 256<<10 { // larger ones are rare, and not worth keeping
+		b.pool.Put(p)
+	}
 }

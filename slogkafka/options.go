@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +31,9 @@ type options struct {
 	policy   Policy
 	fallback slog.Handler
 	key      func(context.Context, slog.Record) []byte
+	stream   func(context.Context, slog.Record) string
+	invalid  func(context.Context, InvalidRecord) string
+	sampler  *sampler
 	text     bool
 	err      error
 }
@@ -76,11 +83,88 @@ func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 	return func(o *options) { o.record.ReplaceAttr = f }
 }
 
-// Format sets a function that makes each record's own base: a struct whose fields are merged after the base fields, and may
-// replace them, before all models and attributes. It need not be a log model. A nil one adds nothing. It may be called
+// FromContext sets a function that returns attributes which the context of a log call holds, such as the id of a request.
+// They become fields at the top of the record, also of loggers with groups, and give way to what With and the call say. It
+// may be called concurrently, and several options of this kind are all asked. Defaults to none.
+func FromContext(f func(ctx context.Context) []slog.Attr) Option {
+	return func(o *options) {
+		switch before := o.record.FromContext; {
+		case f == nil:
+		case before == nil:
+			o.record.FromContext = f
+		default:
+			o.record.FromContext = func(ctx context.Context) []slog.Attr { return slices.Concat(before(ctx), f(ctx)) }
+		}
+	}
+}
+
+// Format sets a function that makes each record's own base: a struct whose fields take the place of the twelve base fields. A
+// base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes are merged over
+// it. It need not be a log model. A record for which it returns nil or panics has its usual base. It may be called
 // concurrently. Defaults to none.
 func Format(f func(ctx context.Context, r slog.Record) any) Option {
 	return func(o *options) { o.record.Format = f }
+}
+
+// LevelNames gives levels of one's own a name, or named ones another: slog.Level(2) the severity "NOTICE", say. A level
+// between two that have names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog level 12 on.
+func LevelNames(names map[slog.Level]string) Option {
+	return func(o *options) { o.record.Levels = maps.Clone(names) }
+}
+
+// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds. A duration inside
+// of a model or another value stays a number: that is what its schema says.
+func TextDurations() Option { return func(o *options) { o.record.TextDurations = true } }
+
+// Sample logs, of the records that have the same level and message, the first ones of each period and then one of every so
+// many, none if every is 0. Stats.Sampled counts those that are left out; they are not accepted. It goes by the times of the
+// records. Defaults to all records.
+func Sample(first, every int, per time.Duration) Option {
+	return func(o *options) {
+		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {
+			o.refuse("sample the first %d and one of every %d in %v: the period has to be positive, and one of the numbers too", first, every, per)
+			return
+		}
+		o.sampler = &sampler{first: uint64(first), every: uint64(every), per: per, seed: maphash.MakeSeed()}
+	}
+}
+
+// Names gives the base fields of a stream handler's records the names of a preset. Records in Kafka always have the names that
+// their readers know, and [Text] shows the same with any. Defaults to logrecord.Kafkaesk.
+func Names(p logrecord.Preset) Option { return func(o *options) { o.record.Preset = p } }
+
+// Rename gives a field that records have of their own, such as "message", another name, in the records of a stream handler. It
+// goes by the name in Kafka, and comes before [Names]. Records in Kafka keep their names.
+func Rename(field, name string) Option {
+	return func(o *options) {
+		if name == "" {
+			o.refuse("rename %q: the new name is empty; use Omit to leave a field out", field)
+			return
+		}
+		o.setName(field, name)
+	}
+}
+
+// Omit leaves fields out that records have of their own, such as "hostname", by their names in Kafka. In Kafka the base fields
+// are always there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead, and the others
+// stay.
+func Omit(fields ...string) Option {
+	return func(o *options) {
+		for _, field := range fields {
+			o.setName(field, "")
+		}
+	}
+}
+
+func (o *options) setName(field, name string) {
+	if !logrecord.IsOwnField(field) {
+		o.refuse("no field %q that records have of their own; its name in Kafka is needed, such as %q", field, "hostname")
+		return
+	}
+	if o.record.Rename == nil {
+		o.record.Rename = map[string]string{}
+	}
+	o.record.Rename[field] = name
 }
 
 // Logger sets the field logger. Defaults to null.
@@ -119,6 +203,48 @@ func SchemaID(id string) Option {
 // logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
 func Key(f func(ctx context.Context, r slog.Record) []byte) Option {
 	return func(o *options) { o.key = f }
+}
+
+// Stream sets a function that chooses the stream of each record, by its level, say; "" is the one that [StreamOf] has for it,
+// else the handler's. It may be called concurrently. Defaults to none.
+func Stream(f func(ctx context.Context, r slog.Record) string) Option {
+	return func(o *options) { o.stream = f }
+}
+
+// StreamOf sends the records that hold a log model of type T to that stream. When a record holds several such models, the
+// first one counts. It may be given for several types.
+func StreamOf[T any](stream string) Option {
+	return func(o *options) {
+		t := reflect.TypeFor[T]()
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if o.record.Route == nil {
+			o.record.Route = map[reflect.Type]string{}
+		}
+		o.record.Route[t] = stream
+	}
+}
+
+// InvalidRecord is a record with fields that break the schema of one of its models.
+type InvalidRecord struct {
+	// Stream is where it goes.
+	Stream string
+	// Value is the record in its envelope: the fields are moved to its field invalid. It must not be kept, nor changed.
+	Value []byte
+	// Errors are the reasons, as in its field schema_errors: "<field>: <keyword>: <text>".
+	Errors []string
+}
+
+// OnInvalid sets a function for records that break the schema of a model. It returns the stream that the record goes to: its
+// own, another one, or "" to drop it, which Stats counts under DroppedInvalid. It runs on the goroutine that logs, and may be
+// called concurrently. Defaults to shipping such records like others.
+func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) Option {
+	return func(o *options) { o.invalid = f }
+}
+
+func (o *options) newCall() *call {
+	return &call{sampler: o.sampler, key: o.key, stream: o.stream, onInvalid: o.invalid}
 }
 
 // Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and the

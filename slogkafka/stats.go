@@ -18,6 +18,8 @@ type Stats struct {
 	QueuedBytes uint64
 	// DroppedBy splits Dropped by reason: one of the Dropped constants.
 	DroppedBy map[string]uint64
+	// Sampled counts the records that the option Sample left out. They are not accepted.
+	Sampled uint64
 	// Invalid counts the records, of all those accepted, that have schema_errors.
 	Invalid uint64
 	// Truncated counts those whose values were shortened.

@@ -8,25 +8,30 @@ import (
 	"sync"
 
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // NewStreamHandler returns a handler that writes the records to w, each with one call of Write: as a line of JSON without
-// an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need not.
+// an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need not. An option that
+// cannot be honoured it does without, and says so on standard error.
 func NewStreamHandler(w io.Writer, opts ...Option) slog.Handler {
 	o := collect(opts)
 	if w == nil {
 		w = os.Stderr
 	}
 	o.record.SchemaID = ""
-	s := &stream{w: w, level: o.level}
+	if o.text { // whose reader goes by the names in Kafka
+		o.record.Preset, o.record.Rename = logrecord.Kafkaesk, nil
+	}
+	if o.err != nil {
+		ownlog.Logger(nil).Error("an option of a stream handler cannot be honoured", "error", o.err)
+	}
+	s := &stream{w: w, level: o.level, sampler: o.sampler}
 	if o.text {
 		s.text = textRenderer(w)
 	}
-	return &streamHandler{
-		stream:  s,
-		encoder: logrecord.NewEncoder(o.record),
-	}
+	return &streamHandler{stream: s, encoder: logrecord.NewEncoder(o.record)}
 }
 
 type streamHandler struct {
@@ -36,8 +41,10 @@ type streamHandler struct {
 
 // stream is what a stream handler and those derived from it have in common.
 type stream struct {
-	level slog.Leveler
-	text  *logtext.Renderer // nil for JSON
+	level   slog.Leveler
+	text    *logtext.Renderer // nil for JSON
+	sampler *sampler          // nil: all records are logged
+	buffers buffers
 
 	mu sync.Mutex // one Write at a time
 	w  io.Writer
@@ -54,11 +61,18 @@ func (h *streamHandler) WithGroup(name string) slog.Handler {
 }
 
 func (h *streamHandler) Handle(ctx context.Context, r slog.Record) error {
-	line, _ := h.encoder.Append(nil, ctx, r)
+	if h.sampler != nil && !h.sampler.keep(&r) {
+		return nil
+	}
+	buffer := h.buffers.get()
+	defer h.buffers.put(buffer)
+	line, _ := h.encoder.Append((*buffer)[:0], ctx, r)
+	*buffer = line
 	if h.text != nil {
 		line = h.text.Append(nil, &logtext.Record{Object: line})
 	} else {
 		line = append(line, '\n')
+		*buffer = line
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
