@@ -7,70 +7,101 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/aside"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+	"github.com/kafkaesk/kafkaesk/internal/shipping"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // core is what a handler and those derived from it have in common.
 type core struct {
-	stream   string
-	level    slog.Leveler
-	fallback slog.Handler
-	err      error
+	app     shipping.Bus
+	stream  string
+	level   slog.Leveler
+	err     error
+	largest int // how long a record with its key may be
+
 	queue    *queue
 	worker   worker
+	fallback fallback
+
+	flushOn        slog.Leveler // nil: never
+	flushTime      time.Duration
+	whenConfigured bool
+	configured     atomic.Bool // the app has servers
 
 	begin   sync.Once // starts the worker, unless Close came first
 	life    context.Context
 	end     context.CancelFunc // the worker's life
-	stopped chan struct{}      // closed when the worker has returned, or never will start
+	work    sync.WaitGroup     // ship and initialize
+	quit    chan struct{}      // ends collect
+	collect sync.WaitGroup
 
+	detach   func() // from the app
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close is over
 	closeErr error         // valid after closed
 }
 
-func newHandler(app publisher, stream string, o options) *Handler {
+func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	if stream == "" {
 		o.refuse("no stream given: every record will be refused")
 	}
-	o.record.MaxBytes = min(maxRecord, o.bytes-itemOverhead)
+	largest := largestRecord(o.bytes)
+	o.record.MaxBytes = min(maxRecord, largest)
 	encoder := logrecord.NewEncoder(o.record)
+	runner := aside.New(2 * maxFallback)
+	var to *slog.Logger
+	if o.fallback != nil {
+		to = slog.New(o.fallback)
+	}
 	c := &core{
-		stream: stream, level: o.level, fallback: o.fallback, err: o.err,
-		queue:   newQueue(o),
-		stopped: make(chan struct{}), closed: make(chan struct{}),
+		app: app, stream: stream, level: o.level, err: o.err, largest: largest,
+		queue:    newQueue(o),
+		fallback: fallback{handler: o.fallback, runner: runner, maxBytes: int64(max(o.bytes/fallbackShare, minFallback))},
+		flushOn:  o.flushOn, flushTime: o.flushTime, whenConfigured: o.whenConfigured,
+		quit: make(chan struct{}), closed: make(chan struct{}), detach: func() {},
 	}
-	c.life, c.end = context.WithCancel(ownlog.Mark(context.Background()))
-	c.worker = worker{
-		app: app, stream: stream, queue: c.queue, shorten: encoder.Shorten, lost: c.lost,
-		report: newReporter(stream, o.fallback, c.queue.snapshot),
+	c.life, c.end = context.WithCancel(context.Background())
+	q := c.queue
+	w := &c.worker
+	w.app, w.queue, w.shorten, w.lost, w.again = app, q, encoder.Shorten, c.lost, make(chan time.Duration, 1)
+	w.spec = shipping.Stream{Retention: o.retention, Partitions: o.partitions}
+	w.report = &reporter{stream: stream, to: ownlog.Logger(to), runner: runner, queue: q, why: c.waiting}
+	w.summary = &summary{stream: stream, encoder: encoder, missed: q.missed, nudge: q.nudge}
+	h := &Handler{c, o.newCall(), encoder}
+	if detach, err := app.Attach(h.Close); err == nil {
+		c.detach = detach
+	} else {
+		o.refuse("the app is closed: every record will be refused: %w", err)
+		c.err = o.err
+		_ = h.Close(c.life)
 	}
-	return &Handler{c, o.newCall(), encoder}
+	return h
 }
 
 // maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB), with room
 // for its key and headers.
 const maxRecord = 900 << 10
 
-// unbounded is a deadline that no handler lives to see.
-const unbounded = 100 * 365 * 24 * time.Hour
-
 // start runs the worker. Close ends it and waits for it.
 func (c *core) start() {
-	go func() {
-		defer close(c.stopped)
-		// Config.PublishTimeout is for contexts without a deadline: log records wait for their broker as long as the
-		// handler lives.
-		ctx, cancel := context.WithDeadline(c.life, time.Now().Add(unbounded))
-		defer cancel()
-		c.worker.run(ctx)
-	}()
+	c.work.Go(func() { c.worker.ship(c.life) })
+	c.work.Go(func() { c.worker.initialize(c.life) })
+	c.collect.Go(func() { c.worker.collect(c.quit) })
 }
 
-// Flush returns when all records that were accepted before it have their outcome, delivered or dropped; or, with an error,
-// when ctx ends.
-func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx) }
+// waiting returns why records wait; nil when nothing is known to be wrong.
+func (c *core) waiting() error {
+	if err := c.app.Waiting(); err != nil {
+		return err
+	}
+	return c.queue.lastFailure()
+}
+
+// Flush returns when all records that were accepted before it have their outcome, delivered or dropped; or, with an error
+// that names the broker and what is wrong with it, when ctx ends.
+func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx, h.why) }
 
 // Stats returns the counts of one moment. They are of the handler and all that are derived from it, or it from.
 func (h *Handler) Stats() Stats {
@@ -78,6 +109,7 @@ func (h *Handler) Stats() Stats {
 	if h.sampler != nil {
 		s.Sampled = h.sampler.omitted.Load()
 	}
+	h.core.fallback.addTo(&s)
 	return s
 }
 

@@ -3,29 +3,46 @@ package slogkafka
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/shipping"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // fakeBus is a bus whose answers the test decides. It is up and takes everything unless told otherwise.
 type fakeBus struct {
-	mu      sync.Mutex
-	answer  func(o bus.Outgoing) error // of each record; nil takes it
-	ready   func() error               // of Initialize
-	hang    bool                       // batches are not answered until their context ends, nor after that if deaf
-	deaf    chan struct{}
-	batches []int // their lengths
-	tries   []time.Time
-	taken   []bus.Outgoing
+	mu       sync.Mutex
+	answer   func(o bus.Outgoing) error // of each record; nil takes it
+	ready    func() error               // of Connect
+	hang     bool                       // records are not answered until their context ends
+	deaf     chan struct{}              // Ship does not return before it is closed, whatever its context
+	bare     bool                       // no servers are configured
+	waiting  error                      // of Waiting
+	attached int
+	batches  []int // their lengths
+	tries    []time.Time
+	taken    []bus.Outgoing
+	notices  []bus.Outgoing // the handler's own
+	specs    []shipping.Stream
 }
 
-func (f *fakeBus) Initialize(context.Context) error {
+func (f *fakeBus) Configured() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.bare
+}
+
+func (f *fakeBus) Connected() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready == nil
+}
+
+func (f *fakeBus) Connect(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ready != nil {
@@ -35,38 +52,61 @@ func (f *fakeBus) Initialize(context.Context) error {
 	return nil
 }
 
-func (f *fakeBus) PublishBatch(ctx context.Context, _ string, batch []bus.Outgoing) error {
+func (f *fakeBus) Initialize(ctx context.Context) error {
 	f.mu.Lock()
-	hang, deaf := f.hang, f.deaf
-	f.batches = append(f.batches, len(batch))
+	defer f.mu.Unlock()
+	if f.ready != nil {
+		return f.ready()
+	}
+	return nil
+}
+
+func (f *fakeBus) Expire() {}
+
+func (f *fakeBus) Waiting() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting
+}
+
+func (f *fakeBus) Attach(func(context.Context) error) (func(), error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attached++
+	return func() { f.set(func() { f.attached-- }) }, nil
+}
+
+func (f *fakeBus) Ship(ctx context.Context, spec shipping.Stream, records []shipping.Record) {
+	f.mu.Lock()
+	hang, deaf, answer := f.hang, f.deaf, f.answer
+	f.batches = append(f.batches, len(records))
 	f.tries = append(f.tries, time.Now())
+	f.specs = append(f.specs, spec)
 	f.mu.Unlock()
 	if deaf != nil {
 		<-deaf
 	}
-	if hang {
-		<-ctx.Done()
-		for i := range batch {
-			batch[i].Err = ctx.Err()
+	for i := range records {
+		r := records[i]
+		if hang {
+			context.AfterFunc(ctx, func() { r.Outcome.Resolved(ctx.Err()) })
+			continue
 		}
-		return ctx.Err()
+		o := bus.Outgoing{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: r.Time}
+		for _, h := range r.Headers {
+			o.Headers = append(o.Headers, bus.Header{Name: h.Name, Value: bytes.Clone(h.Value)})
+		}
+		var err error
+		if answer != nil {
+			err = answer(o)
+		}
+		if _, own := r.Outcome.(*summary); err == nil && own {
+			f.set(func() { f.notices = append(f.notices, o) })
+		} else if err == nil {
+			f.set(func() { f.taken = append(f.taken, o) })
+		}
+		r.Outcome.Resolved(err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var errs []error
-	for i := range batch {
-		if f.answer != nil {
-			batch[i].Err = f.answer(batch[i])
-		}
-		if batch[i].Err == nil {
-			o := batch[i]
-			o.Value = bytes.Clone(o.Value)
-			f.taken = append(f.taken, o)
-		} else {
-			errs = append(errs, batch[i].Err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (f *fakeBus) set(change func()) {
@@ -133,7 +173,7 @@ func balanced(t testing.TB, s Stats) {
 	for _, n := range s.DroppedBy {
 		by += n
 	}
-	if s.Accepted != s.Delivered+s.Dropped+s.Spooled+s.Queued || by != s.Dropped {
+	if s.Accepted+s.Recovered != s.Delivered+s.Dropped+s.Spooled+s.Queued || by != s.Dropped {
 		t.Errorf("the counts do not add up: %+v", s)
 	}
 }

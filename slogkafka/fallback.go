@@ -1,10 +1,16 @@
 package slogkafka
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
-	"time"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 
+	"github.com/kafkaesk/kafkaesk/internal/aside"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
@@ -14,45 +20,227 @@ type fallenKey struct{}
 
 func fallen(ctx context.Context) bool { return ctx.Value(fallenKey{}) != nil }
 
-// lost gives records that are dropped to the fallback.
-func (c *core) lost(items []item) {
-	if c.fallback == nil {
-		return
+// fallback gives the records that are dropped to the handler of Fallback, on a goroutine of its own and out of a queue of
+// its own. A handler that is slow, blocks or panics costs records of that queue, and nothing else.
+type fallback struct {
+	handler  slog.Handler // nil: none
+	runner   *aside.Runner
+	maxBytes int64        // of the records that wait for the handler
+	calling  atomic.Int32 // calls of the handler that are under way
+
+	mu               sync.Mutex
+	waiting          int // records that were given to the runner, and whose call has not returned
+	bytes            int64
+	over             bool // Close is over, and has counted those as lost
+	taken, lost, out uint64
+}
+
+const (
+	// maxFallback is how many records wait for the handler of Fallback at most.
+	maxFallback = 4096
+	// fallbackShare is the part of the queue's bytes that they may take beside it, and minFallback the least.
+	fallbackShare, minFallback = 16, 256 << 10
+)
+
+// reserve tells whether one more record may wait. If not, or if there is no handler, the record is counted as lost.
+func (f *fallback) reserve(n int64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.handler == nil:
+		f.lost++
+	case f.over || f.waiting >= maxFallback || f.waiting > 0 && f.bytes+n > f.maxBytes:
+		f.lost++
+		f.out++
+	default:
+		f.waiting++
+		f.bytes += n
+		return true
 	}
-	for i := range items {
-		c.fallBack(&items[i])
+	return false
+}
+
+// give has a record handled for which room was reserved.
+func (f *fallback) give(r *queued, why reason) {
+	n := r.charge()
+	if !f.runner.Do(func() { f.done(n, f.handle(r, why)) }) {
+		f.done(n, false)
 	}
 }
 
-// lostUntil does it until a time: the rest is only counted.
-func (c *core) lostUntil(end time.Time, items []item) {
-	for i := range items {
-		if c.fallback == nil || time.Now().After(end) {
-			return
+// giveAll has all these handled, however many they are, until stop says that the time is over.
+func (f *fallback) giveAll(left []*queued, stop func() bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.handler == nil {
+		f.lost += uint64(len(left))
+		return
+	}
+	f.waiting += len(left)
+	f.runner.Do(func() {
+		for _, r := range left {
+			if stop() {
+				return // end counts them
+			}
+			f.done(0, f.handle(r, undelivered))
 		}
-		c.fallBack(&items[i])
+	})
+}
+
+// done counts a call that has returned.
+func (f *fallback) done(bytes int64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes -= bytes
+	if f.over {
+		return
+	}
+	f.waiting--
+	if ok {
+		f.taken++
+		return
+	}
+	f.lost++
+	f.out++
+}
+
+// end counts the records that were not handled in time as lost, and returns how many they are.
+func (f *fallback) end() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.waiting
+	f.over, f.waiting = true, 0
+	f.lost += uint64(n)
+	f.out += uint64(n)
+	return n
+}
+
+func (f *fallback) addTo(s *Stats) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.Fallback, s.FallbackDropped, s.Lost = f.taken, f.out, f.lost
+}
+
+// handle gives one record to the handler. It returns false when the handler failed.
+//
+//go:noinline
+func (f *fallback) handle(r *queued, why reason) (ok bool) {
+	f.calling.Add(1)
+	defer func() {
+		f.calling.Add(-1)
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	ctx := fallbackContext()
+	record, err := logrecord.Decode(r.value())
+	if err != nil {
+		return false
+	}
+	if !f.handler.Enabled(ctx, record.Level) {
+		return true // it does not want records of the level
+	}
+	return f.handler.Handle(ctx, fallbackRecord(&record, why)) == nil
+}
+
+// callsUs tells whether the handler of Fallback is calling on this goroutine: what it logs may lead back here, without the
+// context that says so. It looks at the stack, which costs a microsecond, while the handler is called and only for
+// records that find no room.
+func (f *fallback) callsUs() bool {
+	if f.calling.Load() == 0 {
+		return false
+	}
+	var pcs [256]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "slogkafka.(*fallback).handle") {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
 
-// fallBack makes a slog.Record out of what was encoded, because nothing of the original is kept, and gives it to the
-// fallback. The marks in the context keep it from coming back here. A fallback that panics harms nobody.
-func (c *core) fallBack(it *item) {
-	defer func() { _ = recover() }()
-	ctx := context.WithValue(ownlog.Mark(context.Background()), fallenKey{}, true)
-	record, err := logrecord.Decode(it.value)
-	if err != nil || !c.fallback.Enabled(ctx, record.Level) {
-		return
-	}
+// fallbackContext is the context of all that goes to the handler: its marks keep that from coming back here.
+func fallbackContext() context.Context {
+	return context.WithValue(ownlog.Mark(context.Background()), fallenKey{}, true)
+}
+
+// fallbackRecord makes a slog.Record out of what was encoded, because nothing of the original is kept. All fields are
+// attributes of slog's own kinds; those that are null are left out. dropped says why the record did not reach Kafka.
+func fallbackRecord(record *logrecord.Record, why reason) slog.Record {
 	r := slog.NewRecord(record.Time, record.Level, record.Message, 0)
+	r.AddAttrs(slog.String("dropped", why.String()))
 	for _, base := range []slog.Attr{
-		slog.String("logger", record.Logger), slog.String("trace_id", record.TraceID), slog.String("span_id", record.SpanID),
+		slog.String("logger", record.Logger), slog.String("exception", record.Exception),
+		slog.String("stack", record.Stack), slog.String("trace", record.Trace),
+		slog.String("hostname", record.Hostname), slog.String("service", record.Service),
+		slog.String("namespace", record.Namespace), slog.String("cluster", record.Cluster),
+		slog.String("trace_id", record.TraceID), slog.String("span_id", record.SpanID),
 	} {
 		if base.Value.String() != "" {
 			r.AddAttrs(base)
 		}
 	}
-	for _, f := range record.Fields {
-		r.AddAttrs(slog.Any(f.Name, f.Plain()))
+	if record.Source != nil {
+		r.AddAttrs(slog.Any(slog.SourceKey, record.Source))
 	}
-	_ = c.fallback.Handle(ctx, r) // there is nowhere left to say that it failed
+	for _, f := range record.Fields {
+		r.AddAttrs(slog.Attr{Key: f.Name, Value: plainValue(f.Value)})
+	}
+	if len(record.SchemaErrors) > 0 {
+		r.AddAttrs(slog.Any("schema_errors", record.SchemaErrors))
+	}
+	if record.Truncated {
+		r.AddAttrs(slog.Bool("truncated", true))
+	}
+	return r
+}
+
+// plainValue makes one of slog's values out of JSON: objects are groups in their order, and numbers have slog's kinds.
+func plainValue(text []byte) slog.Value {
+	if len(text) > 0 && text[0] == '{' {
+		return groupValue(text)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return slog.StringValue(string(text))
+	}
+	if n, ok := v.(json.Number); ok {
+		return numberValue(n)
+	}
+	return slog.AnyValue(v)
+}
+
+func numberValue(n json.Number) slog.Value {
+	if i, err := n.Int64(); err == nil {
+		return slog.Int64Value(i)
+	}
+	if f, err := n.Float64(); err == nil && strings.ContainsAny(n.String(), ".eE") {
+		return slog.Float64Value(f)
+	}
+	return slog.AnyValue(n) // an integer of more than 64 bits keeps its digits
+}
+
+func groupValue(text []byte) slog.Value {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	_, err := dec.Token()
+	var attrs []slog.Attr
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		name, _ := key.(string)
+		attrs = append(attrs, slog.Attr{Key: name, Value: plainValue(value)})
+	}
+	if err != nil {
+		return slog.StringValue(string(text))
+	}
+	return slog.GroupValue(attrs...)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -34,12 +33,7 @@ func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	if err := declare(app, o.schema, o.version); err != nil {
 		o.refuse("declare the schema of log records: %w", err)
 	}
-	h := newHandler(app, stream, o)
-	// Not by OnFinalize: what was logged about an App that could not be initialized is to go out, too.
-	if _, err := app.Shipping().Attach(h.Close); err != nil {
-		h.err = errors.Join(h.err, fmt.Errorf("slogkafka: nothing will be shipped: %w", err))
-	}
-	return h
+	return newHandler(app.Shipping(), stream, o)
 }
 
 // declare declares the schema with the app. Another handler may have done so before.
@@ -104,8 +98,8 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	if h.call.key != nil {
 		e.key = h.keyOf(ctx, r)
-		if n := itemOverhead + len(e.key) + len(e.value); n > h.queue.maxBytes { // without its key the record fits
-			e.value, _ = h.encoder.Shorten(value, max(len(value)-(n-h.queue.maxBytes), smallest))
+		if n := len(e.key) + len(e.value); n > h.largest { // without its key the record fits
+			e.value, _ = h.encoder.Shorten(value, max(len(value)-(n-h.largest), smallest))
 			e.truncated = true
 		}
 	}

@@ -1,16 +1,15 @@
 package slogkafka
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/bus"
-	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
 // entry is one finished log record, as Handle hands it over to the queue. The memory of value and key serves the next record:
@@ -32,44 +31,135 @@ type entry struct {
 	fallback bool
 }
 
-// ship hands a record over: it is the only way from Handle to the queue. ctx is that of the log call. It copies what it keeps of e, and returns what
-// Handle returns: nil when the record is queued, else why it never will be.
-func (c *core) ship(_ context.Context, e *entry) error {
-	it := item{value: bytes.Clone(e.value), key: bytes.Clone(e.key), time: e.time, headers: headersOf(e.span)}
-	c.queue.note(e.invalid, e.truncated)
+// ship hands a record over: it is the only way from Handle to the queue. ctx is that of the log call. It copies what it
+// keeps of e, and returns what Handle returns: nil when the record is queued, else why it never will be.
+func (c *core) ship(ctx context.Context, e *entry) error {
 	if e.refused != "" {
-		c.queue.refuse(e.refused)
-		if e.fallback {
-			c.lost([]item{it})
-		}
+		c.refuse(e, reasonOf(e.refused), e.fallback)
+		return nil
+	}
+	if c.whenConfigured && !c.isConfigured() {
+		c.refuse(e, notConfigured, false)
 		return nil
 	}
 	c.begin.Do(c.start)
-	dropped, reason := c.queue.push(it)
-	if len(dropped) == 0 {
+	_, size := classOf(e.needs())
+	charge := int64(itemOverhead + size)
+	if !c.queue.reserve(charge) {
+		if why, ok := c.makeRoom(e, charge); !ok {
+			return c.reject(e, why)
+		}
+	}
+	r := c.queue.memory.get(e)
+	w := c.waiterFor(e.level)
+	r.waiter = w
+	if !c.queue.shard(e.key).push(r, e) {
+		c.queue.release(1, charge)
+		return c.reject(e, closed)
+	}
+	if w == nil {
+		c.queue.pushed()
 		return nil
 	}
-	c.lost(dropped)
-	switch own := &dropped[len(dropped)-1].value[0] == &it.value[0]; {
-	case !own: // older ones made room for it
-		return nil
-	case reason == DroppedClosed:
-		return fmt.Errorf("slogkafka: %w", bus.ErrClosed)
-	case reason == DroppedTooLarge:
-		return fmt.Errorf("slogkafka: %w", bus.ErrTooLarge)
-	default:
-		return ErrFull
+	return c.await(ctx, w)
+}
+
+func (c *core) isConfigured() bool {
+	if !c.configured.Load() {
+		c.configured.Store(c.app.Configured())
+	}
+	return c.configured.Load()
+}
+
+// makeRoom takes room for a record that found none, as the policy of its level says. What the fallback logs never waits:
+// the fallback would be blocked by itself.
+func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
+	if c.fallback.callsUs() {
+		return own, false
+	}
+	return c.queue.makeRoom(e, charge, func(r *queued) {
+		r.waiter.end(ErrFull)
+		c.lost(r, full)
+	})
+}
+
+// refuse counts a record that is not even tried.
+func (c *core) refuse(e *entry, why reason, fallback bool) {
+	c.queue.shard(e.key).refuse(e, why)
+	if fallback && c.fallback.handler != nil {
+		r := c.queue.memory.get(e)
+		if c.fallback.reserve(r.charge()) {
+			c.fallback.give(r, why)
+		}
 	}
 }
 
-// headersOf returns the headers of a span: the worker that publishes has another context.
-func headersOf(span trace.SpanContext) []bus.Header {
-	if !span.IsValid() {
+// reject drops a record that did not get in, and returns what Handle returns.
+func (c *core) reject(e *entry, why reason) error {
+	if why == closed && c.fallback.callsUs() {
+		why = own
+	}
+	c.queue.shard(e.key).refuse(e, why)
+	switch why {
+	case own:
+		return nil
+	case full, tooLarge, closed:
+		c.worker.report.drop()
+		if c.fallback.reserve(int64(itemOverhead + e.needs())) {
+			c.fallback.give(c.queue.memory.get(e), why)
+		}
+	}
+	switch why {
+	case closed:
+		return fmt.Errorf("slogkafka: %w", bus.ErrClosed)
+	case tooLarge:
+		return fmt.Errorf("slogkafka: %w", bus.ErrTooLarge)
+	}
+	return ErrFull
+}
+
+// lost takes a record that was accepted, has been counted as dropped, and is out of the queue: here it would go to a
+// store that keeps it for later. It goes to the fallback.
+func (c *core) lost(r *queued, why reason) {
+	c.worker.report.drop()
+	if c.fallback.reserve(r.charge()) {
+		c.fallback.give(r, why)
+	}
+}
+
+// waiterFor returns what FlushOn makes a call of the level wait for; nil if it does not.
+func (c *core) waiterFor(level slog.Level) *waiter {
+	if c.flushOn == nil || level < c.flushOn.Level() || c.fallback.callsUs() {
 		return nil
 	}
-	var h []bus.Header
-	for _, t := range tracecontext.Headers(trace.ContextWithSpanContext(context.Background(), span)) {
-		h = append(h, bus.Header(t))
+	return &waiter{done: make(chan struct{})}
+}
+
+// await waits until the record has its outcome, the time of FlushOn is over, or ctx ends.
+func (c *core) await(ctx context.Context, w *waiter) error {
+	c.queue.hurry(1)
+	defer c.queue.hurry(-1)
+	timer := time.NewTimer(c.flushTime)
+	defer timer.Stop()
+	var ended <-chan struct{}
+	if ctx != nil {
+		ended = ctx.Done()
 	}
-	return h
+	select {
+	case <-w.done:
+		return w.err
+	case <-ended:
+		return fmt.Errorf("slogkafka: the log record is queued, and not acknowledged yet: %w", context.Cause(ctx))
+	case <-timer.C:
+		return fmt.Errorf("slogkafka: the log record is queued, and not acknowledged within %v%s: %w", c.flushTime,
+			because(c.waiting()), os.ErrDeadlineExceeded)
+	}
+}
+
+// because is the part of an error that says what else is known.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%v)", err)
 }

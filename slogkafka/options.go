@@ -28,7 +28,6 @@ type options struct {
 	records  int
 	bytes    int
 	linger   time.Duration
-	policy   Policy
 	fallback slog.Handler
 	key      func(context.Context, slog.Record) []byte
 	stream   func(context.Context, slog.Record) string
@@ -36,17 +35,24 @@ type options struct {
 	sampler  *sampler
 	text     bool
 	err      error
+
+	policies       []levelPolicy // the lowest level first
+	flushOn        slog.Leveler
+	flushTime      time.Duration
+	whenConfigured bool
+	retention      time.Duration
+	partitions     int
 }
 
 const (
 	defaultName    = "LogRecord"
-	defaultRecords = 10_000
-	defaultBytes   = 16 << 20
+	defaultRecords = 100_000
+	defaultBytes   = 32 << 20
 	defaultLinger  = 2 * time.Millisecond
 )
 
 func collect(opts []Option) options {
-	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, policy: DropNewest}
+	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)

@@ -80,6 +80,7 @@ func TestDropNewest(t *testing.T) {
 		for i := range 8 {
 			errs = append(errs, h.Handle(context.Background(), record(fmt.Sprint(i))))
 		}
+		synctest.Wait()
 		if errs[4] != nil || errs[5] == nil || !errors.Is(errs[7], ErrFull) {
 			t.Errorf("the errors are %v", errs)
 		}
@@ -104,7 +105,7 @@ func TestBoundInBytes(t *testing.T) {
 			logger.Info("m", "x", strings.Repeat("x", 1000))
 		}
 		logger.Info("m", "x", strings.Repeat("x", 100_000))
-		if s := h.Stats(); s.QueuedBytes > 8000 || s.Queued < 4 || s.Truncated != 1 {
+		if s := h.Stats(); s.QueuedBytes > 6000 || s.Queued < 3 || s.Truncated != 1 {
 			t.Errorf("the counts are %+v", s)
 		}
 		_ = h.Close(within(t, time.Second))
@@ -127,6 +128,7 @@ func TestDropOldest(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		synctest.Wait()
 		s := h.Stats()
 		if s.Queued != 3 || s.DroppedBy[DroppedFull] != 7 || lost.count("1") != 1 || lost.count("9") != 0 {
 			t.Errorf("the counts are %+v", s)
@@ -143,7 +145,7 @@ func TestDropOldest(t *testing.T) {
 func TestDropOldestDropsNothingInVain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := fake(&fakeBus{hang: true}, QueueSize(0, 10_000), Overflow(DropOldest), Linger(0))
+		h := fake(&fakeBus{hang: true}, QueueSize(0, 12_000), Overflow(DropOldest), Linger(0))
 		logger := slog.New(h)
 		logger.Info("large", "x", strings.Repeat("x", 5000))
 		synctest.Wait() // it is on its way
@@ -266,7 +268,7 @@ func TestCloseDeadline(t *testing.T) {
 				}
 				start := time.Now()
 				err := h.Close(within(t, 3*time.Second))
-				if d := time.Since(start); d < 3*time.Second || d > 3050*time.Millisecond {
+				if d := time.Since(start); d < 2250*time.Millisecond || d > 3050*time.Millisecond {
 					t.Errorf("Close took %v", d)
 				}
 				var left *UndeliveredError
@@ -338,17 +340,17 @@ func TestDenied(t *testing.T) {
 		h := fake(f, Fallback(told), Linger(0))
 		slog.New(h).Info("m")
 		time.Sleep(95 * time.Second)
-		if n := f.tried(); n != 4 {
+		if n := f.tried(); n < 3 || n > 4 { // the pause is 30 to 33 s
 			t.Errorf("%d tries in 95s", n)
 		}
-		if n := told.count("slogkafka: log records are not delivered, and kept"); n != 4 {
+		if n := told.count("slogkafka: log records are not delivered, and kept"); n < 3 || n > 4 {
 			t.Errorf("told %d times in 95s", n)
 		}
-		if err := h.Flush(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) || f.tried() != 5 {
+		if err := h.Flush(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) || f.tried() < 4 {
 			t.Errorf("Flush returned %v after %d tries", err, f.tried())
 		}
 		f.set(func() { f.answer = nil })
-		time.Sleep(30 * time.Second)
+		time.Sleep(33 * time.Second)
 		if s := h.Stats(); s.Delivered != 1 || s.Dropped != 0 || told.count("slogkafka: log records are delivered again") != 1 {
 			t.Errorf("the counts are %+v; told %v", s, *told.got)
 		}
@@ -379,6 +381,7 @@ func TestOutcomes(t *testing.T) {
 		if err := h.Flush(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
 		s := h.Stats()
 		if s.Delivered != 3 || s.DroppedBy[DroppedTooLarge] != 1 || s.DroppedBy[DroppedRejected] != 1 || lost.count("poison") != 1 || lost.count("never") != 1 {
 			t.Errorf("the counts are %+v; the fallback has %v", s, *lost.got)
@@ -401,7 +404,7 @@ func TestNotReady(t *testing.T) {
 		h := fake(f)
 		slog.New(h).Info("m")
 		time.Sleep(10 * time.Second)
-		if s := h.Stats(); s.Queued != 1 || f.tried() != 10 {
+		if s := h.Stats(); s.Queued != 1 || f.tried() < 9 || f.tried() > 11 {
 			t.Errorf("the counts are %+v after %d tries", s, f.tried())
 		}
 		f.set(func() { f.ready = nil })

@@ -1,14 +1,18 @@
 package slogkafka
 
 import (
+	"cmp"
 	"log/slog"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
 // QueueSize bounds what waits for its delivery, on its way to the broker included. Zero leaves a bound as it is. They default
-// to 10,000 records and 16 MiB. No record is longer than the queue is large: its values are shortened.
+// to 100,000 records and 32 MiB, of which a record takes its bytes and about 400 more, and a quarter is for the copies that
+// are on their way. No record is longer than the queue is large: its values are shortened.
 func QueueSize(records, bytes int) Option {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {
@@ -42,13 +46,13 @@ func Linger(d time.Duration) Option {
 // Policy says what Handle does with a record when the queue is full.
 type Policy interface{ policy() }
 
-type drop uint8
+type dropping uint8
 
-func (drop) policy() {}
+func (dropping) policy() {}
 
 const (
 	// DropNewest drops the record that does not fit. It is the default.
-	DropNewest drop = iota
+	DropNewest dropping = iota
 	// DropOldest drops those that wait the longest, until the record fits. Those already on their way to the broker stay.
 	DropOldest
 )
@@ -57,26 +61,88 @@ type block time.Duration
 
 func (block) policy() {}
 
-// Block makes the caller wait for room, at most d, and drops the record when there is none by then.
+// Block makes the caller wait for room, at most d, and drops the record when there is none by then. The context of the log
+// call does not end the wait: it is not what decides whether a record is kept.
 func Block(d time.Duration) Policy { return block(d) }
 
-// Overflow sets what happens when the queue is full. Defaults to DropNewest.
-func Overflow(p Policy) Option {
+// levelPolicy is the policy for records from a level on.
+type levelPolicy struct {
+	from   slog.Level
+	policy Policy
+}
+
+// Overflow sets what happens with all records when the queue is full. Defaults to DropNewest. Those of some levels may have
+// another policy; see [OverflowFrom].
+func Overflow(p Policy) Option { return OverflowFrom(lowestLevel, p) }
+
+// lowestLevel is below all levels.
+const lowestLevel = slog.Level(math.MinInt)
+
+// OverflowFrom sets what happens with records of a level, and of higher ones, when the queue is full: errors may block, say,
+// while all else is dropped. Of several the one with the highest level counts that the record reaches.
+func OverflowFrom(level slog.Level, p Policy) Option {
 	return func(o *options) {
 		if p == nil {
 			o.refuse("overflow: no policy given")
 			return
 		}
-		o.policy = p
+		o.policies = slices.DeleteFunc(o.policies, func(l levelPolicy) bool { return l.from == level })
+		o.policies = append(o.policies, levelPolicy{level, p})
+		slices.SortFunc(o.policies, func(a, b levelPolicy) int { return cmp.Compare(a.from, b.from) })
 	}
 }
 
-// Fallback sets a handler for the records that are dropped, whatever the reason, and for what this handler has to say
-// about its own work. It gets them with all their fields as attributes: on the goroutine that logs when the record was not
-// queued, else later. Defaults to none: dropped records are only counted, and what there is to say goes to standard error.
+// FlushOn makes Handle wait, for records from a level on, until Kafka has acknowledged the record, for at most so long or until
+// the context of the call ends; then Handle returns an error that says so, and the record stays queued. With
+// slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it is what makes log.Fatal deliver its line. Defaults to never.
+func FlushOn(level slog.Leveler, within time.Duration) Option {
+	return func(o *options) {
+		if level == nil || within <= 0 {
+			o.refuse("flush on %v within %v: it needs a level and a time", level, within)
+			return
+		}
+		o.flushOn, o.flushTime = level, within
+	}
+}
+
+// WhenConfigured has the handler count records and do nothing else as long as the app has no servers (bus.Config.Servers): they are
+// dropped with the reason [DroppedNotConfigured], and neither the fallback nor standard error is told. It is for programs that run
+// without Kafka on a developer's machine. Defaults to off: records wait for [bus.App.Configure], and somebody is told that they do.
+func WhenConfigured() Option { return func(o *options) { o.whenConfigured = true } }
+
+// Retention sets how long the stream keeps its records (retention.ms, on a topic that the app creates; one that exists is never
+// altered). Defaults to what the broker has set.
+func Retention(d time.Duration) Option {
+	return func(o *options) {
+		if d < time.Millisecond {
+			o.refuse("retention %v: it is at least a millisecond", d)
+			return
+		}
+		o.retention = d
+	}
+}
+
+// Partitions sets how many partitions the stream has, on a topic that the app creates. Defaults to 7.
+func Partitions(n int) Option {
+	return func(o *options) {
+		if n < 1 {
+			o.refuse("%d partitions: there is at least 1", n)
+			return
+		}
+		o.partitions = n
+	}
+}
+
+// Fallback sets a handler for the records that are dropped, and for what this handler has to say about its own work. It gets
+// them with all their fields as attributes of slog's own kinds, and the attribute dropped says why ([DroppedFull] and so on). What
+// is dropped on purpose does not go there. Defaults to none: dropped records are only counted, and what there is to say goes to
+// standard error.
 //
-// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see [Handler.Err]. One that
-// leads here in another way has to pass its context on: what comes with it goes no further.
+// The handler is called on a goroutine of its own, for one record at a time, in the order in which they were dropped. At most
+// 4,096 records wait for it; what it is too slow for is counted in Stats.FallbackDropped. It holds up nothing else, whether it is
+// slow, blocks or panics, and may even lead back here.
+//
+// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see [Handler.Err].
 func Fallback(h slog.Handler) Option {
 	return func(o *options) {
 		if _, ours := h.(*Handler); ours || h == nil || ownlog.IsDefault(h) {

@@ -1,110 +1,149 @@
 package slogkafka
 
 import (
-	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+	"github.com/kafkaesk/kafkaesk/internal/aside"
 )
 
-// reportEvery is how often the same trouble is told again.
+// reportEvery is how often the same fault is reported again.
 const reportEvery = 30 * time.Second
 
-// reporter tells people how the delivery goes: when it stops working and when it works again at once, and in between every
-// 30 seconds. Only the worker calls it, so that nobody who logs waits for it.
+// reporter tells people how the delivery goes: when it stops working, when it works again, and the first record that is
+// dropped, at once; in between every 30 seconds. What it has to say goes to the fallback, else to standard error, on the
+// runner's goroutine, so that neither holds up anything.
 type reporter struct {
 	stream string
 	to     *slog.Logger
-	stats  func() Stats
+	runner *aside.Runner
+	queue  *queue
+	why    func() error // why records wait
+
+	quiet atomic.Bool // a drop was reported lately, and the timer runs
 
 	mu      sync.Mutex
 	failed  bool      // the delivery does not work
-	told    time.Time // when trouble was told last
+	told    time.Time // when that was told last
 	dropped uint64    // as told last
-}
-
-func newReporter(stream string, fallback slog.Handler, stats func() Stats) *reporter {
-	var to *slog.Logger
-	if fallback != nil {
-		to = slog.New(fallback)
-	}
-	return &reporter{stream: stream, to: ownlog.Logger(to), stats: stats}
+	reason  error     // why records were refused last
+	timer   *time.Timer
+	closed  bool
 }
 
 // failing tells that records are kept because Kafka does not take them.
 func (r *reporter) failing(err error) {
+	r.fault("slogkafka: log records are not delivered, and kept", err)
+}
+
+// stalled tells that there is no answer.
+func (r *reporter) stalled(err error) {
+	r.fault("slogkafka: Kafka does not answer; log records are kept", err)
+}
+
+// initialize tells that a function of OnInitialize failed that ran because something was logged.
+func (r *reporter) initialize(err error) {
+	r.say(slog.LevelError, "slogkafka: the app is not initialized; its log records are delivered all the same", errorAttr(err))
+}
+
+// fault tells what is wrong, if that is new or was not told lately.
+func (r *reporter) fault(what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.trouble("slogkafka: log records are not delivered, and kept", slog.String("error", err.Error()), !r.failed)
-	r.failed = true
-}
-
-// dropping tells that Kafka refused records for good.
-func (r *reporter) dropping(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.trouble("slogkafka: log records were refused and dropped", slog.String("error", err.Error()), false)
-}
-
-// working tells that records are delivered, if they were not, and of those dropped meanwhile.
-func (r *reporter) working() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.stats(); r.failed {
-		r.failed, r.told, r.dropped = false, time.Time{}, droppedOf(s)
-		r.to.LogAttrs(context.Background(), slog.LevelWarn, "slogkafka: log records are delivered again", r.counts(s)...)
-	} else if droppedOf(s) > r.dropped {
-		r.trouble("slogkafka: log records were dropped", slog.Attr{}, false)
-	}
-}
-
-// watch tells when the batch that is sent now has no answer after d, and every 30 seconds from then on. The function that
-// it returns ends that.
-func (r *reporter) watch(d time.Duration) (stop func()) {
-	var timer *time.Timer
-	var mu sync.Mutex // also orders the assignment of timer before its first use
-	mu.Lock()
-	defer mu.Unlock()
-	over := false
-	timer = time.AfterFunc(d, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if over {
-			return
-		}
-		r.stalled()
-		timer.Reset(reportEvery)
-	})
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		over = true
-		timer.Stop()
-	}
-}
-
-func (r *reporter) stalled() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.trouble("slogkafka: Kafka does not answer; log records are kept", slog.Attr{}, !r.failed)
-	r.failed = true
-}
-
-// trouble tells what is wrong, if it is news or was not told lately. The caller holds the mutex.
-func (r *reporter) trouble(what string, why slog.Attr, news bool) {
-	if !news && time.Since(r.told) < reportEvery {
+	if r.closed || r.failed && time.Since(r.told) < reportEvery {
 		return
 	}
-	s := r.stats()
-	r.told, r.dropped = time.Now(), droppedOf(s)
-	r.to.LogAttrs(context.Background(), slog.LevelError, what, append(r.counts(s), why)...)
+	r.failed, r.told = true, time.Now()
+	r.say(slog.LevelError, what, errorAttr(err))
 }
 
-func (r *reporter) counts(s Stats) []slog.Attr {
-	return []slog.Attr{slog.String("stream", r.stream), slog.Uint64("queued", s.Queued), slog.Uint64("dropped", droppedOf(s))}
+// delivering tells that records are delivered again, if they were not.
+func (r *reporter) delivering() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed && !r.closed {
+		r.failed = false
+		r.say(slog.LevelWarn, "slogkafka: log records are delivered again", slog.Attr{})
+	}
 }
 
-// droppedOf counts what somebody should know of: that the bus does not ship its own logs is as it should be.
-func droppedOf(s Stats) uint64 { return s.Dropped - s.DroppedBy[DroppedOwn] }
+// refused keeps why Kafka refused records for good. It comes before drop.
+func (r *reporter) refused(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = err
+}
+
+// drop tells that a record was dropped, if that was not told lately. It is called for each.
+func (r *reporter) drop() {
+	if !r.quiet.Load() && r.quiet.CompareAndSwap(false, true) {
+		r.drops()
+	}
+}
+
+// drops tells how many records were dropped, and looks again in 30 seconds, until there are no more.
+func (r *reporter) drops() {
+	missed, _ := r.queue.missed()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+	case missed == r.dropped:
+		r.quiet.Store(false)
+	default:
+		r.tellDrops(missed)
+		r.timer = time.AfterFunc(reportEvery, r.drops)
+	}
+}
+
+// tellDrops says how many records were dropped so far. The caller holds the mutex.
+func (r *reporter) tellDrops(missed uint64) {
+	r.dropped = missed
+	err := r.reason
+	if err == nil {
+		err = r.why()
+	}
+	r.reason = nil
+	r.say(slog.LevelError, dropNotice, errorAttr(err))
+}
+
+// close tells what was dropped since it was told last. Nothing more is said then.
+func (r *reporter) close() {
+	missed, _ := r.queue.missed()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	if missed > r.dropped {
+		r.tellDrops(missed)
+	}
+	r.closed = true
+}
+
+// say has a line written.
+func (r *reporter) say(level slog.Level, what string, err slog.Attr) {
+	s := r.queue.snapshot()
+	by := make([]any, 0, len(s.DroppedBy))
+	var missed uint64
+	for why := range reasons {
+		if n := s.DroppedBy[why.String()]; n > 0 && !why.onPurpose() {
+			missed += n
+			by = append(by, slog.Uint64(why.String(), n))
+		}
+	}
+	attrs := []slog.Attr{
+		slog.String("stream", r.stream), slog.Uint64("queued", s.Queued), slog.Uint64("dropped", missed),
+		slog.Group("dropped_by", by...), err,
+	}
+	r.runner.Do(func() { r.to.LogAttrs(fallbackContext(), level, what, attrs...) })
+}
+
+func errorAttr(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.String("error", err.Error())
+}

@@ -1,11 +1,18 @@
 package slogkafka
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
-// Stats counts what became of the records. At every moment Accepted = Delivered + Dropped + Spooled + Queued.
+// Stats counts what became of the records. At every moment Accepted + Recovered = Delivered + Dropped + Spooled + Queued,
+// each of them counted on its own. What the handler itself logs, about records that were dropped, is in none of them.
 type Stats struct {
 	// Accepted counts all records that Handle got, those dropped at once too. One whose caller is still blocked is not in yet.
 	Accepted uint64
+	// Recovered counts those that an earlier process left on disk. No policy of this version spools: it is zero.
+	Recovered uint64
 	// Delivered counts those that Kafka has acknowledged.
 	Delivered uint64
 	// Dropped counts those that are lost to Kafka.
@@ -14,16 +21,27 @@ type Stats struct {
 	Spooled uint64
 	// Queued counts those that wait, or are on their way and unanswered.
 	Queued uint64
-	// QueuedBytes is what they take of the queue.
+	// QueuedBytes is the memory that they take: their bytes, and about 400 more for each.
 	QueuedBytes uint64
+	// Oldest is how long ago the oldest of them was logged, by its own time; 0 when none is queued, or it has no time.
+	Oldest time.Duration
 	// DroppedBy splits Dropped by reason: one of the Dropped constants.
 	DroppedBy map[string]uint64
 	// Sampled counts the records that the option Sample left out. They are not accepted.
 	Sampled uint64
 	// Invalid counts the records, of all those accepted, that have schema_errors.
 	Invalid uint64
-	// Truncated counts those whose values were shortened.
+	// Truncated counts those whose values were shortened, by the handler or because the broker takes no larger ones.
 	Truncated uint64
+	// Retries counts attempts after the first to deliver a record, but for those that the producer makes by itself: they
+	// are in bus.Stats. Batches counts hand-overs to the producer.
+	Retries, Batches uint64
+	// Fallback counts the dropped records that the handler of [Fallback] took, and FallbackDropped those that it did not:
+	// its own queue was full, Close was over, or it returned an error or panicked.
+	Fallback, FallbackDropped uint64
+	// Lost counts the dropped records that reached neither Kafka nor a fallback. Those dropped on purpose (DroppedOwn,
+	// DroppedInvalid, DroppedNotConfigured) are not lost.
+	Lost uint64
 }
 
 // Why a record was dropped; keys of Stats.DroppedBy.
@@ -38,16 +56,102 @@ const (
 	DroppedClosed = "closed"
 	// DroppedUndelivered: it was still queued when Close ended. Kafka may have it all the same, if it was on its way.
 	DroppedUndelivered = "undelivered"
-	// DroppedOwn: the bus logged it, and the bus does not ship its own logs.
+	// DroppedOwn: the bus logged it, and the bus does not ship its own logs; or the fallback did, for a record that was
+	// dropped.
 	DroppedOwn = "own"
 	// DroppedInvalid: the function of OnInvalid dropped it.
 	DroppedInvalid = "invalid"
+	// DroppedNotConfigured: the app has no servers, and [WhenConfigured] says that this is as it should be.
+	DroppedNotConfigured = "not_configured"
 )
+
+// reason is one of the Dropped constants.
+type reason uint8
+
+const (
+	full reason = iota
+	tooLarge
+	rejected
+	closed
+	undelivered
+	own
+	invalid
+	notConfigured
+	reasons
+)
+
+func (r reason) String() string {
+	return [reasons]string{
+		DroppedFull, DroppedTooLarge, DroppedRejected, DroppedClosed, DroppedUndelivered, DroppedOwn, DroppedInvalid,
+		DroppedNotConfigured,
+	}[r]
+}
+
+// onPurpose tells whether nobody misses the record.
+func (r reason) onPurpose() bool { return r == own || r == invalid || r == notConfigured }
+
+// reasonOf returns the reason that a Dropped constant names.
+func reasonOf(name string) reason {
+	for r := range reasons {
+		if r.String() == name {
+			return r
+		}
+	}
+	panic("slogkafka: no such reason: " + name)
+}
+
+// snapshot returns the counts of one moment: nothing changes while all shards are locked.
+func (q *queue) snapshot() Stats {
+	for i := range q.shards {
+		q.shards[i].mu.Lock()
+		defer q.shards[i].mu.Unlock()
+	}
+	s := Stats{DroppedBy: make(map[string]uint64), Retries: q.retries.Load(), Batches: q.batches.Load()}
+	now := time.Now()
+	for i := range q.shards {
+		c := &q.shards[i].counts
+		s.Accepted += c.accepted
+		s.Delivered += c.delivered
+		s.Queued += c.queued
+		s.QueuedBytes += c.bytes
+		s.Invalid += c.invalid
+		s.Truncated += c.truncated
+		for why, n := range c.dropped {
+			if n > 0 {
+				s.Dropped += n
+				s.DroppedBy[reason(why).String()] += n
+			}
+		}
+		if r := q.shards[i].first; r != nil && !r.time.IsZero() {
+			s.Oldest = max(s.Oldest, now.Sub(r.time))
+		}
+	}
+	return s
+}
+
+// missed returns how many records were dropped that somebody may miss, by reason.
+func (q *queue) missed() (n uint64, by [reasons]uint64) {
+	for i := range q.shards {
+		s := &q.shards[i]
+		s.mu.Lock()
+		for why, m := range s.counts.dropped {
+			if !reason(why).onPurpose() {
+				n += m
+				by[why] += m
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n, by
+}
 
 // UndeliveredError is the error of Close when records were left.
 type UndeliveredError struct {
 	// Records is how many were accepted and have neither been delivered nor dropped before.
 	Records int
+	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka nor the
+	// fallback.
+	Lost int
 	// Stream is where they should have gone.
 	Stream string
 	// Cause is why they were left: that the context ended, and why the last batch failed, if it did.
@@ -55,7 +159,18 @@ type UndeliveredError struct {
 }
 
 func (e *UndeliveredError) Error() string {
-	return fmt.Sprintf("slogkafka: close: %d log records for stream %q were left undelivered: %v", e.Records, e.Stream, e.Cause)
+	var b strings.Builder
+	fmt.Fprintf(&b, "slogkafka: close: %d log records for stream %q were left undelivered", e.Records, e.Stream)
+	switch {
+	case e.Lost > 0:
+		fmt.Fprintf(&b, ", and %d reached neither Kafka nor a fallback", e.Lost)
+	case e.Records > 0:
+		b.WriteString("; the fallback has them")
+	}
+	if e.Cause != nil {
+		fmt.Fprintf(&b, ": %v", e.Cause)
+	}
+	return b.String()
 }
 
 // Unwrap returns the cause.

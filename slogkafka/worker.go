@@ -3,18 +3,13 @@ package slogkafka
 import (
 	"context"
 	"errors"
-	"slices"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
-	"github.com/kafkaesk/kafkaesk/internal/recordid"
+	"github.com/kafkaesk/kafkaesk/internal/shipping"
 )
-
-// publisher is what the worker needs of a bus.App.
-type publisher interface {
-	Initialize(ctx context.Context) error
-	PublishBatch(ctx context.Context, stream string, batch []bus.Outgoing) error
-}
 
 const (
 	// Kafka refuses us: an operator has to mend it, and fast retries may lock the account.
@@ -27,172 +22,412 @@ const (
 	smallest = 512
 )
 
-// worker ships the records of one handler and of all that are derived from it.
+// worker ships the records of one handler and of all that are derived from it. It has three goroutines: ship hands
+// records to the producer, collect deals with their outcomes, and initialize has the functions of OnInitialize called,
+// which may log and are waited for by neither of the others.
 type worker struct {
-	app     publisher
-	stream  string
+	app     shipping.Bus
+	spec    shipping.Stream
 	queue   *queue
 	shorten func(record []byte, max int) ([]byte, bool)
-	lost    func([]item)
+	lost    func(*queued, reason)
 	report  *reporter
+	summary *summary
+	// unwatched tells that collect does not wait for any outcome.
+	unwatched atomic.Bool
+	again     chan time.Duration // has room for one: records failed, and are tried again after the time
 }
 
-// run ships records until ctx ends, or the queue is closed and empty.
-func (w *worker) run(ctx context.Context) {
-	var out outgoing
-	for {
-		batch := w.queue.take(ctx)
-		if len(batch) == 0 {
+// ship hands records to the producer, until ctx ends.
+func (w *worker) ship(ctx context.Context) {
+	var out shipment
+	more := false // the last batch did not take all
+	for w.await(ctx, more) && w.connect(ctx) && w.rest(ctx) {
+		w.watch()
+		out.batch = w.queue.take(out.batch[:0])
+		records := out.records(time.Now())
+		if own, due := w.summary.record(w.queue); due {
+			records = append(records, own)
+		}
+		more = len(out.batch) >= batchRecords/len(w.queue.shards)
+		if len(records) > 0 {
+			w.queue.batches.Add(1)
+			w.app.Ship(ctx, w.spec, records)
+			out.forget()
+		} else if !w.awaitWindow(ctx) {
 			return
 		}
-		out.begin(batch)
-		for len(batch) > 0 {
-			records := out.of(batch)
-			pause, err := w.publish(ctx, records)
-			if ctx.Err() == nil {
-				w.queue.blame(err)
-			}
-			var refused error
-			batch, refused = w.recordOutcomes(batch, records)
-			switch {
-			case err != nil && len(batch) > 0 && pause > 0:
-				w.report.failing(err)
-			case refused != nil:
-				w.report.dropping(refused)
-			default:
-				w.report.working()
-			}
-			if len(batch) > 0 && !w.wait(ctx, pause) {
-				return
+	}
+}
+
+// await waits until records wait to be sent, and until they have lingered. It returns false when ctx ends.
+func (w *worker) await(ctx context.Context, lingered bool) bool {
+	q := w.queue
+	var over <-chan time.Time
+	lingered = lingered || q.linger == 0
+	for {
+		state := idle
+		switch q.worker.Store(busy); {
+		case w.summary.isDue(), q.hasWaiting() && (lingered || q.hurried.Load() > 0 || q.halfFull()):
+			return ctx.Err() == nil
+		case q.hasWaiting():
+			state = lingering
+			if over == nil {
+				timer := time.NewTimer(q.linger)
+				defer timer.Stop()
+				over = timer.C
 			}
 		}
-		out.forget()
-	}
-}
-
-// outgoing makes a batch into what the bus takes. It gives each record its id, which the record keeps over all tries:
-// the broker may have got it each time. Its memory serves again for the next batch.
-type outgoing struct {
-	first   uint64 // the place in the queue of the batch's first record; the others follow without a gap
-	ids     [][recordid.Length]byte
-	headers []bus.Header
-	records []bus.Outgoing
-}
-
-// begin makes the ids of a batch.
-func (o *outgoing) begin(batch []item) {
-	o.first, o.ids = batch[0].seq, slices.Grow(o.ids[:0], len(batch))[:len(batch)]
-	now := time.Now()
-	for i := range o.ids {
-		recordid.New(&o.ids[i], now)
-	}
-}
-
-// of returns what is left of the batch that began, for one try.
-func (o *outgoing) of(left []item) []bus.Outgoing {
-	o.records, o.headers = o.records[:0], o.headers[:0]
-	for i := range left {
-		it := &left[i]
-		start := len(o.headers)
-		o.headers = append(append(o.headers, it.headers...), bus.Header{Name: bus.IDHeader, Value: o.ids[it.seq-o.first][:]})
-		o.records = append(o.records, bus.Outgoing{Key: it.key, Value: it.value, Headers: o.headers[start:], Time: it.time})
-	}
-	return o.records
-}
-
-// forget lets go of the batch's records.
-func (o *outgoing) forget() {
-	clear(o.records)
-	clear(o.headers)
-}
-
-// publish sends a batch. It returns how long to wait before what is left of it is tried again.
-func (w *worker) publish(ctx context.Context, out []bus.Outgoing) (pause time.Duration, err error) {
-	stalled := w.report.watch(stalledAfter)
-	defer stalled()
-	if err := w.app.Initialize(ctx); err != nil && !errors.Is(err, bus.ErrClosed) {
-		for i := range out {
-			out[i].Err = notReady{err}
+		q.worker.Store(state)
+		if state == idle && q.hasWaiting() || q.hurried.Load() > 0 && q.hasWaiting() {
+			continue // it came, or became urgent, before the state was to be seen
 		}
-		return max(pauseAfter(err), notReadyPause), err
-	}
-	err = w.app.PublishBatch(ctx, w.stream, out)
-	for i := range out {
-		pause = max(pause, pauseAfter(out[i].Err))
-	}
-	return pause, err
-}
-
-// notReady marks the error of an app that could not be initialized: no record is to blame for it.
-type notReady struct{ error }
-
-func (e notReady) Unwrap() error { return e.error }
-
-// pauseAfter returns how long a record that failed so waits for its next try; 0 when it need not.
-func pauseAfter(err error) time.Duration {
-	switch {
-	case errors.Is(err, bus.ErrAuth):
-		return refusedPause
-	case temporary(err):
-		return notReadyPause
-	}
-	return 0
-}
-
-// temporary tells whether the record may be delivered at another time. The bus itself retries all that passes by itself.
-func temporary(err error) bool {
-	var app notReady
-	return errors.As(err, &app) || errors.Is(err, bus.ErrAuth) || errors.Is(err, bus.ErrNotConfigured) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// recordOutcomes counts each record's outcome, and returns what is to be tried again, and why records were dropped if
-// any were. What Close has given up meanwhile is its business: it has counted those records, and given them to the
-// fallback.
-func (w *worker) recordOutcomes(batch []item, out []bus.Outgoing) (left []item, refused error) {
-	delivered, dropped := 0, map[string]int{}
-	var lost []item
-	for i, it := range batch {
-		switch err := out[i].Err; {
-		case err == nil:
-			delivered++
-		case temporary(err):
-			left = append(left, it)
-		case errors.Is(err, bus.ErrTooLarge):
-			if shorter, ok := w.shorten(it.value, len(it.value)/2); ok && len(shorter) >= smallest {
-				it.value = shorter
-				left = append(left, it)
-				continue
-			}
-			dropped[DroppedTooLarge]++
-			lost, refused = append(lost, it), err
-		case errors.Is(err, bus.ErrClosed):
-			dropped[DroppedClosed]++
-			lost, refused = append(lost, it), err
-		default:
-			dropped[DroppedRejected]++
-			lost, refused = append(lost, it), err
+		select {
+		case <-q.wake:
+		case <-over:
+			lingered = true
+		case <-ctx.Done():
+			return false
 		}
 	}
-	left, counted := w.queue.recordOutcomes(delivered, dropped, left)
-	if !counted {
-		return nil, nil
-	}
-	w.lost(lost)
-	return left, refused
 }
 
-// wait waits, or until Flush or Close want to know. It returns false when ctx ends.
-func (w *worker) wait(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return ctx.Err() == nil
+// awaitWindow waits until the producer has given back some of what it has. It returns false when ctx ends.
+func (w *worker) awaitWindow(ctx context.Context) bool {
+	changed := w.queue.changed.wait()
+	defer w.queue.changed.leave()
+	if w.queue.canTake() {
+		return true
 	}
+	select {
+	case <-changed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// connect waits until the app has a broker. It returns false when ctx ends.
+func (w *worker) connect(ctx context.Context) bool {
+	for !w.app.Connected() {
+		w.watch()
+		err := w.app.Connect(ctx)
+		if ctx.Err() != nil {
+			return false
+		}
+		if err == nil {
+			break
+		}
+		w.queue.setFailure(err)
+		w.report.failing(err)
+		if !w.pause(ctx, pauseAfter(err)) {
+			return false
+		}
+	}
+	return true
+}
+
+// watch has collect watch how long an outcome takes.
+func (w *worker) watch() {
+	if w.unwatched.CompareAndSwap(true, false) {
+		w.queue.resolved.nudge()
+	}
+}
+
+// rest waits before records that failed are tried again. It returns false when ctx ends.
+func (w *worker) rest(ctx context.Context) bool {
+	select {
+	case d := <-w.again:
+		return w.pause(ctx, d)
+	default:
+		return true
+	}
+}
+
+// pause waits about d, or until Flush or Close want to know. It returns false when ctx ends.
+func (w *worker) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-w.queue.urgent: // of a call that may be over
+	default:
+	}
+	if w.queue.hurried.Load() > 0 {
+		d = min(d, notReadyPause)
+	}
+	timer := time.NewTimer(d + rand.N(d/10+1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.queue.urgent:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// initialize has the app call the functions of OnInitialize, once. What they return is for those to deal with who
+// initialize the app themselves: logs are delivered without it.
+func (w *worker) initialize(ctx context.Context) {
+	for {
+		err := w.app.Initialize(ctx)
+		switch {
+		case err == nil, ctx.Err() != nil, errors.Is(err, bus.ErrClosed):
+			return
+		case w.app.Connected():
+			w.report.initialize(err)
+			return
+		}
+		if !sleep(ctx, pauseAfter(err)) {
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-w.queue.wake:
+		return true
 	case <-ctx.Done():
+		return false
 	}
-	return ctx.Err() == nil
+}
+
+// shipment makes a batch into what the bus takes. Its memory serves again for the next.
+type shipment struct {
+	batch   []*queued
+	headers []shipping.Header
+	list    []shipping.Record
+}
+
+func (s *shipment) records(now time.Time) []shipping.Record {
+	s.list, s.headers = s.list[:0], s.headers[:0]
+	for _, r := range s.batch {
+		start := len(s.headers)
+		s.headers = r.appendHeaders(s.headers, now)
+		s.list = append(s.list, shipping.Record{
+			Stream: r.stream, Key: r.key(), Value: r.value(), Headers: s.headers[start:], Time: r.timeFor(now), Outcome: r,
+		})
+	}
+	return s.list
+}
+
+// forget lets go of the batch's records.
+func (s *shipment) forget() {
+	clear(s.batch)
+	clear(s.list)
+	clear(s.headers)
+}
+
+// maxShifts is how often a record is sent with another time.
+const maxShifts = 8
+
+// timeFor returns the time that the record is sent with: its own, or, where the broker has refused that, the current
+// one. A clock that is ahead of the broker's makes it refuse the current time as well, so the next ones are an hour
+// earlier, two hours, and so on up to 64.
+func (r *queued) timeFor(now time.Time) time.Time {
+	switch {
+	case r.shifts == 0 && !r.time.IsZero():
+		return r.time
+	case r.shifts > 1:
+		return now.Add(-time.Hour << (r.shifts - 2))
+	}
+	return now
+}
+
+// collect deals with the outcomes of records, until quit is closed.
+func (w *worker) collect(quit <-chan struct{}) {
+	var list []*queued
+	stalled := time.NewTimer(stalledAfter)
+	defer stalled.Stop()
+	for {
+		select {
+		case <-w.queue.resolved.wake:
+			list = w.queue.resolved.take(list)
+			w.apply(list)
+			stalled.Reset(stalledAfter)
+		case <-stalled.C:
+			w.unwatched.Store(true) // from here on ship tells when there is something again
+			if w.queue.upTo(w.queue.seq.Load()) > 0 {
+				w.unwatched.Store(false)
+				w.report.stalled(w.report.why())
+				stalled.Reset(reportEvery)
+			}
+		case <-quit:
+			w.apply(w.queue.resolved.take(list))
+			return
+		}
+	}
+}
+
+// verdict is what the outcome of an attempt means for its record.
+type verdict struct {
+	what  fate
+	why   reason // of dropped
+	value []byte // of again, where the record is sent with another value
+}
+
+type fate uint8
+
+const (
+	delivered fate = iota
+	again
+	dropped
+)
+
+// apply counts the outcomes of records.
+func (w *worker) apply(list []*queued) {
+	q := w.queue
+	verdicts := make([]verdict, len(list))
+	var result result
+	var sentBytes int64
+	for i, r := range list {
+		sentBytes += r.charge()
+		verdicts[i] = w.judge(r)
+		result.add(r.err, verdicts[i])
+	}
+	var records, bytes int64
+	for i := range q.shards {
+		s := &q.shards[i]
+		s.mu.Lock()
+		for j, r := range list {
+			switch {
+			case r == nil || r.shard != s:
+			case r.state == finished:
+				list[j] = nil // Close has given it up, and counted it
+			default:
+				n, freed := s.apply(r, verdicts[j])
+				records, bytes = records+n, bytes+freed
+			}
+		}
+		s.mu.Unlock()
+	}
+	q.sent.Add(-int64(len(list)))
+	q.sentBytes.Add(-sentBytes)
+	for j, r := range list {
+		switch {
+		case r == nil || verdicts[j].what == again:
+		case verdicts[j].what == dropped:
+			r.waiter.end(r.err)
+			w.lost(r, verdicts[j].why)
+		default:
+			r.waiter.end(nil)
+			q.memory.put(r)
+		}
+	}
+	w.tell(&result)
+	q.release(records, bytes)
+}
+
+// apply counts one record's outcome. It returns how many records, and bytes, have left the queue. The caller holds the
+// mutex.
+func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
+	before := r.charge()
+	switch v.what {
+	case delivered:
+		s.finish(r)
+		s.counts.delivered++
+		return 1, before
+	case dropped:
+		s.finish(r)
+		s.counts.dropped[v.why]++
+		return 1, before
+	}
+	s.queue.retries.Add(1)
+	if v.value != nil {
+		r.replace(v.value)
+		s.counts.bytes -= uint64(before - r.charge())
+		if !r.truncated {
+			r.truncated = true
+			s.counts.truncated++
+		}
+	}
+	s.giveBack(r)
+	return 0, before - r.charge()
+}
+
+// judge says what the outcome of an attempt means for its record. The bus itself retries all that passes by itself.
+func (w *worker) judge(r *queued) verdict {
+	switch {
+	case r.err == nil:
+		return verdict{what: delivered}
+	case temporary(r.err):
+		return verdict{what: again}
+	case errors.Is(r.err, bus.ErrTooLarge):
+		value, ok := w.shorten(r.value(), r.valueLen/2)
+		if !ok || len(value) < smallest {
+			return verdict{what: dropped, why: tooLarge}
+		}
+		return verdict{what: again, value: value}
+	case shipping.TimeRefused(r.err) && r.shifts < maxShifts:
+		r.shifts++
+		return verdict{what: again}
+	}
+	return verdict{what: dropped, why: rejected}
+}
+
+// temporary tells whether a record that failed so may be delivered at another time.
+func temporary(err error) bool {
+	return errors.Is(err, bus.ErrAuth) || errors.Is(err, bus.ErrNotConfigured) || errors.Is(err, bus.ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || shipping.TopicMissing(err)
+}
+
+// pauseAfter returns how long to wait before the next attempt after an error; 0 when that need not be.
+func pauseAfter(err error) time.Duration {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, bus.ErrAuth), shipping.TopicMissing(err):
+		return refusedPause
+	case errors.Is(err, bus.ErrTooLarge), shipping.TimeRefused(err):
+		return 0
+	}
+	return notReadyPause
+}
+
+// result is what came of attempts, as far as people want to know.
+type result struct {
+	delivered int
+	again     int
+	pause     time.Duration
+	failure   error // why records are kept
+	refused   error // why records were dropped
+}
+
+func (r *result) add(err error, v verdict) {
+	switch v.what {
+	case delivered:
+		r.delivered++
+	case dropped:
+		r.refused = err
+	default:
+		r.again++
+		if pause := pauseAfter(err); pause > 0 {
+			r.pause, r.failure = max(r.pause, pause), err
+		}
+	}
+}
+
+// tell says what came of attempts to those who want to know: the reporter, and ship, which tries again.
+func (w *worker) tell(r *result) {
+	if r.failure != nil || r.delivered > 0 {
+		w.queue.setFailure(r.failure)
+	}
+	if r.refused != nil {
+		w.report.refused(r.refused)
+	}
+	switch {
+	case r.failure != nil && !errors.Is(r.failure, context.Canceled):
+		w.report.failing(r.failure)
+	case r.delivered > 0:
+		w.report.delivering()
+		w.summary.consider()
+	}
+	if r.again > 0 {
+		select {
+		case w.again <- r.pause:
+		default:
+		}
+		w.queue.nudge()
+	}
 }

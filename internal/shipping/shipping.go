@@ -65,3 +65,6 @@ const invalidTimestamp = 32
 
 // TimeRefused tells whether the broker refused a record because of its time.
 func TimeRefused(err error) bool { return errors.Is(err, kafka.CodeErr(invalidTimestamp)) }
+
+// TopicMissing tells whether a record's topic does not exist, and is not to be created: somebody may do so later.
+func TopicMissing(err error) bool { return errors.Is(err, kafka.ErrNoTopic) }

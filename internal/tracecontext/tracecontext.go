@@ -3,6 +3,7 @@ package tracecontext
 
 import (
 	"context"
+	"encoding/hex"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -30,15 +31,16 @@ func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
 	if !ok {
 		return trace.SpanContext{}
 	}
-	vendors, _ := header(state)
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: string(parent), state: string(vendors)})
+	vendors, _ := header(State)
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: string(parent), State: string(vendors)})
 	return trace.SpanContextFromContext(ctx)
 }
 
 // Parent is the header that names the span; without it a record belongs to none.
 const Parent = "traceparent"
 
-const state = "tracestate"
+// State is the header of what vendors add to the span.
+const State = "tracestate"
 
 // carrier collects what the propagator writes.
 type carrier []Header
@@ -46,3 +48,15 @@ type carrier []Header
 func (c *carrier) Get(string) string      { return "" }
 func (c *carrier) Keys() []string         { return nil }
 func (c *carrier) Set(name, value string) { *c = append(*c, Header{name, []byte(value)}) }
+
+// ParentLength is the length of a traceparent.
+const ParentLength = 55
+
+// AppendParent appends the value of the header traceparent that names a valid span, as Headers writes it.
+func AppendParent(dst []byte, span trace.SpanContext) []byte {
+	id, parent := span.TraceID(), span.SpanID()
+	flags := span.TraceFlags() & (trace.FlagsSampled | trace.FlagsRandom)
+	dst = hex.AppendEncode(append(dst, "00-"...), id[:])
+	dst = hex.AppendEncode(append(dst, '-'), parent[:])
+	return hex.AppendEncode(append(dst, '-'), []byte{byte(flags)})
+}

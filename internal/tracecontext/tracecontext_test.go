@@ -69,3 +69,17 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("headers %v without a span", h)
 	}
 }
+
+// AppendParent writes what OpenTelemetry's propagator does, whatever the flags.
+func TestAppendParent(t *testing.T) {
+	t.Parallel()
+	for flags := range 256 {
+		span := trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1, 0xab}, SpanID: trace.SpanID{2, 0xcd}, TraceFlags: trace.TraceFlags(flags),
+		})
+		want := tracecontext.Headers(trace.ContextWithSpanContext(t.Context(), span))[0].Value
+		if got := tracecontext.AppendParent(nil, span); string(got) != string(want) || len(got) != tracecontext.ParentLength {
+			t.Fatalf("flags %x: %s, want %s", flags, got, want)
+		}
+	}
+}
