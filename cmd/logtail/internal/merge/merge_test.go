@@ -3,9 +3,11 @@ package merge
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +17,10 @@ import (
 
 // run is a merger in a goroutine of its own.
 type run struct {
-	events  chan Event
-	ended   chan error
+	events chan Event
+	ended  chan error
+
+	mu      sync.Mutex
 	printed []string
 	paused  map[string]bool
 	at      map[kafka.TopicPartition]int64
@@ -25,9 +29,19 @@ type run struct {
 
 func start(o Options) *run {
 	r := &run{events: make(chan Event), ended: make(chan error, 1), paused: make(map[string]bool)}
-	o.Pause = func(tp kafka.TopicPartition) { r.paused[tp.String()] = true }
-	o.Resume = func(tp kafka.TopicPartition) { delete(r.paused, tp.String()) }
+	o.Pause = func(tp kafka.TopicPartition) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.paused[tp.String()] = true
+	}
+	o.Resume = func(tp kafka.TopicPartition) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.paused, tp.String())
+	}
 	o.Print = func(text []byte, items []Item) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		words := strings.Fields(string(text))
 		if len(words) != len(items) {
 			panic("items and texts differ")
@@ -65,9 +79,18 @@ func (r *run) put(batches ...*Batch) {
 func (r *run) check(t *testing.T, want string) {
 	t.Helper()
 	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if got := strings.Join(r.printed, " "); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
+}
+
+func (r *run) pausedNow() []string {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.paused))
 }
 
 func (r *run) end(t *testing.T) {
@@ -179,14 +202,12 @@ func TestWhoIsAheadIsPaused(t *testing.T) {
 		for i := range int64(pauseBatches + 1) {
 			r.put(batch(0, i, i))
 		}
-		synctest.Wait()
-		if !r.paused["t/0"] {
-			t.Error("a partition that is ahead is not paused")
+		if !slices.Equal(r.pausedNow(), []string{"t/0"}) {
+			t.Errorf("paused: %v, want the partition that is ahead", r.pausedNow())
 		}
 		r.put(batch(1, 0, 100))
-		synctest.Wait()
-		if len(r.paused) > 0 {
-			t.Errorf("paused: %v", r.paused)
+		if paused := r.pausedNow(); len(paused) > 0 {
+			t.Errorf("paused: %v", paused)
 		}
 		r.events <- Event{Interrupted: true}
 		if err := <-r.ended; err != nil {
