@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/kafkaesk/kafkaesk/internal/aside"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
@@ -62,6 +65,9 @@ type App struct {
 
 	log        ownlog.Switch // to Config.Logger
 	workspaces sync.Pool     // of *workspace
+
+	published atomic.Pointer[[]func(Published)] // of OnPublished; nil = none
+	panicked  atomic.Int64                      // when a panic of one of them was last logged, in nanoseconds; 0: never
 }
 
 // core holds what talks to Kafka.
@@ -70,6 +76,8 @@ type core struct {
 	producer *produce.Producer
 	prefix   string
 	log      *slog.Logger
+	tracer   trace.Tracer  // of publishes; nil = no spans
+	outcomes *aside.Runner // tells outcomes of publishes that nobody waits for
 	lines    *aside.Runner // calls the handler of log for client and producer: one that blocks stops no delivery
 	own      sync.Map      // topics that failed records are written to: what each is like, as a kafka.TopicSpec
 }
@@ -214,7 +222,12 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	for _, w := range warnings {
 		log.Warn("bus: settings: " + w)
 	}
-	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines)}
+	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines), outcomes: aside.New(maxOutcomes)}
+	provider := cfg.TracerProvider
+	if provider == nil {
+		provider = otel.GetTracerProvider()
+	}
+	c.tracer = newTracer(provider)
 	toLines := ownlog.Aside(log, c.lines)
 	client, err := kafka.NewClient(cfg.Servers, settings, toLines)
 	if err != nil {
@@ -359,6 +372,7 @@ func (a *App) Close(ctx context.Context) error {
 
 func (c *core) close(ctx context.Context) error {
 	err := c.producer.Close(ctx)
+	c.outcomes.Close(ctx)
 	c.client.Close()
 	c.endLines(ctx)
 	return err

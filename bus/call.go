@@ -115,17 +115,17 @@ func (c *call) commit(ctx context.Context, r *Record) error {
 
 // forward sends a record's value and key on, with these headers, and returns when they are acknowledged.
 func (a *App) forward(ctx context.Context, stream string, r *Record, headers []Header, opts []PublishOption) error {
-	out := &Receipt{stream: stream}
+	out := &Receipt{stream: stream, watched: a.watch(stream)}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
-		return out.fail(err).early
+		return out.fail(err).end(ctx)
 	}
 	w := a.take()
 	w.key, w.until = r.Key, until
 	w.headers = append(w.headers, headers...)
 	c.send(ctx, out, w, r.Value, true, opts)
 	a.give(w)
-	return out.Wait(ctx)
+	return out.end(ctx)
 }
 
 // where names a record's place in an error or a log line.

@@ -46,7 +46,9 @@ type Config struct {
 	DisableAutoCommit bool
 	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
 	DrainTimeout time.Duration
-	// TracerProvider makes the spans of consumed records. Defaults to OpenTelemetry's global one as it is when [App.Run] begins.
+	// TracerProvider makes the spans of consumed records, and of publishes: one for each call of Publish, PublishAsync,
+	// PublishRaw and Forward, and one for a PublishBatch whose context belongs to a trace. Defaults to OpenTelemetry's
+	// global one as it is when [App.Run] begins, and when the App is initialized.
 	TracerProvider trace.TracerProvider
 	// PublishTimeout is how long a publish may take whose context has no deadline, from the call to the
 	// acknowledgement; Kafka's property delivery.timeout.ms. The error of one that takes longer wraps

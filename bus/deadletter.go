@@ -164,10 +164,10 @@ func answered(place consume.Place, pending *Receipt) bool {
 
 // send publishes a record to another stream, with these headers.
 func (x *runner) send(ctx context.Context, stream string, r *Record, headers []Header) *Receipt {
-	out := &Receipt{stream: stream}
+	out := &Receipt{stream: stream, watched: x.app.watch(stream)}
 	w := x.app.take()
 	defer x.app.give(w)
-	w.key, w.moved = r.Key, true
+	w.key, w.moved, w.aside = r.Key, true, true
 	w.headers = append(w.headers, headers...)
 	x.core.send(ctx, out, w, r.Value, true, nil)
 	return out

@@ -23,7 +23,9 @@ type publishOptions struct {
 	key     []byte
 	headers []wire.Header
 	time    time.Time
-	moved   bool      // a failed record, on its way to one of the bus's own streams
+	moved   bool // a failed record, on its way to one of the bus's own streams
+	aside   bool // nobody waits for the outcome where the record is sent
+	bound   produce.Observer
 	until   time.Time // the record's deadline; zero: none
 	err     error
 }
@@ -60,7 +62,7 @@ func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.t
 func (a *App) Publish(ctx context.Context, stream string, data any, opts ...PublishOption) error {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, true, opts)
-	return r.Wait(ctx)
+	return r.end(ctx)
 }
 
 // PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append
@@ -70,34 +72,40 @@ func (a *App) Publish(ctx context.Context, stream string, data any, opts ...Publ
 func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ...PublishOption) *Receipt {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, false, opts)
+	if r.early != nil {
+		_ = r.end(ctx)
+	}
 	return r
 }
 
 // PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
 func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
-	r := &Receipt{stream: stream}
+	r := &Receipt{stream: stream, watched: a.watch(stream)}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
-		return r.fail(err).early
+		return r.fail(err).end(ctx)
 	}
 	w := a.take()
 	w.until = until
 	c.send(ctx, r, w, value, true, opts)
 	a.give(w)
-	return r.Wait(ctx)
+	return r.end(ctx)
 }
 
 // PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
 // the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
+	watched := a.watch(stream)
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		err = publishError(stream, err)
 		for i := range batch {
 			batch[i].Err = err
+			watched.tellOf(&batch[i], -1, -1)
 		}
 		return err
 	}
+	ctx, span := c.startBatch(ctx, stream, len(batch))
 	promises := make([]produce.Promise, len(batch))
 	now, trace := time.Now(), tracecontext.Headers(ctx)
 	w := a.take()
@@ -117,7 +125,15 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 	}
 	a.give(w)
 	c.producer.Hurry()
-	return await(ctx, c.producer, stream, batch, promises)
+	err = await(ctx, c.producer, stream, batch, promises)
+	for i := range batch {
+		partition, offset := promises[i].Placed()
+		watched.tellOf(&batch[i], partition, offset)
+	}
+	if span != nil {
+		endSend(span, -1, -1, err)
+	}
+	return err
 }
 
 // await sets each record's outcome and joins the kinds of error.
@@ -189,7 +205,7 @@ func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, erro
 
 // publish encodes and sends one value. Every outcome is in r.
 func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, urgent bool, opts []PublishOption) {
-	r.stream = stream
+	r.stream, r.watched = stream, a.watch(stream)
 	d, err := a.schemas.of(reflect.TypeOf(data), stream)
 	if err != nil {
 		r.fail(err)
@@ -197,6 +213,9 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 	}
 	w := a.take()
 	defer a.give(w)
+	if r.watched != nil {
+		r.watched.told.Schema = d.name()
+	}
 	if w.value, err = d.encode(w.value[:0], data); err != nil {
 		r.fail(err)
 		return
@@ -213,8 +232,9 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		return
 	}
 	if ended != nil {
-		r.promise.OnEnd(ended)
+		w.bound = ended
 	}
+	w.aside = !urgent
 	if c.send(ctx, r, w, w.value, urgent, opts); r.early != nil && ended != nil {
 		ended(r.early)
 	}
@@ -246,11 +266,14 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 	if w.time.IsZero() {
 		w.time = now
 	}
-	w.headers = withoutFailure(w.headers, r.stream)
-	w.complete(tracecontext.Headers(ctx), now)
 	if w.stream != r.stream || w.prefix != c.prefix {
 		w.stream, w.prefix, w.topic = r.stream, c.prefix, c.prefix+r.stream
 	}
+	if c.tracer != nil && !w.moved { // what is moved belongs to the span of its handler
+		ctx = c.traceSend(ctx, r, w.topic, len(value))
+	}
+	w.headers = withoutFailure(w.headers, r.stream)
+	w.complete(tracecontext.Headers(ctx), now)
 	r.topic, r.time = w.topic, w.time
 	if !urgent { // else nobody sees the receipt
 		r.key = bytes.Clone(w.key)
@@ -260,6 +283,17 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 		return
 	}
 	r.producer = c.producer
+	observer := w.bound
+	if p := r.watched; p != nil {
+		p.told.Size = len(value)
+		if w.aside {
+			p.core, p.receipt, p.bound = c, r, w.bound
+			observer = p
+		}
+	}
+	if observer != nil {
+		r.promise.OnEnd(observer)
+	}
 	c.producer.Produce(ctx, produce.Record{
 		Topic: r.topic, Key: w.key, Value: value, Headers: w.headers, Time: r.time, Deadline: w.until, Moved: w.moved,
 	}, urgent, &r.promise)

@@ -17,6 +17,8 @@ type Receipt struct {
 	topic  string
 	key    []byte
 	time   time.Time
+	// watched is nil for most.
+	watched *publication
 }
 
 // Done returns a channel that is closed when the outcome is known.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,11 @@ type tracerProvider struct {
 
 func (p *tracerProvider) Tracer(name string, _ ...trace.TracerOption) trace.Tracer {
 	return &tracer{provider: p, name: name}
+}
+
+// named returns the spans of a name.
+func (p *tracerProvider) named(name string) []*span {
+	return slices.DeleteFunc(slices.Clone(p.spans.get()), func(s *span) bool { return s.name != name })
 }
 
 type tracer struct {
@@ -53,6 +59,7 @@ type span struct {
 	config          trace.SpanConfig
 
 	mu     sync.Mutex
+	added  []attribute.KeyValue
 	status codes.Code
 	errs   []error
 	ended  bool
@@ -65,6 +72,12 @@ func (s *span) SetStatus(code codes.Code, _ string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = code
+}
+
+func (s *span) SetAttributes(attributes ...attribute.KeyValue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added = append(s.added, attributes...)
 }
 
 func (s *span) RecordError(err error, _ ...trace.EventOption) {
@@ -103,13 +116,14 @@ func TestEachRecordHasASpanLinkedToItsProducers(t *testing.T) {
 	w := newWorld(t)
 	group := w.group("g")
 	provider := new(tracerProvider)
+	publisher := w.app(bus.Config{TracerProvider: noop.NewTracerProvider()})
+	bus.MustSchema[Content](publisher, "Content")
 	app := w.app(bus.Config{TracerProvider: provider})
-	bus.MustSchema[Content](app, "Content")
 	ctx, producer := producerSpan(t.Context(), t)
-	if err := app.Publish(ctx, "s", Content{Title: "t", N: 0}, bus.Key([]byte("k"))); err != nil {
+	if err := publisher.Publish(ctx, "s", Content{Title: "t", N: 0}, bus.Key([]byte("k"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Publish(t.Context(), "s", Content{Title: "t", N: 1}, bus.Key([]byte("k"))); err != nil {
+	if err := publisher.Publish(t.Context(), "s", Content{Title: "t", N: 1}, bus.Key([]byte("k"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := app.PublishBatch(t.Context(), "s", []bus.Outgoing{{Key: []byte("k")}}); err != nil { // a tombstone
@@ -123,7 +137,7 @@ func TestEachRecordHasASpanLinkedToItsProducers(t *testing.T) {
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 3); err != nil {
 		t.Fatal(err)
 	}
-	spans := provider.spans.get()
+	spans := provider.named("process s")
 	if len(spans) != 3 {
 		t.Fatalf("%d spans", len(spans))
 	}
@@ -197,5 +211,76 @@ func TestWithoutAnSDKTheProducersContextGoesOn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A publish has a span, child of the caller's, which its record names as its parent. It ends with the outcome.
+func TestEachPublishHasASpan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	provider := new(tracerProvider)
+	app := w.app(bus.Config{TracerProvider: provider})
+	bus.MustSchema[Content](app, "Content")
+	ctx, caller := producerSpan(t.Context(), t)
+	if err := app.Publish(ctx, "s", Content{Title: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.PublishRaw(t.Context(), "s", []byte("v")); err != nil { // a trace begins here
+		t.Fatal(err)
+	}
+	if err := app.PublishAsync(ctx, "s", Content{Title: "t"}).Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.PublishRaw(ctx, "s", make([]byte, 2<<20)); err == nil {
+		t.Fatal("a record larger than max_request_size was published")
+	}
+	if err := app.Publish(ctx, "s", Content{}); err == nil { // never sent: no span
+		t.Fatal("published against its schema")
+	}
+	spans := provider.named("send s")
+	if len(spans) != 4 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	for i, parent := range []trace.SpanContext{caller, {}, caller, caller} {
+		s := spans[i]
+		eventually(t, s.over, func() string { return fmt.Sprintf("span %d has not ended", i) })
+		if s.config.SpanKind() != trace.SpanKindProducer || !s.parent.Equal(parent) {
+			t.Errorf("span %d is %v of %v", i, s.config.SpanKind(), s.parent)
+		}
+	}
+	records := readAll(t, app, "s")
+	for i, r := range records {
+		if want := spans[i].context.SpanID().String(); len(records) != 3 || !strings.Contains(header(r, "traceparent"), want) {
+			t.Errorf("record %d of %d names %s, want %s", i, len(records), header(r, "traceparent"), want)
+		}
+		want := []attribute.KeyValue{
+			attribute.String("messaging.destination.partition.id", "0"), attribute.Int64("messaging.kafka.offset", int64(i)),
+		}
+		if !slices.Equal(spans[i].added, want) || spans[i].status != codes.Unset {
+			t.Errorf("span %d has %v, want %v", i, spans[i].added, want)
+		}
+	}
+	if s := spans[3]; s.status != codes.Error || len(s.errs) != 1 {
+		t.Errorf("the span of a failure: %v, %v", s.status, s.errs)
+	}
+}
+
+// A batch is one span, and only in a trace: pumps publish without end.
+func TestABatchHasASpanInATrace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	provider := new(tracerProvider)
+	app := w.app(bus.Config{TracerProvider: provider})
+	ctx, caller := producerSpan(t.Context(), t)
+	for _, ctx := range []context.Context{t.Context(), ctx} {
+		if err := app.PublishBatch(ctx, "s", make([]bus.Outgoing, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spans := provider.named("send s")
+	if len(spans) != 1 || !spans[0].parent.Equal(caller) || !spans[0].over() ||
+		!slices.Contains(spans[0].config.Attributes(), attribute.Int("messaging.batch.message_count", 3)) {
+		t.Errorf("spans %+v", spans)
 	}
 }

@@ -1,0 +1,188 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
+)
+
+// Published tells how one publish went.
+type Published struct {
+	// Stream is the stream that it was for.
+	Stream string
+	// Schema is the schema's name, as in "Content:1"; empty for what is sent ready-made.
+	Schema string
+	// Partition and Offset are where the record lies. Both are -1 when Err is not nil, and Offset is -1 also when the
+	// broker had the record already and does not say where.
+	Partition int
+	Offset    int64
+	// Size is the number of bytes of the record's value; 0 when there is none because the data was refused.
+	Size int
+	// Duration is the time from the call to the outcome; of [App.PublishBatch] to when it has seen the outcome.
+	Duration time.Duration
+	// Err is why it failed, as the caller gets it; nil when the record is acknowledged.
+	Err error
+}
+
+const (
+	// maxOutcomes is how many outcomes may wait for the functions of OnPublished and the ends of spans.
+	maxOutcomes = 100_000
+	// panicPause is how long the panics of functions are not logged again.
+	panicPause = time.Minute
+)
+
+// OnPublished adds a function that is called after each publish, for metrics, say: with the outcome of each record of
+// [App.Publish], [App.PublishAsync], [App.PublishRaw], [App.PublishBatch] and [Message.Forward], and of those that
+// subscriptions move to retry streams and dead letters; not with those of log handlers (package slogkafka), which count
+// themselves. Data that breaks its schema and other errors before the record is sent are outcomes, too.
+//
+// It is called before the publish returns, by the goroutine that called it; where nobody waits, for PublishAsync, retries
+// and dead letters, by a goroutine of the App, which [App.Close] waits for. There at most 100,000 outcomes wait; more
+// are left out. It may be called concurrently, has to be quick, and must not publish: that would call it again. No lock
+// is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be added at any
+// time, for publishes that begin later.
+func (a *App) OnPublished(f func(Published)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []func(Published)
+	if before := a.published.Load(); before != nil {
+		all = append(all, *before...)
+	}
+	all = append(all, f)
+	a.published.Store(&all)
+}
+
+// publication is what a publish is watched with: nil for most.
+type publication struct {
+	app       *App
+	functions []func(Published)
+	span      trace.Span // nil = none
+	told      Published  // what is known of it before the outcome
+	began     time.Time
+
+	// Of one that nobody waits for:
+	core    *core
+	receipt *Receipt
+	bound   produce.Observer // of the registry; nil for most
+}
+
+// watch returns what a publish is watched with; nil where nobody has asked for it.
+func (a *App) watch(stream string) *publication {
+	functions := a.published.Load()
+	if functions == nil {
+		return nil
+	}
+	return &publication{app: a, functions: *functions, told: Published{Stream: stream}, began: time.Now()}
+}
+
+// tellOf tells of a record of a batch. It may be called without a publication.
+func (p *publication) tellOf(o *Outgoing, partition int32, offset int64) {
+	if p != nil {
+		p.told.Size = len(o.Value)
+		p.tell(partition, offset, o.Err)
+	}
+}
+
+// Resolved implements produce.Observer, for a publish that nobody waits for.
+func (p *publication) Resolved(err error) {
+	if p.bound != nil {
+		p.bound.Resolved(err)
+	}
+	p.core.outcomes.Do(func() {
+		<-p.receipt.Done() // which is closed after this was called
+		_ = p.receipt.end(context.Background())
+	})
+}
+
+// end is Wait, and tells those who watch the publish.
+func (r *Receipt) end(ctx context.Context) error {
+	err := r.Wait(ctx)
+	if r.watched != nil {
+		partition, offset := int32(-1), int64(-1)
+		if err == nil {
+			partition, offset = r.promise.Placed()
+		}
+		r.watched.tell(partition, offset, err)
+	}
+	return err
+}
+
+// tell ends the span and calls the functions.
+func (p *publication) tell(partition int32, offset int64, err error) {
+	if p.span != nil {
+		endSend(p.span, partition, offset, err)
+	}
+	p.told.Partition, p.told.Offset, p.told.Err = int(partition), offset, err
+	p.told.Duration = time.Since(p.began)
+	for _, f := range p.functions {
+		p.app.call(f, p.told)
+	}
+}
+
+// call calls a function of OnPublished. A record is acknowledged whatever the function does.
+func (a *App) call(f func(Published), told Published) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		now, last := time.Now().UnixNano(), a.panicked.Load()
+		if (last == 0 || now-last > int64(panicPause)) && a.panicked.CompareAndSwap(last, now) {
+			ownlog.Logger(a.Logger()).Error("bus: a function of OnPublished panicked; others are not logged for a minute",
+				"stream", told.Stream, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	f(told)
+}
+
+// startSend begins the span of a publish, in which ctx then is. The record's headers name it as its parent, unless the
+// caller has set other ones.
+func (c *core) startSend(ctx context.Context, topic, stream string, more ...attribute.KeyValue) (context.Context, trace.Span) {
+	attributes := append([]attribute.KeyValue{
+		attribute.String("messaging.system", "kafka"),
+		attribute.String("messaging.operation.name", "send"),
+		attribute.String("messaging.operation.type", "send"),
+		attribute.String("messaging.destination.name", topic),
+	}, more...)
+	return c.tracer.Start(ctx, "send "+stream, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
+}
+
+// traceSend begins the span of one record, which ends with its outcome.
+func (c *core) traceSend(ctx context.Context, r *Receipt, topic string, size int) context.Context {
+	if r.watched == nil {
+		r.watched = new(publication)
+	}
+	ctx, r.watched.span = c.startSend(ctx, topic, r.stream, attribute.Int("messaging.message.body.size", size))
+	return ctx
+}
+
+// startBatch begins the span of a batch. Where ctx belongs to no trace there is none: the batch is a pump's, not a
+// request's.
+func (c *core) startBatch(ctx context.Context, stream string, records int) (context.Context, trace.Span) {
+	if c.tracer == nil || !trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx, nil
+	}
+	return c.startSend(ctx, c.prefix+stream, stream, attribute.Int("messaging.batch.message_count", records))
+}
+
+// endSend ends it. The place is that of a record that is acknowledged; -1 for a batch.
+func endSend(span trace.Span, partition int32, offset int64, err error) {
+	if partition >= 0 {
+		span.SetAttributes(attribute.String("messaging.destination.partition.id", strconv.Itoa(int(partition))),
+			attribute.Int64("messaging.kafka.offset", offset))
+	}
+	if err != nil {
+		span.SetStatus(codes.Error, brief(err))
+		span.RecordError(err)
+	}
+	span.End()
+}
