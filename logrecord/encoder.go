@@ -119,6 +119,10 @@ type notes struct {
 	route            string // of the first model that has one
 }
 
+func (n *notes) any() bool {
+	return n.exception != "" || len(n.schemaErrors) > 0 || len(n.moved) > 0 || n.truncated || n.route != ""
+}
+
 // builder builds one record, or the attributes of one WithAttrs.
 type builder struct {
 	*shared
@@ -188,30 +192,43 @@ func (e *Encoder) builder() *builder {
 
 // load puts the attributes of With into the record.
 func (b *builder) load(w *with) {
-	b.shift = len(b.buf)
+	b.loadText(w)
 	b.limit, b.total = b.shift+2*b.maxBytes, b.shift+4*b.maxBytes
-	b.buf = append(b.buf, w.text...)
 	b.layout.copyFrom(&w.layout)
 	b.path = append(b.path[:0], w.path[:len(w.open)]...)
 	b.at = 0
 	if n := len(w.open); n > 0 {
 		b.at = w.open[n-1]
 	}
+}
+
+// loadText puts the text of With into the record, without what it takes to add to it.
+func (b *builder) loadText(w *with) {
+	b.shift = len(b.buf)
+	b.buf = append(b.buf, w.text...)
 	b.models = w.models
-	b.notes = w.notes
-	b.moved, b.schemaErrors = slices.Clip(b.moved), slices.Clip(b.schemaErrors)
+	if w.notes.any() {
+		b.notes = w.notes
+		b.moved, b.schemaErrors = slices.Clip(b.moved), slices.Clip(b.schemaErrors)
+	}
 }
 
 // release gives a builder back.
 func (s *shared) release(b *builder) {
 	// Larger memory is rarely needed, and not worth keeping.
 	const most = 256 << 10
-	if cap(b.spare) > most || cap(b.members)*32+cap(b.slots)*4 > most {
+	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*32+cap(b.slots)*4 > most {
 		return
 	}
-	clear(b.path[:cap(b.path)])
-	clear(b.visits[:cap(b.visits)])
-	b.buf, b.notes = nil, notes{}
+	if cap(b.path) > 0 {
+		clear(b.path[:cap(b.path)])
+	}
+	if cap(b.visits) > 0 {
+		clear(b.visits[:cap(b.visits)])
+	}
+	if b.notes.any() {
+		b.notes = notes{}
+	}
 	b.groups, b.visits = b.groups[:0], b.visits[:0]
 	b.rewrite = false
 	s.builders.Put(b)
@@ -224,7 +241,7 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	}
 	b := e.builder()
 	defer e.release(b)
-	b.buf = []byte{'{'} // of the record, behind which its members stand
+	b.buf = append(b.buf[:0], '{') // of the record, behind which its members stand
 	b.load(&e.with)
 	open := slices.Clone(e.with.open)
 	for _, name := range e.with.path[len(open):] {
@@ -245,7 +262,7 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	if b.rewrite {
 		to := e.builder()
 		defer e.release(to)
-		to.buf = []byte{'{'}
+		to.buf = append(to.buf[:0], '{')
 		to.load(&with{layout: layout{objects: make([]object, 1)}})
 		open = b.copyObject(to, 0, open)
 		to.notes = b.notes
@@ -284,19 +301,30 @@ type Result struct {
 
 // Append appends the record of one log call to dst: JSON without a line's end, in an envelope if there is a SchemaID.
 // Nothing of r, or of the values in it, is used after it returns. The context gives the ids of its span, if it has one.
-func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) ([]byte, Result) {
+func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record []byte, result Result) {
+	_ = e.Encode(ctx, &r, func(text []byte, what Result) error {
+		record, result = append(dst, text...), what
+		return nil
+	})
+	return record, result
+}
+
+// Encode gives the record of one log call to a function, in memory that serves the next record: the function must not keep
+// it, but may append to it. It is as Append makes it. Encode returns what the function returns.
+func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result Result) error) error {
 	b := e.builder()
 	defer e.release(b)
-	start := len(dst)
-	b.buf = append(dst, e.head...)
+	b.buf = append(b.buf[:0], e.head...)
 	root := len(b.buf)
 	if e.format == nil {
-		b.begin(&r)
+		b.begin(r)
 	}
-	b.load(&e.with)
-	b.total = b.shift + 8*e.maxBytes // so that the attributes of With leave room for those of the call
-	if r.NumAttrs() > 0 {
-		b.call(&e.with, &r)
+	if r.NumAttrs() == 0 && e.fromContext == nil && e.format == nil && e.with.models&early == 0 {
+		b.loadText(&e.with) // the record is no more than that
+	} else {
+		b.load(&e.with)
+		b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
+		b.call(&e.with, r)
 	}
 	for range e.with.open {
 		b.buf = append(closeWith(b.buf, '}'), ',')
@@ -305,25 +333,24 @@ func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) ([]byte
 	if e.fromContext != nil && ctx != nil {
 		b.context(ctx)
 	}
-	formatted := e.format != nil && b.formatted(ctx, &r)
+	formatted := e.format != nil && b.formatted(ctx, r)
 	if b.rewrite || b.models&early != 0 {
 		b.again(root)
 	}
 	if e.format != nil {
-		b.base(formatted, &r)
+		b.base(formatted, r)
 	}
-	b.finish(ctx, &r)
+	b.finish(ctx, r)
 	b.buf = closeWith(b.buf, '}')
-	result := Result{Invalid: len(b.schemaErrors) > 0, SchemaErrors: b.schemaErrors, Truncated: b.truncated, Route: b.notes.route}
 	if e.enveloped {
 		b.buf = append(b.buf, '}')
 	}
-	if len(b.buf)-start > e.maxBytes {
-		short, _ := e.Shorten(b.buf[start:], e.maxBytes) // as short as it gets
-		b.buf = append(b.buf[:start], short...)
+	result := Result{Invalid: len(b.schemaErrors) > 0, SchemaErrors: b.schemaErrors, Truncated: b.truncated, Route: b.notes.route}
+	if len(b.buf) > e.maxBytes {
+		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as it gets
 		result.Truncated = true
 	}
-	return b.buf, result
+	return use(b.buf, result)
 }
 
 // Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then whole
@@ -339,6 +366,9 @@ func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
 
 // call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not written.
 func (b *builder) call(w *with, r *slog.Record) {
+	if r.NumAttrs() == 0 {
+		return
+	}
 	if w.tooDeep != "" {
 		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
 		return
@@ -407,23 +437,22 @@ func (b *builder) begin(r *slog.Record) {
 	b.buf = append(b.buf, b.constant...)
 }
 
-// timestamp appends a record's time; null when it has none, or one that RFC 3339 cannot say.
+// timestamp appends a record's time; null when it has none, or one that RFC 3339 cannot say. The text of a second serves all
+// records of that second.
 func (b *builder) timestamp(t time.Time) {
 	if s := t.Unix(); s != b.second || len(b.clock) == 0 {
 		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
 			b.null()
 			return
 		}
-		b.second, b.clock = s, t.UTC().AppendFormat(b.clock[:0], "2006-01-02T15:04:05")
+		b.second, b.clock = s, t.UTC().AppendFormat(b.clock[:0], `"2006-01-02T15:04:05.`)
 	}
-	b.buf = append(append(b.buf, '"'), b.clock...)
+	b.buf = append(b.buf, b.clock...)
 	ns := uint32(t.Nanosecond())
-	digits := [...]byte{'.', 8: 0, 9: 0, 10: 'Z', 11: '"'}
-	for i := 9; i > 0; i-- {
-		digits[i] = '0' + byte(ns%10)
-		ns /= 10
-	}
-	b.buf = append(b.buf, digits[:]...)
+	high, low := ns/100_000, ns%100_000 // two short chains of divisions take less time than a long one
+	b.buf = append(b.buf,
+		'0'+byte(high/1000), '0'+byte(high/100%10), '0'+byte(high/10%10), '0'+byte(high%10),
+		'0'+byte(low/10_000), '0'+byte(low/1000%10), '0'+byte(low/100%10), '0'+byte(low/10%10), '0'+byte(low%10), 'Z', '"')
 }
 
 // finish writes what is known only at the end, all of it at the root.

@@ -13,8 +13,15 @@ const hex = "0123456789abcdef"
 // one form, so that keys can be compared in it.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	i := 0
+	for i < len(s) && s[i] >= ' ' && s[i] < utf8.RuneSelf && s[i] != '"' && s[i] != '\\' {
+		i++
+	}
+	if i == len(s) { // as nearly every text
+		return append(append(dst, s...), '"')
+	}
 	start := 0 // of what is not yet copied
-	for i := 0; i < len(s); {
+	for i < len(s) {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			if c >= ' ' && c != '"' && c != '\\' {

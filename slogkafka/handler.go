@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -65,7 +64,6 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // call is what Handle does with a record before it is queued. A handler and those derived from it have it in common.
 type call struct {
-	buffers   buffers
 	sampler   *sampler // nil: all records are logged
 	key       func(context.Context, slog.Record) []byte
 	stream    func(context.Context, slog.Record) string
@@ -82,10 +80,13 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if h.sampler != nil && !h.sampler.keep(&r) {
 		return nil
 	}
-	buffer := h.buffers.get()
-	defer h.buffers.put(buffer)
-	value, result := h.encoder.Append((*buffer)[:0], ctx, r)
-	*buffer = value
+	return h.encoder.Encode(ctx, &r, func(value []byte, result logrecord.Result) error {
+		return h.handOver(ctx, &r, value, &result)
+	})
+}
+
+// handOver hands a record, with all that the options say of it, over to the queue.
+func (h *Handler) handOver(ctx context.Context, r *slog.Record, value []byte, result *logrecord.Result) error {
 	e := entry{
 		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: trace.SpanContextFromContext(ctx),
 		invalid: result.Invalid, truncated: result.Truncated,
@@ -94,7 +95,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 		e.stream = result.Route
 	}
 	if h.call.stream != nil {
-		e.stream = cmp.Or(h.streamOf(ctx, &r), e.stream)
+		e.stream = cmp.Or(h.streamOf(ctx, r), e.stream)
 	}
 	if h.call.key != nil {
 		e.key = h.keyOf(ctx, r)
@@ -136,27 +137,11 @@ func (h *Handler) judge(ctx context.Context, r InvalidRecord) (stream string) {
 }
 
 // keyOf returns the record's key, a view into the caller's bytes. A record whose key cannot be had goes out without.
-func (h *Handler) keyOf(ctx context.Context, r slog.Record) (key []byte) {
+func (h *Handler) keyOf(ctx context.Context, r *slog.Record) (key []byte) {
 	defer func() {
 		if recover() != nil {
 			key = nil
 		}
 	}()
-	return h.call.key(ctx, r)
-}
-
-// buffers is memory for records, each for the time of one call.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return p
-	}
-	return new([]byte)
-}
-
-func (b *buffers) put(p *[]byte) {
-	if cap(*p) <= 256<<10 { // larger ones are rare, and not worth keeping
-		b.pool.Put(p)
-	}
+	return h.call.key(ctx, *r)
 }

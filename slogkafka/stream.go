@@ -44,7 +44,6 @@ type stream struct {
 	level   slog.Leveler
 	text    *logtext.Renderer // nil for JSON
 	sampler *sampler          // nil: all records are logged
-	buffers buffers
 
 	mu sync.Mutex // one Write at a time
 	w  io.Writer
@@ -64,18 +63,17 @@ func (h *streamHandler) Handle(ctx context.Context, r slog.Record) error {
 	if h.sampler != nil && !h.sampler.keep(&r) {
 		return nil
 	}
-	buffer := h.buffers.get()
-	defer h.buffers.put(buffer)
-	line, _ := h.encoder.Append((*buffer)[:0], ctx, r)
-	*buffer = line
+	return h.encoder.Encode(ctx, &r, h.write)
+}
+
+func (h *streamHandler) write(record []byte, _ logrecord.Result) error {
 	if h.text != nil {
-		line = h.text.Append(nil, &logtext.Record{Object: line})
+		record = h.text.Append(nil, &logtext.Record{Object: record})
 	} else {
-		line = append(line, '\n')
-		*buffer = line
+		record = append(record, '\n')
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, err := h.w.Write(line)
+	_, err := h.w.Write(record)
 	return err
 }
