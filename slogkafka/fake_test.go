@@ -23,6 +23,7 @@ type fakeBus struct {
 	bare     bool                       // no servers are configured
 	waiting  error                      // of Waiting
 	attached int
+	closed   bool
 	batches  []int // their lengths
 	tries    []time.Time
 	taken    []bus.Outgoing
@@ -72,6 +73,9 @@ func (f *fakeBus) Waiting() error {
 func (f *fakeBus) Attach(func(context.Context) error) (func(), error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return nil, bus.ErrClosed
+	}
 	f.attached++
 	return func() { f.set(func() { f.attached-- }) }, nil
 }

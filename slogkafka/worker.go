@@ -203,6 +203,9 @@ type shipment struct {
 func (s *shipment) records(now time.Time) []shipping.Record {
 	s.list, s.headers = s.list[:0], s.headers[:0]
 	for _, r := range s.batch {
+		if r.sent {
+			r.shard.queue.retries.Add(1)
+		}
 		start := len(s.headers)
 		s.headers = r.appendHeaders(s.headers, now)
 		s.list = append(s.list, shipping.Record{
@@ -333,7 +336,6 @@ func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
 		s.counts.dropped[v.why]++
 		return 1, before
 	}
-	s.queue.retries.Add(1)
 	if v.value != nil {
 		r.replace(v.value)
 		s.counts.bytes -= uint64(before - r.charge())

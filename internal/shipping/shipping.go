@@ -60,11 +60,11 @@ type Bus interface {
 	Attach(end func(context.Context) error) (detach func(), err error)
 }
 
-// invalidTimestamp is the broker's code for a record whose time is too far from the broker's own.
-const invalidTimestamp = 32
+// ErrTimeRefused is the broker's error for a record whose time is too far from the broker's own.
+var ErrTimeRefused = kafka.CodeErr(32)
 
 // TimeRefused tells whether the broker refused a record because of its time.
-func TimeRefused(err error) bool { return errors.Is(err, kafka.CodeErr(invalidTimestamp)) }
+func TimeRefused(err error) bool { return errors.Is(err, ErrTimeRefused) }
 
 // TopicMissing tells whether a record's topic does not exist, and is not to be created: somebody may do so later.
 func TopicMissing(err error) bool { return errors.Is(err, kafka.ErrNoTopic) }

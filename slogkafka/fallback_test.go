@@ -1,0 +1,262 @@
+package slogkafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
+	"github.com/kafkaesk/kafkaesk/logrecord"
+)
+
+// deployment is a model that replaces base fields, and one of its constraints is broken.
+type deployment struct {
+	logrecord.Model
+	Cluster string `json:"cluster"`
+	Zone    string `json:"zone" jsonschema:"minLength=2"`
+}
+
+// The fallback gets all fields of a record, in slog's own kinds, and why it was dropped.
+func TestTheFallbackGetsAllFields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		lost := newRecorder()
+		h := fake(&fakeBus{hang: true}, Fallback(lost), AddSource(), Trace(slog.LevelError), QueueSize(1, 0))
+		slog.New(h).Info("takes the room")
+		slog.New(h).Error("failed", slog.Any("err", os.ErrNotExist), logrecord.Attr(deployment{Cluster: "eu-1", Zone: "x"}),
+			slog.Int("n", 1), slog.Float64("f", 1.5), slog.Uint64("big", 1<<63), slog.Bool("ok", true),
+			slog.Group("request", "path", "/", "size", 7), slog.Any("list", []int{1}))
+		synctest.Wait()
+		got := lost.find(t, "failed")
+		want := map[string]slog.Kind{
+			"dropped": slog.KindString, "exception": slog.KindString, "stack": slog.KindString, "trace": slog.KindString,
+			"source": slog.KindAny, "hostname": slog.KindString, "service": slog.KindString, "cluster": slog.KindString,
+			"namespace": slog.KindString, "n": slog.KindInt64, "f": slog.KindFloat64, "big": slog.KindAny, "ok": slog.KindBool,
+			"request": slog.KindGroup, "list": slog.KindAny, "err": slog.KindString, "invalid": slog.KindGroup,
+			"schema_errors": slog.KindAny,
+		}
+		for name, kind := range want {
+			if v, ok := got[name]; !ok || v.Kind() != kind {
+				t.Errorf("%s is %v of kind %v, want %v", name, v, v.Kind(), kind)
+			}
+		}
+		if got["dropped"].String() != DroppedFull || got["cluster"].String() != "eu-1" || fmt.Sprint(got["big"]) != "9223372036854775808" {
+			t.Errorf("the attributes are %v", got)
+		}
+		_ = h.Close(within(t, time.Second))
+	})
+}
+
+// A fallback that blocks, panics or fails holds up neither a call, nor the delivery, nor Close, and what it does not take
+// is counted.
+func TestAFallbackThatDoesNotWorkHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	blocked := make(chan struct{})
+	t.Cleanup(func() { close(blocked) })
+	for name, handle := range map[string]func() error{
+		"blocks": func() error { <-blocked; return nil },
+		"slow":   func() error { time.Sleep(time.Second); return nil },
+		"panics": func() error { panic("no") },
+		"fails":  func() error { return errors.New("no") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			f := &fakeBus{hang: true}
+			h := fake(f, QueueSize(100, 0), Fallback(callback(func() error { calls.Add(1); return handle() })))
+			for range 6000 {
+				_ = h.Handle(t.Context(), record("m"))
+			}
+			f.set(func() { f.hang = false })
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			err := h.Close(ctx)
+			s := h.Stats()
+			balanced(t, s)
+			var left *UndeliveredError
+			if waits := name == "blocks" || name == "slow"; waits && (!errors.As(err, &left) || left.Lost == 0) {
+				t.Errorf("Close returned %v", err)
+			}
+			if s.Fallback+s.FallbackDropped != s.Dropped || s.Lost != s.FallbackDropped || s.Lost == 0 {
+				t.Errorf("the counts are %+v", s)
+			}
+		})
+	}
+}
+
+// callback is a handler whose Handle is a function.
+type callback func() error
+
+func (c callback) Enabled(context.Context, slog.Level) bool           { return true }
+func (c callback) WithAttrs([]slog.Attr) slog.Handler                 { return c }
+func (c callback) WithGroup(string) slog.Handler                      { return c }
+func (c callback) Handle(_ context.Context, record slog.Record) error { return c() }
+
+// At Close all that is left goes to the fallback, out of the deadline when nothing is delivered.
+func TestTheFallbackGetsAllThatIsLeftAtClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const records = 10_000
+		f, lost := &fakeBus{hang: true, waiting: errors.New("broker b:9092: connection refused")}, newRecorder()
+		h := fake(f, Fallback(lost))
+		for range records {
+			_ = h.Handle(t.Context(), record("left"))
+		}
+		err := h.Close(within(t, 2*time.Second))
+		var left *UndeliveredError
+		if !errors.As(err, &left) || left.Records != records || left.Lost != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close returned %v", err)
+		}
+		if !strings.Contains(err.Error(), "b:9092: connection refused") {
+			t.Errorf("the error names no broker: %v", err)
+		}
+		if s := h.Stats(); lost.count("left") != records || s.Fallback != records || s.Lost != 0 {
+			t.Errorf("the fallback has %d; the counts are %+v", lost.count("left"), s)
+		}
+	})
+}
+
+// With no fallback all that is left is lost, and the error says how many.
+func TestWithoutAFallbackWhatIsLeftIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(&fakeBus{hang: true}, "logs", collect([]Option{Service("s")}))
+		h.worker.report.to = slog.New(slog.DiscardHandler) // not standard error
+		for range 7 {
+			slog.New(h).Info("m")
+		}
+		var left *UndeliveredError
+		if err := h.Close(within(t, time.Second)); !errors.As(err, &left) || left.Records != 7 || left.Lost != 7 {
+			t.Errorf("Close returned %v", err)
+		}
+		if s := h.Stats(); s.Lost != 7 || s.FallbackDropped != 0 {
+			t.Errorf("the counts are %+v", s)
+		}
+	})
+}
+
+// What is dropped on purpose does not go to the fallback, and nobody is told.
+func TestWhatIsDroppedOnPurposeIsNotLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, lost := &fakeBus{bare: true}, newRecorder()
+		h := fake(f, Fallback(lost), WhenConfigured())
+		slog.New(h).Info("early")
+		f.set(func() { f.bare = false })
+		slog.New(h).Info("later")
+		if err := h.Close(within(t, time.Second)); err != nil {
+			t.Error(err)
+		}
+		s := h.Stats()
+		balanced(t, s)
+		if s.DroppedBy[DroppedNotConfigured] != 1 || s.Delivered != 1 || s.Lost != 0 || len(*lost.got) != 0 {
+			t.Errorf("the counts are %+v, the fallback has %v", s, *lost.got)
+		}
+	})
+}
+
+// A fallback that leads back through the default handler of slog, which package log holds a lock for, ends.
+func TestRecursionThroughSlogsDefault(t *testing.T) {
+	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	})
+	f := &fakeBus{hang: true}
+	h := fake(f, QueueSize(1, 0), Fallback(wrapped{before.Handler()}), Overflow(Block(time.Hour)))
+	if err := h.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slog.SetDefault(slog.New(h))
+	slog.Info("fills the queue")
+	go h.refuse(&entry{value: []byte(`{"message":"m"}`)}, own, true) // one for the fallback, without waiting for room
+	testkit.Until(t, "the fallback's record is dropped as our own", func() bool { return h.Stats().DroppedBy[DroppedOwn] >= 2 })
+	_ = h.Close(within(t, 100*time.Millisecond))
+	balanced(t, h.Stats())
+	if s := h.Stats(); s.Accepted > 10 {
+		t.Errorf("records bred: %+v", s)
+	}
+}
+
+// wrapped hides a handler.
+type wrapped struct{ slog.Handler }
+
+func (w wrapped) WithAttrs([]slog.Attr) slog.Handler { return w }
+func (w wrapped) WithGroup(string) slog.Handler      { return w }
+func (w wrapped) Handle(_ context.Context, r slog.Record) error {
+	return w.Handler.Handle(context.Background(), r)
+}
+
+// A standard error that nobody reads does not stop the delivery.
+func TestAStandardErrorThatBlocks(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := os.Stderr
+	os.Stderr = w
+	f := &fakeBus{}
+	h := newHandler(f, "logs", collect([]Option{QueueSize(5, 0)}))
+	os.Stderr = before
+	_ = w.SetWriteDeadline(time.Time{})
+	for len(fill(w)) > 0 {
+	}
+	for range 50 {
+		slog.New(h).Info("burst")
+	}
+	if err := h.Flush(within(t, 20*time.Second)); err != nil {
+		t.Error(err)
+	}
+	for range 5 {
+		slog.New(h).Info("later")
+	}
+	if err := h.Flush(within(t, 20*time.Second)); err != nil {
+		t.Errorf("the delivery waits for standard error: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_ = h.Close(ctx)
+	balanced(t, h.Stats())
+	_ = r.Close() // releases the goroutine that writes
+	_ = w.Close()
+}
+
+// fill writes to a pipe until it is full, and returns what went in last.
+func fill(w *os.File) []byte {
+	block := make([]byte, 1<<16)
+	_ = w.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+	n, err := w.Write(block)
+	_ = w.SetWriteDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return block[:n]
+}
+
+// find returns the attributes of the record with that message.
+func (r recorder) find(t *testing.T, message string) map[string]slog.Value {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range *r.got {
+		if record.Message == message {
+			attrs := make(map[string]slog.Value)
+			record.Attrs(func(a slog.Attr) bool {
+				attrs[a.Key] = a.Value
+				return true
+			})
+			return attrs
+		}
+	}
+	t.Fatalf("no record %q in %v", message, *r.got)
+	return nil
+}
