@@ -21,13 +21,15 @@ func tailing() []comparison {
 	const stream, records = "logs.shop", 1_000_000
 	logtail := func(more ...string) measurement {
 		return func(ctx context.Context, p place) (figures, error) {
-			args := []string{"-q", "-b", strings.Join(p.Servers, ","), "--topic-prefix", p.Prefix, "--from=start", "--no-follow"}
+			args := []string{"-q", "-b", strings.Join(p.Servers, ","), "--topic-prefix", p.Prefix, "--from=start",
+				"--no-follow"}
 			return program(ctx, logtailBinary(), append(append(args, more...), stream)...)
 		}
 	}
 	kcat := func(more ...string) measurement {
 		return func(ctx context.Context, p place) (figures, error) {
-			args := []string{"-b", strings.Join(p.Servers, ","), "-C", "-e", "-q", "-o", "beginning", "-t", p.Prefix + stream}
+			args := []string{"-b", strings.Join(p.Servers, ","), "-C", "-e", "-q", "-o", "beginning", "-t",
+				p.Prefix + stream}
 			return program(ctx, "kcat", append(args, more...)...)
 		}
 	}
@@ -74,7 +76,8 @@ func program(ctx context.Context, name string, args ...string) (figures, error) 
 	took := time.Since(began)
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	cpu := cmd.ProcessState.SystemTime() + cmd.ProcessState.UserTime()
-	return figures{{"time s", took.Seconds()}, {"cpu s", cpu.Seconds()}, {"peak memory MB", float64(usage.Maxrss) / 1000}}, nil
+	return figures{{"time s", took.Seconds()}, {"cpu s", cpu.Seconds()}, {"peak memory MB",
+		float64(usage.Maxrss) / 1000}}, nil
 }
 
 // fillLogs writes log records as slogkafka writes them, in the order of their times.
@@ -93,16 +96,18 @@ func fillLogs(ctx context.Context, p place, stream string, records int) error {
 		if i%100 == 0 {
 			severity, level, status, message = "ERROR", 40, 500, "payment refused"
 		}
-		value := fmt.Appendf(nil, `{"schema":"LogRecord:1","data":{"timestamp":%q,"severity":%q,"level":%d,"message":%q,"logger":null,`+
-			`"exception":null,"trace":null,"stack":null,"hostname":"shop-7d9f-x2k","service":"shop","namespace":"prod","cluster":"eu",`+
-			`"user":"user-%d","path":"/orders/%d","status":%d,"took":%d}}`,
+		value := fmt.Appendf(nil,
+			`{"schema":"LogRecord:1","data":{"timestamp":%q,"severity":%q,"level":%d,"message":%q,"logger":null,`+
+				`"exception":null,"trace":null,"stack":null,"hostname":"shop-7d9f-x2k","service":"shop","namespace":"prod","cluster":"eu",`+
+				`"user":"user-%d","path":"/orders/%d","status":%d,"took":%d}}`,
 			at.UTC().Format("2006-01-02T15:04:05.000000000Z"), severity, level, message, i%5000, i, status, 1_000_000+i)
 		header := kgo.RecordHeader{Key: "kafkaesk-id", Value: fmt.Appendf(nil, "0199f6a0-0000-7000-8000-%012d", i)}
-		client.Produce(ctx, &kgo.Record{Value: value, Timestamp: at, Headers: []kgo.RecordHeader{header}}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.CompareAndSwap(nil, &err)
-			}
-		})
+		client.Produce(ctx, &kgo.Record{Value: value, Timestamp: at, Headers: []kgo.RecordHeader{header}},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			})
 	}
 	if err := client.Flush(ctx); err != nil {
 		return err

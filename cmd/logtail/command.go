@@ -15,6 +15,8 @@ A pattern is that of a shell: * stands for any text, dots included; quote it. On
 the stream named before the dot: 'logs.*' takes logs too. Streams that appear later are followed too.
 Streams of retries and dead letters are read only by a pattern that names them, such as 'orders.*.dead'.
 STREAM/PARTITION@OFFSET, as errors name a record, prints that record.
+A stream that is deleted and made again within two seconds is taken for the old one: its first records
+may be missing.
 
 What is there at the start is sorted by time: the log record's own timestamp, or Kafka's where it has none.
 What comes later waits for older records of other partitions, for --window at most.
@@ -35,8 +37,8 @@ const exits = `  0  all is printed, or a follow was interrupted
 A second interrupt ends the program at once.
 `
 
-const jsonHelp = `Each line is an object: the record's own fields as they were written, then _topic, _partition, _offset,
-_time (Kafka's, null when there is none), _key when there is one (text, or {"base64":"..."} when it is no UTF-8),
+const jsonHelp = `Each line is an object: the record's own fields as they were written, then _topic, _partition,
+_offset, _time (Kafka's, null when there is none), _key when there is one (text, or {"base64":"..."} when it is no UTF-8),
 and _headers with --headers. What is no envelope has _note, and _value or _base64 where it is no object. A
 field of the record with one of these names is printed as attr_NAME.
 `
@@ -48,7 +50,8 @@ const helpWidth = 100
 func (o *options) help() string {
 	var b strings.Builder
 	b.WriteString(wrap(about))
-	b.WriteString("\nUsage:\n  logtail [flags] PATTERN...\n  logtail completion bash|zsh|fish\n\nExamples:\n" + examples)
+	b.WriteString("\nUsage:\n  logtail [flags] PATTERN...\n  logtail completion " +
+		"bash|zsh|fish\n\nExamples:\n" + examples)
 	for _, g := range o.groups() {
 		b.WriteString("\n" + g.name + ":\n" + usages(g.flags))
 	}

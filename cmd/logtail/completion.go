@@ -15,8 +15,9 @@ import (
 // newCompletion prints the script that completes command lines in a shell.
 func newCompletion(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:  "completion bash|zsh|fish",
-		Long: "Completion prints the script for a shell: source <(logtail completion bash). It completes the names of streams too.",
+		Use: "completion bash|zsh|fish",
+		Long: "Completion prints the script for a shell: source <(logtail completion bash). It completes the " +
+			"names of streams too.",
 		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"bash", "zsh", "fish"},
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,13 +35,15 @@ func newCompletion(o *options) *cobra.Command {
 // completeFlags has the values of flags completed.
 func (o *options) completeFlags(cmd *cobra.Command) {
 	for flag, values := range map[string][]string{
-		"level": {"debug", "info", "warning", "error", "critical"}, "output": {"auto", "pretty", "json", "raw", "template"},
+		"level": {"debug", "info", "warning", "error", "critical"}, "output": {"auto", "pretty", "json", "raw",
+			"template"},
 		"color": {"auto", "always", "never"}, "from": {"start", "end"}, "time-format": {"short", "full", "rfc3339"},
 		"since": {"15m", "1h", "today", "yesterday"}, "until": {"15m", "1h", "today", "yesterday"},
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	_ = cmd.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	_ = cmd.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string,
+		cobra.ShellCompDirective) {
 		var names []string
 		if path, err := profile.Path(o.getenv); err == nil {
 			profiles, _ := profile.Read(path)

@@ -18,7 +18,8 @@ type cursorFile struct {
 }
 
 // cursor reads the file of --cursor-file, nil where there is none yet, and returns the function that writes it.
-func (o *options) cursor() (positions map[kafka.TopicPartition]int64, save func(map[kafka.TopicPartition]int64) error, err error) {
+func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
+	save func(map[kafka.TopicPartition]int64) error, err error) {
 	if o.cursorFile == "" {
 		return nil, nil, nil
 	}
@@ -30,14 +31,16 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64, save func(
 		return nil, nil, failure(fmt.Errorf("--cursor-file: %w", err))
 	default:
 		if err := json.Unmarshal(text, &file); err != nil || file.Offsets == nil {
-			return nil, nil, failure(fmt.Errorf("--cursor-file: %s is not a file that logtail has written; remove it to begin anew", o.cursorFile))
+			return nil, nil, failure(fmt.Errorf("--cursor-file: %s is not a file that logtail has written; "+
+				"remove it to begin anew", o.cursorFile))
 		}
 		positions = make(map[kafka.TopicPartition]int64)
 		for topic, partitions := range file.Offsets {
 			for id, offset := range partitions {
 				n, err := strconv.ParseInt(id, 10, 32)
 				if err != nil || offset < 0 {
-					return nil, nil, failure(fmt.Errorf("--cursor-file: %s: %s/%s is no partition", o.cursorFile, topic, id))
+					return nil, nil, failure(fmt.Errorf("--cursor-file: %s: %s/%s is no partition", o.cursorFile,
+						topic, id))
 				}
 				if o.match(topic) {
 					positions[kafka.TopicPartition{Topic: topic, Partition: int32(n)}] = offset

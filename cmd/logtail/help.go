@@ -126,6 +126,7 @@ func manual(o *options) string {
 
 // reference is the page of the documentation.
 func reference(o *options) string {
-	return "# logtail\n\nThis page is what `logtail --help` prints; `go test ./cmd/logtail -run TestReferencePages -update` writes it.\n\n" +
+	return "# logtail\n\nThis page is what `logtail --help` prints; `go test ./cmd/logtail -run " +
+		"TestReferencePages -update` writes it.\n\n" +
 		"```\n" + o.help() + "```\n"
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// listStreams prints the streams that match: their partitions, how many offsets they hold, and the time of the last record.
+// listStreams prints the streams that match: their partitions, how many offsets they hold, and the time of the last
+// record.
 func (o *options) listStreams(ctx context.Context, client *kafka.Client) error {
 	var f faults
 	last := make(map[string]time.Time)

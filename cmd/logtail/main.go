@@ -2,9 +2,9 @@
 //
 //	logtail -b localhost:9092 'logs.*'
 //
-// It joins no consumer group and commits nothing. On a terminal it prints for people, into a pipe one JSON object per line.
-// Standard output carries records only; everything else is on standard error. No byte of a record can control the terminal.
-// docs/logtail.md is what --help prints.
+// It joins no consumer group and commits nothing. On a terminal it prints for people, into a pipe one JSON object per
+// line. Standard output carries records only; everything else is on standard error. No byte of a record can control
+// the terminal. docs/logtail.md is what --help prints.
 package main
 
 import (

@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// notices writes what the rooms below have to say as lines for people: what happens to brokers and partitions, and that it
-// is over. An outage is one line, whoever notices it.
+// notices writes what the rooms below have to say as lines for people: what happens to brokers and partitions, and
+// that it is over. An outage is one line, whoever notices it.
 type notices struct {
 	o     *options
 	attrs []slog.Attr

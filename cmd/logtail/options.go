@@ -123,7 +123,8 @@ func (o *options) connection(fs *pflag.FlagSet) error {
 	}
 	if text != "" {
 		if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
-			return usageErrorf(`%s: settings are not a JSON object such as {"security_protocol":"SSL"}`, source["kafka-settings"])
+			return usageErrorf(`%s: settings are not a JSON object such as {"security_protocol":"SSL"}`,
+				source["kafka-settings"])
 		}
 	}
 	if _, given := raw["client_id"]; !given {
@@ -145,13 +146,15 @@ func (o *options) complete(fs *pflag.FlagSet, args []string) error {
 	if err := o.connection(fs); err != nil {
 		return err
 	}
-	for _, step := range []func(*pflag.FlagSet, []string) error{o.zones, o.selectStreams, o.selectTimes, o.selectRecords, o.printing} {
+	for _, step := range []func(*pflag.FlagSet, []string) error{o.zones, o.selectStreams, o.selectTimes,
+		o.selectRecords, o.printing} {
 		if err := step(fs, args); err != nil {
 			return err
 		}
 	}
 	if len(o.servers) == 0 {
-		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set %s", cliflags.Variable("kafka-servers"))
+		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set %s",
+			cliflags.Variable("kafka-servers"))
 	}
 	return nil
 }
@@ -220,7 +223,8 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 		return usageErrorf("--look-back: %q: %w", o.lookBack, err)
 	}
 	if fs.Changed("from") && (fs.Changed("since") || fs.Changed("lines")) {
-		return usageErrorf("--from and %s both say where to begin: give one", map[bool]string{true: "--since", false: "--lines"}[fs.Changed("since")])
+		return usageErrorf("--from and %s both say where to begin: give one", map[bool]string{true: "--since",
+			false: "--lines"}[fs.Changed("since")])
 	}
 	o.lastLines = -1
 	switch {
@@ -298,7 +302,8 @@ func (o *options) selectRecords(*pflag.FlagSet, []string) (err error) {
 	for flag, list := range map[string]struct {
 		texts []string
 		to    *filter.Patterns
-	}{"service": {o.service, &f.Service}, "logger": {o.loggerName, &f.Logger}, "schema": {o.schema, &f.Schema}, "key": {o.key, &f.Key}} {
+	}{"service": {o.service, &f.Service}, "logger": {o.loggerName, &f.Logger}, "schema": {o.schema, &f.Schema},
+		"key": {o.key, &f.Key}} {
 		if *list.to, err = filter.CompilePatterns(list.texts); err != nil {
 			return usageErrorf("--%s: %w", flag, err)
 		}
@@ -371,8 +376,10 @@ func (o *options) printPretty(color, terminal bool, selection form.Selection) er
 	case "rfc3339":
 		r.Layout = "2006-01-02T15:04:05.000Z07:00"
 	default:
-		if r.Layout = o.timeFormat; time.Unix(0, 0).UTC().Format(r.Layout) == time.Unix(1e9+1, 1e8).UTC().Format(r.Layout) {
-			return usageErrorf("--time-format: %q: give short, full, rfc3339, or a layout such as 15:04:05.000", o.timeFormat)
+		if r.Layout = o.timeFormat; time.Unix(0, 0).UTC().Format(r.Layout) == time.Unix(1e9+1,
+			1e8).UTC().Format(r.Layout) {
+			return usageErrorf("--time-format: %q: give short, full, rfc3339, or a layout such as 15:04:05.000",
+				o.timeFormat)
 		}
 	}
 	if terminal {

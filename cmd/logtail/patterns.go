@@ -30,7 +30,8 @@ func compilePatterns(prefix string, texts []string) ([]pattern, error) {
 			return nil, errors.New("a pattern is empty; '*' matches every stream")
 		}
 		if part, _ := fnmatch.Impossible(text, nameCharacters); part != "" && len(text) <= fnmatch.MaxPattern {
-			return nil, fmt.Errorf("the pattern %q matches no stream: no name has %q in it; a pattern is that of a shell, not a "+
+			return nil, fmt.Errorf("the pattern %q matches no stream: no name has %q in it; a pattern is that of "+
+				"a shell, not a "+
 				"regular expression, and several are given one by one", text, part)
 		}
 		patterns[i].text = text
@@ -92,7 +93,11 @@ func (o *options) named() []string {
 // opened says which patterns match none of the topics that there are.
 func (o *options) opened(matched map[string]int, all []string) {
 	for _, p := range o.patterns {
-		if slices.ContainsFunc(all, func(topic string) bool { _, ok := matched[topic]; return ok && p.matches(topic) }) {
+		if slices.ContainsFunc(all, func(topic string) bool {
+			_, ok := matched[topic]
+			return ok &&
+				p.matches(topic)
+		}) {
 			continue
 		}
 		var streams []string
@@ -107,7 +112,8 @@ func (o *options) opened(matched map[string]int, all []string) {
 		}
 		names := near.Matching(p.text, slices.Values(streams))
 		if len(names) == 0 {
-			o.notice("no stream matches %q%s; there are %d streams: logtail --streams '*' lists them", p.text, then, len(streams))
+			o.notice("no stream matches %q%s; there are %d streams: logtail --streams '*' lists them", p.text, then,
+				len(streams))
 			continue
 		}
 		o.notice("no stream matches %q%s; near it: %s", p.text, then, strings.Join(names, ", "))

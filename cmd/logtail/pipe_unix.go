@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchReader calls gone when nobody reads the pipe w any more, which a write would notice, but only when there is something
-// to write. The function that it returns ends that, and waits for it.
+// watchReader calls gone when nobody reads the pipe w any more, which a write would notice, but only when there is
+// something to write. The function that it returns ends that, and waits for it.
 func watchReader(w io.Writer, gone func()) (stop func()) {
 	f, ok := w.(*os.File)
 	if !ok || !isPipe(f) {

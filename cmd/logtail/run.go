@@ -48,8 +48,8 @@ func usageErrorf(format string, args ...any) error {
 
 func failure(err error) error { return &exitError{exitFailed, err} }
 
-// Run runs logtail with args, which do not include the program's name, until it is done or ctx ends, and returns the exit
-// code.
+// Run runs logtail with args, which do not include the program's name, until it is done or ctx ends, and returns the
+// exit code.
 func Run(ctx context.Context, args []string, s streams) int { return newOptions(s).main(ctx, args) }
 
 func (o *options) main(ctx context.Context, args []string) int {

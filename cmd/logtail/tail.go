@@ -128,7 +128,8 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		Fault:  func(e *fetch.PartitionError) { o.fault(&f, e) },
 		Opened: func(matched map[string]int, all []string) { o.openedStreams(ctx, client, matched, all) },
 		LookedBack: func(records, found int, oldest time.Time) {
-			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found, records, o.shown(oldest))
+			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found,
+				records, o.shown(oldest))
 		},
 		Save: save,
 	})
@@ -137,7 +138,8 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 }
 
 // outcome is how the program ends.
-func (o *options) outcome(ctx context.Context, client *kafka.Client, counts reading.Counts, f *faults, err error) error {
+func (o *options) outcome(ctx context.Context, client *kafka.Client, counts reading.Counts, f *faults,
+	err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch last := client.LastConnError(); {
@@ -149,13 +151,15 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 	case err != nil:
 		return failure(err)
 	case o.noFollow && counts.Read == 0 && f.lost > 0 && f.lost == f.count && last != nil:
-		return &exitError{exitUnreachable, fmt.Errorf("no broker that has the records could be reached within %v: %w", o.reach, last)}
+		return &exitError{exitUnreachable, fmt.Errorf("no broker that has the records could be reached within "+
+			"%v: %w", o.reach, last)}
 	}
 	if f.count > 0 && o.noFollow {
 		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
 	}
 	if o.place != nil && counts.Read == 0 {
-		return failure(fmt.Errorf("there is no record at %s/%d@%d", strings.TrimPrefix(o.place.tp.Topic, o.prefix), o.place.tp.Partition, o.place.offset))
+		return failure(fmt.Errorf("there is no record at %s/%d@%d", strings.TrimPrefix(o.place.tp.Topic, o.prefix),
+			o.place.tp.Partition, o.place.offset))
 	}
 	return nil
 }
@@ -165,7 +169,8 @@ func (o *options) fault(f *faults, e *fetch.PartitionError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
-	if kafka.Classify(e.Err) == kafka.Transient && !errors.Is(e.Err, fetch.ErrNoLeader) && !errors.Is(e.Err, tail.ErrDeleted) &&
+	if kafka.Classify(e.Err) == kafka.Transient && !errors.Is(e.Err, fetch.ErrNoLeader) && !errors.Is(e.Err,
+		tail.ErrDeleted) &&
 		!errors.Is(e.Err, tail.ErrOpenTransaction) {
 		f.lost++
 	}
@@ -180,7 +185,8 @@ func (o *options) fault(f *faults, e *fetch.PartitionError) {
 	if !o.noFollow && (e.Next == e.Offset || errors.Is(e.Err, tail.ErrOpenTransaction)) {
 		again = "; they are shown when that is over"
 	}
-	_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: %s/%d: %s: %v%s\n", strings.TrimPrefix(e.Topic, o.prefix), e.Partition, what, e.Err, again)
+	_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: %s/%d: %s: %v%s\n", strings.TrimPrefix(e.Topic, o.prefix),
+		e.Partition, what, e.Err, again)
 }
 
 // openedStreams sets the columns, and says which patterns match nothing.
@@ -202,7 +208,8 @@ func (o *options) openedStreams(ctx context.Context, client *kafka.Client, match
 // summary says what is worth knowing of what was left out, and with --stats all.
 func (o *options) summary(c reading.Counts) {
 	if o.stats {
-		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: records read: %d; printed: %d; left out: %d; without a level: %d; no envelopes: %d\n",
+		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: records read: %d; printed: %d; left out: %d; "+
+			"without a level: %d; no envelopes: %d\n",
 			c.Read, c.Printed, c.Rejected, c.NoLevel, c.NoEnvelope)
 		return
 	}

@@ -2,7 +2,8 @@ package main
 
 import "sync/atomic"
 
-// widest is how many columns the streams take that have been seen, within reason: one long name is not to move all others.
+// widest is how many columns the streams take that have been seen, within reason: one long name is not to move all
+// others.
 type widest struct{ columns atomic.Int64 }
 
 const widestStream = 32

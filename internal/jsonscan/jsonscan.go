@@ -1,9 +1,10 @@
-// Package jsonscan reads JSON where it lies: one pass over the bytes checks a document, finds the members of a record and
-// of its envelope, and tells whether anything in it needs a look before it is copied. Nothing is decoded, and nothing is
-// allocated for a document of the usual shape.
+// Package jsonscan reads JSON where it lies: one pass over the bytes checks a document, finds the members of a record
+// and of its envelope, and tells whether anything in it needs a look before it is copied. Nothing is decoded, and
+// nothing is allocated for a document of the usual shape.
 //
 // It accepts what encoding/json accepts, so that every document that another program wrote can be read; what a strict
-// parser refuses in it (bytes that are no UTF-8, halves of surrogate pairs, keys that are there twice) is told by [Flags].
+// parser refuses in it (bytes that are no UTF-8, halves of surrogate pairs, keys that are there twice) is told by
+// [Flags].
 package jsonscan
 
 import (
@@ -108,8 +109,8 @@ func (s *Scanner) Name(m Member) []byte { return s.b[m.NameStart:m.NameEnd] }
 // Value returns the JSON of a member's value.
 func (s *Scanner) Value(m Member) []byte { return s.b[m.Start:m.End:m.End] }
 
-// members passes the object at i of the document, or of its data, and keeps its members in to. Each function here returns
-// the index behind what it has passed, or -1 where that is no JSON.
+// members passes the object at i of the document, or of its data, and keeps its members in to. Each function here
+// returns the index behind what it has passed, or -1 where that is no JSON.
 func (s *Scanner) members(i, depth int, to *[]Member) int {
 	b := s.b
 	if i = s.space(i + 1); i < len(b) && b[i] == '}' {

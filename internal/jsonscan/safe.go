@@ -165,7 +165,8 @@ func AppendString(dst []byte, text string, active func(rune) bool) []byte {
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
-		if r != '"' && r != '\\' && (r >= ' ' && r < 0x7f || r >= 0x80 && !active(r) && (r != utf8.RuneError || size > 1)) {
+		if r != '"' && r != '\\' && (r >= ' ' && r < 0x7f || r >= 0x80 && !active(r) && (r != utf8.RuneError ||
+			size > 1)) {
 			i += size
 			continue
 		}

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Is reports whether a string literal's inside, which was found valid, means name. It allocates only for one with escapes.
+// Is reports whether a string literal's inside, which was found valid, means name. It allocates only for one with
+// escapes.
 func Is(literal []byte, name string) bool {
 	if bytes.IndexByte(literal, '\\') < 0 {
 		return string(literal) == name
@@ -15,8 +16,8 @@ func Is(literal []byte, name string) bool {
 	return Text(literal) == name
 }
 
-// Text returns what a string literal's inside means, which was found valid: escapes are decoded, and what is no UTF-8, or
-// half of a surrogate pair, is U+FFFD.
+// Text returns what a string literal's inside means, which was found valid: escapes are decoded, and what is no
+// UTF-8, or half of a surrogate pair, is U+FFFD.
 func Text(literal []byte) string {
 	if bytes.IndexByte(literal, '\\') < 0 {
 		if utf8.Valid(literal) {
@@ -78,7 +79,8 @@ func unescape(b []byte, i int) (rune, int) {
 	return utf8.RuneError, i + 6
 }
 
-// Escape returns where the escape at i ends, and whether it is half of a surrogate pair. Of a pair it passes both halves.
+// Escape returns where the escape at i ends, and whether it is half of a surrogate pair. Of a pair it passes both
+// halves.
 func Escape(literal []byte, i int) (end int, half bool) {
 	r, end := unescape(literal, i)
 	return end, r == utf8.RuneError && literal[i+1] == 'u' && !isReplacement(literal, i)

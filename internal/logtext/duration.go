@@ -10,8 +10,8 @@ import (
 // well count milliseconds or seconds.
 const durationFrom = int64(time.Millisecond)
 
-// duration returns the text of a number that is a time.Duration by the name of its field: Go's loggers write durations as
-// nanoseconds. Fields whose name has another unit in it (took_ms) end otherwise.
+// duration returns the text of a number that is a time.Duration by the name of its field: Go's loggers write
+// durations as nanoseconds. Fields whose name has another unit in it (took_ms) end otherwise.
 func duration(name string, value []byte) (text string, ok bool) {
 	if len(value) < 7 || len(value) > 20 || !isDuration(name) {
 		return "", false

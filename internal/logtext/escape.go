@@ -8,11 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Nothing that comes from a record, or from a broker, reaches the output as it is: who can log could otherwise move the cursor,
-// retitle the window, hide text or forge lines in the terminal of whoever reads (CVE-2009-4487 is of this class).
+// Nothing that comes from a record, or from a broker, reaches the output as it is: who can log could otherwise move
+// the cursor, retitle the window, hide text or forge lines in the terminal of whoever reads (CVE-2009-4487 is of this
+// class).
 
-// Active tells whether a rune does something other than stand for itself: controls (C0, DEL, C1), the separators that some programs
-// take for the end of a line, and format characters, which turn the direction of text around or cannot be seen.
+// Active tells whether a rune does something other than stand for itself: controls (C0, DEL, C1), the separators that
+// some programs take for the end of a line, and format characters, which turn the direction of text around or cannot
+// be seen.
 func Active(r rune) bool {
 	switch {
 	case r < 0x20 || r >= 0x7f && r < 0xa0:
@@ -26,7 +28,8 @@ func Active(r rune) bool {
 // ActiveInText is Active for running text, in which the two joiners have their place: in Persian, and in emoji.
 func ActiveInText(r rune) bool { return r != '\u200c' && r != '\u200d' && Active(r) }
 
-// AppendText appends text for people: as it is, with what is active as \n, \x1b, \u202e, and bytes that are no UTF-8 as \xff.
+// AppendText appends text for people: as it is, with what is active as \n, \x1b, \u202e, and bytes that are no UTF-8
+// as \xff.
 func AppendText(dst []byte, text string) []byte { return appendEscaped(dst, text, ActiveInText) }
 
 // AppendName is AppendText for names of things, in which nothing may hide.

@@ -8,9 +8,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// Level returns the level of a log record by the JSON of its fields "level" and "severity", nil where it has none: the
-// level's number, or the name that loggers of other kinds write there, or else the severity's name. An unknown name of a
-// severity is INFO. ok is false for a record that says no level.
+// Level returns the level of a log record by the JSON of its fields "level" and "severity", nil where it has none:
+// the level's number, or the name that loggers of other kinds write there, or else the severity's name. An unknown
+// name of a severity is INFO. ok is false for a record that says no level.
 func Level(level, name []byte) (l slog.Level, ok bool) {
 	if len(level) > 0 {
 		if level[0] == '"' {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendWord appends a value or a name that is a text: as it is where it is one plain word, else in Go's quotes, so that
-// nothing in it can be read as another field.
+// appendWord appends a value or a name that is a text: as it is where it is one plain word, else in Go's quotes, so
+// that nothing in it can be read as another field.
 func appendWord(dst []byte, text string) []byte {
 	if text == "" || strings.ContainsAny(text, " =\"\\") || !printable(text) {
 		return strconv.AppendQuote(dst, text)
@@ -17,8 +17,8 @@ func appendWord(dst []byte, text string) []byte {
 	return append(dst, text...)
 }
 
-// appendMessage appends a message: as it is, with what is active escaped, or in Go's quotes where it has what fields are
-// made of.
+// appendMessage appends a message: as it is, with what is active escaped, or in Go's quotes where it has what fields
+// are made of.
 func appendMessage(dst []byte, text string) []byte {
 	if strings.ContainsAny(text, "=\"\\") {
 		return strconv.AppendQuote(dst, text)
@@ -80,16 +80,18 @@ func pad(text []byte, width int) []byte {
 	return append(text, bytes.Repeat([]byte{' '}, max(0, width-columns(string(text))))...)
 }
 
-// columns returns how many columns of a terminal a text takes: letters of East Asia and emoji take two, marks that stand
-// over others none.
+// columns returns how many columns of a terminal a text takes: letters of East Asia and emoji take two, marks that
+// stand over others none.
 func columns(text string) (n int) {
 	for _, r := range text {
 		switch {
 		case r < 0x300:
 			n++
 		case r < 0x370 || r == 0x200d || r >= 0xfe00 && r <= 0xfe0f:
-		case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
-			r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff,
+		case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 &&
+			r <= 0xfaff,
+			r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 &&
+				r <= 0x1faff,
 			r >= 0x20000 && r <= 0x3fffd:
 			n += 2
 		default:

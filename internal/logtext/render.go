@@ -3,9 +3,9 @@
 //	2026-11-23 17:14:11.495 ERROR    logs.shop  payment failed  order.id=42 took=27ms exception=*net.OpError
 //	    stack | dial tcp 10.0.0.7:443: connection refused
 //
-// It reads the record's JSON where it lies. One record is one line, and the lines of its stacks, indented and labelled, so
-// that no text in a record can pass for another record, nor for another field, nor control a terminal. What comes out is
-// never larger than a small multiple of the record.
+// It reads the record's JSON where it lies. One record is one line, and the lines of its stacks, indented and
+// labelled, so that no text in a record can pass for another record, nor for another field, nor control a terminal.
+// What comes out is never larger than a small multiple of the record.
 package logtext
 
 import (
@@ -246,7 +246,8 @@ func (f *fields) severityName(level slog.Level) string {
 	return severity.Name(level)
 }
 
-// says tells whether a field of the record has that very text: an error without a trace is in its own attribute already.
+// says tells whether a field of the record has that very text: an error without a trace is in its own attribute
+// already.
 func (f *fields) says(text []byte) bool {
 	for _, o := range f.others {
 		if bytes.Equal(o.value, text) {

@@ -1,9 +1,11 @@
-// Package profile reads how to connect to a Kafka from the file that the programs share, kafkaesk/config.json in the user's
-// configuration directory:
+// Package profile reads how to connect to a Kafka from the file that the programs share, kafkaesk/config.json in the
+// user's configuration directory:
 //
-//	{"profiles": {"prod": {"kafka-servers": "broker:9093", "topic-prefix": "shop.", "kafka-settings": {"security_protocol": "SASL_SSL"}}}}
+//	{"profiles": {"prod": {"kafka-servers": "broker:9093", "topic-prefix": "shop.",
+//	  "kafka-settings": {"security_protocol": "SASL_SSL"}}}}
 //
-// The names are those of the flags that a profile stands in for. Errors never hold a value, because a value may be a secret.
+// The names are those of the flags that a profile stands in for. Errors never hold a value, because a value may be a
+// secret.
 package profile
 
 import (
@@ -53,14 +55,17 @@ func Read(path string) (map[string]Profile, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&file); err != nil {
-		return nil, fmt.Errorf(`profiles: %s: want {"profiles": {"NAME": {"kafka-servers": "HOST:PORT"}}}: %w`, path, withoutValue(err))
+		return nil, fmt.Errorf(`profiles: %s: want {"profiles": {"NAME": {"kafka-servers": "HOST:PORT"}}}: %w`, path,
+			withoutValue(err))
 	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("profiles: %w", err)
 	}
-	if mode := info.Mode().Perm(); isPosix && mode&0o077 != 0 && bytes.Contains(bytes.ToLower(text), []byte("password")) {
-		return nil, fmt.Errorf("profiles: %s has a password, and its mode %#o lets others read it: chmod 600 it", path, mode)
+	if mode := info.Mode().Perm(); isPosix && mode&0o077 != 0 && bytes.Contains(bytes.ToLower(text),
+		[]byte("password")) {
+		return nil, fmt.Errorf("profiles: %s has a password, and its mode %#o lets others read it: chmod 600 it",
+			path, mode)
 	}
 	return file.Profiles, nil
 }

@@ -1,5 +1,5 @@
-// Package entry looks into the value of a Kafka record: is it an envelope, a log record, or something else. It reads the
-// bytes where they lie, in one pass, and decodes nothing.
+// Package entry looks into the value of a Kafka record: is it an envelope, a log record, or something else. It reads
+// the bytes where they lie, in one pass, and decodes nothing.
 package entry
 
 import (

@@ -1,5 +1,5 @@
-// Package filter decides which records are shown. It reads a record's bytes and allocates nothing for records of the usual
-// form.
+// Package filter decides which records are shown. It reads a record's bytes and allocates nothing for records of the
+// usual form.
 package filter
 
 import (
@@ -19,7 +19,8 @@ import (
 
 // Filter is a condition on records. The zero value takes all. Its methods may be called concurrently.
 type Filter struct {
-	// Level takes log records of this level and above, Exact of this level alone; nil takes all, also what has no level.
+	// Level takes log records of this level and above, Exact of this level alone; nil takes all, also what has no
+	// level.
 	Level *slog.Level
 	Exact bool
 	// Service, Logger, Schema and Key take what matches one of the patterns; none takes all.
@@ -143,7 +144,8 @@ func ParseCondition(text string) (Condition, error) {
 			return c, c.complete()
 		}
 	}
-	return Condition{}, fmt.Errorf("%q: want a field, an operator and a value, such as user=ada, status>=500 or path~^/api; "+
+	return Condition{}, fmt.Errorf("%q: want a field, an operator and a value, such as user=ada, status>=500 or "+
+		"path~^/api; "+
 		"the operators are = != < <= > >= ~ !~", text)
 }
 

@@ -13,8 +13,8 @@ import (
 // Grep looks for a regular expression in records: in the JSON as it was written, in the texts in it, and in the key.
 type Grep struct {
 	re *regexp.Regexp
-	// literal is a text that all matches contain, so that most records are passed over by looking for it. It has nothing
-	// that JSON may write as an escape. Empty for none.
+	// literal is a text that all matches contain, so that most records are passed over by looking for it. It has
+	// nothing that JSON may write as an escape. Empty for none.
 	literal []byte
 }
 

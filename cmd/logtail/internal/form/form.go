@@ -1,5 +1,5 @@
-// Package form writes records in the forms of logtail's output. Everything but a raw value that goes to a file or a pipe is
-// inert: no byte of a record controls a terminal.
+// Package form writes records in the forms of logtail's output. Everything but a raw value that goes to a file or a
+// pipe is inert: no byte of a record controls a terminal.
 package form
 
 import (
@@ -34,7 +34,10 @@ func (s *Selection) Hides(path string) bool {
 	if slices.ContainsFunc(s.Hide, func(h string) bool { return within(path, h) }) {
 		return true
 	}
-	return len(s.Fields) > 0 && !slices.ContainsFunc(s.Fields, func(f string) bool { return within(path, f) || within(f, path) })
+	return len(s.Fields) > 0 && !slices.ContainsFunc(s.Fields, func(f string) bool {
+		return within(path, f) ||
+			within(f, path)
+	})
 }
 
 // splits reports whether a part of the field is left out.

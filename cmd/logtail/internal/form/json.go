@@ -30,7 +30,8 @@ const (
 // Reserved reports whether JSON output has a member of this name.
 func Reserved(name string) bool {
 	switch name {
-	case memberTopic, memberPartition, memberOffset, memberTime, memberKey, memberHeaders, memberNote, memberValue, memberBase64:
+	case memberTopic, memberPartition, memberOffset, memberTime, memberKey, memberHeaders, memberNote, memberValue,
+		memberBase64:
 		return true
 	}
 	return false
@@ -128,7 +129,8 @@ func (p *jsonPrinter) part(dst []byte, path string, value []byte) []byte {
 }
 
 // appendObject appends an object whose members have names of their own: those that are ours are renamed.
-func appendObject(dst, object []byte, value func(name string, dst, value []byte) []byte, hides func(string) bool) []byte {
+func appendObject(dst, object []byte, value func(name string, dst, value []byte) []byte,
+	hides func(string) bool) []byte {
 	taken := make(map[string]bool)
 	jsonscan.Walk(object, func(name, _ []byte) bool {
 		if text := jsonscan.Text(name); !Reserved(text) {

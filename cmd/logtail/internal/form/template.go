@@ -38,10 +38,11 @@ type Data struct {
 	Fields map[string]any
 }
 
-// ParseTemplate compiles a template. Beside Go's own functions it has json, which writes a value as JSON, and field, which
-// finds a field by its path: {{field . "order.id"}}.
+// ParseTemplate compiles a template. Beside Go's own functions it has json, which writes a value as JSON, and field,
+// which finds a field by its path: {{field . "order.id"}}.
 func ParseTemplate(text string, zone *time.Location) (*Template, error) {
-	t, err := template.New("template").Funcs(template.FuncMap{"json": toJSON, "field": field}).Option("missingkey=zero").Parse(text)
+	t, err := template.New("template").Funcs(template.FuncMap{"json": toJSON,
+		"field": field}).Option("missingkey=zero").Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +74,9 @@ func (t *Template) Append(dst []byte, e *entry.Entry) []byte {
 	r := e.Record
 	d := Data{
 		Stream: inert(r.Stream), Topic: inert(r.Topic), Partition: r.Partition, Offset: r.Offset,
-		Key: inert(string(r.Key)), Value: inert(string(r.Value)), Schema: inert(e.Schema), Headers: make(map[string]string),
-		Fields: make(map[string]any),
+		Key: inert(string(r.Key)), Value: inert(string(r.Value)), Schema: inert(e.Schema),
+		Headers: make(map[string]string),
+		Fields:  make(map[string]any),
 	}
 	if e.Timed {
 		d.Time = time.Unix(0, e.Nanos).In(t.zone)
@@ -86,7 +88,8 @@ func (t *Template) Append(dst []byte, e *entry.Entry) []byte {
 		d.Headers[inert(h.Name)] = inert(string(h.Value))
 	}
 	if e.Object != nil {
-		decoder := json.NewDecoder(bytes.NewReader(jsonscan.AppendSafe(nil, e.Object, jsonscan.DeepFrom, logtext.Active)))
+		decoder := json.NewDecoder(bytes.NewReader(jsonscan.AppendSafe(nil, e.Object, jsonscan.DeepFrom,
+			logtext.Active)))
 		decoder.UseNumber()
 		var fields map[string]any
 		if decoder.Decode(&fields) == nil {

@@ -1,8 +1,9 @@
-// Package merge puts the records of many partitions into one order, that of their times. The order of a partition stays: a
-// record counts as being as late as the latest before it.
+// Package merge puts the records of many partitions into one order, that of their times. The order of a partition
+// stays: a record counts as being as late as the latest before it.
 //
-// Of what was there at the start, the partitions' heads are merged, so that it comes out sorted however fast each partition
-// is read. What is written later waits for older records of other partitions for a window of time, and no longer.
+// Of what was there at the start, the partitions' heads are merged, so that it comes out sorted however fast each
+// partition is read. What is written later waits for older records of other partitions for a window of time, and no
+// longer.
 package merge
 
 import (
@@ -66,8 +67,8 @@ type Options struct {
 }
 
 const (
-	// stallLimit is how long all wait for a partition that has not delivered what was there at the start: its broker may
-	// be away.
+	// stallLimit is how long all wait for a partition that has not delivered what was there at the start: its broker
+	// may be away.
 	stallLimit = 3 * time.Second
 	// A partition that has so much waiting is paused, and resumed at half of it.
 	pauseBytes   = 4 << 20
@@ -103,7 +104,8 @@ type partition struct {
 
 // New returns a Merger.
 func New(o Options) *Merger {
-	return &Merger{opts: o, partitions: make(map[kafka.TopicPartition]*partition), positions: make(map[kafka.TopicPartition]int64)}
+	return &Merger{opts: o, partitions: make(map[kafka.TopicPartition]*partition),
+		positions: make(map[kafka.TopicPartition]int64)}
 }
 
 // Event is what happens to partitions. One of the fields is set.
@@ -120,7 +122,8 @@ type Event struct {
 	Interrupted bool
 }
 
-// Run applies events and prints until the channel is closed and all is printed, the limit is reached, or printing fails.
+// Run applies events and prints until the channel is closed and all is printed, the limit is reached, or printing
+// fails.
 func (m *Merger) Run(events <-chan Event) error {
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()

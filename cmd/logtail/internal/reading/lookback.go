@@ -18,8 +18,9 @@ import (
 // errLookedBack ends a search that has taken long enough.
 var errLookedBack = errors.New("reading: looked back for long enough")
 
-// lookBack prints the latest records that pass the filter, in the order of their times. Kafka is read forwards only, so it
-// reads windows that lie further and further back, until it has found enough, and what it has not read is older.
+// lookBack prints the latest records that pass the filter, in the order of their times. Kafka is read forwards only,
+// so it reads windows that lie further and further back, until it has found enough, and what it has not read is
+// older.
 func (r *reader) lookBack(ctx context.Context, starts, ends map[kafka.TopicPartition]int64) error {
 	found := &newest{n: r.Lines, oldest: make(map[kafka.TopicPartition]time.Time)}
 	searched, err := 0, error(nil)
@@ -54,7 +55,8 @@ func (r *reader) lookBack(ctx context.Context, starts, ends map[kafka.TopicParti
 }
 
 // search reads windows into found. It returns how many offsets it has read.
-func (r *reader) search(ctx context.Context, found *newest, starts, ends map[kafka.TopicPartition]int64) (searched int, err error) {
+func (r *reader) search(ctx context.Context, found *newest, starts,
+	ends map[kafka.TopicPartition]int64) (searched int, err error) {
 	if r.LookBackTime > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, r.LookBackTime, errLookedBack)
@@ -136,7 +138,8 @@ func (h *newest) add(c *fetch.Chunk, b *merge.Batch) {
 	}
 	start := 0
 	for _, item := range b.Items {
-		k := kept{tp: b.Partition, nanos: item.Nanos, offset: item.Offset, foreign: item.Foreign, text: b.Text[start:item.End]}
+		k := kept{tp: b.Partition, nanos: item.Nanos, offset: item.Offset, foreign: item.Foreign,
+			text: b.Text[start:item.End]}
 		start = item.End
 		switch {
 		case len(h.kept) < h.n:

@@ -20,8 +20,8 @@ func (s *sharedCounts) counts() Counts {
 		NoEnvelope: s.noEnvelope.Load(), NoLevel: s.noLevel.Load()}
 }
 
-// pool filters records and puts them into their form, in one goroutine for each processor. What is done goes to the merger,
-// or, while looking back, to a function.
+// pool filters records and puts them into their form, in one goroutine for each processor. What is done goes to the
+// merger, or, while looking back, to a function.
 type pool struct {
 	r      *reader
 	jobs   chan job
@@ -43,7 +43,8 @@ type job struct {
 }
 
 func newPool(workers int, r *reader) *pool {
-	p := &pool{r: r, jobs: make(chan job, workers), events: make(chan merge.Event, 4*workers), done: make(chan struct{})}
+	p := &pool{r: r, jobs: make(chan job, workers), events: make(chan merge.Event, 4*workers),
+		done: make(chan struct{})}
 	p.stop = sync.OnceFunc(func() { close(p.done) })
 	for range workers {
 		p.wg.Go(p.work)

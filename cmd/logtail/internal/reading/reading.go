@@ -1,5 +1,5 @@
-// Package reading reads the streams that logtail shows: it finds where to begin and to end in each partition, has the records
-// filtered and put into their form on all processors, and prints them in the order of their times.
+// Package reading reads the streams that logtail shows: it finds where to begin and to end in each partition, has the
+// records filtered and put into their form on all processors, and prints them in the order of their times.
 package reading
 
 import (
@@ -34,7 +34,8 @@ type Options struct {
 	// From and Since say where the partitions begin: at their first records, their ends, or at a time.
 	From  tail.From
 	Since time.Time
-	// Lines begins with the latest records only that pass the filter, looked for as far back as From says; negative: all.
+	// Lines begins with the latest records only that pass the filter, looked for as far back as From says; negative:
+	// all.
 	Lines int
 	// LookBackTime and LookBackRecords bound the search for them; 0: no bound.
 	LookBackTime    time.Duration
@@ -71,7 +72,8 @@ type Options struct {
 // Counts are what became of the records.
 type Counts struct {
 	Read, Printed, Rejected uint64
-	// NoEnvelope are those among the printed that are no envelopes, NoLevel those among the rejected that have no level.
+	// NoEnvelope are those among the printed that are no envelopes, NoLevel those among the rejected that have no
+	// level.
 	NoEnvelope, NoLevel uint64
 }
 
@@ -115,8 +117,9 @@ func Run(ctx context.Context, o Options) (Counts, error) {
 func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error {
 	var err error
 	r.session, err = tail.Open(ctx, r.Client, tail.Options{
-		Match: r.Match, TopicPrefix: r.Prefix, Topics: r.Topics, From: r.From, Time: r.Since.Add(-lateness), StopAtEnd: !r.Follow,
-		TellOpen: true, Logger: r.Logger,
+		Match: r.Match, TopicPrefix: r.Prefix, Topics: r.Topics, From: r.From, Time: r.Since.Add(-lateness),
+		StopAtEnd: !r.Follow,
+		TellOpen:  true, Logger: r.Logger,
 	}, r.yield)
 	if err != nil {
 		return err
@@ -163,7 +166,8 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 const lateness = 5 * time.Minute
 
 // stream prints from starts on: up to ends, or for as long as it follows.
-func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, starts, ends map[kafka.TopicPartition]int64) error {
+func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, starts,
+	ends map[kafka.TopicPartition]int64) error {
 	expect := make(map[kafka.TopicPartition]int64)
 	for tp, end := range ends {
 		if start, ok := starts[tp]; ok && start < end {
@@ -171,8 +175,9 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 		}
 	}
 	m := merge.New(merge.Options{
-		Window: r.Window, Limit: r.Limit, Pause: r.session.Pause, Resume: r.session.Resume, Print: r.print, Flush: r.out.flush,
-		Free: r.pool.free,
+		Window: r.Window, Limit: r.Limit, Pause: r.session.Pause, Resume: r.session.Resume, Print: r.print,
+		Flush: r.out.flush,
+		Free:  r.pool.free,
 	})
 	merged := make(chan error, 1)
 	r.pool.begin()

@@ -9,8 +9,8 @@ import (
 )
 
 // Help lists the forms.
-const Help = `a duration ago (90s, 2h30m, 7d, 2w), a time (2026-01-31, "2026-01-31 15:04", RFC 3339), a time of day (15:04),
-now, today, yesterday, "yesterday 15:04", or seconds since 1970`
+const Help = `a duration ago (90s, 2h30m, 7d, 2w), a time (2026-01-31, "2026-01-31 15:04", RFC 3339),
+a time of day (15:04), now, today, yesterday, "yesterday 15:04", or seconds since 1970`
 
 // forms of a time with its day. What they leave out is zero; what has no zone is in the given one.
 var forms = [...]string{
@@ -69,7 +69,8 @@ func clock(day time.Time, text string) (time.Time, error) {
 	}
 	for _, form := range clocks {
 		if t, err := time.Parse(form, text); err == nil {
-			return time.Date(day.Year(), day.Month(), day.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), day.Location()), nil
+			return time.Date(day.Year(), day.Month(), day.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(),
+				day.Location()), nil
 		}
 	}
 	return time.Time{}, errForm
@@ -93,7 +94,8 @@ func epoch(text string) (time.Time, bool) {
 	}
 	nanos := int64(0)
 	if fraction != "" {
-		if nanos, err = strconv.ParseInt((fraction + "000000000")[:9], 10, 64); err != nil || len(fraction) > 9 || nanos < 0 {
+		if nanos, err = strconv.ParseInt((fraction + "000000000")[:9], 10, 64); err != nil || len(fraction) > 9 ||
+			nanos < 0 {
 			return time.Time{}, false
 		}
 	}
