@@ -2,13 +2,14 @@ package logrecord
 
 import (
 	"bytes"
-	"errors"
-	"reflect"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/kafkaesk/kafkaesk/internal/schema"
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
+	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
 )
 
 // moved is a field that breaks its model's schema, taken out of its place.
@@ -17,54 +18,50 @@ type moved struct {
 	value []byte
 }
 
-// compiled returns the schema of a model's type, made at its first use.
-func (t *typeInfo) compiled() (*schema.Schema, error) {
-	t.once.Do(func() { t.schema, t.schemaErr = schema.For(t.typ) })
-	return t.schema, t.schemaErr
-}
-
 // check validates the model whose JSON object starts at start and ends the buffer. Fields that break its schema are moved
-// out, and the reasons noted. What cannot be checked is noted too.
-func (b *builder) check(v reflect.Value, start int) {
-	for v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	info := b.types.of(v.Type())
-	s, err := info.compiled()
-	if err == nil {
-		err = s.Check(b.buf[start:])
-	}
-	var invalid *schema.Invalid
-	switch {
-	case err == nil:
-		return
-	case !errors.As(err, &invalid):
-		b.schemaErrors = append(b.schemaErrors, info.typ.String()+": schema: "+err.Error())
+// out, and the reasons noted. One with too many of them is moved as a whole.
+func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
+	outer := b.lend()
+	b.rules.Models, b.rules.Limit = true, math.MaxInt
+	violations := plan.Violations(&b.writer, m)
+	b.takeBack(outer)
+	if len(violations) == 0 {
 		return
 	}
 	doc := bytes.Clone(b.buf[start:])
 	place := b.place()
-	for _, violation := range invalid.Violations {
-		key, val, end, depth, found := lookup(doc, violation.Path)
-		if found && excused(doc[val:end]) {
-			continue
-		}
+	for _, violation := range violations {
 		field := strings.TrimSuffix(strings.Join(append(slices.Clone(place), violation.Field), "."), ".")
 		if field == "" { // the model as a whole, at the root
-			field = info.typ.String()
+			field = plan.Type().String()
 		}
 		b.schemaErrors = append(b.schemaErrors, field+": "+violation.Keyword+": "+violation.Sentence())
-		if !found || depth == 0 {
-			continue // nothing is there, or it is the model as a whole
+		if len(violations) < rule.MaxViolations {
+			doc = b.moveOut(doc, place, violation.Path)
 		}
-		if depth < len(violation.Path) { // in an array, which keeps its indices: it moves as a whole
-			key, val, end, _, _ = lookup(doc, violation.Path[:depth])
-		}
-		path := slices.Concat(place, violation.Path[:depth])
-		b.moved = append(b.moved, moved{path, bytes.Clone(doc[val:end])})
-		doc = cut(doc, key, end)
+	}
+	if len(violations) == rule.MaxViolations {
+		rawjson.Members(doc, func(key, value []byte) bool {
+			path := append(slices.Clone(place), rawjson.Unquote(key))
+			b.moved = append(b.moved, moved{path, bytes.Clone(value)})
+			return true
+		})
+		doc = []byte("{}")
 	}
 	b.buf = append(b.buf[:start], doc...)
+}
+
+// moveOut takes the field of that path out of the model doc. A field in an array, which keeps its indices, takes the array with it.
+func (b *builder) moveOut(doc []byte, place, path []string) []byte {
+	key, val, end, depth, found := lookup(doc, path)
+	if !found || depth == 0 {
+		return doc // nothing is there, or it is the model as a whole
+	}
+	if depth < len(path) {
+		key, val, end, _, _ = lookup(doc, path[:depth])
+	}
+	b.moved = append(b.moved, moved{slices.Concat(place, path[:depth]), bytes.Clone(doc[val:end])})
+	return cut(doc, key, end)
 }
 
 // place is the path of the innermost object in the record, as its names are written: groups whose names differ in bytes only that are not
@@ -72,7 +69,7 @@ func (b *builder) check(v reflect.Value, start int) {
 func (b *builder) place() []string {
 	path := slices.Clone(b.path)
 	for i, name := range path {
-		path[i] = valid(name)
+		path[i] = strings.ToValidUTF8(name, rawjson.Plain)
 	}
 	if len(path) > 0 {
 		if _, isOwn := b.names.find(path[0]); isOwn {
@@ -80,12 +77,6 @@ func (b *builder) place() []string {
 		}
 	}
 	return path
-}
-
-// excused tells whether a value may break its schema: null, which a nil pointer, slice or map is, and a note that stands in
-// the place of what could not be written.
-func excused(value []byte) bool {
-	return isNull(value) || bytes.HasPrefix(value, []byte(`"`+errorNote)) || bytes.HasPrefix(value, []byte(`"`+panicNote))
 }
 
 // lookup returns where the value of that path stands in doc. The key is that of the innermost member of an object on the
@@ -96,7 +87,7 @@ func lookup(doc []byte, path []string) (key, val, end, depth int, found bool) {
 		switch doc[val] {
 		case '{':
 			k, v, e, after := next(doc, val+1)
-			for k >= 0 && unquote(doc[k:skipString(doc, k)]) != name {
+			for k >= 0 && rawjson.Unquote(doc[k:rawjson.SkipString(doc, k)]) != name {
 				k, v, e, after = next(doc, after)
 			}
 			if k < 0 {
@@ -110,14 +101,14 @@ func lookup(doc []byte, path []string) (key, val, end, depth int, found bool) {
 			}
 			i := val + 1
 			for ; index > 0 && doc[i] != ']'; index-- {
-				if i = skip(doc, i); doc[i] == ',' {
+				if i = rawjson.Skip(doc, i); doc[i] == ',' {
 					i++
 				}
 			}
 			if index != 0 || doc[i] == ']' {
 				return 0, 0, 0, 0, false
 			}
-			val, end = i, skip(doc, i)
+			val, end = i, rawjson.Skip(doc, i)
 		default:
 			return 0, 0, 0, 0, false
 		}

@@ -23,7 +23,7 @@ type order struct {
 	Mail    string             `json:"mail,omitempty" jsonschema:"format=email"`
 	Count   int                `json:"count" jsonschema:"minimum=1,maximum=5"`
 	Address *address           `json:"address"`
-	Tags    []string           `json:"tags" jsonschema:"minItems=1"`
+	Tags    []string           `json:"tags,omitzero" jsonschema:"minItems=1"`
 	Items   []address          `json:"items,omitempty"`
 	Prices  map[string]float64 `json:"prices"`
 	Kind    string             `json:"kind,omitempty" jsonschema:"enum=a,enum=b"`
@@ -59,55 +59,55 @@ func TestCheck(t *testing.T) {
 		want   string   // besides the base fields, without schema_errors
 		errors []string // how the schema_errors begin
 	}{
-		{name: "valid", call: []any{order{Count: 1}}, want: `{"count":1,"address":null,"tags":null,"prices":null}`},
+		{name: "valid", call: []any{order{Count: 1}}, want: `{"count":1}`},
 		{
-			name: "a field", call: []any{"a", 1, order{Count: 9, Mail: "x"}}, want: `{"a":1,"address":null,"tags":null,"prices":null,"invalid":{"count":9,"mail":"x"}}`,
+			name: "a field", call: []any{"a", 1, order{Count: 9, Mail: "x"}}, want: `{"a":1,"invalid":{"count":9,"mail":"x"}}`,
 			errors: []string{"count: maximum: ", "mail: format: "},
 		},
 		{
 			name: "a nested one", call: []any{order{Count: 1, Address: &address{City: "x", Zip: "12"}}},
-			want:   `{"count":1,"address":{"zip":"12"},"tags":null,"prices":null,"invalid":{"address":{"city":"x"}}}`,
+			want:   `{"count":1,"address":{"zip":"12"},"invalid":{"address":{"city":"x"}}}`,
 			errors: []string{"address.city: minLength: "},
 		},
 		{
 			name: "both of an object", call: []any{order{Count: 1, Address: &address{City: "x", Zip: "y"}}},
-			want:   `{"count":1,"address":{},"tags":null,"prices":null,"invalid":{"address":{"city":"x","zip":"y"}}}`,
+			want:   `{"count":1,"address":{},"invalid":{"address":{"city":"x","zip":"y"}}}`,
 			errors: []string{"address.city: minLength: ", "address.zip: pattern: "},
 		},
 		{
 			name: "in an array of objects", call: []any{order{Count: 1, Items: []address{{"ok", "1"}, {"x", "1"}}}},
-			want:   `{"count":1,"address":null,"tags":null,"prices":null,"items":[{"city":"ok","zip":"1"},{"zip":"1"}],"invalid":{"items":{"1":{"city":"x"}}}}`,
+			want:   `{"count":1,"items":[{"city":"ok","zip":"1"},{"zip":"1"}],"invalid":{"items":{"1":{"city":"x"}}}}`,
 			errors: []string{"items[1].city: minLength: "},
 		},
 		{
 			name: "an array as a whole", call: []any{order{Count: 1, Tags: []string{}}},
-			want:   `{"count":1,"address":null,"prices":null,"invalid":{"tags":[]}}`,
+			want:   `{"count":1,"invalid":{"tags":[]}}`,
 			errors: []string{"tags: minItems: "},
 		},
 		{
 			name: "in a group", call: []any{slog.Group("g", Attr(order{Count: 1, Kind: "c"}))},
-			want:   `{"g":{"count":1,"address":null,"tags":null,"prices":null},"invalid":{"g":{"kind":"c"}}}`,
+			want:   `{"g":{"count":1},"invalid":{"g":{"kind":"c"}}}`,
 			errors: []string{"g.kind: enum: "},
 		},
 		{
 			name: "in With and WithGroup", with: []any{order{Count: 7}}, group: "g", call: []any{order{Count: 8}},
-			want:   `{"address":null,"tags":null,"prices":null,"g":{"address":null,"tags":null,"prices":null},"invalid":{"count":7,"g":{"count":8}}}`,
+			want:   `{"invalid":{"count":7,"g":{"count":8}}}`,
 			errors: []string{"count: maximum: ", "g.count: maximum: "},
 		},
 		{
 			name: "twice", with: []any{order{Count: 7}}, call: []any{order{Count: 8}},
-			want:   `{"address":null,"tags":null,"prices":null,"invalid":{"count":8}}`,
+			want:   `{"invalid":{"count":8}}`,
 			errors: []string{"count: maximum: ", "count: maximum: "},
 		},
 		{
 			name: "what cannot be written stays", call: []any{order{Count: 1, Prices: map[string]float64{"a": nan()}, Ratio: nan()}},
-			want: `{"count":1,"address":null,"tags":null,"prices":{"a":"!ERROR:json: unsupported value: NaN"},"ratio":"!ERROR:json: unsupported value: NaN"}`,
+			want: `{"count":1,"prices":{"a":"!ERROR:json: unsupported value: NaN"},"ratio":"!ERROR:json: unsupported value: NaN"}`,
 		},
 		{name: "no schema", call: []any{noSchema{}}, want: `{"c":"!ERROR:json: unsupported type: chan int"}`, errors: []string{"logrecord.noSchema: schema: "}},
 		{name: "a schema that panics", call: []any{panicSchema{}}, want: `{"a":0}`, errors: []string{"logrecord.panicSchema: schema: schema: type logrecord.panicSchema: "}},
 		{
 			name: "one that holds its like", call: []any{node{N: 1, Next: &node{N: 0}}},
-			want:   `{"n":1,"next":{"next":null},"invalid":{"next":{"n":0}}}`,
+			want:   `{"n":1,"next":{},"invalid":{"next":{"n":0}}}`,
 			errors: []string{"next.n: minimum: "},
 		},
 		{name: "a map has no constraints", call: []any{mapModel{"a": 1}}, want: `{"a":1}`},

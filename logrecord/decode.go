@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
@@ -26,7 +27,7 @@ func Decode(value []byte) (Record, error) {
 	if !json.Valid(value) {
 		return Record{}, fmt.Errorf("%w: the %d bytes are not JSON", ErrNotRecord, len(value))
 	}
-	start := space(value, 0)
+	start := rawjson.Space(value, 0)
 	if value[start] != '{' {
 		return Record{}, fmt.Errorf("%w: the JSON is not an object", ErrNotRecord)
 	}
@@ -39,7 +40,7 @@ func Decode(value []byte) (Record, error) {
 		r.Schema, data = schema, inner
 	}
 	d := decoder{record: &r}
-	members(data, d.member)
+	rawjson.Members(data, d.member)
 	d.finish()
 	return r, nil
 }
@@ -58,12 +59,12 @@ func (r *Record) DecodeValue(value []byte) error {
 // envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data".
 func envelope(doc []byte) (schema string, data []byte, ok bool) {
 	named := false
-	members(doc, func(key, value []byte) bool {
-		switch unquote(key) {
+	rawjson.Members(doc, func(key, value []byte) bool {
+		switch rawjson.Unquote(key) {
 		case "schema":
 			named = value[0] == '"'
 			if named {
-				schema = unquote(value)
+				schema = rawjson.Unquote(value)
 			}
 		case "data":
 			data = value
@@ -81,7 +82,7 @@ type decoder struct {
 
 // member takes one member of the data. A null is as good as absent for a field that we know, and stays for any other.
 func (d *decoder) member(key, value []byte) bool {
-	name := unquote(key)
+	name := rawjson.Unquote(key)
 	if !d.known(name, value) {
 		d.record.Fields = append(d.record.Fields, Field{Name: name, Value: json.RawMessage(value)})
 	}
@@ -118,9 +119,9 @@ func (d *decoder) known(name string, value []byte) bool {
 	case "severity":
 		text = &r.Severity
 	case "timestamp":
-		return isNull(value) || d.time(value)
+		return rawjson.IsNull(value) || d.time(value)
 	case "level":
-		return isNull(value) || d.level(value)
+		return rawjson.IsNull(value) || d.level(value)
 	case "source":
 		return d.source(value)
 	case "truncated":
@@ -132,10 +133,10 @@ func (d *decoder) known(name string, value []byte) bool {
 		return false
 	}
 	if value[0] == '"' {
-		*text = unquote(value)
+		*text = rawjson.Unquote(value)
 		return true
 	}
-	return isNull(value)
+	return rawjson.IsNull(value)
 }
 
 // The forms of a timestamp: ours and RFC 3339's at large, then Python's, which has no zone and means UTC. Parse takes a
@@ -146,7 +147,7 @@ func (d *decoder) time(value []byte) bool {
 	if value[0] != '"' {
 		return false
 	}
-	text := unquote(value)
+	text := rawjson.Unquote(value)
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, text); err == nil {
 			d.record.Time = t.UTC()
@@ -159,7 +160,7 @@ func (d *decoder) time(value []byte) bool {
 // level takes a number, or the name that loggers of other kinds write there.
 func (d *decoder) level(value []byte) bool {
 	if value[0] == '"' {
-		l, ok := severity.Word(unquote(value))
+		l, ok := severity.Word(rawjson.Unquote(value))
 		if ok {
 			d.record.Level, d.leveled = l, true
 		}
@@ -194,9 +195,9 @@ func (d *decoder) errors(value []byte) bool {
 	}
 	var texts []string
 	ok := true
-	elements(value, func(e []byte) bool {
+	rawjson.Elements(value, func(e []byte) bool {
 		if ok = e[0] == '"'; ok {
-			texts = append(texts, unquote(e))
+			texts = append(texts, rawjson.Unquote(e))
 		}
 		return ok
 	})

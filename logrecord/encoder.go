@@ -2,6 +2,7 @@ package logrecord
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 // Options are what an Encoder is made with. The zero value is complete.
@@ -25,11 +29,12 @@ type Options struct {
 	// Trace fills the field trace with the stack of the log call, from this level on. Defaults to never.
 	Trace slog.Leveler
 	// ReplaceAttr is called for each attribute that is not a group, as that of slog.HandlerOptions is, but never for base
-	// fields. A log model is one attribute to it. It may be called concurrently.
+	// fields. A log model is one attribute to it, and then each of its fields, and those of the structs in it. It may be called
+	// concurrently.
 	ReplaceAttr func(groups []string, a slog.Attr) slog.Attr
 	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it does
-	// not have is null, or, in a record without an envelope, left out. It is a log model without having to say so; models and attributes are
-	// merged over it. Where it returns nil or panics, the record has its usual base. It may be called concurrently.
+	// not have is null, or, in a record without an envelope, left out. It is a log model without
+	// having to say so; models and attributes are merged over it. Where it returns nil or panics, the record has its usual base. It may be called concurrently.
 	Format func(ctx context.Context, r slog.Record) any
 	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root, also
 	// of loggers with groups, and give way to what With and the call say. It may be called concurrently.
@@ -49,6 +54,9 @@ type Options struct {
 	Rename map[string]string
 	// Route finds the record's route by the types of its models, which are no pointers; see Result.Route.
 	Route map[reflect.Type]string
+	// HashKey is the key with which fields of models that have the tag log:"hash" are hashed (HMAC with SHA-256, in hex, of a
+	// text, or of the JSON of another value). Without it they are redacted.
+	HashKey []byte
 	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
 	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
 	// most 128 MiB.
@@ -90,6 +98,7 @@ type shared struct {
 	format      func(context.Context, slog.Record) any
 	fromContext func(context.Context) []slog.Attr
 	durations   bool
+	hashKey     []byte
 	maxBytes    int
 
 	seed     maphash.Seed
@@ -135,7 +144,8 @@ type builder struct {
 	groups  []openGroup // those to be closed
 	path    []string    // names of the groups that are open
 	models  uint32      // own fields that models have written, one bit for each
-	visits  []visit
+	writer  jsonplan.Writer
+	rules   jsonplan.Log
 	spare   []byte // for a record that is written again
 	levels  int    // that values may still nest
 	steps   int    // attributes and calls of LogValue that are left
@@ -159,6 +169,7 @@ func NewEncoder(o Options) *Encoder {
 		fromContext: o.FromContext,
 		route:       o.Route,
 		durations:   o.TextDurations,
+		hashKey:     slices.Clone(o.HashKey),
 		maxBytes:    min(o.MaxBytes, mostMaxBytes),
 		seed:        maphash.MakeSeed(),
 	}
@@ -179,7 +190,8 @@ func NewEncoder(o Options) *Encoder {
 	s.head = append(s.head, begin...)
 	s.severities = s.names.levelTexts(o.Levels)
 	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
-	s.builders.New = func() any { return &builder{shared: s} }
+	s.types.plans = jsonplan.Logged(methodOf)
+	s.builders.New = func() any { return newBuilder(s) }
 	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
 }
 
@@ -187,6 +199,15 @@ func NewEncoder(o Options) *Encoder {
 func (e *Encoder) builder() *builder {
 	b := e.builders.Get().(*builder)
 	b.levels, b.steps = maxLevels, maxSteps
+	return b
+}
+
+func newBuilder(s *shared) *builder {
+	b := &builder{shared: s}
+	b.rules.Redact = s.redact
+	if s.replaceAttr != nil {
+		b.rules.Field = b.replaceField
+	}
 	return b
 }
 
@@ -223,13 +244,10 @@ func (s *shared) release(b *builder) {
 	if cap(b.path) > 0 {
 		clear(b.path[:cap(b.path)])
 	}
-	if cap(b.visits) > 0 {
-		clear(b.visits[:cap(b.visits)])
-	}
 	if b.notes.any() {
 		b.notes = notes{}
 	}
-	b.groups, b.visits = b.groups[:0], b.visits[:0]
+	b.groups = b.groups[:0]
 	b.rewrite = false
 	s.builders.Put(b)
 }
@@ -399,7 +417,7 @@ func (b *builder) appendEarly(dst []byte, i, end int) []byte {
 		if key == nil {
 			continue
 		}
-		next := skip(b.buf, i+len(key)) + 1
+		next := rawjson.Skip(b.buf, i+len(key)) + 1
 		if b.mayWrite(f) {
 			dst = append(dst, b.buf[i:next]...)
 		}
@@ -481,7 +499,7 @@ func (b *builder) finish(ctx context.Context, r *slog.Record) {
 	}
 	if len(b.schemaErrors) > 0 {
 		b.buf = append(b.buf, b.names.keys[ownSchemaErrors]...)
-		b.value(reflect.ValueOf(b.schemaErrors))
+		b.value(b.schemaErrors)
 		b.buf = append(b.buf, ',')
 	}
 	if b.truncated {
@@ -528,8 +546,5 @@ func (b *builder) span(span *trace.SpanContext) {
 
 func (b *builder) hex(f own, id []byte) {
 	b.buf = append(append(b.buf, b.names.keys[f]...), '"')
-	for _, c := range id {
-		b.buf = append(b.buf, hex[c>>4], hex[c&15])
-	}
-	b.buf = append(b.buf, '"', ',')
+	b.buf = append(hex.AppendEncode(b.buf, id), '"', ',')
 }

@@ -103,7 +103,7 @@ func TestFromContext(t *testing.T) {
 		want  string
 	}{
 		{nil, `{"user":"with","w":{"a":1,"b":2}}`},
-		{"r1", `{"user":"with","team":null,"w":{"a":1,"b":2,"x":1},"request":"r1","a":"context","attr_level":"context","n":"context","g":{"a":"context","c":1},"new":{"a":1}}`},
+		{"r1", `{"user":"with","w":{"a":1,"b":2,"x":1},"request":"r1","a":"context","attr_level":"context","n":"context","g":{"a":"context","c":1},"new":{"a":1}}`},
 		{7, `{"user":"with","w":{"a":1,"b":2},"schema_errors":["FromContext: panic: bang"]}`},
 	} {
 		r := slog.NewRecord(at, 0, "hello", 0)

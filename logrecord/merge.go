@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"reflect"
 	"unicode/utf8"
+
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 // maxKey is how long a key may be, in bytes. A longer one is cut.
@@ -134,7 +136,7 @@ func (b *builder) member(name string, v slog.Value, model bool) {
 	b.slogValue(v)
 	b.buf = append(b.buf, ',')
 	switch {
-	case isOwn && isNull(b.buf[val:len(b.buf)-1]), !b.enter(key, val, len(b.buf)-1):
+	case isOwn && rawjson.IsNull(b.buf[val:len(b.buf)-1]), !b.enter(key, val, len(b.buf)-1):
 		b.buf = b.buf[:key]
 	case isOwn:
 		b.models |= 1 << f
@@ -200,7 +202,7 @@ func (b *builder) model(name string, m any) {
 	b.buf = b.buf[:start]
 	b.modelValue(m, start)
 	switch text := b.buf[start:]; {
-	case isNull(text), len(text) == len("{}") && text[0] == '{':
+	case rawjson.IsNull(text), len(text) == len("{}") && text[0] == '{':
 		b.buf = append(b.buf[:start], before)
 	case text[0] != '{':
 		b.buf = append(b.buf[:start], before)
@@ -226,25 +228,34 @@ func (b *builder) findRoute(m any) {
 // modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.
 func (b *builder) modelValue(m any, start int) {
 	v := reflect.ValueOf(m)
-	how := b.types.of(v.Type()).how
-	if how.receiver == onPointer {
-		v = addressed(v)
+	t := v.Type()
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
 	}
-	if s := reflect.Indirect(v); how.method == errorType && s.Kind() == reflect.Struct {
-		b.nested(s, func() { b.structure(s, b.types.of(s.Type()).fields) })
-	} else {
-		b.value(v)
+	if v.Kind() == reflect.Pointer || b.types.of(t).valuer {
+		b.value(m)
+		return // nil, or what LogValue says, which is not what the type's schema is about
 	}
-	if b.buf[start] == '{' && how.method != logValuerType { // what LogValue says is not what the type's schema is about
-		b.check(v, start)
+	info := b.types.compiled(v.Type())
+	if t.Kind() != reflect.Pointer && info.plan.OnPointer() {
+		m = addressed(v).Interface()
+	}
+	outer := b.lend()
+	b.rules.Models = true
+	keeps, _ := info.plan.Write(&b.writer, m) // in a log record nothing fails
+	b.takeBack(outer)
+	if b.buf[start] == '{' && info.err != nil {
+		b.schemaErrors = append(b.schemaErrors, v.Type().String()+": schema: "+info.err.Error())
+	} else if b.buf[start] == '{' && (!keeps || b.replaceAttr != nil) {
+		b.check(info.plan, m, start)
 	}
 }
 
 // fields makes the members that stand in the buffer from i on, each with its comma, members of the innermost object.
 func (b *builder) fields(i int) {
 	for all := len(b.buf); i < all; {
-		val := skipString(b.buf, i) + 1
-		end := skip(b.buf, val)
+		val := rawjson.SkipString(b.buf, i) + 1
+		end := rawjson.Skip(b.buf, val)
 		b.field(i, val, end)
 		i = end + 1
 	}
@@ -266,7 +277,7 @@ func (b *builder) field(key, val, end int) {
 		b.buf = append(append(b.buf, '"'), attrPrefix...)
 		b.buf = append(b.buf, b.buf[key+1:end+1]...)
 		b.enter(at, at+len(attrPrefix)+val-key, len(b.buf)-1)
-	case isNull(b.buf[val:end]) || !b.enter(key, val, end):
+	case rawjson.IsNull(b.buf[val:end]) || !b.enter(key, val, end):
 		b.rewrite = true
 	default:
 		b.models |= 1 << f

@@ -73,14 +73,14 @@ func TestMerge(t *testing.T) {
 	}{
 		{name: "nothing", want: `{}`},
 		{name: "plain", call: []any{"a", 1, "b", "x"}, want: `{"a":1,"b":"x"}`},
-		{name: "model without a key", call: []any{ada}, want: `{"user":"ada","team":null}`},
-		{name: "model by pointer", call: []any{&ada}, want: `{"user":"ada","team":null}`},
-		{name: "model by Attr", call: []any{Attr(ada)}, want: `{"user":"ada","team":null}`},
-		{name: "model under a key", call: []any{"who", ada}, want: `{"user":"ada","team":null}`},
-		{name: "model in With", with: [][]any{{"who", ada}}, want: `{"user":"ada","team":null}`},
-		{name: "model in a group", call: []any{slog.Group("g", slog.Int("a", 1), Attr(ada))}, want: `{"g":{"a":1,"user":"ada","team":null}}`},
-		{name: "model in an inlined group", call: []any{slog.Group("", Attr(ada))}, want: `{"user":"ada","team":null}`},
-		{name: "model in WithGroup", with: [][]any{{"g"}}, call: []any{ada}, want: `{"g":{"user":"ada","team":null}}`},
+		{name: "model without a key", call: []any{ada}, want: `{"user":"ada"}`},
+		{name: "model by pointer", call: []any{&ada}, want: `{"user":"ada"}`},
+		{name: "model by Attr", call: []any{Attr(ada)}, want: `{"user":"ada"}`},
+		{name: "model under a key", call: []any{"who", ada}, want: `{"user":"ada"}`},
+		{name: "model in With", with: [][]any{{"who", ada}}, want: `{"user":"ada"}`},
+		{name: "model in a group", call: []any{slog.Group("g", slog.Int("a", 1), Attr(ada))}, want: `{"g":{"a":1,"user":"ada"}}`},
+		{name: "model in an inlined group", call: []any{slog.Group("", Attr(ada))}, want: `{"user":"ada"}`},
+		{name: "model in WithGroup", with: [][]any{{"g"}}, call: []any{ada}, want: `{"g":{"user":"ada"}}`},
 		{name: "base names are free in groups", call: []any{slog.Group("g", slog.Int("level", 1), Attr(levelLog{Level: "x"}))}, want: `{"g":{"level":"x"}}`},
 		{name: "nil model", call: []any{"a", 1, "who", (*userLog)(nil)}, want: `{"a":1}`},
 		{name: "a method of its own, on the pointer", call: []any{"m", ownMark{X: 1}}, want: `{"x":1}`},
@@ -91,17 +91,17 @@ func TestMerge(t *testing.T) {
 		{name: "a model with LogValue", call: []any{"m", valuerModel{Secret: "x"}}, want: `{"secret":"***","level":"high"}`},
 		{
 			name: "models inside models are fields, embedded ones are not", call: []any{outer{Inner: ada, userLog: userLog{User: "bob"}}},
-			want: `{"inner":{"user":"ada","team":null},"user":"bob","team":null}`,
+			want: `{"inner":{"user":"ada"},"user":"bob"}`,
 		},
 		{name: "a later attribute wins", call: []any{"a", 1, "b", 2, "a", 3}, want: `{"a":3,"b":2}`},
 		{name: "the call wins over With", with: [][]any{{"a", 1}, {"a", 2}}, call: []any{"a", 3}, want: `{"a":3}`},
 		{name: "later With wins", with: [][]any{{"a", 1}, {"a", 2}}, want: `{"a":2}`},
-		{name: "a later model wins", call: []any{"user", "x", ada}, want: `{"user":"ada","team":null}`},
-		{name: "a later attribute wins over a model", call: []any{ada, "user", "x"}, want: `{"user":"x","team":null}`},
-		{name: "a later model wins over a model", call: []any{ada, userLog{User: "bob"}}, want: `{"user":"bob","team":null}`},
+		{name: "a later model wins", call: []any{"user", "x", ada}, want: `{"user":"ada"}`},
+		{name: "a later attribute wins over a model", call: []any{ada, "user", "x"}, want: `{"user":"x"}`},
+		{name: "a later model wins over a model", call: []any{ada, userLog{User: "bob"}}, want: `{"user":"bob"}`},
 		{name: "null does not overwrite", call: []any{"team", "red", ada, "user", nil}, want: `{"team":"red","user":"ada"}`},
 		{name: "null is overwritten", call: []any{ada, "team", "red"}, want: `{"team":"red","user":"ada"}`},
-		{name: "omitted does not overwrite", with: [][]any{{"email", "e"}}, call: []any{ada}, want: `{"email":"e","user":"ada","team":null}`},
+		{name: "omitted does not overwrite", with: [][]any{{"email", "e"}}, call: []any{ada}, want: `{"email":"e","user":"ada"}`},
 		{name: "a model replaces a base field", call: []any{levelLog{Level: "high"}}, want: `{"level":"high"}`},
 		{name: "a model in With too", with: [][]any{{levelLog{Level: "high", Host: "h"}}}, want: `{"level":"high","hostname":"h"}`},
 		{name: "a model's absent field does not", call: []any{levelLog{}}, want: `{}`},
@@ -126,7 +126,7 @@ func TestMerge(t *testing.T) {
 		{name: "a group and an attribute", call: []any{slog.Group("g", "a", 1), "g", 2}, want: `{"g":2}`},
 		{name: "an open group and an attribute of its name", with: [][]any{{"g", 1}, {"g"}}, call: []any{"a", 1}, want: `{"g":{"a":1}}`},
 		{name: "an empty open group replaces nothing", with: [][]any{{"g", 1}, {"g"}}, want: `{"g":1}`},
-		{name: "later wins in groups", with: [][]any{{"g"}, {"a", 1}}, call: []any{"a", 2, ada, "user", "x"}, want: `{"g":{"a":2,"user":"x","team":null}}`},
+		{name: "later wins in groups", with: [][]any{{"g"}, {"a", 1}}, call: []any{"a", 2, ada, "user", "x"}, want: `{"g":{"a":2,"user":"x"}}`},
 		{name: "empty groups are left out", call: []any{slog.Group("g"), slog.Group("h", slog.Group("i"))}, want: `{}`},
 		{name: "the inner of two open groups is empty", with: [][]any{{"g"}, {"a", 1}, {"h"}, {"i"}}, want: `{"g":{"a":1}}`},
 		{name: "keys that differ in bytes only", call: []any{"\xff", 1, "\uFFFD", 2}, want: `{"�":2}`},
@@ -248,11 +248,11 @@ func TestReplaceAttr(t *testing.T) {
 	}})
 	e = e.WithAttrs(attrs("w", 1)).WithGroup("g")
 	text, _ := encode(t, e, "password", "x", "gone", 1, slog.Group("h", "password", "y"), "model", 1, "bang", 1)
-	want := parse(t, `{"w":1,"g":{"password":"***","h":{"password":"***"},"user":"ada","team":null,"bang":"!PANIC:bang"}}`)
+	want := parse(t, `{"w":1,"g":{"password":"***","h":{"password":"***"},"user":"ada","bang":"!PANIC:bang"}}`)
 	if diff := cmp.Diff(want, fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"w", "g.password", "g.gone", "g.h.password", "g.model", "g.bang"}, seen); diff != "" {
+	if diff := cmp.Diff([]string{"w", "g.password", "g.gone", "g.h.password", "g.model", "g.user", "g.team", "g.bang"}, seen); diff != "" {
 		t.Errorf("the calls differ (-want +got):\n%s", diff)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
+
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 // A record is written from its beginning to its end, and is right as it stands unless a key comes twice. For that case
@@ -126,7 +128,7 @@ func (b *builder) enter(key, val, end int) bool {
 	name := b.buf[key : val-1]
 	hash := b.hashOf(name, b.at)
 	if known := b.find(hash, name); known >= 0 {
-		if isNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
+		if rawjson.IsNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
 			return false
 		}
 		b.members[known].replaced, b.rewrite = true, true
@@ -137,7 +139,7 @@ func (b *builder) enter(key, val, end int) bool {
 
 func (b *builder) isNull(i int32) bool {
 	m := &b.members[i]
-	return m.object == 0 && isNull(b.buf[b.shift+int(m.val):b.shift+int(m.end)])
+	return m.object == 0 && rawjson.IsNull(b.buf[b.shift+int(m.val):b.shift+int(m.end)])
 }
 
 // openGroup is a group that is being written.

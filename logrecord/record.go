@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 // Record is one log record as a reader sees it.
@@ -56,7 +58,7 @@ type Field struct {
 // Plain returns the value as a Go value that prints well: the text of a string, and the JSON itself of all else.
 func (f Field) Plain() any {
 	if len(f.Value) > 0 && f.Value[0] == '"' {
-		return unquote(f.Value)
+		return rawjson.Unquote(f.Value)
 	}
 	return f.Value
 }

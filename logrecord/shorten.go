@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 const (
@@ -36,7 +38,7 @@ func shorten(doc []byte, limit int) ([]byte, bool) {
 
 // fixed tells whether the member of the record stays as it is: a base field that no model has replaced by something large.
 func fixed(doc []byte, key, val int) bool {
-	name := unquote(doc[key:skipString(doc, key)])
+	name := rawjson.Unquote(doc[key:rawjson.SkipString(doc, key)])
 	return name == "truncated" || isBase(name) && doc[val] != '{' && doc[val] != '['
 }
 
@@ -148,7 +150,7 @@ func longTexts(doc []byte) []span {
 			i++
 			continue
 		}
-		end := skipString(doc, i)
+		end := rawjson.SkipString(doc, i)
 		if end-i-2 > shortest && doc[end] != ':' {
 			all = append(all, span{i + 1, end - 1})
 		}

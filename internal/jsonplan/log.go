@@ -3,6 +3,7 @@ package jsonplan
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
@@ -26,6 +27,8 @@ type Log struct {
 	Truncated bool
 	// Models tells that the values being written belong to a log model: nil fields are left out.
 	Models bool
+	// Owner is for the methods that Logged was given.
+	Owner any
 	// Redact writes the fields that have a log tag in their struct, unless it is nil: it returns what stands in the place of the value,
 	// or false to leave the field out.
 	Redact func(tag string, value []byte) ([]byte, bool)
@@ -40,6 +43,10 @@ type Log struct {
 // span is a part of Buf.
 type span struct{ start, end int }
 
+func inside(spans []span, at int) bool {
+	return slices.ContainsFunc(spans, func(s span) bool { return s.start <= at && at < s.end })
+}
+
 // note writes why a value cannot be written, in its place.
 func (w *Writer) note(text string) { w.noteText(ErrorNote + text) }
 
@@ -51,11 +58,8 @@ func (w *Writer) noteText(text string) {
 	}
 }
 
-// Null appends null.
-func (w *Writer) Null() { w.null() }
-
-// Note writes why a value of a log record cannot be written, in its place.
-func (w *Writer) Note(text string) { w.note(text) }
+// Any appends a value that is no model by the plan of its type.
+func (w *Writer) Any(plans *Plans, v any) { w.any(plans, v) }
 
 // full tells that a value is larger than any record may be: what is left of it is left out.
 func (w *Writer) full() bool {

@@ -52,6 +52,12 @@ func (ps *Plans) For(t reflect.Type, r *rule.Rule) *Plan {
 	return kept.(*Plan)
 }
 
+// OnPointer tells that methods of the pointer write the values: one that has no address is written as a copy.
+func (p *Plan) OnPointer() bool { return p.address }
+
+// Type returns the type of the values.
+func (p *Plan) Type() reflect.Type { return p.typ }
+
 // Takes tells whether values of that type can be written: the plan's own, and pointers to it.
 func (p *Plan) Takes(t reflect.Type) bool {
 	if t == p.ptr {
@@ -73,7 +79,9 @@ const mostPointers = 10
 // is as it was.
 func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	start := len(w.Buf)
-	w.broken, w.addr, w.err, w.path, w.depth, w.visits, w.watched = false, false, nil, "", 0, w.visits[:0], 0
+	outer, held := w.state, len(w.held)
+	w.state = state{visits: w.visits[len(w.visits):]}
+	defer func() { w.state, w.held = outer, w.held[:held] }()
 	var at ptr
 	switch t := reflect.TypeOf(v); {
 	case t == p.typ:
@@ -91,7 +99,6 @@ func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 		}
 	}
 	p.root.write(w, at)
-	w.held = w.held[:0]
 	if w.err != nil {
 		w.Buf = w.Buf[:start]
 		if w.path != "" {
@@ -100,6 +107,44 @@ func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 		return false, fmt.Errorf("encode %T: %w", v, w.err)
 	}
 	return !w.broken, nil
+}
+
+// Model returns the plan of a log model: that of its struct even if it is an error, which otherwise is its text.
+func (ps *Plans) Model(t reflect.Type, r *rule.Rule) *Plan {
+	p := ps.For(t, r)
+	m, _ := ps.method(t, true)
+	if t.Kind() != reflect.Struct || m == nil || t.Implements(marshalerType) || reflect.PointerTo(t).Implements(marshalerType) ||
+		ps.own(t) != nil || ps.own(reflect.PointerTo(t)) != nil {
+		return p
+	}
+	c := compiler{plans: ps, known: map[subject]*node{}}
+	return &Plan{typ: t, ptr: p.ptr, root: &node{write: c.structEncoder(t, r)}, rule: r}
+}
+
+// Violations returns what v breaks of the schema. A value that cannot be written, and has a note in its place, breaks nothing; of a field that
+// has a log tag the value is not told.
+func (p *Plan) Violations(w *Writer, v any) []rule.Violation {
+	if p.rule == nil {
+		return nil
+	}
+	start, log := len(w.Buf), *w.Log
+	w.Log.checking, w.Log.notes, w.Log.secrets = true, nil, nil
+	_, _ = p.Write(w, v) // in a log record nothing fails
+	data := w.Buf[start:]
+	notes, secrets := w.Log.notes, w.Log.secrets
+	*w.Log, w.Buf = log, w.Buf[:start]
+	var all []rule.Violation
+	for _, violation := range p.rule.Check(data, false) {
+		at := start + violation.At()
+		if inside(notes, at) {
+			continue
+		}
+		if inside(secrets, at) {
+			violation.Value = ""
+		}
+		all = append(all, violation)
+	}
+	return all
 }
 
 // compiler makes the nodes of a plan.

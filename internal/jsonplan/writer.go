@@ -21,10 +21,14 @@ type Writer struct {
 	// Log are the rules of log records, nil for published data.
 	Log *Log
 
+	held []ptr // what interfaces hold in place of a pointer
+	state
+}
+
+// state is that of one value. A method of the user's may have another value written in between.
+type state struct {
 	broken bool // a value breaks its schema, or could not be proved to keep it
 	addr   bool // the value has an address by encoding/json's rules: methods of the pointer count
-
-	held []ptr // what interfaces hold in place of a pointer
 
 	err  error  // of published data: nothing more is written
 	path string // of the value that err is about

@@ -72,6 +72,9 @@ func fromDocument(t reflect.Type, doc []byte) (*Schema, error) {
 	return s, nil
 }
 
+// Rule returns the rule by which JSON is checked.
+func (s *Schema) Rule() *rule.Rule { return s.rule }
+
 // JSON returns the schema document. It is the caller's own copy.
 func (s *Schema) JSON() []byte { return bytes.Clone(s.doc) }
 

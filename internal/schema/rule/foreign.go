@@ -45,7 +45,7 @@ func (c *run) foreign(r *Rule, i, end int) {
 	case c.quick:
 		c.failed = true
 	default:
-		f := explanation{run: c, rule: r, value: decoded}
+		f := explanation{run: c, rule: r, value: decoded, at: i}
 		f.leaves(broken)
 	}
 }
@@ -86,6 +86,7 @@ type explanation struct {
 	run   *run
 	rule  *Rule
 	value any // as v5 saw it
+	at    int
 }
 
 func (f *explanation) leaves(e *jsonschema.ValidationError) {
@@ -119,7 +120,7 @@ func (f *explanation) leaf(e *jsonschema.ValidationError) {
 		field = join(prefix, field)
 	}
 	path = slices.Concat(f.run.steps(), path)
-	v := Violation{Field: field, Path: path, Keyword: keywordOf(e), at: -1}
+	v := Violation{Field: field, Path: path, Keyword: keywordOf(e), at: f.at}
 	limit, known := f.limit(e)
 	if v.Keyword == "required" && known {
 		object, _ := value.(map[string]any)
@@ -127,7 +128,7 @@ func (f *explanation) leaf(e *jsonschema.ValidationError) {
 		for _, n := range names {
 			name, _ := n.(string)
 			if _, there := object[name]; !there {
-				f.run.add(Violation{Field: join(field, name), Path: append(slices.Clone(path), name), Keyword: v.Keyword, Text: "is missing", at: -1})
+				f.run.add(Violation{Field: join(field, name), Path: append(slices.Clone(path), name), Keyword: v.Keyword, Text: "is missing", at: f.at})
 			}
 		}
 		return

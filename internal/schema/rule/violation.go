@@ -30,11 +30,11 @@ type Violation struct {
 	// Value says what the value is instead: "2". Long values are cut; empty where Text says it all.
 	Value string
 
-	at int // where the value starts; -1 if that is not known
+	at int
 }
 
-// At returns where the value starts in the JSON that was checked; it is not known for what v5 has checked.
-func (v Violation) At() (int, bool) { return v.at, v.at >= 0 }
+// At returns where the value starts in the JSON that was checked: of what v5 has checked, the value that it was given.
+func (v Violation) At() int { return v.at }
 
 // Sentence returns "must be at least 3 characters, is 2".
 func (v Violation) Sentence() string {

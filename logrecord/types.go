@@ -1,0 +1,113 @@
+package logrecord
+
+import (
+	"log/slog"
+	"reflect"
+	"sync"
+
+	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
+	"github.com/kafkaesk/kafkaesk/internal/schema"
+)
+
+var (
+	logValuerType = reflect.TypeFor[slog.LogValuer]()
+	slogValueType = reflect.TypeFor[slog.Value]()
+	markedType    = reflect.TypeFor[marked]()
+)
+
+// receiver says on what a method can be called.
+type receiver uint8
+
+const (
+	noMethod  receiver = iota
+	onValue            // any value of the type
+	onPointer          // one that has an address
+)
+
+func receiverOf(t, method reflect.Type) receiver {
+	switch {
+	case t.Implements(method):
+		return onValue
+	case t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(method):
+		return onPointer
+	}
+	return noMethod
+}
+
+// typeInfo is what is found out about a type once.
+type typeInfo struct {
+	model  receiver
+	valuer bool // it has LogValue
+
+	once sync.Once
+	plan *jsonplan.Plan // of a model; see compiled
+	err  error          // why it is not checked
+}
+
+// types are the types that an encoder has met. A program has only so many.
+type types struct {
+	plans *jsonplan.Plans
+	known sync.Map // reflect.Type to *typeInfo
+}
+
+func (ts *types) of(t reflect.Type) *typeInfo {
+	if info, ok := ts.known.Load(t); ok {
+		return info.(*typeInfo)
+	}
+	info := &typeInfo{model: receiverOf(t, markedType), valuer: receiverOf(t, logValuerType) != noMethod}
+	actual, _ := ts.known.LoadOrStore(t, info)
+	return actual.(*typeInfo)
+}
+
+// compiled returns the plan of a model's type, made with its schema at the first use. Without a schema it is not checked, and err says why.
+func (ts *types) compiled(t reflect.Type) *typeInfo {
+	info := ts.of(t)
+	info.once.Do(func() {
+		s, err := schema.For(t)
+		if info.err = err; err == nil {
+			info.plan = ts.plans.Model(t, s.Rule())
+		} else {
+			info.plan = ts.plans.Model(t, nil)
+		}
+	})
+	return info
+}
+
+// resolved is a value that is no slog.LogValuer any more, with what was met on the way to it.
+type resolved struct {
+	slog.Value
+	model bool  // one was a log model
+	err   error // one was this error
+}
+
+// resolve is slog.Value.Resolve that lets a panic through, for the caller to note it in the value's place. A nil pointer
+// whose method cannot take it is nil.
+func (b *builder) resolve(v slog.Value) (r resolved) {
+	const most = 100
+	for range most {
+		if b.steps--; b.steps < 0 {
+			break
+		}
+		k := v.Kind()
+		if k == slog.KindAny || k == slog.KindLogValuer {
+			r.model = r.model || b.isModel(v)
+			if err, ok := v.Any().(error); ok {
+				r.err = err
+			}
+		}
+		if k != slog.KindLogValuer {
+			r.Value = v
+			return r
+		}
+		v = logValue(v.LogValuer())
+	}
+	r.Value = slog.StringValue(errorNote + "LogValue called too many times")
+	return r
+}
+
+func logValue(l slog.LogValuer) slog.Value {
+	if v := reflect.ValueOf(l); v.Kind() == reflect.Pointer && v.IsNil() {
+		return slog.AnyValue(nil)
+	}
+	return l.LogValue()
+}
