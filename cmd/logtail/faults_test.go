@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,6 +129,34 @@ func TestADeniedPartitionIsTriedAgain(t *testing.T) {
 		t.Errorf("stderr %q", s)
 	}
 	f.interrupt()
+}
+
+// When nothing of what matches may be read, following ends with an error.
+func TestNothingMayBeRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t, kafkatest.Kfake(kfake.NumBrokers(1)))
+	b.publish("logs.denied", logValue("denied", "INFO", 20), time.Now())
+	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	stdout, stderr, code := b.run("--from", "start", "logs.*")
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "nothing of what matches may be read") {
+		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+// A cursor from before a stream was made anew is not taken for a place in the new one.
+func TestACursorBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.publish("logs.a", logValue("one", "INFO", 20), time.Now())
+	file := filepath.Join(t.TempDir(), "cursor")
+	text := fmt.Sprintf(`{"offsets":{%q:{"0":9,"1":9,"2":9,"3":9,"4":9,"5":9,"6":9}}}`, b.prefix+"logs.a")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := b.run("--no-follow", "--cursor-file", file, "logs.a")
+	if code != exitOK || messages(t, stdout) != "one" || !strings.Contains(stderr, "has been made anew") {
+		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
 }
 
 // Records that were deleted before they were read are named, and the exit code is 1.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -72,6 +73,7 @@ type options struct {
 	printer            func() form.Printer
 	pretty             bool
 	streamWidth        widest
+	writing            atomic.Int64 // since when a write is under way; see idleWriter
 }
 
 func newOptions(s streams) *options {

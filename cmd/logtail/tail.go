@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/reading"
@@ -49,18 +51,31 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	case <-reader.Done():
 	}
-	// A reader that does not read keeps the program no longer than this: the goroutine then ends with the process.
-	select {
-	case err = <-ended:
-	case <-time.After(lastWrite):
+	if err, ok := o.waitForEnd(ended); !ok { // the goroutine ends with the process
 		if o.noFollow && !errors.Is(context.Cause(reader), errReaderGone) {
-			err = failure(errInterrupted)
+			return failure(errInterrupted)
+		}
+		return nil
+	} else if !errors.Is(context.Cause(reader), errReaderGone) {
+		return err
+	}
+	return nil
+}
+
+// waitForEnd waits for what was interrupted, but not for a write that is stuck: ok is false then.
+func (o *options) waitForEnd(ended <-chan error) (err error, ok bool) {
+	look := time.NewTicker(lastWrite / 5)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err, true
+		case <-look.C:
+			if began := o.writing.Load(); began != 0 && time.Since(time.Unix(0, began)) > lastWrite {
+				return nil, false
+			}
 		}
 	}
-	if errors.Is(context.Cause(reader), errReaderGone) {
-		return nil
-	}
-	return err
 }
 
 // connect waits for a broker, for a limited time. The client is nil without an error when a follow was interrupted.
@@ -124,7 +139,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		From: begin, Since: o.begins, Lines: lines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
 		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow,
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
-		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle},
+		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
 		Fault:  func(e *fetch.PartitionError) { o.fault(&f, e) },
 		Opened: func(matched map[string]int, all []string) { o.openedStreams(ctx, client, matched, all) },
 		LookedBack: func(records, found int, oldest time.Time) {
@@ -153,6 +168,9 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 	case o.noFollow && counts.Read == 0 && f.lost > 0 && f.lost == f.count && last != nil:
 		return &exitError{exitUnreachable, fmt.Errorf("no broker that has the records could be reached within "+
 			"%v: %w", o.reach, last)}
+	}
+	if f.count > 0 && !o.noFollow && ctx.Err() == nil && (o.count == 0 || counts.Printed < uint64(o.count)) {
+		return failure(errors.New("nothing of what matches may be read"))
 	}
 	if f.count > 0 && o.noFollow {
 		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
@@ -246,14 +264,17 @@ func (o *options) announceIdle() *time.Timer {
 	return time.AfterFunc(idleAfter, once)
 }
 
-// idleWriter resets the timer at each write.
+// idleWriter resets the timer at each write, and keeps since when one is under way.
 type idleWriter struct {
-	w     interface{ Write([]byte) (int, error) }
-	timer *time.Timer
+	w       io.Writer
+	timer   *time.Timer
+	writing *atomic.Int64 // nanoseconds since 1970; 0 for none
 }
 
 func (i *idleWriter) Write(p []byte) (int, error) {
+	i.writing.Store(time.Now().UnixNano())
 	n, err := i.w.Write(p)
+	i.writing.Store(0)
 	i.timer.Reset(idleAfter)
 	return n, err
 }

@@ -135,7 +135,10 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 		}
 	}
 	for tp, start := range starts {
-		if offset, ok := r.Positions[tp]; ok {
+		if offset, ok := r.Positions[tp]; ok && offset > r.session.Ends[tp] {
+			r.Logger.Warn("reading: the partition has been made anew; it is read from its first record", "topic", tp.Topic,
+				"partition", tp.Partition)
+		} else if ok {
 			start = offset
 		} else if r.Bounds != nil {
 			start, ends[tp] = r.Bounds(tp, start, ends[tp])
@@ -143,8 +146,10 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 		starts[tp] = start
 	}
 	if r.Follow {
-		for tp, offset := range r.Positions {
-			starts[tp] = offset
+		for tp, offset := range r.Positions { // also where nothing can be read yet
+			if _, known := starts[tp]; !known {
+				starts[tp] = offset
+			}
 		}
 	}
 	r.out.start(starts)
