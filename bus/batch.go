@@ -82,7 +82,7 @@ func resultOf(err error, n int) batchResult {
 
 // batchChain is what chain makes of a handler that takes batches: decode, middleware, the application's handler.
 type batchChain struct {
-	app     *App
+	x       *runner
 	slice   reflect.Type
 	decode  func(r *Record, element reflect.Value) error
 	handler func(ctx context.Context, slice reflect.Value) error
@@ -92,8 +92,8 @@ type batchChain struct {
 }
 
 // newBatchChain is called when the App begins to run.
-func newBatchChain(a *App, b *batchHandler, middleware []Middleware) *batchChain {
-	c := &batchChain{app: a, slice: b.slice, decode: b.decode, handler: b.call}
+func newBatchChain(x *runner, b *batchHandler, middleware []Middleware) *batchChain {
+	c := &batchChain{x: x, slice: b.slice, decode: b.decode, handler: b.call}
 	if len(middleware) > 0 {
 		c.middleware = wrap(nextOfBatch, middleware)
 	}
@@ -150,7 +150,7 @@ func (c *batchChain) call(ctx context.Context, b *decodedBatch) error {
 	if c.slice.Elem().Implements(anyMessageType) {
 		of := callOf(ctx)
 		if of == nil {
-			of = &call{Context: ctx, app: c.app} // a middleware has made a context of its own
+			of = &call{Context: ctx, x: c.x} // a middleware has made a context of its own
 		}
 		for i := range b.records {
 			b.values.Index(i).Interface().(anyMessage).deliver(of)

@@ -140,7 +140,7 @@ func (x *runner) callBatch(ctx context.Context, b *batchJob) (r batchResult, lat
 	if x.tracer != nil {
 		ctx, span = x.startBatchSpan(ctx, b.batch.records)
 	}
-	ctx = newBatchCall(ctx, x.app, x.group, b.batch.records, b.first.calls+1)
+	ctx = &call{Context: ctx, x: x, record: b.batch.records[0], batch: b.batch, attempt: b.first.calls + 1}
 	err, late := x.limited(ctx, &b.first, func(ctx context.Context) error {
 		r = x.batches.handle(ctx, b.batch)
 		return r.err
@@ -189,7 +189,7 @@ func (x *runner) observed(ctx context.Context, j *job) context.Context {
 	if len(x.observe) == 0 {
 		return ctx
 	}
-	return newCall(ctx, x.app, x.group, j.record, max(1, j.calls))
+	return &call{Context: ctx, x: x, record: j.record, attempt: max(1, j.calls)}
 }
 
 // decideBatch does what follows from the error of the first record that is not finished.

@@ -8,15 +8,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 )
 
-// call is the context of one call of a handler. It says which records the call is for, and where they came from.
+// call is the context of one call of a handler. It says which records the call is for, and where they came from. There
+// is one for every record that is consumed: it has to be small.
 type call struct {
 	context.Context
-	app     *App
-	group   string
-	place   consume.Place // nil when a middleware has called the handler with a context that is not the call's
-	records []*Record
+	x       *runner
+	record  *Record
+	batch   *decodedBatch // of a call for many records, of which record is the first; nil for one
 	attempt int
-	single  [1]*Record // the array of records, of a call for one record
 }
 
 type callKey struct{}
@@ -35,17 +34,12 @@ func callOf(ctx context.Context) *call {
 	return c
 }
 
-// newCall returns the context of a call for one record.
-func newCall(ctx context.Context, app *App, group string, r *Record, attempt int) *call {
-	c := &call{Context: ctx, app: app, group: group, place: consume.PlaceOf(ctx), attempt: attempt}
-	c.single[0] = r
-	c.records = c.single[:]
-	return c
-}
-
-// newBatchCall returns the context of a call for the records of a batch.
-func newBatchCall(ctx context.Context, app *App, group string, records []*Record, attempt int) *call {
-	return &call{Context: ctx, app: app, group: group, place: consume.PlaceOf(ctx), records: records, attempt: attempt}
+// records returns the records that the call is for.
+func (c *call) records() []*Record {
+	if c.batch != nil {
+		return c.batch.records
+	}
+	return []*Record{c.record}
 }
 
 var (
@@ -70,7 +64,7 @@ func Attempt(ctx context.Context) int {
 // changed. It is nil when ctx is not that of a handler or a middleware.
 func Records(ctx context.Context) []*Record {
 	if c := callOf(ctx); c != nil {
-		return c.records
+		return c.records()
 	}
 	return nil
 }
@@ -92,20 +86,20 @@ func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOptio
 	if c == nil {
 		return fmt.Errorf("bus: forward to stream %q: %w", stream, errNoCall)
 	}
-	return c.app.forward(ctx, stream, r, r.Headers, opts)
+	return c.x.app.forward(ctx, stream, r, r.Headers, opts)
 }
 
 func (c *call) commit(ctx context.Context, r *Record) error {
 	err := errNoPlace
-	if c.place != nil {
+	if place := consume.PlaceOf(c.Context); place != nil {
 		// The handler has to do with r itself, and with what stands before it in its batch.
 		own := map[int64]bool{r.Offset: true}
-		for _, other := range c.records {
+		for _, other := range c.records() {
 			if other.Offset < r.Offset {
 				own[other.Offset] = true
 			}
 		}
-		err = c.place.Commit(ctx, r.Offset+1, func(offset int64) bool { return own[offset] })
+		err = place.Commit(ctx, r.Offset+1, func(offset int64) bool { return own[offset] })
 	}
 	if err != nil {
 		return fmt.Errorf("bus: commit %s: %w", where(r), err)

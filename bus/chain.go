@@ -8,13 +8,15 @@ import (
 
 // chain makes the innermost part of a subscription's handler, which is called for each attempt at a record: decode it, then the
 // application's middleware, then the application's handler. What lies around it is in process.go.
-func chain[T any](a *App, decode func(*Record) (T, error), handler func(context.Context, T) error, middleware []Middleware) Handler {
+func chain[T any](
+	x *runner, decode func(*Record) (T, error), handler func(context.Context, T) error, middleware []Middleware,
+) Handler {
 	handle := func(ctx context.Context, _ *Record, v T) error { return handler(ctx, v) }
 	if _, ok := any(*new(T)).(anyMessage); ok {
 		handle = func(ctx context.Context, _ *Record, v T) error {
 			c := callOf(ctx)
 			if c == nil {
-				c = &call{Context: ctx, app: a} // a middleware has made a context of its own
+				c = &call{Context: ctx, x: x} // a middleware has made a context of its own
 			}
 			any(v).(anyMessage).deliver(c)
 			return handler(ctx, v)

@@ -18,18 +18,18 @@ const longestKey = 256
 // slog.InfoContext(ctx, ...). A program with a logger of its own adds them where it makes its handler.
 func LogAttrs(ctx context.Context) []slog.Attr {
 	c := callOf(ctx)
-	if c == nil || len(c.records) == 0 {
+	if c == nil {
 		return nil
 	}
-	r := c.records[0]
+	r := c.record
 	attrs := make([]slog.Attr, 0, 7)
 	attrs = append(attrs, slog.String("stream", r.Stream), slog.Int("partition", r.Partition), slog.Int64("offset", r.Offset))
 	if r.Key != nil {
 		attrs = append(attrs, slog.String("key", keyText(r.Key)))
 	}
-	attrs = append(attrs, slog.String("group", c.group), slog.Int("attempt", c.attempt))
-	if len(c.records) > 1 {
-		attrs = append(attrs, slog.Int("records", len(c.records)))
+	attrs = append(attrs, slog.String("group", c.x.group), slog.Int("attempt", c.attempt))
+	if c.batch != nil {
+		attrs = append(attrs, slog.Int("records", len(c.batch.records)))
 	}
 	return attrs
 }

@@ -221,7 +221,7 @@ func (x *runner) context(ctx context.Context, j *job) context.Context {
 	} else {
 		ctx = withProducerSpan(ctx, j.record)
 	}
-	return newCall(ctx, x.app, x.group, j.record, j.calls+1)
+	return &call{Context: ctx, x: x, record: j.record, attempt: j.calls + 1}
 }
 
 // again returns the pause of a job, which ends at its Timeout at the latest.

@@ -70,10 +70,10 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	var doBatch func(context.Context, []lanes.Item[wire.Record]) lanes.Result
 	var batches lanes.Batches
 	if s.many != nil {
-		x.batches = newBatchChain(a, s.many, middleware)
+		x.batches = newBatchChain(x, s.many, middleware)
 		x.handle, doBatch, batches = x.batches.single, x.doBatch, *s.batch
 	} else {
-		x.handle = x.chain(a, middleware)
+		x.handle = x.chain(x, middleware)
 	}
 	if s.timeout != nil {
 		x.over = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)

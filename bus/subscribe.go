@@ -134,7 +134,7 @@ type subscription struct {
 	validate    bool
 
 	// chain makes the handler of an attempt, with the App's middleware in it.
-	chain func(a *App, middleware []Middleware) Handler
+	chain func(x *runner, middleware []Middleware) Handler
 	batch *lanes.Batches // of Batch; nil = the handler takes one record
 	// many is the handler in place of chain, of a subscription with batches.
 	many *batchHandler
@@ -194,7 +194,7 @@ func setHandler[T any](s *subscription, handler func(context.Context, T) error) 
 		return err
 	}
 	decode, err := decoderOf[T](s.validate)
-	s.chain = func(a *App, middleware []Middleware) Handler { return chain(a, decode, handler, middleware) }
+	s.chain = func(x *runner, middleware []Middleware) Handler { return chain(x, decode, handler, middleware) }
 	return err
 }
 
