@@ -2,27 +2,49 @@
 // the same records to a stream.
 //
 //	app := bus.New(bus.Config{Servers: []string{"localhost:9092"}})
-//	defer app.Close(ctx)
-//	logger := slog.New(slogkafka.NewHandler(app, "logs"))
-//	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}), "try", 2)
+//	handler := slogkafka.NewHandler(app, "logs")
+//	defer handler.FlushOnPanic(5 * time.Second)
+//	slog.SetDefault(slog.New(handler))
+//	slog.Info("signed in", logrecord.Attr(UserLog{User: "ada"}), slog.Int("try", 2))
+//	if err := serve(); err != nil {
+//		slog.Error("the service failed", slog.Any("err", err))
+//		handler.Exit(1, 5*time.Second) // os.Exit and log.Fatal lose what is queued
+//	}
+//
+// # The end of the process
+//
+// The queue is memory: os.Exit, log.Fatal and SIGKILL lose it, at most what [QueueSize] allows. [Handler.Exit] is os.Exit with a
+// Close before it, [Handler.FlushOnPanic] delivers what is queued when a panic ends the process, and [FlushOn] makes a call wait for the
+// acknowledgement of its record. App.Close closes the handlers of the app, after the functions of OnFinalize; [Handler.Close] does it for
+// one. Both deliver until the deadline of their context, and say how many records were left. A service that ends by signals closes with a
+// context of its own, as that of the signal is over by then:
+//
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	defer stop()
+//	<-ctx.Done()
+//	last, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+//	defer cancel()
+//	err := app.Close(last)
 //
 // What a record looks like, and what log models are, package logrecord says.
 //
 // # What happens to a record
 //
 // Handle encodes the record on the goroutine that logs, so that nothing of it is read later, and puts the bytes into a queue
-// that is bounded in records and in bytes ([QueueSize]). One worker takes them out in batches and publishes them. Handle
-// never waits for Kafka; what it does when the queue is full, [Overflow] says. A broker that is away is waited for.
+// that is bounded in records and in bytes ([QueueSize]). A worker hands them to the producer of the app, several batches of which are
+// on their way at one time. Handle never waits for Kafka; what it does when the queue is full, [Overflow] and [OverflowFrom] say. A
+// broker that is away is waited for.
 //
 // Every record ends in exactly one count of [Stats]: at every moment, those accepted are those delivered, dropped and queued.
 // What is dropped goes to the handler of [Fallback], if there is one. When records cannot be delivered, and when they can
-// be again, the handler says so there, or on standard error, once and then every 30 seconds.
+// be again, and when records are dropped, the handler says so there, or on standard error, at once and then every 30 seconds. When records
+// flow again, one in the stream itself says how many are missing there, and why.
 //
-// # The end of the process
+// The worker initializes the app if need be, beside its own work: records are delivered while the functions of OnInitialize run, what
+// these log too, and also when they fail.
 //
-// The queue is memory: os.Exit, log.Fatal and SIGKILL lose it, at most what QueueSize allows. App.Close closes the handlers
-// of the app, which deliver what they have until the deadline of its context; [Handler.Close] does it for one. Both say how
-// many records were left.
+// Log streams are compressed with zstd unless the setting compression_type says otherwise ("none" too); a reader in Python needs
+// aiokafka[zstd] for that.
 //
 // # Its own logs
 //
