@@ -16,7 +16,8 @@ import (
 // or the brace of the object.
 // Places are relative to where the text of With begins in the buffer, so that the members of With serve any record.
 type member struct {
-	hash          uint32
+	sign          uint32 // of its key: equal keys have equal signs
+	hash          uint32 // of its key in its object; only where there are slots
 	key, val, end int32
 	parent        int32 // the object it belongs to
 	next          int32 // the next member of that object; 0: none, as no member comes before the first
@@ -38,10 +39,10 @@ type layout struct {
 	// slots finds a member by its key: a hash table with open addressing, whose entries are places in members plus 1. It
 	// is empty while there are few members, which are searched through.
 	slots []int32
-	seen  uint64 // one bit for each hash of a key: a clear bit tells that a key is new
+	seen  uint64 // one bit for each sign of a key: a clear bit tells that a key is new
 }
 
-// few is how many members are searched through before they get a table.
+// few is how many members are searched through before they get a table. Only then keys are hashed.
 const few = 24
 
 func (t *layout) copyFrom(o *layout) {
@@ -51,7 +52,16 @@ func (t *layout) copyFrom(o *layout) {
 	t.seen = o.seen
 }
 
-// hashOf returns the hash of a key in an object.
+// signOf returns the sign of a quoted key.
+func signOf(key []byte) uint32 {
+	n := len(key)
+	return uint32(n)<<24 ^ uint32(key[1])<<16 ^ uint32(key[n/2])<<8 ^ uint32(key[n-2])
+}
+
+// bit is the bit of a sign in layout.seen.
+func bit(sign uint32) uint64 { return 1 << (sign * 0x9E3779B1 >> 26) }
+
+// hashOf returns the hash of a key in an object. Nobody who chooses keys can choose it.
 func (b *builder) hashOf(key []byte, parent int32) uint32 {
 	return uint32(maphash.Bytes(b.seed, key)) ^ uint32(parent)*0x9E3779B1
 }
@@ -59,16 +69,16 @@ func (b *builder) hashOf(key []byte, parent int32) uint32 {
 func (b *builder) keyOf(m *member) []byte { return b.buf[b.shift+int(m.key) : b.shift+int(m.val)-1] }
 
 // find returns the member of the innermost object that has this key, or -1.
-func (b *builder) find(hash uint32, key []byte) int32 {
-	if b.seen&(1<<(hash&63)) == 0 {
+func (b *builder) find(sign uint32, key []byte) int32 {
+	if b.seen&bit(sign) == 0 {
 		return -1
 	}
 	if len(b.slots) > 0 {
-		return b.slots[b.slot(hash, b.at, key)] - 1
+		return b.slots[b.slot(b.hashOf(key, b.at), b.at, key)] - 1
 	}
 	for i := range b.members {
 		m := &b.members[i]
-		if m.hash == hash && !m.replaced && m.parent == b.at && bytes.Equal(b.keyOf(m), key) {
+		if m.sign == sign && !m.replaced && m.parent == b.at && bytes.Equal(b.keyOf(m), key) {
 			return int32(i)
 		}
 	}
@@ -92,18 +102,27 @@ func (b *builder) slot(hash uint32, parent int32, key []byte) uint32 {
 // remember makes the member at i what find returns for its key.
 func (b *builder) remember(i int32) {
 	m := &b.members[i]
-	b.seen |= 1 << (m.hash & 63)
-	switch n := len(b.slots); {
-	case n == 0 && len(b.members) <= few:
-	case 2*len(b.members) > n:
-		b.slots = append(b.slots[:0], make([]int32, max(64, 2*n))...)
-		for j := range b.members {
-			if other := &b.members[j]; !other.replaced && !other.open {
-				b.slots[b.slot(other.hash, other.parent, b.keyOf(other))] = int32(j) + 1
-			}
+	b.seen |= bit(m.sign)
+	n := len(b.slots)
+	if n == 0 && len(b.members) <= few {
+		return
+	}
+	if n > 0 {
+		m.hash = b.hashOf(b.keyOf(m), m.parent)
+		if 2*len(b.members) <= n {
+			b.slots[b.slot(m.hash, m.parent, b.keyOf(m))] = i + 1
+			return
 		}
-	default:
-		b.slots[b.slot(m.hash, m.parent, b.keyOf(m))] = i + 1
+	}
+	b.slots = append(b.slots[:0], make([]int32, max(64, 2*n))...)
+	for j := range b.members {
+		other := &b.members[j]
+		if n == 0 {
+			other.hash = b.hashOf(b.keyOf(other), other.parent)
+		}
+		if !other.replaced && !other.open {
+			b.slots[b.slot(other.hash, other.parent, b.keyOf(other))] = int32(j) + 1
+		}
 	}
 }
 
@@ -126,14 +145,14 @@ func (b *builder) link(m member) int32 {
 // one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is to be cut out.
 func (b *builder) enter(key, val, end int) bool {
 	name := b.buf[key : val-1]
-	hash := b.hashOf(name, b.at)
-	if known := b.find(hash, name); known >= 0 {
+	sign := signOf(name)
+	if known := b.find(sign, name); known >= 0 {
 		if rawjson.IsNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
 			return false
 		}
 		b.members[known].replaced, b.rewrite = true, true
 	}
-	b.remember(b.link(member{hash: hash, key: int32(key - b.shift), val: int32(val - b.shift), end: int32(end - b.shift)}))
+	b.remember(b.link(member{sign: sign, key: int32(key - b.shift), val: int32(val - b.shift), end: int32(end - b.shift)}))
 	return true
 }
 
@@ -161,9 +180,9 @@ func (b *builder) open(name string, model bool) bool {
 	g := openGroup{start: len(b.buf), parent: b.at, siblings: b.objects[b.at]}
 	g.own, g.isOwn = b.startKey(name, model)
 	key := b.buf[g.start : len(b.buf)-1]
-	hash := b.hashOf(key, b.at)
+	sign := signOf(key)
 	inner := int32(0)
-	if g.known = b.find(hash, key); g.known >= 0 {
+	if g.known = b.find(sign, key); g.known >= 0 {
 		if inner = b.members[g.known].object; inner == 0 && b.yields && !b.isNull(g.known) {
 			b.buf = b.buf[:g.start]
 			return false
@@ -175,7 +194,7 @@ func (b *builder) open(name string, model bool) bool {
 	}
 	g.count = b.objects[inner].count
 	at := int32(len(b.buf) - b.shift)
-	g.member = b.link(member{hash: hash, key: int32(g.start - b.shift), val: at, end: at, object: inner, open: true})
+	g.member = b.link(member{sign: sign, key: int32(g.start - b.shift), val: at, end: at, object: inner, open: true})
 	b.buf = append(b.buf, '{')
 	b.groups = append(b.groups, g)
 	b.path = append(b.path, name)
@@ -257,7 +276,7 @@ func (b *builder) copyObject(to *builder, id int32, open []int32) (opened []int3
 }
 
 func (b *builder) copyMember(to *builder, m *member, open []int32) (opened []int32) {
-	c := member{hash: to.hashOf(b.keyOf(m), to.at), key: int32(len(to.buf) - to.shift)}
+	c := member{sign: m.sign, key: int32(len(to.buf) - to.shift)}
 	to.buf = append(to.buf, b.buf[b.shift+int(m.key):b.shift+int(m.val)]...)
 	c.val = int32(len(to.buf) - to.shift)
 	if m.object == 0 {

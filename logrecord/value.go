@@ -31,6 +31,10 @@ func (b *builder) room() int { return max((b.limit-len(b.buf))/2, 256) }
 
 // string appends s, shortened when it is larger than any record may be.
 func (b *builder) string(s string) {
+	if len(s) <= 256 {
+		b.buf = appendString(b.buf, s)
+		return
+	}
 	if room := b.room(); len(s) > room {
 		for !utf8.RuneStart(s[room]) && room > 0 {
 			room--
