@@ -28,7 +28,7 @@ var errSkipped = errors.New("the record belongs to another group")
 // call it. What concerns a single record is done as for a subscription without batches.
 func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (result lanes.Result) {
 	kept := keptJob(items[0].Again)
-	if len(items) == 1 || kept != nil && (kept.moving != nil || kept.expired()) {
+	if len(items) == 1 || x.breaker.isOpen() || kept != nil && (kept.moving != nil || kept.expired()) {
 		return x.doOne(ctx, items[0])
 	}
 	begun := 0 // records that the budget has let begin before
@@ -147,6 +147,9 @@ func (x *runner) callBatch(ctx context.Context, b *batchJob) (r batchResult, lat
 	})
 	if err != nil && r.err == nil { // a panic
 		r = batchResult{err: err, shared: len(b.batch.records) > 1}
+	}
+	if err == nil || r.finished > 0 {
+		x.breaker.succeeded(time.Now())
 	}
 	if span != nil {
 		outcome := OutcomeHandled

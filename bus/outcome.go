@@ -89,12 +89,13 @@ const (
 
 // attempt is what there is to know about a call of a handler, beside its outcome.
 type attempt struct {
-	number  int  // of the call, from 1; calls that RetryAfter asked for do not count
-	late    bool // the record's Timeout is over
-	several bool // it was for more records than this one
-	shared  bool // and it is not known that this one is why it failed
-	revoked bool // its partition was taken away, and the time to finish is over
-	moves   bool // there are dead letters
+	number  int           // of the call, from 1; calls that RetryAfter asked for do not count
+	late    bool          // the record's Timeout is over
+	several bool          // it was for more records than this one
+	shared  bool          // and it is not known that this one is why it failed
+	revoked bool          // its partition was taken away, and the time to finish is over
+	moves   bool          // there are dead letters
+	paused  time.Duration // how long the open breaker has it wait; 0: not
 	policy  RetryPolicy
 }
 
@@ -124,6 +125,8 @@ func next(o handlerOutcome, a attempt) step {
 		return step{action: rejectRecord}
 	case a.revoked:
 		return step{action: leaveRecord}
+	case a.paused > 0:
+		return step{callAgain, a.paused}
 	case a.suspect(o):
 		return step{callAgain, a.policy.pause(a.number)}
 	case a.late:

@@ -27,6 +27,7 @@ type job struct {
 	span     trace.Span // nil = none
 	moving   *moving    // not nil once the record was given up and is written to another stream
 	batch    int        // records of the call; 0 when the handler takes one
+	probe    bool       // the last call was a probe of the breaker
 	shared   bool       // the last call was for more records, and it is not known that this one is why it failed
 }
 
@@ -107,6 +108,10 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	if j.moving != nil {
 		return x.moveJob(ctx, j)
 	}
+	var wait time.Duration
+	if j.probe, wait = x.breaker.admit(time.Now()); wait > 0 {
+		return false, j.hold(wait)
+	}
 	late := j.expired()
 	if late && j.shared {
 		// It was handed over with other records until its time was over: alone it has that time once more.
@@ -119,6 +124,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	j.calls++
 	j.last, late = x.limited(ctx, j, func(ctx context.Context) error { return x.handle(ctx, j.record) })
 	if j.last == nil {
+		x.breaker.succeeded(time.Now())
 		x.end(ctx, j, OutcomeHandled, nil)
 		x.budget.done()
 		return true, nil
@@ -133,13 +139,14 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 	o := outcomeOf(j.last)
 	a.number, a.moves, a.policy = j.attempts, x.deadLetter, x.policy()
 	a.revoked = consume.PlaceOf(ctx).Context().Err() != nil
+	a.paused = x.breaker.failed(time.Now(), j.probe, a.late || o.kind == broken, j.last)
 	s := next(o, a)
 	switch s.action {
 	case callAgain:
-		if o.kind != postpone {
+		if o.kind != postpone && a.paused == 0 {
 			j.attempts++
 		}
-		if x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
+		if x.timeout != nil && a.paused > 0 || x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
 			j.deadline = time.Now().Add(s.pause + *x.timeout)
 		}
 		x.retried.Add(1)
@@ -222,6 +229,14 @@ func (x *runner) context(ctx context.Context, j *job) context.Context {
 		ctx = withProducerSpan(ctx, j.record)
 	}
 	return &call{Context: ctx, x: x, record: j.record, attempt: j.calls + 1}
+}
+
+// hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile.
+func (j *job) hold(wait time.Duration) *lanes.Again {
+	if !j.deadline.IsZero() {
+		j.deadline = j.deadline.Add(wait)
+	}
+	return j.again(wait)
 }
 
 // again returns the pause of a job, which ends at its Timeout at the latest.

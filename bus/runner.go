@@ -34,6 +34,7 @@ type runner struct {
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
 	lines                                               limiters
+	breaker                                             *breaker // nil = none
 	lastError                                           atomic.Pointer[recordedError]
 
 	blocked blocked
@@ -56,6 +57,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
 	x.lines = newLimiters(x.log)
+	x.breaker = newBreaker(s.breaker, x.log)
 	var err error
 	if x.streams, err = newStreamSet(c.prefix, s); err != nil {
 		return nil, err

@@ -75,6 +75,8 @@ type SubscriptionStats struct {
 	// both keep in memory, and what has been fetched behind them.
 	InFlight, Waiting int
 	Bytes             int64
+	// PausedSince is when the subscription's [Breaker] opened; zero while it is closed, and without one.
+	PausedSince time.Time
 	// Abandoned counts handlers that have not returned although their context has ended.
 	Abandoned int
 
@@ -161,7 +163,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		State: m.State.String(), MemberID: m.MemberID, Generation: m.Generation, Protocol: m.Protocol, Leader: m.Leader, Rebalances: m.Rebalances,
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
 		Streams:  x.core.streamsOf(m.Topics),
-		InFlight: now.Running, Abandoned: now.Abandoned,
+		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.pausedSince(),
 		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(), DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
 		Broken: now.Corrupt, OutOfRange: now.Fetch.OutOfRange,
 		LastError: m.LastError, LastErrorAt: m.LastErrorAt,
