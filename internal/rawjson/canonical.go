@@ -60,12 +60,12 @@ func appendCanonicalObject(dst, b []byte, i int) (out []byte, end int) {
 		return append(dst, '}'), end
 	}
 	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	written := slices.Clone(dst[start:])
-	dst = dst[:start]
+	behind := len(dst) // the members in order are written behind the others, and then in their place
 	for at, m := range members {
 		if at+1 == len(members) || members[at+1].key != m.key {
-			dst = append(dst, written[m.from-start:m.to-start]...)
+			dst = append(dst, dst[m.from:m.to]...)
 		}
 	}
+	dst = dst[:start+copy(dst[start:], dst[behind:])]
 	return append(dst, '}'), end
 }

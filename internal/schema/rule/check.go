@@ -18,6 +18,7 @@ type run struct {
 	failed     bool
 	budget     int // bytes that may still be brought into canonical form
 	text       []byte
+	applied    int // how often a rule was applied to a value
 }
 
 // step is one step of the path to the value that is being checked.
@@ -59,7 +60,7 @@ func (c *run) ended() bool { return c.failed && c.quick || len(c.violations) >= 
 
 // check checks the value that starts at i and returns where it ends; when the run has ended, anywhere.
 func (r *Rule) check(c *run, i int) int {
-	if c.ended() {
+	if c.applied++; c.ended() {
 		return i
 	}
 	if r == nil {
@@ -127,8 +128,7 @@ func (c *run) integer(i int) bool {
 }
 
 func (r *Rule) choices(c *run, i, end int) {
-	if !c.spend(end - i) {
-		c.say(r, "enum", i, tooNested)
+	if !c.spend(r, "enum", i, end) {
 		return
 	}
 	c.text, _ = rawjson.AppendCanonical(c.text[:0], c.data, i)
@@ -139,9 +139,14 @@ func (r *Rule) choices(c *run, i, end int) {
 	}
 }
 
-// spend takes n bytes from the budget of what is compared.
-func (c *run) spend(n int) bool {
-	c.budget -= n
+// spend takes the value from i to end from the budget of what is compared. When there is not enough, that is a violation, once.
+func (c *run) spend(r *Rule, keyword string, i, end int) bool {
+	if c.budget < 0 {
+		return false
+	}
+	if c.budget -= end - i; c.budget < 0 {
+		c.say(r, keyword, i, "has arrays inside each other that cost too much to be compared")
+	}
 	return c.budget >= 0
 }
 
@@ -322,12 +327,9 @@ func (r *Rule) array(c *run, i int) int {
 	return i
 }
 
-const tooNested = "has arrays inside each other that cost too much to be compared"
-
 // unique notes two items that are the same.
 func (r *Rule) unique(c *run, start, end int) {
-	if !c.spend(end - start) {
-		c.say(r, "uniqueItems", start, tooNested)
+	if !c.spend(r, "uniqueItems", start, end) {
 		return
 	}
 	seen := map[string]int{}

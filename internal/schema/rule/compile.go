@@ -66,7 +66,7 @@ func (c *compiler) rule(s *jsonschema.Schema) *Rule {
 	r.Format, r.FormatName = jsonschema.Formats[s.Format], s.Format
 	r.MinProperties, r.MaxProperties, r.Required = s.MinProperties, s.MaxProperties, s.Required
 	r.MinItems, r.MaxItems, r.Unique, r.Items = s.MinItems, s.MaxItems, s.UniqueItems, c.rule(s.Items2020)
-	r.MinLength, r.MaxLength, r.Pattern = s.MinLength, s.MaxLength, newPattern(s.Pattern)
+	r.MinLength, r.MaxLength, r.Pattern = s.MinLength, s.MaxLength, NewPattern(s.Pattern)
 	r.Minimum, r.ExclusiveMinimum = limitOf(s.Minimum), limitOf(s.ExclusiveMinimum)
 	r.Maximum, r.ExclusiveMaximum = limitOf(s.Maximum), limitOf(s.ExclusiveMaximum)
 	r.MultipleOf = s.MultipleOf

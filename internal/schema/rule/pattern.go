@@ -45,7 +45,8 @@ func (p *Pattern) Matches(text string) bool {
 // Simple tells whether the pattern is a table.
 func (p *Pattern) Simple() bool { return p.next != nil }
 
-func newPattern(expression *regexp.Regexp) *Pattern {
+// NewPattern makes a table of an expression if it is simple. A nil expression gives a nil pattern.
+func NewPattern(expression *regexp.Regexp) *Pattern {
 	if expression == nil {
 		return nil
 	}

@@ -104,15 +104,18 @@ func (c *run) missing(r *Rule, name string, i int) {
 
 // field returns the path of the value that is being checked, for people.
 func (c *run) field() string {
-	field := ""
-	for _, s := range c.path {
-		if s.key == nil {
-			field += "[" + strconv.Itoa(s.index) + "]"
-		} else {
-			field = join(field, rawjson.Unquote(s.key))
+	var field strings.Builder
+	for i, s := range c.path {
+		switch {
+		case s.key == nil:
+			field.WriteString("[" + strconv.Itoa(s.index) + "]")
+			continue
+		case i > 0:
+			field.WriteByte('.')
 		}
+		field.WriteString(rawjson.Unquote(s.key))
 	}
-	return field
+	return field.String()
 }
 
 func (c *run) steps() []string {
