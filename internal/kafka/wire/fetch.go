@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"encoding/binary"
 	"io"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -77,7 +78,7 @@ type FetchedPartition struct {
 	LogStart      int64
 	Aborted       []AbortedTransaction
 	Preferred     int32  // the replica that the leader wants to be asked instead; -1 = none
-	Records       []byte // batches for NextBatch, the last one possibly cut off; in memory of their own
+	Records       []byte // batches for NextBatch, the last one possibly cut off; not in another partition's memory
 }
 
 // AbortedTransaction is a transaction in the fetched range that was given up.
@@ -121,8 +122,44 @@ func readPartition(s *stream, topic string) FetchedPartition {
 	}
 	f = s.fields(4 + 4)
 	p.Preferred = f.int32()
-	p.Records = s.bytes(int(f.int32()))
+	p.Records = s.batches(int(f.int32()))
 	return p
+}
+
+// batches reads n bytes of batches. Where the first of them takes more than half of that, most of what follows is the
+// beginning of a batch that comes whole in a later response: that is passed over, and takes no memory.
+func (s *stream) batches(n int) []byte {
+	first := s.batchSize(n)
+	if first <= n/2 {
+		return s.bytes(n)
+	}
+	b := s.bytes(first)
+	for s.err == nil && len(b) < n {
+		next := s.batchSize(n - len(b))
+		if next == 0 {
+			s.skip(n - len(b))
+			break
+		}
+		b = append(b, s.bytes(next)...)
+	}
+	return b
+}
+
+// batchSize returns the size of the batch that comes next; 0 if n bytes do not hold it as a whole, or there is none.
+func (s *stream) batchSize(n int) int {
+	if s.err != nil || n < headerSize || n > s.left {
+		return 0
+	}
+	head, err := s.src.Peek(lengthFrom)
+	if err != nil {
+		s.err = err
+		return 0
+	}
+	size := int(binary.BigEndian.Uint32(head[atLength:])) + lengthFrom
+	if size < headerSize || size > n {
+		return 0
+	}
+	return size
 }
 
 var (

@@ -31,7 +31,7 @@ type Memory struct {
 
 // get returns n bytes of memory, which has any content. A nil Memory has no blocks.
 func (m *Memory) get(n int) []byte {
-	if m == nil || n <= blockSize*3/4 || n > blockSize {
+	if m == nil || n <= blockSize/2 || n > blockSize {
 		return make([]byte, n)
 	}
 	b := m.take()

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"io"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
@@ -78,4 +80,49 @@ func TestBlockStaysWhileAViewIsHeld(t *testing.T) {
 			t.Errorf("the view into response %d has %v", i, view)
 		}
 	}
+}
+
+// TestCutOffBatchTakesNoMemory reads batches of which the first takes most of what a partition may have in a response:
+// those that are whole come, the one that is cut off is left out, and the connection stands at the next response.
+func TestCutOffBatchTakesNoMemory(t *testing.T) {
+	t.Parallel()
+	large, small := sealedBatch(t, 600<<10), sealedBatch(t, 50<<10)
+	for _, test := range []struct {
+		name          string
+		whole, cutOff []byte
+	}{
+		{"whole", large, nil},
+		{"cut off in its header", large, small[:lengthFrom-1]},
+		{"cut off in its records", large, large[:300<<10]},
+		{"behind smaller ones", slices.Concat(large, small, small), large[:200<<10]},
+		{"no batch", large, make([]byte, 100)},
+		{"small ones are read as they are", slices.Concat(small, small, small[:20<<10]), nil},
+		{"a first one that is cut off is read as it is", large[:200<<10], nil},
+	} {
+		body := fetchResponse("topic", 3, slices.Concat(test.whole, test.cutOff))
+		src := bytes.NewReader(append(body, "next"...))
+		res, err := readFetch(src, len(body), nil)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if got := res.Partitions[0].Records; !bytes.Equal(got, test.whole) {
+			t.Errorf("%s: got %d bytes, want %d", test.name, len(got), len(test.whole))
+		}
+		if rest, err := io.ReadAll(src); err != nil || string(rest) != "next" {
+			t.Errorf("%s: %q is left on the connection, %v", test.name, rest, err)
+		}
+	}
+}
+
+// sealedBatch returns a batch with a record of size bytes.
+func sealedBatch(t *testing.T, size int) []byte {
+	t.Helper()
+	var b Builder
+	b.Append(0, nil, make([]byte, size), nil)
+	sealed, err := b.Seal(NoProducer(), None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
 }

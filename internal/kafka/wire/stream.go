@@ -86,11 +86,16 @@ func (s *stream) bytes(n int) []byte {
 	}
 }
 
+// skip passes over n bytes.
+func (s *stream) skip(n int) {
+	if s.has(n) {
+		_, s.err = io.CopyN(io.Discard, s.src, int64(n))
+	}
+}
+
 // end passes what is left of the answer, so that the connection stands at the next one, and returns the
 // stream's error.
 func (s *stream) end() error {
-	if s.err == nil {
-		_, s.err = io.CopyN(io.Discard, s.src, int64(s.left))
-	}
+	s.skip(s.left)
 	return s.err
 }
