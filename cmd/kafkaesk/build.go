@@ -53,6 +53,14 @@ func (o *buildOptions) run(ctx context.Context, arg string, flags []string, stre
 	if err != nil {
 		return err
 	}
+	scratch, err := os.MkdirTemp("", "kafkaesk-build-")
+	if err != nil {
+		return fmt.Errorf("preparing the build: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	if err := g.keepTree(ctx, scratch); err != nil {
+		return err
+	}
 	p, err := resolve(ctx, t, g)
 	if err != nil {
 		return err
@@ -61,11 +69,6 @@ func (o *buildOptions) run(ctx context.Context, arg string, flags []string, stre
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp("", "kafkaesk-build-")
-	if err != nil {
-		return fmt.Errorf("preparing the build: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	return p.build(ctx, g, scratch, output)
 }
 

@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
+	"github.com/kafkaesk/kafkaesk/internal/privatedir"
 )
 
 // keepFor is how long a program stays in the cache after its last start. Another start is quick until then.
@@ -37,22 +39,50 @@ type entry struct {
 }
 
 // open returns the entry of a key, and waits for whoever has it until ctx ends. The lock goes with the process when the entry is not closed:
-// a file that is closed on exec holds it.
+// a file that is closed on exec holds it. What is in the cache is started, so nobody else may be able to write there.
 func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 	sum := sha256.Sum256([]byte(strings.Join(key, "\x00")))
 	e := &entry{dir: filepath.Join(c.dir, hex.EncodeToString(sum[:12]))}
-	err := os.MkdirAll(c.dir, 0o700)
-	if err == nil {
-		e.lock, err = filelock.Wait(ctx, e.dir+".lock")
+	for _, dir := range []string{filepath.Dir(c.dir), c.dir} {
+		if err := privatedir.Make(dir); err != nil {
+			return nil, fmt.Errorf("opening the cache: %w (XDG_CACHE_HOME says where the cache is)", err)
+		}
 	}
-	if err != nil {
+	var err error
+	if e.lock, err = filelock.Wait(ctx, e.dir+".lock"); err != nil {
 		return nil, fmt.Errorf("opening the cache: %w", err)
 	}
 	now := time.Now()
-	if err := errors.Join(os.MkdirAll(e.dir, 0o700), os.Chtimes(e.dir, now, now)); err != nil {
+	err = e.removeForeign()
+	if err == nil {
+		err = errors.Join(privatedir.Make(e.dir), os.Chtimes(e.dir, now, now))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the cache: %w", err), e.lock.Unlock())
 	}
 	return e, nil
+}
+
+// removeForeign removes the entry when it, or a file in it, is a link, another user's, or one that others can write: from a time when
+// others could write in the cache. The go command would take such a program for its own.
+func (e *entry) removeForeign() error {
+	info, err := os.Lstat(e.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	foreign := err != nil || privatedir.Check(info) != nil
+	if !foreign {
+		inside, err := os.ReadDir(e.dir)
+		foreign = err != nil
+		for _, d := range inside {
+			info, err := d.Info()
+			foreign = foreign || err != nil || privatedir.Check(info) != nil
+		}
+	}
+	if !foreign {
+		return nil
+	}
+	return os.RemoveAll(e.dir)
 }
 
 func (e *entry) close() error { return e.lock.Unlock() }

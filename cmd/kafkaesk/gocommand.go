@@ -13,12 +13,15 @@ import (
 	"time"
 )
 
-// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor directory.
+// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor directory. It changes
+// nothing in their tree once keepTree was called.
 type goCommand struct {
-	path   string
-	dir    string
-	flags  []string  // build flags, for list as for build
-	stderr io.Writer // gets what go build says
+	path     string
+	dir      string
+	flags    []string  // build flags, for list as for build
+	allFlags []string  // those of GOFLAGS, and flags as they were given
+	env      []string  // beside this process's own
+	stderr   io.Writer // gets what go build says
 }
 
 // newGoCommand looks for the go command.
@@ -60,17 +63,12 @@ func (p *listed) err() error {
 // list compiles the packages, which is quick when it has been done before, and returns what they are: also those with errors.
 func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, error) {
 	args := append([]string{"list", "-e", "-export", "-json=ImportPath,Name,Dir,Export,Standard,Module,Error,DepsErrors"}, g.flags...)
-	cmd := g.command(ctx, append(append(args, "--"), patterns...))
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, fmt.Errorf("go list: %w\n%s", err, strings.TrimSpace(stderr.String()))
+	out, err := g.output(ctx, append(append(args, "--"), patterns...)...)
+	if err != nil {
+		return nil, err
 	}
 	var packages []*listed
-	for dec := json.NewDecoder(&stdout); ; {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		p := new(listed)
 		switch err := dec.Decode(p); {
 		case errors.Is(err, io.EOF):
@@ -80,6 +78,20 @@ func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, er
 		}
 		packages = append(packages, p)
 	}
+}
+
+// output runs the go command and returns what it prints on standard output.
+func (g *goCommand) output(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := g.command(ctx, args)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.Bytes(), nil
 }
 
 // build builds the program at a package, given as go build takes it, into a file.
@@ -99,6 +111,7 @@ func (g *goCommand) build(ctx context.Context, output, pattern string, flags ...
 func (g *goCommand) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Dir = g.dir
+	cmd.Env = append(cmd.Environ(), g.env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has temporary files to remove
 	cmd.WaitDelay = 5 * time.Second
 	return cmd

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,28 +22,50 @@ func launch(ctx context.Context, arg string, args, flags []string, streams Strea
 	if err != nil {
 		return err
 	}
-	p, err := resolve(ctx, t, g)
+	file, e, err := g.buildInCache(ctx, t)
 	if err != nil {
 		return err
 	}
-	c, err := userCache()
-	if err != nil {
-		return err
-	}
-	e, err := c.open(ctx, p.pkg.Dir, p.pkg.ImportPath, p.symbol, strings.Join(flags, " "), os.Getenv("GOFLAGS"))
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(e.dir, executable(p.name()))
-	// The commit is not stamped in: asking for it takes longer than the rest of a start.
-	if err := p.build(ctx, g, e.dir, file, "-buildvcs=false"); err != nil {
-		return errors.Join(err, e.close())
-	}
-	c.prune()
 	// From here on a signal ends this process as it ends any other: the program is to get it, or nobody.
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), e.close())
 	}
 	return errors.Join(become(file, append([]string{file}, args...)), e.close())
+}
+
+// buildInCache builds the program of a target in the user's cache, and returns its file and the entry that holds it, which is locked.
+func (g *goCommand) buildInCache(ctx context.Context, t target) (file string, e *entry, err error) {
+	copies, err := os.MkdirTemp("", "kafkaesk-")
+	if err != nil {
+		return "", nil, fmt.Errorf("preparing the build: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(copies)) }()
+	flags := strings.Join(g.flags, " ")
+	if err := g.keepTree(ctx, copies); err != nil {
+		return "", nil, err
+	}
+	p, err := resolve(ctx, t, g)
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := userCache()
+	if err != nil {
+		return "", nil, err
+	}
+	e, err = c.open(ctx, p.pkg.Dir, p.pkg.ImportPath, p.symbol, flags, os.Getenv("GOFLAGS"))
+	if err != nil {
+		return "", nil, err
+	}
+	file = filepath.Join(e.dir, executable(p.name()))
+	// The commit is not stamped in: asking for it takes longer than the rest of a start.
+	err = p.build(ctx, g, e.dir, file, "-buildvcs=false")
+	if err == nil {
+		err = os.Chmod(file, 0o700) // whatever the umask: the next start takes no program that others could have written
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, e.close())
+	}
+	c.prune()
+	return file, e, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -91,14 +90,19 @@ func (p *plan) build(ctx context.Context, g *goCommand, scratch, output string, 
 		return g.build(ctx, output, p.target.pattern, flags...)
 	}
 	file, overlay := filepath.Join(scratch, "main.go"), filepath.Join(scratch, "overlay.json")
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(p.virtualDir(), "main.go"): file}})
+	generated := filepath.Join(p.virtualDir(), "main.go")
+	list, err := g.overlay(generated, file)
 	if err == nil {
 		err = errors.Join(os.WriteFile(file, p.main, 0o600), os.WriteFile(overlay, list, 0o600))
+	}
+	var cover []string
+	if err == nil {
+		cover, err = g.coverFlags(p.pkg.ImportPath+"/"+virtualDir, generated, file)
 	}
 	if err != nil {
 		return fmt.Errorf("preparing the build: %w", err)
 	}
-	return g.build(ctx, output, p.virtualDir(), append([]string{"-overlay", overlay}, flags...)...)
+	return g.build(ctx, output, p.virtualDir(), append(append(cover, "-overlay", overlay), flags...)...)
 }
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
+	"github.com/kafkaesk/kafkaesk/internal/privatedir"
 )
 
 // lockName is the file in the data directory that says a broker is using it. kfake ignores files it does not know.
@@ -103,8 +104,8 @@ func Start(o Options) (*Broker, error) {
 }
 
 func (b *Broker) start(o Options, host string, port int) (err error) {
-	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-		return fmt.Errorf("devkafka: creating the data directory: %w", err)
+	if err := privatedir.Make(o.DataDir); err != nil {
+		return fmt.Errorf("devkafka: preparing the data directory: %w", err)
 	}
 	b.lock, err = filelock.Try(filepath.Join(o.DataDir, lockName))
 	if errors.Is(err, filelock.ErrLocked) {

@@ -20,9 +20,10 @@ var ErrLocked = errors.New("filelock: already locked")
 type Lock struct{ file *os.File }
 
 // Try takes the lock on the file at path, creating the file if need be. It does not wait: it returns an error that wraps
-// ErrLocked when somebody else has it.
+// ErrLocked when somebody else has it. A link is an error: through it another user could have a file made or locked
+// elsewhere.
 func Try(path string) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("filelock: opening: %w", err)
 	}

@@ -3,6 +3,8 @@ package filelock_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,5 +44,20 @@ func TestADirectoryThatIsMissing(t *testing.T) {
 	_, err := filelock.Try(filepath.Join(t.TempDir(), "missing", "lock"))
 	if err == nil || errors.Is(err, filelock.ErrLocked) {
 		t.Fatalf("Try = %v, want an error that is not ErrLocked", err)
+	}
+}
+
+func TestALinkIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	elsewhere, link := filepath.Join(dir, "elsewhere"), filepath.Join(dir, "lock")
+	if err := os.Symlink(elsewhere, link); err != nil {
+		t.Skip("there are no links here:", err)
+	}
+	if _, err := filelock.Try(link); err == nil || errors.Is(err, filelock.ErrLocked) {
+		t.Errorf("Try = %v, want an error that is not ErrLocked", err)
+	}
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file that the link names was made: %v", err)
 	}
 }

@@ -4,4 +4,6 @@ package filelock
 
 import "os"
 
+const noFollow = 0
+
 func lock(*os.File) error { return nil }

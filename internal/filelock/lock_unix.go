@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// noFollow makes opening a link an error.
+const noFollow = syscall.O_NOFOLLOW
+
 func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

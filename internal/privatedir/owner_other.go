@@ -1,0 +1,11 @@
+//go:build !unix
+
+package privatedir
+
+import "io/fs"
+
+func owner(fs.FileInfo) int { return 0 }
+
+func self() int { return 0 }
+
+func writableByOthers(fs.FileInfo) bool { return false }

@@ -1,0 +1,24 @@
+//go:build unix
+
+package privatedir
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// owner returns the user id of a file's owner.
+func owner(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
+}
+
+func self() int { return os.Geteuid() }
+
+// writableByOthers leaves out links, whose mode means nothing.
+func writableByOthers(info fs.FileInfo) bool {
+	return info.Mode()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o022 != 0
+}

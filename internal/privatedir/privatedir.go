@@ -1,0 +1,99 @@
+// Package privatedir makes directories whose files nobody but this user can replace: programs that will be started, and
+// data that will be believed. On systems without Unix permissions only links are refused.
+package privatedir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Make makes the directory with mode 0700, unless it is there. It refuses, with an error that says what to change, a
+// directory that is a link, belongs to another user or can be written by others, and one below a directory in which
+// another user could replace it. A directory above it may belong to root, and may be writable by all when it is sticky,
+// as /tmp is.
+func Make(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	// What is there is checked first: nothing is made through a link of another user.
+	if err := check(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return check(dir)
+}
+
+// check checks an absolute path and what is above it.
+func check(dir string) error {
+	if err := checkAbove(dir); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if err := Check(info); err != nil {
+		return fmt.Errorf("%s %w: remove it, or name another", dir, err)
+	}
+	return nil
+}
+
+// Check reports why a file or a directory is not this user's alone: it is a link, it belongs to another user, or others
+// can write it. The error completes a sentence that begins with the name.
+func Check(info fs.FileInfo) error {
+	switch owner := owner(info); {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return errors.New("is a link")
+	case owner != self():
+		return fmt.Errorf("belongs to another user (%d), not to you (%d)", owner, self())
+	case writableByOthers(info):
+		return fmt.Errorf("can be written by others (mode %v)", info.Mode())
+	}
+	return nil
+}
+
+// checkAbove checks the directories above the last element of an absolute path, and what their links lead to.
+func checkAbove(path string) error {
+	volume := filepath.VolumeName(path)
+	root := volume + string(filepath.Separator)
+	above, elements := root, strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)), string(filepath.Separator))
+	for i, element := range elements {
+		info, err := os.Lstat(above)
+		if err != nil {
+			return err
+		}
+		owner := owner(info)
+		if owner != self() && owner != 0 && !ownsRoot(owner, root) {
+			return fmt.Errorf("%s belongs to another user (%d), who can replace what is in it: name a directory elsewhere", above, owner)
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(above)
+			if err != nil {
+				return err
+			}
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(above), target)
+			}
+			return checkAbove(filepath.Join(append([]string{target}, elements[i:]...)...))
+		}
+		if writableByOthers(info) && info.Mode()&fs.ModeSticky == 0 {
+			return fmt.Errorf("%s can be written by others, who can replace what is in it: change that (chmod go-w), or name a directory elsewhere",
+				above)
+		}
+		above = filepath.Join(above, element)
+	}
+	return nil
+}
+
+// ownsRoot reports whether the user owns the root of the file system, which in a user namespace is not user 0.
+func ownsRoot(user int, root string) bool {
+	info, err := os.Lstat(root)
+	return err == nil && owner(info) == user
+}
