@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Values whose LogValue never comes to an end.
@@ -143,5 +144,135 @@ func TestKeysAreCut(t *testing.T) {
 	want := map[string]any{strings.Repeat("ä", 126) + "…": map[string]any{"a": json.Number("2")}, "after": json.Number("3"), "truncated": true}
 	if diff := cmp.Diff(want, fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
+	}
+}
+
+// fuzzed makes attributes of bytes: each byte is an instruction, so that the fuzzer finds its way.
+type fuzzed struct{ data []byte }
+
+func (f *fuzzed) next() byte {
+	if len(f.data) == 0 {
+		return 0
+	}
+	c := f.data[0]
+	f.data = f.data[1:]
+	return c
+}
+
+func (f *fuzzed) text() string {
+	n := min(int(f.next()%12), len(f.data))
+	text := string(f.data[:n])
+	f.data = f.data[n:]
+	return text
+}
+
+func (f *fuzzed) key() string {
+	own := ownNames()
+	if c := int(f.next()); c < len(own) {
+		return own[c]
+	}
+	return f.text()
+}
+
+func (f *fuzzed) attrs(depth int) (all []slog.Attr) {
+	for range f.next() % 6 {
+		key := f.key()
+		switch f.next() % 12 {
+		case 0:
+			all = append(all, slog.String(key, f.text()))
+		case 1:
+			all = append(all, slog.Any(key, nil))
+		case 2, 3, 4:
+			if depth > 0 {
+				all = append(all, slog.Attr{Key: key, Value: slog.GroupValue(f.attrs(depth - 1)...)})
+			}
+		case 5:
+			all = append(all, slog.Any(key, mapModel{f.key(): f.text(), f.key(): nil}))
+		case 6:
+			all = append(all, slog.Any(key, invalid{N: int(f.next())}))
+		case 7:
+			all = append(all, slog.Any(key, fmt.Errorf("%s: %w", f.text(), &stackError{f.text()})))
+		case 8:
+			all = append(all, slog.Any(key, valuer{slog.GroupValue(f.attrs(0)...)}))
+		case 9:
+			all = append(all, slog.Any(key, []any{f.text(), valuer{slog.GroupValue(f.attrs(0)...)}, map[string]string{f.key(): f.text()}}))
+		case 10:
+			all = append(all, slog.Any(key, twiceJSON{}))
+		default:
+			all = append(all, slog.Int(key, int(f.next())))
+		}
+	}
+	return all
+}
+
+// FuzzCall logs whatever the bytes say: a record is JSON, has no key twice, has its base fields, and is no longer than a small
+// multiple of what was logged.
+func FuzzCall(f *testing.F) {
+	f.Add([]byte("\x05\x01\x02\x03\x01a\x02\x05\x01b\x00\x03abc\x04\x20\x06\x07\x01\x05\x09\x02"))
+	f.Add(bytes.Repeat([]byte{5, 200, 1, 'g', 2}, 30))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := &fuzzed{data: data}
+		o := Options{Base: fixedBase(), FromContext: func(context.Context) []slog.Attr { return in.attrs(2) }}
+		mode := in.next()
+		if mode&1 != 0 {
+			o.SchemaID = "LogRecord:1"
+		}
+		if mode&2 != 0 {
+			o.MaxBytes = 700
+		}
+		if mode&4 != 0 {
+			o.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+				switch in.next() % 8 {
+				case 0:
+					return slog.Attr{}
+				case 1:
+					return slog.Attr{Key: a.Key, Value: slog.GroupValue(a)}
+				case 2:
+					a.Key = in.key()
+				}
+				return a
+			}
+		}
+		e := NewEncoder(o)
+		for range mode >> 5 {
+			if key := in.key(); in.next()%2 == 0 {
+				e = e.WithGroup(key)
+			} else {
+				e = e.WithAttrs(in.attrs(3))
+			}
+		}
+		r := slog.NewRecord(at, 0, in.text(), 0)
+		r.AddAttrs(in.attrs(3)...)
+		text, _ := encodeRecord(t, e, t.Context(), r)
+		if _, err := Decode(text); err != nil {
+			t.Errorf("%v: %s", err, text)
+		}
+		if len(text) > 5000+100*len(data) {
+			t.Errorf("%d bytes of %d", len(text), len(data))
+		}
+	})
+}
+
+// A record of plain attributes allocates nothing, however many they are, up to 64 KiB: not with the ids of a span, nor with
+// the place of the call.
+func TestNoAllocations(t *testing.T) {
+	e := NewEncoder(Options{Base: fixedBase(), AddSource: true, SchemaID: "LogRecord:1"}).WithAttrs(attrs("a", 1, "b", "c"))
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	ctx := trace.ContextWithSpanContext(t.Context(), span)
+	pc, _, _, _ := runtime.Caller(0)
+	for _, n := range []int{0, 5, 40, 3000} {
+		r := slog.NewRecord(at, 0, "hello", pc)
+		for i := range n {
+			r.AddAttrs(slog.Int(fmt.Sprint("number", i), i))
+		}
+		size := 0
+		use := func(text []byte, _ Result) error { size = len(text); return nil }
+		// A collection may empty the pool, once or twice in all these calls.
+		if allocs := testing.AllocsPerRun(200, func() { _ = e.Encode(ctx, &r, use) }); allocs >= 1 {
+			t.Errorf("%d attributes, %d bytes: %v allocations", n, size, allocs)
+		}
+		if size > 64<<10 {
+			t.Errorf("%d bytes are more than is meant", size)
+		}
 	}
 }

@@ -57,6 +57,9 @@ type Options struct {
 	// HashKey is the key with which fields of models that have the tag log:"hash" are hashed (HMAC with SHA-256, in hex, of a
 	// text, or of the JSON of another value). Without it they are redacted.
 	HashKey []byte
+	// Report is told once of each type of model whose jsonschema tags cannot be used: its values are logged unchecked. [Check]
+	// finds such a type before. It may be called concurrently, and must not log through this encoder. Defaults to telling nobody.
+	Report func(error)
 	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
 	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
 	// most 128 MiB.
@@ -190,7 +193,7 @@ func NewEncoder(o Options) *Encoder {
 	s.head = append(s.head, begin...)
 	s.severities = s.names.levelTexts(o.Levels)
 	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
-	s.types.plans = jsonplan.Logged(methodOf)
+	s.types.plans, s.types.report = jsonplan.Logged(methodOf), o.Report
 	s.builders.New = func() any { return newBuilder(s) }
 	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
 }

@@ -236,18 +236,16 @@ func (b *builder) modelValue(m any, start int) {
 		b.value(m)
 		return // nil, or what LogValue says, which is not what the type's schema is about
 	}
-	info := b.types.compiled(v.Type())
-	if t.Kind() != reflect.Pointer && info.plan.OnPointer() {
+	plan := b.types.compiled(v.Type())
+	if t.Kind() != reflect.Pointer && plan.OnPointer() {
 		m = addressed(v).Interface()
 	}
 	outer := b.lend()
 	b.rules.Models = true
-	keeps, _ := info.plan.Write(&b.writer, m) // in a log record nothing fails
+	keeps, _ := plan.Write(&b.writer, m) // in a log record nothing fails
 	b.takeBack(outer)
-	if b.buf[start] == '{' && info.err != nil {
-		b.schemaErrors = append(b.schemaErrors, v.Type().String()+": schema: "+info.err.Error())
-	} else if b.buf[start] == '{' && (!keeps || b.replaceAttr != nil) {
-		b.check(info.plan, m, start)
+	if b.buf[start] == '{' && (!keeps || b.replaceAttr != nil) {
+		b.check(plan, m, start)
 	}
 }
 

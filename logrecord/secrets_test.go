@@ -84,7 +84,7 @@ func TestReplaceAttrReachesFieldsOfModels(t *testing.T) {
 	}})
 	text, _ := encode(t, e, "in", aLogin())
 	got := fields(t, text)
-	if got["who"] != "***" || got["user"] != nil || len(got["inner"].(map[string]any)) != 0 {
+	if got["user"] != "***" || got["who"] != nil || len(got["inner"].(map[string]any)) != 0 {
 		t.Errorf("%s", text)
 	}
 }

@@ -1,6 +1,7 @@
 package logrecord
 
 import (
+	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -41,13 +42,13 @@ type typeInfo struct {
 
 	once sync.Once
 	plan *jsonplan.Plan // of a model; see compiled
-	err  error          // why it is not checked
 }
 
 // types are the types that an encoder has met. A program has only so many.
 type types struct {
-	plans *jsonplan.Plans
-	known sync.Map // reflect.Type to *typeInfo
+	plans  *jsonplan.Plans
+	report func(error) // nil: nobody is told
+	known  sync.Map    // reflect.Type to *typeInfo
 }
 
 func (ts *types) of(t reflect.Type) *typeInfo {
@@ -59,18 +60,39 @@ func (ts *types) of(t reflect.Type) *typeInfo {
 	return actual.(*typeInfo)
 }
 
-// compiled returns the plan of a model's type, made with its schema at the first use. Without a schema it is not checked, and err says why.
-func (ts *types) compiled(t reflect.Type) *typeInfo {
+// compiled returns the plan of a model's type, made with its schema at the first use. A type whose schema cannot be made is not checked,
+// and that is told once.
+func (ts *types) compiled(t reflect.Type) *jsonplan.Plan {
 	info := ts.of(t)
 	info.once.Do(func() {
 		s, err := schema.For(t)
-		if info.err = err; err == nil {
-			info.plan = ts.plans.Model(t, s.Rule())
-		} else {
+		if err != nil {
 			info.plan = ts.plans.Model(t, nil)
+			if ts.report != nil {
+				ts.report(wrongTags(t, err))
+			}
+			return
 		}
+		info.plan = ts.plans.Model(t, s.Rule())
 	})
-	return info
+	return info.plan
+}
+
+// Check returns what is wrong with the jsonschema tags of the log model T, nil if nothing is. Values of a type with wrong tags are logged
+// unchecked: call it in a test, or when the program starts.
+func Check[T any]() error {
+	t := reflect.TypeFor[T]()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if _, err := schema.For(t); err != nil {
+		return wrongTags(t, err)
+	}
+	return nil
+}
+
+func wrongTags(t reflect.Type, err error) error {
+	return fmt.Errorf("logrecord: values of the log model %v are not checked, because its schema cannot be made: %w", t, err)
 }
 
 // resolved is a value that is no slog.LogValuer any more, with what was met on the way to it.

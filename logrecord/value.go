@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"strconv"
@@ -162,8 +163,16 @@ func (s *shared) redact(tag string, value []byte) ([]byte, bool) {
 // redacted stands in the place of a field with the tag log:"redact".
 const redacted = `"[redacted]"`
 
-// replaceField lets ReplaceAttr have a field of a model. It returns true when it has written another one in its place, or none.
-func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Value) bool {
+// replaceField lets ReplaceAttr have a field of a model. It returns true when it has written another value in its place, or none. The key
+// stays: no object may have a key twice.
+func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Value) (done bool) {
+	start := len(w.Buf)
+	defer func() {
+		if r := recover(); r != nil {
+			w.Buf = appendString(append(appendString(append(w.Buf[:start], ','), name), ':'), panicNote+fmt.Sprint(r))
+			done = true
+		}
+	}()
 	a := slog.Any(name, value.Interface())
 	replaced := b.replaceAttr(b.path[:len(b.path):len(b.path)], a)
 	if replaced.Key == a.Key && same(replaced.Value, a.Value) {
@@ -172,7 +181,7 @@ func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Va
 	if replaced.Equal(slog.Attr{}) {
 		return true
 	}
-	w.Buf = append(appendString(append(w.Buf, ','), replaced.Key), ':')
+	w.Buf = append(appendString(append(w.Buf, ','), name), ':')
 	writeSlogValue(w, replaced.Value)
 	return true
 }

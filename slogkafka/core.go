@@ -49,12 +49,15 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	}
 	largest := largestRecord(o.bytes)
 	o.record.MaxBytes = min(maxRecord, largest)
-	encoder := logrecord.NewEncoder(o.record)
 	runner := aside.New(2 * maxFallback)
 	var to *slog.Logger
 	if o.fallback != nil {
 		to = slog.New(o.fallback)
 	}
+	o.record.Report = func(err error) {
+		runner.Do(func() { ownlog.Logger(to).Warn("slogkafka: a log model is not checked", "error", err) })
+	}
+	encoder := logrecord.NewEncoder(o.record)
 	c := &core{
 		app: app, stream: stream, level: o.level, err: o.err, largest: largest,
 		queue:    newQueue(o),

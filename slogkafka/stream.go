@@ -27,6 +27,7 @@ func NewStreamHandler(w io.Writer, opts ...Option) slog.Handler {
 	if o.err != nil {
 		ownlog.Logger(nil).Error("an option of a stream handler cannot be honoured", "error", o.err)
 	}
+	o.record.Report = func(err error) { ownlog.Logger(nil).Warn("slogkafka: a log model is not checked", "error", err) }
 	s := &stream{w: w, level: o.level, sampler: o.sampler}
 	if o.text {
 		s.text = textRenderer(w)
