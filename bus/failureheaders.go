@@ -11,7 +11,6 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
-	"github.com/kafkaesk/kafkaesk/internal/streamname"
 )
 
 // The headers of dead letters and of records in retry streams, all of them UTF-8 text. The record's own headers stand
@@ -81,7 +80,7 @@ type history struct {
 // the bus writes.
 func historyOf(r *Record, prefix string) history {
 	h := history{stream: r.Stream, topic: r.Topic, partition: r.Partition, offset: r.Offset, time: rfc3339(r.Time)}
-	if !streamname.IsOwn(r.Stream) {
+	if !ownStream.MatchString(r.Stream) {
 		return h
 	}
 	text := func(name string) string {
@@ -223,7 +222,7 @@ func truncate(text string, most int) string {
 // own streams, such as a dead letter for a replay stream, keeps them, because it keeps its history.
 func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	ofFailure := func(h wire.Header) bool { return isFailureHeader(h.Name) }
-	if !slices.ContainsFunc(headers, ofFailure) || streamname.IsOwn(stream) {
+	if !slices.ContainsFunc(headers, ofFailure) || ownStream.MatchString(stream) {
 		return headers
 	}
 	return slices.DeleteFunc(headers, ofFailure)

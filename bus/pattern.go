@@ -8,8 +8,10 @@ import (
 	"unicode"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
-	"github.com/kafkaesk/kafkaesk/internal/streamname"
 )
+
+// nameCharacters are those that a topic's name can have.
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // checkPattern returns why a pattern can match no stream: then nothing would ever be read, and nothing say so. prefix
 // is that of the topics, as far as it is known.
@@ -20,7 +22,7 @@ func checkPattern(prefix, pattern string) error {
 	if _, err := fnmatch.Compile(prefix, pattern); err != nil {
 		return fmt.Errorf("pattern %q: %w", pattern, err)
 	}
-	part, shortest := fnmatch.Impossible(pattern, streamname.Characters)
+	part, shortest := fnmatch.Impossible(pattern, nameCharacters)
 	switch n := len(prefix) + shortest; {
 	case part != "":
 		return fmt.Errorf("pattern %q matches no stream: no name has %q in it, only letters, digits, dots, dashes "+
@@ -51,7 +53,7 @@ func adviseOnPattern(part string) string {
 
 // checkStream returns why no stream can have the name.
 func checkStream(name string) error {
-	at := strings.IndexFunc(name, func(c rune) bool { return !strings.ContainsRune(streamname.Characters, c) })
+	at := strings.IndexFunc(name, func(c rune) bool { return !strings.ContainsRune(nameCharacters, c) })
 	switch {
 	case name == "":
 		return errors.New("a stream needs a name")
@@ -82,7 +84,7 @@ func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 // reads tells whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
 // pattern names them.
 func reads(p fnmatch.Pattern, prefix, topic string) bool {
-	return p.Match(topic) && (streamname.NamesOwn(p.String()) || !streamname.IsOwn(strings.TrimPrefix(topic, prefix)))
+	return p.Match(topic) && (namesOwn(p.String()) || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
 }
 
 func matchAny(patterns []fnmatch.Pattern, topic string) bool {

@@ -1,12 +1,12 @@
 package bus
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
-	"github.com/kafkaesk/kafkaesk/internal/streamname"
 )
 
 const (
@@ -16,9 +16,19 @@ const (
 	logSuffix    = ".log" // behind replaySuffix: what has been replayed
 )
 
+// ownStream is how the bus names its own streams: <stream>.<group>.dead, <stream>.<group>.retry.<n>,
+// <stream>.<group>.replay and <stream>.<group>.replay.log.
+var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
+
+// namesOwn reports whether a pattern names the bus's own streams.
+func namesOwn(pattern string) bool {
+	return strings.HasSuffix(pattern, deadSuffix) || strings.Contains(pattern, retryInfix) ||
+		strings.HasSuffix(strings.TrimSuffix(pattern, logSuffix), replaySuffix)
+}
+
 // isSecondDead reports whether a stream holds dead letters of dead letters. A record that fails in it is rejected.
 func isSecondDead(stream string) bool {
-	return streamname.IsOwn(stream) && strings.Count(stream+".", deadSuffix+".") > 1
+	return ownStream.MatchString(stream) && strings.Count(stream+".", deadSuffix+".") > 1
 }
 
 // streamSet tells which topics a subscription reads.
@@ -38,7 +48,7 @@ func newStreamSet(prefix string, s *subscription) (streamSet, error) {
 	}
 	set := streamSet{prefix: prefix, patterns: patterns, group: s.group, tiers: len(s.delays), deadLetters: s.deadLetter}
 	for i, text := range s.patterns {
-		if streamname.NamesOwn(text) {
+		if namesOwn(text) {
 			set.named = append(set.named, patterns[i])
 		}
 	}
@@ -86,7 +96,7 @@ func (s *streamSet) match(topic string) bool {
 	if !ok {
 		return false
 	}
-	if streamname.IsOwn(stream) {
+	if ownStream.MatchString(stream) {
 		return matchAny(s.named, topic) && !s.written(stream) || s.own(topic)
 	}
 	return matchAny(s.patterns, topic)

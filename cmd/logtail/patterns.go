@@ -11,8 +11,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/near"
-	"github.com/kafkaesk/kafkaesk/internal/streamname"
 )
+
+// nameCharacters are those that a topic's name can have.
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // pattern is one of the command line: what it takes, and the stream that one ending in .* takes too.
 type pattern struct {
@@ -27,7 +29,7 @@ func compilePatterns(prefix string, texts []string) ([]pattern, error) {
 		if text == "" {
 			return nil, errors.New("a pattern is empty; '*' matches every stream")
 		}
-		if part, _ := fnmatch.Impossible(text, streamname.Characters); part != "" && len(text) <= fnmatch.MaxPattern {
+		if part, _ := fnmatch.Impossible(text, nameCharacters); part != "" && len(text) <= fnmatch.MaxPattern {
 			return nil, fmt.Errorf("the pattern %q matches no stream: no name has %q in it; a pattern is that of "+
 				"a shell, not a "+
 				"regular expression, and several are given one by one", text, part)
@@ -52,9 +54,18 @@ func alsoNamed(text string) []string {
 	return []string{text}
 }
 
+// ownStream is how the bus names its own streams, as bus/streamset.go has it: they are read only where a pattern names
+// them.
+var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
+
+func (p *pattern) namesOwn() bool {
+	return strings.HasSuffix(p.text, ".dead") || strings.Contains(p.text, ".retry.") ||
+		strings.HasSuffix(strings.TrimSuffix(p.text, ".log"), ".replay")
+}
+
 // match reports whether the pattern takes a topic.
 func (p *pattern) match(prefix, topic string) bool {
-	return p.matches(topic) && (streamname.NamesOwn(p.text) || !streamname.IsOwn(strings.TrimPrefix(topic, prefix)))
+	return p.matches(topic) && (p.namesOwn() || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
 }
 
 func (p *pattern) matches(topic string) bool {

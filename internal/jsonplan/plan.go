@@ -81,7 +81,15 @@ func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	start := len(w.Buf)
 	outer, held := w.state, len(w.held)
 	w.state = state{visits: w.visits[len(w.visits):]}
-	defer func() { w.state, w.held = outer, w.held[:held] }()
+	keeps, err = p.write(w, v)
+	if w.state, w.held = outer, w.held[:held]; err != nil {
+		w.Buf = w.Buf[:start]
+	}
+	return keeps, err
+}
+
+func (p *Plan) write(w *Writer, v any) (keeps bool, err error) {
+	start := len(w.Buf)
 	var at ptr
 	switch t := reflect.TypeOf(v); {
 	case t == p.typ:
@@ -100,7 +108,6 @@ func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	}
 	p.root.write(w, at)
 	if w.err != nil {
-		w.Buf = w.Buf[:start]
 		if w.path != "" {
 			return false, fmt.Errorf("encode field %q: %w", w.path, w.err)
 		}

@@ -144,6 +144,7 @@ func proveBool(r *rule.Rule) proof {
 func proveString(c chain) proof {
 	least, most := 0, math.MaxInt
 	var tests []func(string) bool
+	anyUTF8 := true // broken texts keep the tests as their JSON does, which has U+FFFD in the place of what is no UTF-8
 	for _, r := range c.rules {
 		if !r.Allows(rule.String) {
 			return unproved
@@ -156,7 +157,7 @@ func proveString(c chain) proof {
 			tests = append(tests, r.Pattern.Matches)
 		}
 		if format := r.Format; format != nil {
-			tests = append(tests, func(s string) bool { return format(s) })
+			tests, anyUTF8 = append(tests, func(s string) bool { return format(s) }), false
 		}
 		for _, choice := range r.Choices {
 			tests = append(tests, oneOf(choice))
@@ -170,7 +171,7 @@ func proveString(c chain) proof {
 		if len(s) > most && utf8.RuneCountInString(s) > most {
 			return false
 		}
-		if len(s) < utf8.UTFMax*least && utf8.RuneCountInString(s) < least { // characters are one to four bytes
+		if len(s) < utf8.UTFMax*least-3 && utf8.RuneCountInString(s) < least { // characters are one to four bytes
 			return false
 		}
 		for _, test := range tests {
@@ -178,7 +179,7 @@ func proveString(c chain) proof {
 				return false
 			}
 		}
-		return len(tests) == 0 || utf8.ValidString(s) // the JSON of others has U+FFFD in the place of what is no UTF-8
+		return anyUTF8 || utf8.ValidString(s)
 	}}
 }
 

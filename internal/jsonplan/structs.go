@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
@@ -19,11 +21,10 @@ type member struct {
 	through  []uintptr // offsets in the embedded structs that pointers on the way lead to
 	skip     func(ptr) bool
 	write    encoder
-	isString bool // the most frequent kind is written without a call
+	inPlace  reflect.Kind // of a field that is never left out, and written without a call
 	proof    proof
 	rule     *rule.Rule // nil: nothing is left to be checked
 	required bool       // and may be left out
-	always   bool       // it is never left out, nor behind a pointer
 	nilable  bool       // a pointer, slice or map
 	typ      reflect.Type
 	log      string // the log tag
@@ -43,7 +44,9 @@ func (c *compiler) structEncoder(t reflect.Type, r *rule.Rule) encoder {
 		own := rules.of(f.Name)
 		m.required = f.MayBeAbsent() && rules.requires(f.Name)
 		c.member(&m, f, own)
-		m.always = m.skip == nil && len(m.through) == 0
+		if m.skip != nil || len(m.through) > 0 {
+			m.inPlace = reflect.Invalid
+		}
 		members[i] = m
 	}
 	return c.checked(structOf(members), p, r)
@@ -55,16 +58,15 @@ func structOf(members []member) encoder {
 			return
 		}
 		start := len(w.Buf)
-		for i := range members {
+		for i := 0; i < len(members); i++ {
+			if i = w.scalars(members, i, at); i == len(members) {
+				break
+			}
 			m := &members[i]
 			if w.stopped() {
 				break
 			}
-			if w.Log != nil || !m.always {
-				w.member(m, at)
-			} else {
-				w.published(m, field(at, m.offset))
-			}
+			w.member(m, at)
 			if w.err != nil {
 				w.at(m.name)
 				return
@@ -88,11 +90,18 @@ func (c *compiler) member(m *member, f Field, r *rule.Rule) {
 	}
 	method, _ := c.plans.method(f.Type, true)
 	if write := scalars[f.Type.Kind()]; write != nil && method == nil && f.Type != numberType {
-		m.write, m.proof, m.isString = write, proveScalar(f.Type, r), f.Type.Kind() == reflect.String
+		m.write, m.proof = write, proveScalar(f.Type, r)
+		switch k := f.Type.Kind(); k {
+		case reflect.String, reflect.Int, reflect.Int64, reflect.Bool, reflect.Float64:
+			m.inPlace = k
+		}
 		if !m.proof.always {
 			m.rule = r
 		}
 		return
+	}
+	if f.Type == timeType && proveTime(flatten(r)).always {
+		m.inPlace = reflect.Struct
 	}
 	m.write = c.node(f.Type, r).write
 	if m.write == nil { // its own type, which is being made
@@ -123,6 +132,51 @@ func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 	return all[0], all[1:]
 }
 
+// scalars writes the fields of the struct at p from i on, up to the first that needs more than its kind, and returns that. It is what most fields
+// of published data are, and takes no call for each.
+func (w *Writer) scalars(members []member, i int, p ptr) int {
+	if w.Log != nil {
+		return i
+	}
+	buf := w.Buf
+	for ok := true; i < len(members); i++ {
+		m := &members[i]
+		at, before := field(p, m.offset), len(buf)
+		if m.inPlace != reflect.Invalid {
+			buf = append(buf, m.key...)
+		}
+		start := len(buf)
+		switch m.inPlace {
+		case reflect.Invalid:
+			ok = false
+		case reflect.Float64:
+			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
+		case reflect.Struct: // a time
+			text, err := (*time.Time)(at).AppendText(append(buf, '"'))
+			if ok = err == nil; ok {
+				buf = append(text, '"')
+			}
+		case reflect.String:
+			buf = rawjson.AppendText(buf, get[string](at), rawjson.Escaped)
+		case reflect.Int:
+			buf = strconv.AppendInt(buf, int64(get[int](at)), 10)
+		case reflect.Int64:
+			buf = strconv.AppendInt(buf, get[int64](at), 10)
+		case reflect.Bool:
+			buf = strconv.AppendBool(buf, get[bool](at))
+		}
+		if !ok { // what is wrong with the value is found in the other way
+			buf = buf[:before]
+			break
+		}
+		if m.rule != nil && !w.broken && (m.proof.accepts == nil || !m.proof.accepts(at)) {
+			w.broken = !m.rule.Accepts(buf[start:])
+		}
+	}
+	w.Buf = buf
+	return i
+}
+
 // member writes one field of the struct at p.
 func (w *Writer) member(m *member, p ptr) {
 	p = field(p, m.offset)
@@ -145,22 +199,13 @@ func (w *Writer) member(m *member, p ptr) {
 		w.addr = addr
 		return
 	}
-	w.published(m, p)
-	w.addr = addr
-}
-
-// published writes a field, which is at p, in published data.
-func (w *Writer) published(m *member, p ptr) {
 	w.Buf = append(w.Buf, m.key...)
 	start := len(w.Buf)
-	if m.isString {
-		w.Buf = rawjson.AppendText(w.Buf, get[string](p), rawjson.Escaped)
-	} else {
-		m.write(w, p)
-	}
+	m.write(w, p)
 	if m.rule != nil {
 		w.verify(start, p, m.proof, m.rule)
 	}
+	w.addr = addr
 }
 
 // skips tells whether a field is left out for its value. In a log record a field stays whose IsZero method panics: its value will say so.

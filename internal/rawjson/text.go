@@ -22,32 +22,47 @@ var stands = func() (table [256]bool) {
 	return table
 }()
 
-// plainPrefix returns how many bytes at the start of a text surely stand for themselves. It looks at eight at a time; most texts end there.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special tells whether one of the eight bytes of a text from i on does not stand for itself.
+func special(text string, i int) bool {
+	at := text[i : i+8]
+	w := uint64(at[0]) | uint64(at[1])<<8 | uint64(at[2])<<16 | uint64(at[3])<<24 |
+		uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	// the highest bit of a byte is set for one that is not ASCII, is below a space, or is zero in quote or backslash
+	return (w|(w-ones*' ')&^w|(quote-ones)&^quote|(backslash-ones)&^backslash)&highs != 0
+}
+
+// plainPrefix returns how many bytes at the start of a text surely stand for themselves: mostly all. It looks at eight at a time, at some of the
+// last ones twice.
 func plainPrefix(text string) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
-	n := 0
-	for ; len(text)-n >= 8; n += 8 {
-		at := text[n : n+8]
-		w := uint64(at[0]) | uint64(at[1])<<8 | uint64(at[2])<<16 | uint64(at[3])<<24 |
-			uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
-		quote, backslash := w^ones*'"', w^ones*'\\'
-		// the highest bit of a byte is set for one that is not ASCII, is below a space, or is zero in quote or backslash
-		if special := w | (w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash; special&highs != 0 {
-			break
+	if len(text) < 8 {
+		for i := range len(text) {
+			if !stands[text[i]] {
+				return i
+			}
+		}
+		return len(text)
+	}
+	i := 0
+	for ; i <= len(text)-8; i += 8 {
+		if special(text, i) {
+			return i
 		}
 	}
-	return n
+	if special(text, len(text)-8) {
+		return i
+	}
+	return len(text)
 }
 
 // AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8.
 func AppendText(dst []byte, text, broken string) []byte {
 	i := plainPrefix(text)
-	for i < len(text) && stands[text[i]] {
-		i++
-	}
 	dst = append(append(dst, '"'), text[:i]...)
 	if i < len(text) {
 		dst = appendRest(dst, text[i:], broken)
