@@ -34,8 +34,10 @@ type App struct {
 	// connecting has room for one: the call that connects. It is a part of opening that log handlers do alone.
 	connecting chan struct{}
 	connects   atomic.Pointer[kafka.Client] // while no broker has answered it yet
-	logs       logHandlers
-	ready      atomic.Bool
+	// warnedPrefix is the topic prefix that was warned of; connecting guards it.
+	warnedPrefix string
+	logs         logHandlers
+	ready        atomic.Bool
 	// publishTimeout is Config.PublishTimeout in nanoseconds, for publishes that come before the App is initialized,
 	// too; 0: none.
 	publishTimeout atomic.Int64
@@ -209,6 +211,10 @@ func (a *App) connect(ctx context.Context) (*core, error) {
 	}
 }
 
+func isLetterOrDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
+
 // open makes the App's core and waits until a broker answers.
 func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	if len(cfg.Servers) == 0 {
@@ -221,6 +227,11 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	}
 	for _, w := range warnings {
 		log.Warn("bus: settings: " + w)
+	}
+	if p := cfg.TopicPrefix; p != a.warnedPrefix && p != "" && isLetterOrDigit(p[len(p)-1]) {
+		a.warnedPrefix = p
+		log.Warn("bus: the topic prefix ends in a letter or a digit, so patterns may also match topics of a longer prefix: end it in a dot",
+			"prefix", p)
 	}
 	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines), outcomes: aside.New(maxOutcomes)}
 	provider := cfg.TracerProvider

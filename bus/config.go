@@ -18,7 +18,8 @@ import (
 type Config struct {
 	// Servers are the brokers to ask first, each as host:port. The App finds the others of the cluster through them.
 	Servers []string
-	// TopicPrefix stands in front of every stream's name to make its topic, nothing in between. Defaults to none.
+	// TopicPrefix stands in front of every stream's name to make its topic, nothing in between. One that ends in a letter
+	// or a digit gets a warning: a pattern of an App with the prefix "app" matches topics of "apple.", too. Defaults to none.
 	TopicPrefix string
 	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most 3.
 	ReplicationFactor int
@@ -78,6 +79,7 @@ func (c Config) replace(by Config) Config {
 	}
 	if by.Settings != nil {
 		c.Settings = maps.Clone(by.Settings)
+		kafka.HideSecrets(c.Settings)
 	}
 	if by.TLS != nil {
 		c.TLS = by.TLS.Clone()
@@ -133,12 +135,21 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 // lost. The producer is not idempotent then.
 //
 // Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
-// that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize]. Settings may hold
-// secrets, so they print their names only, whatever the verb.
+// that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize].
+//
+// Settings may hold secrets, so they print their names only, whatever the verb. Go's fmt cannot keep to that where a Config or Settings
+// stand in an unexported field of another struct: there it prints the map's values. [ParseSettings], [ConfigFromEnv] and an [App] hold each
+// password in a value that does not print there either. A map that a program writes itself, as the one above, holds plain strings and
+// prints them: read it from a file by ParseSettings, or give the password by [SASLPassword].
+//
+// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone. With SASL_SSL, and an
+// ssl_cafile of an authority of one's own, only brokers that this authority has signed get them: PLAIN sends the password as it is, and
+// without TLS so can whoever is in between read it.
 type Settings map[string]any
 
 // ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize] does: what is
-// wrong on a command line is told before any broker is asked. An empty text means none.
+// wrong on a command line is told before any broker is asked. An empty text means none. The passwords do not print, wherever the Settings
+// stand.
 func ParseSettings(text string) (Settings, error) {
 	if text == "" {
 		return nil, nil
@@ -150,6 +161,7 @@ func ParseSettings(text string) (Settings, error) {
 	if _, _, err := kafka.ParseSettings(s); err != nil {
 		return nil, fmt.Errorf("bus: settings: %w", err)
 	}
+	kafka.HideSecrets(s)
 	return s, nil
 }
 

@@ -5,13 +5,15 @@ import (
 	"os"
 
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
+	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
 // ConfigFromEnv returns a Config with what the environment says, by the variables that workers and the tools read, for
 // programs that are neither. A variable that is not set or empty leaves its field at its zero value.
 //
 //   - KAFKAESK_KAFKA_SERVERS: [Config.Servers], as host:port[,host:port]
-//   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one
+//   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one. When others can read a
+//     file that has a password, a warning on standard error says so.
 //   - KAFKAESK_TOPIC_PREFIX: [Config.TopicPrefix]
 //   - KAFKAESK_REPLICATION_FACTOR: [Config.ReplicationFactor]
 //   - KAFKAESK_DRAIN_TIMEOUT: [Config.DrainTimeout], as in 30s
@@ -29,7 +31,10 @@ func ConfigFromEnv() (Config, error) {
 			return err
 		}},
 		{"kafka-settings", func(value string) error {
-			text, err := cliflags.Contents(value)
+			text, warning, err := cliflags.Contents(value)
+			if warning != "" {
+				ownlog.Logger(nil).Warn("bus: settings: " + warning)
+			}
 			if err == nil {
 				c.Settings, err = ParseSettings(text)
 			}

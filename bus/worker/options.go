@@ -18,6 +18,8 @@ type options struct {
 	format string     // of the log: text or json
 	level  slog.Level
 	log    bool // they say something of the log
+	// warning is what is wrong with the file of the settings, if there is one.
+	warning string
 }
 
 // option is a flag and the variable that stands in for it.
@@ -98,7 +100,8 @@ func setServers(o *options, value string) (err error) {
 }
 
 func setSettings(o *options, value string) error {
-	text, err := cliflags.Contents(value)
+	text, warning, err := cliflags.Contents(value)
+	o.warning = warning
 	if err == nil {
 		o.config.Settings, err = bus.ParseSettings(text)
 	}

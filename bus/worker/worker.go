@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
@@ -41,6 +42,7 @@ const closeTimeout = 10 * time.Second
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
+		unsetenv:   os.Unsetenv,
 		signals:    make(chan os.Signal, 8), // room for those of one stop, and one more
 		setDefault: setDefault,
 	}
@@ -57,6 +59,7 @@ type process struct {
 	name           string
 	args           []string // without the name
 	env            func(string) (string, bool)
+	unsetenv       func(string) error
 	stdout, stderr io.Writer
 	signals        chan os.Signal
 	setDefault     func(*slog.Logger) // is told the worker's logger
@@ -91,6 +94,13 @@ func (p process) run(ctx context.Context, app application) int {
 		o.config.Logger = log
 	}
 	p.setDefault(log)
+	if o.warning != "" {
+		log.Warn("worker: settings: " + o.warning)
+	}
+	// What the handlers start has no business with the password.
+	if err := p.unsetenv(cliflags.Variable("kafka-settings")); err != nil {
+		log.Warn("worker: hiding the settings from child processes", "error", err)
+	}
 	app.Configure(o.config)
 	log.Info("worker: starting", "app", app.String(), "kafkaesk", version())
 

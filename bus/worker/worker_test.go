@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 // canary stands for a secret. Nothing may print it.
@@ -52,6 +54,7 @@ func runWith(t *testing.T, app *fakeApp, args []string, env map[string]string, s
 	t.Helper()
 	var out, err strings.Builder
 	p := process{name: "app", args: args, stdout: &out, stderr: &err, signals: make(chan os.Signal, len(signals)), setDefault: func(*slog.Logger) {}}
+	p.unsetenv = func(name string) error { delete(env, name); return nil }
 	p.env = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	for _, s := range signals {
 		p.signals <- s
@@ -104,6 +107,11 @@ func TestConfiguration(t *testing.T) {
 				t.Fatalf("exit code %d, closed %d times, stdout %q, stderr %s", code, app.closed, stdout, stderr)
 			}
 			app.config.Logger = nil // TestLog
+			// A secret is not comparable.
+			if got, want := connection(t, app.config), connection(t, tt.want); !reflect.DeepEqual(got, want) {
+				t.Errorf("settings %v, want %v", got, want)
+			}
+			app.config.Settings, tt.want.Settings = nil, nil
 			if !reflect.DeepEqual(app.config, tt.want) {
 				t.Errorf("configured %+v, want %+v", app.config, tt.want)
 			}
@@ -111,6 +119,53 @@ func TestConfiguration(t *testing.T) {
 				t.Errorf("a secret was printed: %s", stderr)
 			}
 		})
+	}
+}
+
+// connection returns what the configuration's settings mean, with the password as it is.
+func connection(t *testing.T, c bus.Config) [2]any {
+	t.Helper()
+	s, _, err := kafka.ParseSettings(c.Settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := s.SASLPassword.Reveal()
+	s.SASLPassword = kafka.Secret{}
+	return [2]any{s, password}
+}
+
+// Processes that handlers start do not get the settings, nor does whoever reads them from the environment later.
+func TestTheSettingsLeaveTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"KAFKAESK_KAFKA_SETTINGS": `{"linger_ms":1}`, "KAFKAESK_TOPIC_PREFIX": "p."}
+	for _, args := range [][]string{nil, {"--kafka-settings={}"}} { // a flag hides the variable, and it goes all the same
+		inside := maps.Clone(env)
+		app := &fakeApp{run: func(context.Context) error {
+			if _, there := inside["KAFKAESK_KAFKA_SETTINGS"]; there || len(inside) != 1 {
+				t.Errorf("%q: handlers run with %v", args, inside)
+			}
+			return nil
+		}}
+		if code, _, stderr := runWith(t, app, args, inside); code != exitOK {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
+	}
+}
+
+func TestAFileOfSettingsThatOthersCanRead(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "settings.json")
+	if err := os.WriteFile(file, []byte(`{"sasl_plain_password":"`+canary+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, warnings := range map[os.FileMode]int{0o600: 0, 0o640: 1, 0o604: 1} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := runWith(t, new(fakeApp), []string{"--kafka-settings=@" + file}, nil)
+		if n := strings.Count(stderr, "lets others read it: chmod 600 it"); code != exitOK || n != warnings || strings.Contains(stderr, canary) {
+			t.Errorf("mode %#o: exit code %d, %d warnings: %s", mode, code, n, stderr)
+		}
 	}
 }
 
@@ -290,7 +345,7 @@ func TestSignalsOfOneStopAreOne(t *testing.T) {
 				}()
 				var stderr strings.Builder
 				p := process{name: "app", env: func(string) (string, bool) { return "", false }, stdout: io.Discard, stderr: &stderr,
-					signals: signals, setDefault: func(*slog.Logger) {}}
+					unsetenv: func(string) error { return nil }, signals: signals, setDefault: func(*slog.Logger) {}}
 				code := p.run(t.Context(), app)
 				drained := time.Since(begin) == 10*time.Second && app.closed == 1
 				if code != tt.atOnce || drained != (tt.atOnce == 0) {

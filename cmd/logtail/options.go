@@ -119,9 +119,12 @@ func (o *options) connection(fs *pflag.FlagSet) error {
 		o.servers = servers
 	}
 	raw := make(map[string]any)
-	text, err := cliflags.Contents(o.settings)
+	text, warning, err := cliflags.Contents(o.settings)
 	if err != nil {
 		return usageErrorf("%s: %w", source["kafka-settings"], err)
+	}
+	if warning != "" {
+		o.notice("settings: %s", warning)
 	}
 	if text != "" {
 		if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {

@@ -3,8 +3,10 @@
 package cliflags
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -38,14 +40,31 @@ func Servers(lists ...string) ([]string, error) {
 }
 
 // Contents returns value, or, when it is @ and the name of a file, what that file holds: settings with a password
-// should stand neither on a command line nor in the environment.
-func Contents(value string) (string, error) {
+// should stand neither on a command line nor in the environment. A file with a password that others can read gives a
+// warning.
+func Contents(value string) (text, warning string, err error) {
 	name, ok := strings.CutPrefix(value, "@")
 	if !ok {
-		return value, nil
+		return value, "", nil
 	}
-	text, err := os.ReadFile(name)
-	return strings.TrimSpace(string(text)), err
+	f, err := os.Open(name)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", "", err
+	}
+	content, err := io.ReadAll(f)
+	if err != nil {
+		return "", "", err
+	}
+	const posix = os.PathSeparator == '/'
+	if mode := info.Mode().Perm(); posix && mode&0o044 != 0 && bytes.Contains(content, []byte("password")) {
+		warning = fmt.Sprintf("%s has a password, and its mode %#o lets others read it: chmod 600 it", name, mode)
+	}
+	return string(bytes.TrimSpace(content)), warning, nil
 }
 
 // ReplicationFactor reads how many replicas a topic has.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/segmentio/kafka-go/sasl"
@@ -107,7 +108,7 @@ func passwordMechanism(name, user string, password Secret) (sasl.Mechanism, erro
 			// Its text may quote what it could not prepare, which is the password.
 			return nil, fmt.Errorf("%w: user or password have characters that SCRAM (RFC 4013) does not allow", ErrAuth)
 		}
-		return typedMechanism{mechanism}, nil
+		return typedMechanism{boundedScram{mechanism}}, nil
 	default:
 		return nil, fmt.Errorf("mechanism %q is not one of %s", name, strings.Join(passwordMechanisms(), ", "))
 	}
@@ -127,6 +128,32 @@ func (m plainMechanism) Start(context.Context) (sasl.StateMachine, []byte, error
 
 // Next has nothing to say: a broker that refuses answers with an error code instead of a challenge.
 func (plainMechanism) Next(context.Context, []byte) (bool, []byte, error) { return true, nil, nil }
+
+// maxIterations is how often SCRAM may have us hash a password. It is the most that Kafka lets a credential have
+// (maxIterations of ScramMechanism in Apache Kafka, which a broker holds to when a credential is made; neither Java's
+// client nor franz-go bounds it). Without it, an address that is no broker of ours could keep a processor busy.
+const maxIterations = 16384
+
+// boundedScram refuses a challenge with more than maxIterations before it is worked on.
+type boundedScram struct{ sasl.Mechanism }
+
+func (m boundedScram) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	session, first, err := m.Mechanism.Start(ctx)
+	return boundedSession{session}, first, err
+}
+
+type boundedSession struct{ sasl.StateMachine }
+
+func (s boundedSession) Next(ctx context.Context, challenge []byte) (bool, []byte, error) {
+	for field := range strings.SplitSeq(string(challenge), ",") {
+		count, ok := strings.CutPrefix(field, "i=")
+		// What is no number is refused by the mechanism.
+		if n, err := strconv.ParseUint(count, 10, 64); ok && (n > maxIterations || errors.Is(err, strconv.ErrRange)) {
+			return false, nil, fmt.Errorf("the broker wants %.20s iterations of SCRAM, and Kafka has at most %d: is this a broker?", count, maxIterations)
+		}
+	}
+	return s.StateMachine.Next(ctx, challenge)
+}
 
 // typedMechanism makes [ErrAuth] of what a mechanism finds wrong on our side: SCRAM checks the broker too.
 type typedMechanism struct{ sasl.Mechanism }

@@ -68,6 +68,34 @@ func TestSASL(t *testing.T) {
 	}
 }
 
+// A server may not have us hash a password as often as it likes.
+func TestScramIterationsAreBounded(t *testing.T) {
+	t.Parallel()
+	for iterations, want := range map[string]string{"4096": "", "16384": "", "16385": "iterations", "10000000": "iterations", "99999999999999999999": "iterations",
+		"4095": "too few", "-1": "too few", "many": "invalid"} {
+		mechanism, err := passwordMechanism(MechanismScramSHA512, "ada", NewSecret(canary))
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, first, err := mechanism.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, nonce, _ := strings.Cut(string(first), "r=")
+		_, answer, err := session.Next(t.Context(), []byte("r="+nonce+"server,s=c2FsdHNhbHQ=,i="+iterations))
+		if want == "" {
+			if err != nil || !strings.Contains(string(answer), ",p=") {
+				t.Errorf("%s: %q, %v", iterations, answer, err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), want) || len(answer) > 0 {
+			t.Errorf("%s: %q, %v, want ErrAuth with %q", iterations, answer, err, want)
+		}
+		refuse(t, "the error", err.Error())
+	}
+}
+
 // refuseLogins answers as Kafka does; kfake would close the connection.
 func refuseLogins(cluster *kfake.Cluster) *atomic.Int64 {
 	n := new(atomic.Int64)

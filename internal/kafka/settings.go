@@ -217,6 +217,15 @@ func (s Settings) isolation() int8 {
 	return 0
 }
 
+// HideSecrets replaces the passwords in raw, which are strings as a rule, by a [Secret] of each.
+func HideSecrets(raw map[string]any) {
+	for _, name := range []string{"sasl_plain_password", "ssl_password"} {
+		if s, ok := raw[name].(string); ok {
+			raw[name] = NewSecret(s)
+		}
+	}
+}
+
 // ParseSettings reads settings in aiokafka's names. Values are what JSON decodes to, Go's own numbers, strings and booleans,
 // or a time.Duration where aiokafka wants milliseconds; nil means "not set".
 //
