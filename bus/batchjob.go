@@ -122,6 +122,7 @@ func (x *runner) workBatch(ctx context.Context, b *batchJob) lanes.Result {
 // begin prepares the call.
 func (b *batchJob) begin(x *runner) {
 	b.first.record, b.first.batch = b.records[0], len(b.batch.records)
+	x.resume(&b.first)
 	if b.first.attempts > 0 {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 // Breaker pauses a subscription while something that its handlers need is down, a database say. After so many failed
 // calls in a row, of all its lanes in this App together, no handler is called but one for each probe: the time after
 // which one record is tried. When that call succeeds the others go on, within a probe. Until then no record is given up:
-// the calls that open the breaker and those of the probes are not attempts of the [RetryPolicy], [Timeout] does not
-// run, and nothing goes to dead letters or retry streams, but what is rejected. What was finished before stays so, and
+// the call that opens the breaker and those of the probes are not attempts of the [RetryPolicy], [Timeout] does not
+// run and begins anew then, and nothing goes to dead letters or retry streams, but what is rejected. What was finished before stays so, and
 // the committed offset waits with the records.
 //
 // A failed call is one that returns an error without a meaning of its own, that panics, or that [Timeout] ends. [Reject],

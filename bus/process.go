@@ -28,6 +28,7 @@ type job struct {
 	moving   *moving    // not nil once the record was given up and is written to another stream
 	batch    int        // records of the call; 0 when the handler takes one
 	probe    bool       // the last call was a probe of the breaker
+	held     bool       // the breaker holds the record back
 	shared   bool       // the last call was for more records, and it is not known that this one is why it failed
 }
 
@@ -112,6 +113,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	if j.probe, wait = x.breaker.admit(time.Now()); wait > 0 {
 		return false, j.hold(wait)
 	}
+	x.resume(j)
 	late := j.expired()
 	if late && j.shared {
 		// It was handed over with other records until its time was over: alone it has that time once more.
@@ -146,7 +148,11 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 		if o.kind != postpone && a.paused == 0 {
 			j.attempts++
 		}
-		if x.timeout != nil && a.paused > 0 || x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
+		if a.paused > 0 {
+			x.retried.Add(1)
+			return false, j.hold(s.pause)
+		}
+		if x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
 			j.deadline = time.Now().Add(s.pause + *x.timeout)
 		}
 		x.retried.Add(1)
@@ -231,11 +237,17 @@ func (x *runner) context(ctx context.Context, j *job) context.Context {
 	return &call{Context: ctx, x: x, record: j.record, attempt: j.calls + 1}
 }
 
-// hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile.
-func (j *job) hold(wait time.Duration) *lanes.Again {
-	if !j.deadline.IsZero() {
-		j.deadline = j.deadline.Add(wait)
+// resume begins the Timeout anew of a job that the breaker has held back.
+func (x *runner) resume(j *job) {
+	if j.held && x.timeout != nil {
+		j.deadline = time.Now().Add(*x.timeout)
 	}
+	j.held = false
+}
+
+// hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile, and begins anew then.
+func (j *job) hold(wait time.Duration) *lanes.Again {
+	j.held, j.deadline = true, time.Time{}
 	return j.again(wait)
 }
 
