@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/testcall"
 )
 
 // call is the context of one call of a handler. It says which records the call is for, and where they came from. There
@@ -43,7 +45,10 @@ func (c *call) records() []*Record {
 }
 
 var (
-	errNoCall  = errors.New("the context is not that of a handler's call: use the one that the handler was given")
+	errNoCall = errors.New("the context is not that of a handler's call: use the one that the handler was given;" +
+		" a test that calls the handler itself gives it the Context of a bustest.Message")
+	errNoRecord = errors.New("there is no record (it is nil): give a Message made by hand its Record;" +
+		" bustest.NewMessage makes a Message that has one")
 	errNoPlace = errors.New(
 		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
 )
@@ -56,6 +61,9 @@ func Attempt(ctx context.Context) int {
 	if c := callOf(ctx); c != nil {
 		return c.attempt
 	}
+	if testRecorderOf(ctx) != nil {
+		return 1
+	}
 	return 0
 }
 
@@ -66,6 +74,9 @@ func Records(ctx context.Context) []*Record {
 	if c := callOf(ctx); c != nil {
 		return c.records()
 	}
+	if t := testRecorderOf(ctx); t != nil {
+		return t.Records()
+	}
 	return nil
 }
 
@@ -74,7 +85,7 @@ func Records(ctx context.Context) []*Record {
 func Commit(ctx context.Context, r *Record) error {
 	c := callOf(ctx)
 	if c == nil {
-		return fmt.Errorf("bus: commit: %w", errNoCall)
+		return commitInTest(ctx, r, errNoCall)
 	}
 	return c.commit(ctx, r)
 }
@@ -84,9 +95,65 @@ func Commit(ctx context.Context, r *Record) error {
 func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOption) error {
 	c := callOf(ctx)
 	if c == nil {
-		return fmt.Errorf("bus: forward to stream %q: %w", stream, errNoCall)
+		return forwardInTest(ctx, r, stream, opts, errNoCall)
 	}
 	return c.x.app.forward(ctx, stream, r, r.Headers, opts)
+}
+
+// testRecorder stands in for the subscription when a test calls a handler itself: bustest puts one into the context,
+// and it keeps what the handler does with its record.
+type testRecorder interface {
+	Records() []*Record
+	Committed(*Record)
+	Forwarded(*Record)
+}
+
+// testRecorderOf returns the testRecorder that ctx has; nil when there is none.
+func testRecorderOf(ctx context.Context) testRecorder {
+	t, _ := ctx.Value(testcall.Key{}).(testRecorder)
+	return t
+}
+
+// commitInTest is Commit for a record that no subscription has delivered. Without a testRecorder it fails with missing.
+func commitInTest(ctx context.Context, r *Record, missing error) error {
+	t, err := recorderFor(ctx, r, missing)
+	if err != nil {
+		return fmt.Errorf("bus: commit: %w", err)
+	}
+	t.Committed(r)
+	return nil
+}
+
+// forwardInTest is Forward for a record that no subscription has delivered. What it records has the headers of the
+// record and those of the options; the bus's own, such as IDHeader, are added only by a real publish.
+func forwardInTest(ctx context.Context, r *Record, stream string, opts []PublishOption, missing error) error {
+	t, err := recorderFor(ctx, r, missing)
+	if err != nil {
+		return fmt.Errorf("bus: forward to stream %q: %w", stream, err)
+	}
+	o := publishOptions{key: r.Key, headers: slices.Clone(r.Headers)}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.err != nil {
+		return publishError(stream, o.err)
+	}
+	t.Forwarded(&Record{
+		Stream: stream, Topic: stream, Key: o.key, Value: r.Value, Headers: withoutFailure(o.headers, stream), Time: o.time,
+	})
+	return nil
+}
+
+// recorderFor returns the testRecorder of ctx, or what keeps r from being committed or forwarded.
+func recorderFor(ctx context.Context, r *Record, missing error) (testRecorder, error) {
+	t := testRecorderOf(ctx)
+	switch {
+	case t == nil:
+		return nil, missing
+	case r == nil:
+		return nil, errNoRecord
+	}
+	return t, context.Cause(ctx)
 }
 
 func (c *call) commit(ctx context.Context, r *Record) error {

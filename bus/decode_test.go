@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -361,10 +360,13 @@ func decodesOnce[T any](t testing.TB, r *Record) func() {
 func TestAMessageThatWasNotDelivered(t *testing.T) {
 	t.Parallel()
 	m := &Message[note]{Data: note{Title: "a"}, Record: new(Record)}
-	if err := m.Commit(t.Context()); !errors.Is(err, errNotDelivered) {
+	const missing = "this Message was not delivered by a subscription: use the one that the handler was given; " +
+		"a test that calls the handler itself gives it a bustest.Message and its Context"
+	if err := m.Commit(t.Context()); !errors.Is(err, errNotDelivered) || err.Error() != "bus: commit: "+missing {
 		t.Errorf("commit: %v", err)
 	}
-	if err := m.Forward(context.Background(), "elsewhere"); !errors.Is(err, errNotDelivered) {
+	err := m.Forward(t.Context(), "elsewhere")
+	if !errors.Is(err, errNotDelivered) || err.Error() != `bus: forward to stream "elsewhere": `+missing {
 		t.Errorf("forward: %v", err)
 	}
 }

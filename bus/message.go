@@ -11,8 +11,9 @@ import (
 // the record has it. A record without data is rejected, and one whose data is null unless X is a pointer, a map, a slice or any: those
 // are nil then. A tombstone, a record without a value, is rejected unless X is a pointer, which is nil then. Numbers in an any are float64, which is exact up to 2^53.
 //
-// Every attempt at a record gets a Message of its own, which the handler may keep. One that a test makes itself can
-// neither Forward nor Commit: both return an error.
+// Every attempt at a record gets a Message of its own, which the handler may keep. For one that is made by hand, Forward
+// and Commit return an error that says what is missing, unless their context is that of a Message of package bustest,
+// which is for the tests of handlers and records both.
 type Message[X any] struct {
 	// Schema is the name that the record gives its schema, as in "Content:1". It is empty when the record gives none.
 	Schema string
@@ -26,7 +27,8 @@ type Message[X any] struct {
 }
 
 // errNotDelivered says that a Message was not made by a subscription, which alone knows where it came from.
-var errNotDelivered = errors.New("this Message was not delivered by a subscription: use the one that the handler was given")
+var errNotDelivered = errors.New("this Message was not delivered by a subscription: use the one that the handler was" +
+	" given; a test that calls the handler itself gives it a bustest.Message and its Context")
 
 // Commit commits the record's partition, for a subscription with ManualCommit: up to and including this record, or the record before
 // the first one whose handler has not returned, whichever comes first. This record's own handler, which calls Commit, counts as
@@ -34,7 +36,7 @@ var errNotDelivered = errors.New("this Message was not delivered by a subscripti
 // away meanwhile, and that its next owner will handle the record again.
 func (m *Message[X]) Commit(ctx context.Context) error {
 	if m.call == nil {
-		return errNotDelivered
+		return commitInTest(ctx, m.Record, errNotDelivered)
 	}
 	return m.call.commit(ctx, m.Record)
 }
@@ -43,7 +45,7 @@ func (m *Message[X]) Commit(ctx context.Context) error {
 // headers are the record's; options add headers behind them, and may set another key ([Key]) or time ([Timestamp]).
 func (m *Message[X]) Forward(ctx context.Context, stream string, opts ...PublishOption) error {
 	if m.call == nil {
-		return errNotDelivered
+		return forwardInTest(ctx, m.Record, stream, opts, errNotDelivered)
 	}
 	return m.call.x.app.forward(ctx, stream, m.Record, m.Record.Headers, opts)
 }

@@ -13,16 +13,20 @@ import (
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
 // What the README shows is code that is checked: a whole program is compiled and vetted here, and the lines of a fragment stand in
-// the examples of package bus, which go test runs.
+// the examples of package bus, which go test runs, and in those and the tests of bus/bustest.
 func TestReadmeShowsCodeThatRuns(t *testing.T) {
 	root := filepath.Join("..", "..")
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, err := os.ReadFile(filepath.Join(root, "bus", "example_test.go"))
-	if err != nil {
-		t.Fatal(err)
+	var examples []byte
+	for _, name := range []string{"bus/example_test.go", "bus/bustest/example_test.go", "bus/bustest/bustest_test.go"} {
+		file, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples = append(examples, file...)
 	}
 	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
 	if len(blocks) == 0 {
@@ -38,7 +42,7 @@ func TestReadmeShowsCodeThatRuns(t *testing.T) {
 		}
 		for line := range strings.Lines(code) {
 			if line = strings.TrimSpace(line); !strings.Contains(string(examples), line) {
-				t.Errorf("no example of package bus has the README's line %q", line)
+				t.Errorf("no example of package bus or bustest has the README's line %q", line)
 			}
 		}
 	}

@@ -1,0 +1,221 @@
+// Package bustest is for the tests of an application: a Kafka inside the test process, an App that runs until the test
+// ends, what was published, and a [Message] for tests that call a handler without any Kafka.
+//
+// NewApp, Servers, Run, Published and NewMessage end a test that fails with Fatal: like Fatal they must be called from
+// the test's own goroutine. Only tests import this package.
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+)
+
+const (
+	// patience is the longest wait for a state. It is far more than any takes, also on a busy machine.
+	patience = 30 * time.Second
+	// reserve is what a wait leaves of the test binary's own time, so that it is the wait that fails and says why.
+	reserve = 2 * time.Second
+	// pollInterval is the pause between two looks at a state.
+	pollInterval = 2 * time.Millisecond
+	// drainTimeout is short, because a handler that hangs should fail its test soon.
+	drainTimeout = 5 * time.Second
+)
+
+// Option is an option of [NewApp].
+type Option func(*bus.App)
+
+// Config sets the fields of an App's configuration that are set in c: a TopicPrefix, Settings, a TracerProvider.
+// By default Servers are those of [Servers], DrainTimeout is 5s, Logger writes warnings and errors to the test's log,
+// and metadata_max_age_ms and heartbeat_interval_ms are 100, unless the Settings of c have them.
+func Config(c bus.Config) Option {
+	return func(a *bus.App) {
+		if c.Settings != nil {
+			settings := quickSettings()
+			maps.Copy(settings, c.Settings)
+			c.Settings = settings
+		}
+		a.Configure(c)
+	}
+}
+
+// quickSettings have an App of a test see new topics and new members at once. An App of a service asks less often.
+func quickSettings() bus.Settings {
+	return bus.Settings{"metadata_max_age_ms": 100, "heartbeat_interval_ms": 100}
+}
+
+// NewApp returns an App on a Kafka of its own. Both end with the test; an error of the App's Close fails it.
+func NewApp(t testing.TB, opts ...Option) *bus.App {
+	t.Helper()
+	app := bus.New(bus.Config{
+		Servers:      Servers(t),
+		Settings:     quickSettings(),
+		DrainTimeout: drainTimeout,
+		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	for _, opt := range opts {
+		opt(app)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := app.Close(ctx); err != nil {
+			t.Errorf("bustest: %v", err)
+		}
+	})
+	return app
+}
+
+// Servers starts a Kafka of one broker in the test process, for Apps of the test's own making, and returns its
+// address for [bus.Config]. It ends with the test. It has no security, and topics that the App does not create have 4
+// partitions.
+func Servers(t testing.TB) []string {
+	t.Helper()
+	broker, err := devkafka.Start(devkafka.Options{})
+	if err != nil {
+		t.Fatalf("bustest: start the broker: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := broker.Close(); err != nil {
+			t.Errorf("bustest: close the broker: %v", err)
+		}
+	})
+	return broker.Addrs()
+}
+
+// Run runs the App until the test ends. It returns when the member of every subscription has joined its group and has
+// the partitions that it gets of what there is: what is published from then on is handled, with auto_offset_reset
+// latest, too. A subscription that has ended by [bus.ErrStop] is not waited for. A pattern that no stream matches yet
+// does not hold up Run; its streams are read from their first record when they appear. An error of [bus.App.Run] fails
+// the test.
+func Run(t testing.TB, app *bus.App) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // functions of Cleanup may publish
+	ended := make(chan struct{})
+	var err error // valid once ended is closed
+	go func() {
+		defer close(ended)
+		if err = app.Run(ctx); err != nil {
+			t.Errorf("bustest: %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	limit := time.NewTimer(timeLeft(t))
+	defer limit.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for !assigned(app.Stats()) {
+		select {
+		case <-ended:
+			if err != nil {
+				t.FailNow()
+			}
+			return // every subscription has ended by ErrStop
+		case <-limit.C:
+			t.Fatalf("bustest: run: not every member has its partitions:\n%s", members(app.Stats()))
+		case <-poll.C:
+		}
+	}
+}
+
+// assigned reports whether the member of every subscription has its partitions. Members of one group have theirs when
+// all are of the same generation: a member that joins later makes a new one.
+func assigned(s bus.Stats) bool {
+	if !s.Running {
+		return false
+	}
+	generations := make(map[string]int32)
+	for _, member := range s.Subscriptions {
+		if member.State == "left" {
+			continue
+		}
+		generation, known := generations[member.Group]
+		if member.State != "stable" || known && generation != member.Generation {
+			return false
+		}
+		generations[member.Group] = member.Generation
+		if slices.ContainsFunc(member.Assigned, opening) {
+			return false
+		}
+	}
+	return true
+}
+
+// opening reports whether it is not known yet where reading begins: with auto_offset_reset latest, what is published
+// meanwhile is not read. With a committed offset reading begins there.
+func opening(p bus.PartitionStats) bool { return p.Position < 0 && p.Committed < 0 }
+
+// members lists the subscriptions with what their members do.
+func members(s bus.Stats) string {
+	var b strings.Builder
+	for _, m := range s.Subscriptions {
+		fmt.Fprintf(&b, "%q of group %q: %s in generation %d, %d partitions",
+			m.Patterns, m.Group, m.State, m.Generation, len(m.Assigned))
+		for _, p := range m.Assigned {
+			if opening(p) {
+				fmt.Fprintf(&b, ", where to read %s/%d from is not known", p.Topic, p.Partition)
+			}
+		}
+		if m.LastError != nil {
+			fmt.Fprintf(&b, ": %v", m.LastError)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Published waits until stream has n records and returns what [bus.Decode] makes of them: the first n that are read,
+// those of one key in their order. T is what a handler may take: *bus.Record and *bus.Message too. When there are
+// fewer records after 30 seconds, or T cannot be made of one, the test fails with what was there.
+func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
+	t.Helper()
+	if n < 1 {
+		t.Fatalf("bustest: published: %d records: give a number from 1", n)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeLeft(t))
+	defer cancel()
+	var values []T
+	var read strings.Builder
+	for r, err := range app.Tail(ctx, stream, bus.FromStart()) {
+		if err != nil {
+			t.Fatalf("bustest: published: %v; read so far:\n%s", err, read.String())
+		}
+		describe(&read, r)
+		value, err := bus.Decode[T](r)
+		if err != nil {
+			t.Fatalf("bustest: published: %v; read so far:\n%s", err, read.String())
+		}
+		if values = append(values, value); len(values) == n {
+			return values
+		}
+	}
+	t.Fatalf("bustest: published: stream %q has %d records, want %d:\n%s", stream, len(values), n, read.String())
+	return nil
+}
+
+// describe writes a line about r.
+func describe(w io.Writer, r *bus.Record) {
+	fmt.Fprintf(w, "%s/%d@%d key %q: %s\n", r.Topic, r.Partition, r.Offset, r.Key, r.Value)
+}
+
+// timeLeft returns how long a wait may take.
+func timeLeft(t testing.TB) time.Duration {
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if end, ok := d.Deadline(); ok {
+			return min(patience, max(0, time.Until(end)-reserve))
+		}
+	}
+	return patience
+}
