@@ -89,19 +89,19 @@ func TestSinceAndUntil(t *testing.T) {
 	}
 }
 
+// Regular expressions are left out: their memory is pooled, and the race detector empties pools at random.
 func TestFiltersAllocateNothing(t *testing.T) {
 	value := strings.NewReplacer(`no \"luck\"`, "no luck", `caf\u00e9`, "caf", `\u00fc`, "u").Replace(shop)
 	r := &wire.Record{Value: []byte(value), Time: time.UnixMilli(1)}
 	level, _, _ := Level("error")
 	f := Filter{Level: &level, Since: 1, Trace: ""}
-	for _, text := range []string{"user=ada", "status>=500", "order.at.x=y", "share<1", "user~^a"} {
+	for _, text := range []string{"user=ada", "status>=500", "order.at.x=y", "share<1"} {
 		c, err := ParseCondition(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Fields = append(f.Fields, c)
 	}
-	f.Grep, _ = NewGrep("no luck")
 	var o entry.Opener
 	if f.Check(o.Open(r)) != Pass {
 		t.Fatal("the record does not pass")
