@@ -16,7 +16,7 @@
 //	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}))
 //
 // It is recognised wherever slog lets a value be: as an argument of its own, under any key, in groups and in With. It
-// dissolves into the object it stands in, and its key is gone: the record above has "user":"ada" beside "message".
+// becomes part of the object it stands in, and its key is gone: the record above has "user":"ada" beside "message".
 // A nil pointer, slice or map in a field is left out. A field with the tag log:"-" is left out too, with log:"redact" it is
 // "[redacted]", with log:"hash" an HMAC of its value; its constraints see the real value.
 // The jsonschema tags of a model are its constraints. A field that breaks one is moved to "invalid", and the reason is told
