@@ -181,44 +181,33 @@ func appendBase64(dst, b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), b), '"')
 }
 
-// appendHeaders appends headers as an object. One whose name is there several times has a list of values.
+// appendHeaders appends headers as an object. One whose name is there several times has a list of values. A record may
+// have very many headers, so none of them is searched for.
 func appendHeaders(dst []byte, headers []wire.Header) []byte {
+	places := make(map[string][]int, len(headers))
+	for i, h := range headers {
+		places[h.Name] = append(places[h.Name], i)
+	}
 	dst = append(dst, '{')
 	for i, h := range headers {
-		same := func(other wire.Header) bool { return other.Name == h.Name }
-		if count(headers[:i], same) > 0 {
+		same := places[h.Name]
+		if same[0] != i {
 			continue
 		}
-		if dst[len(dst)-1] != '{' {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(jsonscan.AppendString(dst, h.Name, logtext.Active), ':')
-		if count(headers, same) == 1 {
+		if len(same) == 1 {
 			dst = appendBytes(dst, h.Value)
 			continue
 		}
-		dst = append(dst, '[')
-		for _, other := range headers[i:] {
-			if !same(other) {
-				continue
-			}
-			if dst[len(dst)-1] != '[' {
-				dst = append(dst, ',')
-			}
-			dst = appendBytes(dst, other.Value)
+		for j, place := range same {
+			dst = appendBytes(append(dst, "[,"[min(j, 1)]), headers[place].Value)
 		}
 		dst = append(dst, ']')
 	}
 	return append(dst, '}')
-}
-
-func count(headers []wire.Header, same func(wire.Header) bool) (n int) {
-	for _, h := range headers {
-		if same(h) {
-			n++
-		}
-	}
-	return n
 }
 
 // time appends Kafka's time of the record in UTC, or null. One beyond the years of RFC 3339 is their first or last.

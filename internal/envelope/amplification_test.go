@@ -1,0 +1,47 @@
+package envelope
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A value of twice the size takes at most twice the memory, whatever its shape; most take none. The test is not
+// parallel: it counts what is allocated.
+func TestParseIsNotAmplified(t *testing.T) {
+	shapes := map[string]func(n int) string{
+		"members":       func(n int) string { return `{"data":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}` },
+		"equal members": func(n int) string { return "{" + strings.Repeat(`"data":{},"schema":"A:1",`, n) + `"b":2}` },
+		"a long key": func(n int) string {
+			return `{"` + strings.Repeat("k", n) + `":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}`
+		},
+		"an escaped key": func(n int) string {
+			return `{"` + strings.Repeat(`\u0064`, n) + `":1,"d\u0061ta":"` + strings.Repeat(`\ud83d\ude00`, n) + `"}`
+		},
+		"a schema's escapes": func(n int) string { return `{"schema":"` + strings.Repeat(`\u0061`, n) + `","data":1}` },
+		"deep nesting":       func(n int) string { return `{"data":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" },
+		"an exponent":        func(n int) string { return `{"data":[` + strings.Repeat("1e999999,", n) + "1]}" },
+		"digits":             func(n int) string { return `{"data":` + strings.Repeat("9", n) + "}" },
+		"what is no UTF-8":   func(n int) string { return `{"data":"` + strings.Repeat("\xff", n) + `"}` },
+		"cut off":            func(n int) string { return strings.Repeat(`{"data":`, n) },
+	}
+	const n, constant = 20_000, 4096
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			cost := func(n int) uint64 {
+				value := []byte(shape(n))
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_, err := Parse(value)
+				runtime.ReadMemStats(&after)
+				if err != nil && len(err.Error()) > 1000 {
+					t.Errorf("the error has %d bytes", len(err.Error()))
+				}
+				return after.TotalAlloc - before.TotalAlloc
+			}
+			if once, twice := cost(n), cost(2*n); twice > 2*once+constant || once > uint64(8*len(shape(n))) {
+				t.Errorf("%d bytes are allocated for n, %d for 2n", once, twice)
+			}
+		})
+	}
+}
