@@ -91,8 +91,9 @@ func conserve(t *testing.T, policy slogkafka.Policy, broker string, goroutines, 
 	remove()
 	s := h.Stats()
 	addsUp(t, s)
-	if s.Accepted != uint64(goroutines*each) || s.Queued != 0 || s.Fallback+s.FallbackDropped != s.Dropped ||
-		s.Fallback != uint64(fell.Load()) || s.Lost != s.FallbackDropped {
+	late := uint64(fell.Load()) - s.Fallback // a call that Close did not wait for has perhaps returned since
+	if s.Accepted != uint64(goroutines*each) || s.Queued != 0 || s.Fallback+s.FallbackDropped != s.Dropped || late > 1 ||
+		s.Lost != s.FallbackDropped {
 		t.Errorf("the fallback has %d; the counts are %+v", fell.Load(), s)
 	}
 	if broker != "away" { // records of requests that Close ended may be there all the same

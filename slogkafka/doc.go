@@ -43,8 +43,8 @@
 // The worker initializes the app if need be, beside its own work: records are delivered while the functions of OnInitialize run, what
 // these log too, and also when they fail.
 //
-// Log streams are compressed with zstd unless the setting compression_type says otherwise ("none" too); a reader in Python needs
-// aiokafka[zstd] for that.
+// Log streams are compressed with snappy unless the setting compression_type says otherwise ("none" too); a reader in Python needs
+// aiokafka[snappy] for that.
 //
 // # Its own logs
 //

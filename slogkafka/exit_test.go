@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
-	"github.com/kafkaesk/kafkaesk/logrecord"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
@@ -138,26 +140,41 @@ func TestErrorsOfAnApp(t *testing.T) {
 func TestTheTopicOfALogStream(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
-	app := newApp(t, cluster)
+	prefix := cluster.Prefix(t)
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix})
 	h := slogkafka.NewHandler(app, "logs", slogkafka.Retention(time.Hour), slogkafka.Partitions(3))
 	for range 20 {
 		slog.New(h).Info("the same text again and again")
 	}
-	if err := h.Flush(within(t, 20*time.Second)); err != nil {
+	if err := app.Close(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	partitions := make(map[int]bool)
-	all := tail(t, app, "logs")
-	for _, r := range all {
-		partitions[r.Partition] = true
-		if _, err := logrecord.Decode(r.Value); err != nil {
-			t.Error(err)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Servers()...), kgo.ConsumeTopics(prefix+"logs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := within(t, 20*time.Second)
+	meta := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr(prefix + "logs")
+	meta.Topics = append(meta.Topics, topic)
+	found, err := meta.RequestWith(ctx, client)
+	if err != nil || len(found.Topics) != 1 || len(found.Topics[0].Partitions) != 3 {
+		t.Errorf("%v: the topic is %+v, want 3 partitions", err, found)
+	}
+	describe := kmsg.NewPtrDescribeConfigsRequest()
+	resource := kmsg.NewDescribeConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName, resource.ConfigNames = kmsg.ConfigResourceTypeTopic, prefix+"logs", []string{"retention.ms"}
+	describe.Resources = append(describe.Resources, resource)
+	configs, err := describe.RequestWith(ctx, client)
+	if err != nil || len(configs.Resources[0].Configs) != 1 || *configs.Resources[0].Configs[0].Value != "3600000" {
+		t.Errorf("%v: the configs are %+v", err, configs)
+	}
+	const snappy = 2
+	client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+		if codec := r.Attrs.CompressionType(); codec != snappy {
+			t.Errorf("a record is compressed by codec %d", codec)
 		}
-	}
-	if len(all) != 20 {
-		t.Errorf("%d records", len(all))
-	}
-	if err := app.Close(within(t, 20*time.Second)); err != nil {
-		t.Error(err)
-	}
+	})
 }

@@ -151,16 +151,12 @@ func (f *fallback) callsUs() bool {
 		return false
 	}
 	var pcs [256]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, "slogkafka.(*fallback).handle") {
+	for _, pc := range pcs[:runtime.Callers(2, pcs[:])] {
+		if strings.HasSuffix(runtime.FuncForPC(pc-1).Name(), "slogkafka.(*fallback).handle") {
 			return true
 		}
-		if !more {
-			return false
-		}
 	}
+	return false
 }
 
 // fallbackContext is the context of all that goes to the handler: its marks keep that from coming back here.

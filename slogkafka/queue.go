@@ -255,9 +255,11 @@ func (q *queue) take(batch []*queued) []*queued {
 	if !q.canTake() {
 		return batch
 	}
-	share := max(1, (q.window-q.sentBytes.Load())/int64(len(q.shards)))
-	for i := range q.shards {
-		batch = q.shards[i].take(batch, batchRecords/len(q.shards), share)
+	room := max(1, q.window-q.sentBytes.Load())
+	for _, parts := range []int64{int64(len(q.shards)), 1} { // all get the same share first, then who has more the rest
+		for i := range q.shards {
+			batch, room = q.shards[i].take(batch, (batchRecords-len(batch))/int(parts), room/parts, room)
+		}
 	}
 	slices.SortFunc(batch, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
 	bytes := int64(0)

@@ -68,19 +68,20 @@ func (s *shard) refuse(e *entry, why reason) {
 	s.counts.dropped[why]++
 }
 
-// take appends to batch the oldest records that wait, at most n with about so many bytes, and one at least. They are
-// sending then.
-func (s *shard) take(batch []*queued, n int, bytes int64) []*queued {
+// take appends to batch the oldest records that wait, at most n, with about as many bytes as its share of the room. They are
+// sending then. It returns what is left of the room.
+func (s *shard) take(batch []*queued, n int, share, room int64) ([]*queued, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for r := s.next; r != nil && n > 0 && bytes > 0; r = s.next {
+	for r := s.next; r != nil && n > 0 && share > 0; r = s.next {
 		n--
-		bytes -= r.charge()
+		share -= r.charge()
+		room -= r.charge()
 		r.state = sending
 		s.advance(r)
 		batch = append(batch, r)
 	}
-	return batch
+	return batch, room
 }
 
 // advance makes the next one that waits behind r the first that does. The caller holds the mutex.

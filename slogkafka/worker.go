@@ -49,7 +49,7 @@ func (w *worker) ship(ctx context.Context) {
 		if own, due := w.summary.record(w.queue); due {
 			records = append(records, own)
 		}
-		more = len(out.batch) >= batchRecords/len(w.queue.shards)
+		more = len(out.batch) >= batchRecords/2
 		if len(records) > 0 {
 			w.queue.batches.Add(1)
 			w.app.Ship(ctx, w.spec, records)
