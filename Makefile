@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-FUZZTIME ?= 30s
+FUZZTIME ?= 5m
 
 .PHONY: help
 help: ## list the targets
@@ -43,13 +43,8 @@ fmt: ## format the code
 	gofmt -w .
 
 .PHONY: fuzz
-fuzz: ## run every fuzz test for FUZZTIME (30s)
-	@set -e; for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
-		done; \
-	done
+fuzz: ## run every fuzz test for FUZZTIME (5m), with bounded memory
+	bash .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: ## run the benchmarks beside other clients, on a real Apache Kafka

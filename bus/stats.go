@@ -115,7 +115,8 @@ type PartitionStats struct {
 	Blocked string
 }
 
-// MarshalJSON writes LastError as its text, which is null when there is none.
+// MarshalJSON writes LastError as its text, which is null when there is none. The text is cut to 8 KiB, because it may
+// quote the record.
 func (s SubscriptionStats) MarshalJSON() ([]byte, error) {
 	type plain SubscriptionStats // without this method
 	out := struct {
@@ -123,7 +124,7 @@ func (s SubscriptionStats) MarshalJSON() ([]byte, error) {
 		LastError *string
 	}{plain: plain(s)}
 	if s.LastError != nil {
-		text := s.LastError.Error()
+		text := truncate(s.LastError.Error(), 8<<10)
 		out.LastError = &text
 	}
 	return json.Marshal(out)
