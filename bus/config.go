@@ -123,7 +123,7 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 //     metadata_max_age_ms
 //   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for OAUTHBEARER see [Config.SASL]),
 //     sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile, ssl_password, ssl_check_hostname (true)
-//   - publishing: acks (all), enable_idempotence (true), compression_type (none; or gzip, snappy, lz4, zstd), linger_ms (5 ms),
+//   - publishing: acks (all), enable_idempotence (true), compression_type (none, and snappy for log streams; or gzip, lz4, zstd), linger_ms (5 ms),
 //     max_batch_size (512 KiB), max_request_size (1 MiB)
 //   - reading: client_rack (none; where the program runs, as broker.rack names it: brokers with a rack-aware
 //     replica.selector.class then have it read from the nearest replica), isolation_level (read_committed),
