@@ -38,7 +38,7 @@ const closeTimeout = 10 * time.Second
 
 // Main runs the App as this process, with its command line, environment and signals, and ends the process. The package comment says how
 // it is configured and what the exit codes mean. Deferred functions of the caller do not run: what has to be done at the end belongs in
-// [bus.App.OnFinalize].
+// [bus.App.OnFinalize], whose functions are called for what was initialized.
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
