@@ -27,15 +27,20 @@ type Invoice struct {
 	Order int `json:"order"`
 }
 
-// The whole test of a handler: fewer than 15 lines.
-func TestOrdersGetAnInvoice(t *testing.T) {
-	t.Parallel()
-	app := bustest.NewApp(t)
+// billing is the application: it publishes an invoice for each order.
+func billing(app *bus.App) {
 	bus.MustSchema[Order](app, "Order", bus.Streams("orders"))
 	bus.MustSchema[Invoice](app, "Invoice", bus.Streams("invoices"))
 	bus.MustSubscribe(app, "orders", func(ctx context.Context, o Order) error {
 		return app.Publish(ctx, "invoices", Invoice{Order: o.ID})
 	}, bus.Group("billing"))
+}
+
+// The whole test of a handler has fewer than 15 lines.
+func TestOrdersGetAnInvoice(t *testing.T) {
+	t.Parallel()
+	app := bustest.NewApp(t)
+	billing(app)
 	bustest.Run(t, app)
 	if err := app.Publish(t.Context(), "orders", Order{ID: 7}); err != nil {
 		t.Fatal(err)
