@@ -148,6 +148,7 @@ func TestWhatFailsATest(t *testing.T) {
 			app := bustest.NewApp(t, bustest.Config(bus.Config{Servers: servers}))
 			bus.MustSubscribe(app, "orders", fails, bus.Group("fails"))
 			bustest.Run(t, app)
+			testkit.Until(t, "the test does not fail", t.Failed)
 		}, []string{"bus: run: ", "the disk is full"}},
 		{"no broker", func(t testing.TB) {
 			app := bustest.NewApp(t, bustest.Config(bus.Config{Servers: []string{"127.0.0.1:1"}}))
@@ -199,6 +200,12 @@ func (f *failing) Output() io.Writer           { return io.Discard }
 func (f *failing) Deadline() (time.Time, bool) { return f.end, true }
 func (f *failing) Cleanup(c func())            { f.cleanups = append(f.cleanups, c) }
 func (f *failing) FailNow()                    { runtime.Goexit() }
+
+func (f *failing) Failed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.failures) > 0
+}
 
 func (f *failing) Errorf(format string, args ...any) {
 	f.mu.Lock()
