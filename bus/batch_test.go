@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -112,6 +113,29 @@ func getsBatches[T any](t *testing.T, number func(T) int) {
 		t.Errorf("stats: %+v", s)
 	}
 	w.waitCommitted(group, "s", map[int32]int64{0: 10})
+}
+
+// The largest max means no bound: each batch takes what is there, the second and the third one, too.
+func TestABatchOfAnyNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	app := w.app()
+	var got numbers
+	bus.MustSubscribe(app, "s", func(_ context.Context, batch []Content) error {
+		for _, n := range numbersOf(batch) {
+			got.add(n)
+		}
+		return nil
+	}, bus.Group(w.group("g")), bus.Batch(math.MaxInt, time.Millisecond))
+	stop := running(t, app)
+	for i := range 3 {
+		w.put("s", 0, contents(5*i, 5)...)
+		got.wait(t, 5*(i+1))
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWhatBatchTakes(t *testing.T) {

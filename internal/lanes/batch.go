@@ -294,11 +294,13 @@ func (x *Partition[T]) finishBatch(l *lane[T], batch []itemOf[T], r Result) {
 func (l *lane[T]) pace(suspect, finished bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch most := &l.batches.most; {
+	switch most, all := &l.batches.most, l.batches.part.pool.opts.Batches.Max; {
 	case suspect:
 		*most = 1
+	case finished && *most > all/2: // not 2*most: it overflows where Max is as large as an int can be
+		*most = all
 	case finished:
-		*most = min(2*(*most), l.batches.part.pool.opts.Batches.Max)
+		*most *= 2
 	}
 }
 
