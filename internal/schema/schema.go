@@ -23,6 +23,8 @@ type Schema struct {
 	rule    *rule.Rule
 	plans   *jsonplan.Plans
 	plan    *jsonplan.Plan // nil when the type is not known
+	typ     reflect.Type   // of the values, without pointers; nil when it is not known
+	slow    bool           // v5 is needed for a part of a value
 	writers sync.Pool
 }
 
@@ -66,6 +68,7 @@ func fromDocument(t reflect.Type, doc []byte) (*Schema, error) {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	s.typ, s.slow = t, len(r.Slow()) > 0
 	if t != nil && t.Kind() != reflect.Interface {
 		s.plan = s.plans.For(t, r)
 	}
@@ -117,8 +120,8 @@ func (s *Schema) Append(dst []byte, v any) ([]byte, error) {
 // data is no JSON.
 func (s *Schema) Check(data []byte) error { return s.check(data, false) }
 
-// CheckExact is Check for data that encoding/json decodes afterwards: a key that differs from a property's name by case only is a violation,
-// because it would be decoded in the place of that property.
+// CheckExact is Check for data that encoding/json decodes afterwards: a key that is there twice, or differs from a property's name by case
+// only, is a violation, because it would be decoded in the place of that property.
 func (s *Schema) CheckExact(data []byte) error { return s.check(data, true) }
 
 func (s *Schema) check(data []byte, exact bool) error {
@@ -126,7 +129,12 @@ func (s *Schema) check(data []byte, exact bool) error {
 		_, err := decode(data)
 		return fmt.Errorf("schema: the value is no JSON: %w", err)
 	}
-	return s.invalid(s.rule.Check(bytes.TrimSpace(data), exact))
+	data = bytes.TrimSpace(data)
+	violations := s.rule.Check(data, exact)
+	if exact && s.slow && len(violations) == 0 {
+		violations = exactly(s.typ, data)
+	}
+	return s.invalid(violations)
 }
 
 func (s *Schema) invalid(violations []Violation) error {
