@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,8 +45,9 @@ type App struct {
 
 	mu        sync.Mutex // guards what follows
 	cfg       Config
-	hooks     []hook // of OnInitialize and OnFinalize
-	succeeded int    // of hooks: those before it need not be called by Initialize any more
+	givenTLS  *tls.Config // what cfg.TLS is a clone of
+	hooks     []hook      // of OnInitialize and OnFinalize
+	succeeded int         // of hooks: those before it need not be called by Initialize any more
 	closing   bool
 	finalized bool               // Close has called the functions of OnFinalize
 	misuse    error              // the first call in vain of a method that returns no error
@@ -99,6 +101,9 @@ func New(c Config) *App {
 // configure replaces the fields that are set in c. It is called with mu held, or before anybody else has the App.
 func (a *App) configure(c Config) {
 	a.cfg = a.cfg.replace(c)
+	if c.TLS != nil {
+		a.givenTLS = c.TLS
+	}
 	a.log.Set(a.cfg.Logger)
 	timeout := a.cfg.PublishTimeout
 	if timeout == 0 {

@@ -2,11 +2,14 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
 // hook is a function of OnInitialize or of OnFinalize. Both stand in one list, in the order in which they were added,
@@ -161,11 +164,37 @@ func (a *App) fixedLocked(c Config) []string {
 		if set.Field(i).IsZero() || slices.Contains(free, f.Name) {
 			continue
 		}
-		if !reflect.DeepEqual(set.Field(i).Interface(), is.Field(i).Interface()) {
+		same := false
+		switch f.Name {
+		case "Settings":
+			same = kafka.SameSettings(c.Settings, a.cfg.Settings)
+		case "TLS":
+			same = a.sameTLSLocked(c.TLS)
+		default:
+			same = reflect.DeepEqual(set.Field(i).Interface(), is.Field(i).Interface())
+		}
+		if !same {
 			fixed = append(fixed, f.Name)
 		}
 	}
 	return fixed
+}
+
+// sameTLSLocked tells whether c is what Config.TLS is already. Functions are equal to nothing: those of the very Config
+// that was given before count as the same.
+func (a *App) sameTLSLocked(c *tls.Config) bool {
+	set, is := c.Clone(), a.cfg.TLS.Clone()
+	if c == a.givenTLS {
+		for _, clone := range []*tls.Config{set, is} {
+			v := reflect.ValueOf(clone).Elem()
+			for i := range v.NumField() {
+				if f := v.Field(i); f.Kind() == reflect.Func && f.CanSet() {
+					f.SetZero()
+				}
+			}
+		}
+	}
+	return reflect.DeepEqual(set, is)
 }
 
 // Use adds a middleware around every handler of the App. The first one added is the outermost; those of a [Router] lie

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"strings"
@@ -212,6 +213,36 @@ func TestALateConfigure(t *testing.T) {
 	}
 	if err := app.PublishRaw(t.Context(), "s", nil); err != nil {
 		t.Errorf("what works goes on: %v", err)
+	}
+}
+
+// Passwords and functions of TLS cannot be compared as other values are: the same ones change nothing all the same.
+func TestALateConfigureOfTheSame(t *testing.T) {
+	t.Parallel()
+	config := bus.Config{Settings: bus.Settings{"sasl_plain_password": "secret"}}
+	app := start(t, config)
+	if err := app.Initialize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	app.Configure(config)
+	if err := app.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	app.Configure(bus.Config{Settings: bus.Settings{"sasl_plain_password": "other"}})
+	errorSays(t, app.Health(t.Context()), "it comes too late to change Settings")
+
+	log := new(logged)
+	c := &tls.Config{ServerName: "a", VerifyConnection: func(tls.ConnectionState) error { return nil }}
+	app = bus.New(bus.Config{TLS: c, Logger: log.logger()})
+	closeApp(t, app)
+	app.Configure(bus.Config{TLS: c})
+	if log.has("too late") {
+		t.Errorf("the same TLS: %s", log)
+	}
+	c.ServerName = "b"
+	app.Configure(bus.Config{TLS: c})
+	if !log.has("it comes too late to change TLS") {
+		t.Errorf("another TLS: %s", log)
 	}
 }
 

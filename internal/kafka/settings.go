@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -224,6 +225,18 @@ func HideSecrets(raw map[string]any) {
 			raw[name] = NewSecret(s)
 		}
 	}
+}
+
+// SameSettings tells whether two maps have the same settings, whether their passwords are hidden or not.
+func SameSettings(a, b map[string]any) bool {
+	return maps.EqualFunc(a, b, func(x, y any) bool { return reflect.DeepEqual(revealed(x), revealed(y)) })
+}
+
+func revealed(setting any) any {
+	if s, ok := setting.(Secret); ok {
+		return s.Reveal()
+	}
+	return setting
 }
 
 // ParseSettings reads settings in aiokafka's names. Values are what JSON decodes to, Go's own numbers, strings and booleans,
