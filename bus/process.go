@@ -153,7 +153,7 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 			return false, j.hold(s.pause)
 		}
 		if x.timeout != nil && a.several && !a.together(o) { // it will be called for alone
-			j.deadline = time.Now().Add(s.pause + *x.timeout)
+			j.deadline = time.Now().Add(s.pause).Add(*x.timeout) // the sum of the two may be too long for a Duration
 		}
 		x.retried.Add(1)
 		return false, j.again(s.pause)
@@ -195,7 +195,7 @@ func (x *runner) limited(ctx context.Context, j *job, f func(context.Context) er
 	ctx, cancel := context.WithDeadlineCause(ctx, j.deadline, x.over)
 	defer cancel()
 	r, limit := j.record, *x.timeout
-	blocks := time.AfterFunc(time.Until(j.deadline)+returnGrace, func() {
+	blocks := time.AfterFunc(time.Until(j.deadline.Add(returnGrace)), func() {
 		x.log.Warn("bus: the time of a record is over, but its handler has not returned; it blocks its lane",
 			"record", where(r), "timeout", limit)
 	})

@@ -3,8 +3,10 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,5 +119,28 @@ func TestTheErrorOfATimeoutIsSaidOnce(t *testing.T) {
 	err := runs(t, app)
 	if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "deadline exceeded") != 1 {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// The longest Timeout is none: no line says that it is over.
+func TestTheLongestTimeout(t *testing.T) {
+	t.Parallel()
+	w, log := newWorld(t), new(logged)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 10)...)
+	app := w.app(bus.Config{Logger: log.logger()})
+	var calls atomic.Int64
+	bus.MustSubscribe(app, "s", func(context.Context, []Content) error {
+		time.Sleep(10 * time.Millisecond) // a line would come meanwhile
+		if calls.Add(1) < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}, bus.Group(w.group("g")), bus.Batch(5, time.Second), bus.Timeout(math.MaxInt64), fast(5))
+	if n, err := app.ConsumeFor(within(t, 30*time.Second), 10); n != 10 || err != nil {
+		t.Fatal(n, err)
+	}
+	if log.has("is over") {
+		t.Errorf("the log:\n%s", log)
 	}
 }
