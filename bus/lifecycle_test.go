@@ -171,6 +171,7 @@ func TestNilFunctionsAreErrors(t *testing.T) {
 		"OnFinalize":   func(a *bus.App, r *bus.Router) { a.OnFinalize(nil); r.OnFinalize(nil) },
 		"Use":          func(a *bus.App, r *bus.Router) { a.Use(nil); r.Use(nil) },
 		"OnConsumed":   func(a *bus.App, r *bus.Router) { a.OnConsumed(nil); r.Use(nil) },
+		"OnPublished":  func(a *bus.App, r *bus.Router) { a.OnPublished(nil); r.Use(nil) },
 	} {
 		app, router := bus.New(quiet(t)), bus.NewRouter()
 		call(app, router)

@@ -51,6 +51,10 @@ const (
 // is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be added at any
 // time, for publishes that begin later.
 func (a *App) OnPublished(f func(Published)) {
+	if f == nil {
+		a.misused("OnPublished", errNoFunction)
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var all []func(Published)
