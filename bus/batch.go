@@ -49,8 +49,8 @@ func Batch(max int, wait time.Duration) SubscribeOption {
 
 // FailedAt is the outcome of a [Batch] whose record i, counted from 0, has failed with err: the records before it are
 // finished, it has the outcome of err as if the handler had returned that for it alone ([Reject], [RetryAfter], any
-// other error), and the records behind it are handed over again. With a nil err record i is finished, too. An index
-// that the batch does not have is an error of the whole batch.
+// other error), and the records behind it are handed over again. With a nil err record i is finished, too, and
+// FailedAt(len(batch), nil) finishes all. Any other index that the batch does not have is an error of the whole batch.
 func FailedAt(i int, err error) error { return &handlerOutcome{kind: failedAt, index: i, err: err} }
 
 // batchResult is what became of the records that a batch's handler was called with.
@@ -71,6 +71,8 @@ func resultOf(err error, n int) batchResult {
 	switch {
 	case !ok || o.kind != failedAt:
 		return batchResult{err: err, shared: n > 1}
+	case o.index == n && outcomeOf(o.err).kind == handled:
+		return batchResult{finished: n} // what a bulk write returns may be passed on: so many are written, and no error
 	case o.index < 0 || o.index >= n:
 		err = fmt.Errorf("the handler returned FailedAt(%d), and its batch has %d records: %v", o.index, n, o.err)
 		return batchResult{err: err, shared: n > 1}

@@ -205,6 +205,7 @@ func TestOutcomesOfABatch(t *testing.T) {
 		{name: "the last one is rejected", err: bus.FailedAt(5, bus.Reject(errBroken)), calls: [][]int{all}, dead: []int{5}},
 		{name: "a failed record waits", err: bus.FailedAt(2, bus.RetryAfter(time.Millisecond, errBroken)),
 			calls: [][]int{all, {2}, {3, 4, 5}}},
+		{name: "so many are written, and no error", err: bus.FailedAt(6, nil), calls: [][]int{all}},
 		{name: "a failed record is finished", err: bus.FailedAt(2, nil), calls: [][]int{all, {3, 4, 5}}},
 		{name: "wrapped", err: fmt.Errorf("write: %w", bus.FailedAt(2, bus.Reject(errBroken))), calls: [][]int{all,
 			{3, 4, 5}}, dead: []int{2}},
