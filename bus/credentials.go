@@ -17,13 +17,14 @@ import (
 type SASL struct{ sasl kafka.SASL }
 
 // SASLPassword logs in by a user and a password that stay the same. The mechanism is PLAIN, SCRAM-SHA-256 or
-// SCRAM-SHA-512.
+// SCRAM-SHA-512. Without a username, which mostly is a variable that is not set, [App.Initialize] returns an error.
 func SASLPassword(mechanism, username, password string) *SASL {
-	secret := kafka.NewSecret(password)
-	return &SASL{kafka.SASL{
-		Mechanism:   mechanism,
-		Credentials: func(context.Context) (string, kafka.Secret, error) { return username, secret, nil },
-	}}
+	s := &SASL{kafka.SASL{Mechanism: mechanism}}
+	if username != "" {
+		secret := kafka.NewSecret(password)
+		s.sasl.Credentials = func(context.Context) (string, kafka.Secret, error) { return username, secret, nil }
+	}
+	return s
 }
 
 // SASLCredentials logs in by the user and the password that the function returns, which may change: the next connection

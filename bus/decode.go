@@ -277,6 +277,9 @@ func (c *codec) decodeData(data []byte, x any) error {
 		}
 	}
 	if err := json.Unmarshal(data, x); err != nil {
+		if c.typ.Kind() == reflect.Slice && data[0] == '{' {
+			return fmt.Errorf("decode data into %v: %w (a handler of many records at once needs the option bus.Batch)", c.typ, err)
+		}
 		return fmt.Errorf("decode data into %v: %w", c.typ, err)
 	}
 	return nil

@@ -172,6 +172,8 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		{"no data for a pointer", fails[*note], `{}`, "the value has no data"},
 		{"no data for raw JSON", fails[json.RawMessage], `{}`, "the value has no data"},
 		{"another type", fails[note], `{"data":"x"}`, "decode data into bus.note: json: cannot unmarshal string"},
+		{"a slice without Batch", fails[[]note], `{"data":{"n":1}}`, "decode data into []bus.note: json: cannot unmarshal " +
+			"object into Go value of type []bus.note (a handler of many records at once needs the option bus.Batch)"},
 		{"another type in a field", fails[note], `{"data":{"n":"9"}}`, "decode data into bus.note: json: cannot unmarshal string into Go struct field note.n of type int64"},
 		{"null for a struct", fails[note], `{"data":null}`, isNull("bus.note")},
 		{"null for a number", fails[int], `{"data":null}`, isNull("int")},

@@ -16,7 +16,7 @@
 //	defer app.Close(ctx)
 //	bus.MustSchema[Content](app, "Content", bus.Streams("content.edited"), bus.Retention(7*24*time.Hour))
 //
-//	err := app.Publish(ctx, "content.edited", Content{Title: "Notes"}, bus.Key([]byte("42")))
+//	err := app.Publish(ctx, "content.edited", Content{Title: "Notes"}, bus.Key("42"))
 //
 // A nil error means that all in-sync replicas have the record. The producer is idempotent: a reply that was lost, or a broker that was
 // killed, does not write a record twice, and records of one key keep their order. A broker that is away is waited for until the context

@@ -59,6 +59,7 @@ func TestAnAppWhoseCredentialsAreRefused(t *testing.T) {
 	}{
 		"no function": {bus.SASLOAuthBearer(nil), "needs a function"},
 		"mechanism":   {bus.SASLPassword("MD5", "ada", "right"), `"MD5" is not one of PLAIN`},
+		"no username": {bus.SASLPassword("PLAIN", "", "right"), "needs a username"},
 		"denied": {bus.SASLCredentials("PLAIN", func(context.Context) (string, string, error) {
 			return "", "", bus.ErrAuth
 		}), "asking the application"},

@@ -89,7 +89,7 @@ func newSupplied(s SASL) (sasl.Mechanism, error) {
 		return nil, fmt.Errorf("kafka: Config.SASL: mechanism %q is not one of %s", s.Mechanism,
 			strings.Join(passwordMechanisms(), ", "))
 	case s.Credentials == nil:
-		return nil, fmt.Errorf("kafka: Config.SASL: %s needs a function for user and password", s.Mechanism)
+		return nil, fmt.Errorf("kafka: Config.SASL: %s needs a username that is not empty, or a function for it", s.Mechanism)
 	}
 	return supplied{s}, nil
 }
