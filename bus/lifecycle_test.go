@@ -388,5 +388,11 @@ func TestANilAppOrRouterIsASentence(t *testing.T) {
 	errorSays(t, bus.Schema[Content](nil, ""), "there is no App and no Router")
 	errorSays(t, bus.Subscribe(app, "s", handleContent), "the App is nil")
 	errorSays(t, bus.Subscribe(router, "s", handleContent), "the Router is nil")
+	type apps struct{ *bus.App }
+	type routers struct{ *bus.Router }
+	errorSays(t, bus.Schema[Content](apps{}, ""), "the App is nil")
+	errorSays(t, bus.Schema[Content](routers{}, ""), "the Router is nil")
+	errorSays(t, bus.Subscribe(apps{}, "s", handleContent), "the App is nil")
+	errorSays(t, bus.Subscribe(routers{}, "s", handleContent), "the Router is nil")
 	errorSays(t, bus.Subscribe(nil, "s", handleContent), "there is no App and no Router")
 }

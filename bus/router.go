@@ -81,6 +81,9 @@ func (r *Router) add(method string, isNil bool, add func()) {
 }
 
 func (r *Router) declare(d *declaration) error {
+	if r == nil { // in a struct that embeds one, which checkRegistrar cannot see
+		return errNilRouter
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, other := range r.declarations {
@@ -93,6 +96,9 @@ func (r *Router) declare(d *declaration) error {
 }
 
 func (r *Router) subscribe(s *subscription) error {
+	if r == nil {
+		return errNilRouter
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := append(slices.Clip(r.subscriptions), s)
@@ -146,6 +152,9 @@ func (a *App) mount(r *Router) error {
 }
 
 func (a *App) subscribe(s *subscription) error {
+	if a == nil {
+		return errNilApp
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.mountable(); err != nil {

@@ -230,7 +230,12 @@ func envelopeHead(name string) ([]byte, error) {
 // Schemas lists the declared schemas by id and version.
 func (a *App) Schemas() []SchemaInfo { return a.schemas.list() }
 
-func (a *App) declare(d *declaration) error { return a.schemas.add(d) }
+func (a *App) declare(d *declaration) error {
+	if a == nil { // in a struct that embeds one, which checkRegistrar cannot see
+		return errNilApp
+	}
+	return a.schemas.add(d)
+}
 
 // registry holds an App's schemas and what its streams carry.
 type registry struct {
