@@ -159,6 +159,9 @@ func (g *generator) mapped(t reflect.Type) *jsonschema.Schema {
 
 // structure returns the schema of a struct: invopop reflects a struct of the same fields that has no embedded ones and no name.
 func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
+	if err := checkUnread(t); err != nil {
+		g.fail(err)
+	}
 	fields := jsonplan.Fields(t)
 	flat := make([]reflect.StructField, len(fields))
 	for i, f := range fields {

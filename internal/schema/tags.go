@@ -63,6 +63,28 @@ func checkTag(tag reflect.StructTag) error {
 	return nil
 }
 
+// checkUnread returns which jsonschema tag nobody reads: that of an embedded struct, whose fields stand in the place of
+// it, or of a field that encoding/json does not see.
+func checkUnread(t reflect.Type) error {
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		switch isStruct := inner.Kind() == reflect.Struct; {
+		case f.Tag.Get("jsonschema") == "":
+		case f.Anonymous && isStruct && name == "":
+			return fmt.Errorf("field %q of %s: jsonschema tag %q: it has no effect on an embedded struct: put it on the "+
+				"fields inside, or name the field in its json tag", f.Name, t, f.Tag.Get("jsonschema"))
+		case !f.IsExported() && !(f.Anonymous && isStruct):
+			return fmt.Errorf("field %q of %s: jsonschema tag %q: it has no effect on a field that is not exported; "+
+				"for keywords of the whole type give it a JSONSchemaExtend method", f.Name, t, f.Tag.Get("jsonschema"))
+		}
+	}
+	return nil
+}
+
 // checkKeys returns what is wrong with the tag as a whole, so that reflect does not find the jsonschema tag in it.
 func checkKeys(tag reflect.StructTag) error {
 	if _, ok := tag.Lookup("jsonschema"); ok {

@@ -151,6 +151,40 @@ func TestTagsThatAreNotFoundAreErrors(t *testing.T) {
 	}
 }
 
+// A tag of a field that is no property would say nothing, misspelt or not.
+func TestTagsOfNoPropertyAreErrors(t *testing.T) {
+	t.Parallel()
+	type Base struct {
+		A string `json:"a" jsonschema:"minLength=1"`
+	}
+	for want, typ := range map[string]reflect.Type{
+		`jsonschema tag "minLength=1": it has no effect on an embedded struct`: reflect.TypeFor[struct {
+			Base `jsonschema:"minLength=1"`
+		}](),
+		`jsonschema tag "requird": it has no effect on an embedded struct`: reflect.TypeFor[struct {
+			*Base `jsonschema:"requird"`
+		}](),
+		`field "_"`: reflect.TypeFor[struct {
+			_ struct{} `jsonschema:"additionalProperties=false"`
+			A int
+		}](),
+		`field "b" of`: reflect.TypeFor[[]struct {
+			A int
+			b int `jsonschema:"minimum=1"`
+		}](),
+		"": reflect.TypeFor[struct {
+			Base `json:"base" jsonschema:"title=the base"`
+			B    Base `json:"-" jsonschema:"nothing"`
+			c    int
+		}](),
+	} {
+		_, err := For(typ)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", typ, err, want)
+		}
+	}
+}
+
 func TestTagsThatAreRight(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ typ, tag, want string }{
