@@ -138,6 +138,42 @@ func TestABatchOfAnyNumber(t *testing.T) {
 	}
 }
 
+// A middleware that tries again has a batch's handler called again for the record that has failed, and not once more for
+// each record behind it: that would be 3 to the power of 12 calls.
+func TestAMiddlewareThatTriesABatchAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 12)...)
+	app := w.app()
+	seen := observe(app)
+	app.Use(func(next bus.Handler) bus.Handler {
+		return func(ctx context.Context, r *bus.Record) (err error) {
+			for range 3 {
+				if err = next(ctx, r); err == nil {
+					break
+				}
+			}
+			return err
+		}
+	})
+	var got calls
+	bus.MustSubscribe(app, "s", func(_ context.Context, batch []Content) error {
+		got.add(numbersOf(batch))
+		if len(batch) == 12 {
+			return errors.New("too many")
+		}
+		return nil
+	}, bus.Group(w.group("g")), bus.Batch(12, time.Second), fast(5))
+	if n, err := app.ConsumeFor(within(t, 30*time.Second), 12); n != 12 || err != nil {
+		t.Fatal(n, err)
+	}
+	// Three calls with all, then the first record alone, and batches that double.
+	if n := got.len(); n != 7 || len(seen.outcomes) != 12 {
+		t.Errorf("%d calls, want 7", n)
+	}
+}
+
 func TestWhatBatchTakes(t *testing.T) {
 	t.Parallel()
 	subscribe := func(handler any, opts ...bus.SubscribeOption) error {

@@ -51,6 +51,11 @@ func nextOfBatch(ctx context.Context, r *Record) error {
 	if !ok {
 		return errNoPlace
 	}
+	if s.called && errors.Is(s.errs[s.place], errBehind) {
+		// To call next once more is for the record that has failed: if each one behind it did so, too, the calls of the
+		// handler would be multiplied.
+		return errBehind
+	}
 	s.called = true
 	s.nestedBatch.passed = append(s.nestedBatch.passed[:s.passed], s.place)
 	if r != s.batch.records[s.place] { // another record than the one that came in

@@ -23,8 +23,9 @@ type Handler func(ctx context.Context, r *Record) error
 // With a [Batch] it is called for each of its records, too, nested: next of the first record's calls that of the second
 // record, and so on; the last one calls the handler with all records that have come through. So a record can be left
 // out, be replaced, or have an outcome of its own; and what next returns is the outcome of that record, for one behind a
-// failed record an error that says so: it is handed over again. A panic of the handler is an error of next. A middleware
-// that has a lock, or a place among so many, while it calls next has one for each record of the batch.
+// failed record an error that says so, however often next is called: it is handed over again. A panic of the handler is
+// an error of next. A middleware that has a lock, or a place among so many, while it calls next has one for each record
+// of the batch.
 type Middleware func(next Handler) Handler
 
 var (
