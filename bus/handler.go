@@ -38,7 +38,8 @@ var (
 )
 
 // Reject gives up the record, because of err: it is counted, logged, written to the dead letters if there are any, and then the next
-// one has its turn. There are no further attempts.
+// one has its turn. There are no further attempts. A nil err rejects the record, too: return nil itself for a record that
+// is handled. The same holds for RetryAfter and Abort.
 func Reject(err error) error { return &handlerOutcome{kind: reject, err: err} }
 
 // RetryAfter wants the record handled again after d, because of err: for example when a service has said how long

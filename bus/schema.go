@@ -63,9 +63,10 @@ func Streams(names ...string) SchemaOption {
 	return func(d *declaration) { d.streams = append(d.streams, names...) }
 }
 
-// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are refused.
+// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are refused,
+// and so is a document that is empty, because nobody has read it.
 func SchemaJSON(document []byte) SchemaOption {
-	return func(d *declaration) { d.document = slices.Clone(document) }
+	return func(d *declaration) { d.document = append([]byte{}, document...) }
 }
 
 // declaration is one schema as it was declared.
@@ -162,9 +163,12 @@ func (d *declaration) compile() (err error) {
 	if err := d.checkTopics(); err != nil {
 		return err
 	}
-	if d.document != nil {
+	switch {
+	case d.document != nil && len(d.document) == 0:
+		return errors.New("SchemaJSON has an empty document: has it been read?")
+	case d.document != nil:
 		d.schema, err = schema.FromJSON(d.typ, d.document)
-	} else {
+	default:
 		d.schema, err = schema.For(d.typ)
 	}
 	if err != nil {
