@@ -164,7 +164,7 @@ func (a *App) fixedLocked(c Config) []string {
 		if set.Field(i).IsZero() || slices.Contains(free, f.Name) {
 			continue
 		}
-		same := false
+		var same bool
 		switch f.Name {
 		case "Settings":
 			same = kafka.SameSettings(c.Settings, a.cfg.Settings)
