@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
 // cursorFile is what --cursor-file keeps: by topic and partition, the offset of the first record that was not printed.
@@ -60,6 +62,15 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 		}
 		return nil
 	}, nil
+}
+
+// beginAtCursor has the cursor win over the flags that say where to begin, and says so.
+func (o *options) beginAtCursor() {
+	if len(o.beginGiven) > 0 {
+		o.notice("--cursor-file: %s says where to begin: %s %s no effect", o.cursorFile, strings.Join(o.beginGiven, ", "),
+			map[bool]string{true: "has", false: "have"}[len(o.beginGiven) == 1])
+	}
+	o.begin, o.lastLines, o.offset, o.filter.Since = tail.First, -1, nil, 0
 }
 
 // replaceFile writes a file as a whole or not at all.

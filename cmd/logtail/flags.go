@@ -47,7 +47,8 @@ func (o *options) beginFlags() *pflag.FlagSet {
 	fs.BoolP("follow", "f", false, "go on with what comes; it is what logtail does anyway")
 	fs.VarP(newCount(&o.count, 0), "count", "c", "end after `N` records")
 	fs.StringVar(&o.cursorFile, "cursor-file", "", "begin where the run ended that wrote `FILE`, and keep in it "+
-		"how far this one has come")
+		"how far this one has come; what is in it overrules --lines, --from and --since; it passes records that a "+
+		"filter left out too")
 	fs.StringArrayVarP(&o.exclude, "exclude", "x", nil, "leave out the streams that match `PATTERN`; may be repeated")
 	fs.StringVar(&o.lookBack, "look-back", "5s,1000000", "how far --lines looks for records that pass: a time it "+
 		"takes, a `NUMBER` of records, both, or all")

@@ -62,6 +62,7 @@ type options struct {
 	patterns, excluded []pattern
 	place              *place // the one record that is printed
 	kafkaSettings      kafka.Settings
+	beginGiven         []string // which flags that say where to begin were given
 	begin              tail.From
 	begins             time.Time // with tail.Time
 	offset             *place    // where --from says; of any partition where it has no topic
@@ -230,6 +231,11 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 	if fs.Changed("from") && (fs.Changed("since") || fs.Changed("lines")) {
 		return usageErrorf("--from and %s both say where to begin: give one", map[bool]string{true: "--since",
 			false: "--lines"}[fs.Changed("since")])
+	}
+	for _, flag := range []string{"lines", "from", "since"} {
+		if fs.Changed(flag) {
+			o.beginGiven = append(o.beginGiven, "--"+flag)
+		}
 	}
 	o.lastLines = -1
 	switch {

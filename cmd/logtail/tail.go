@@ -127,16 +127,15 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 	if err != nil {
 		return err
 	}
-	begin, lines := o.begin, o.lastLines
 	if positions != nil {
-		begin, lines = tail.First, -1
+		o.beginAtCursor()
 	}
 	var f faults
 	idle := o.announceIdle()
 	defer idle.Stop()
 	counts, err := reading.Run(ctx, reading.Options{
 		Client: client, Match: o.match, Topics: o.named(), Prefix: o.prefix, Logger: o.logger(),
-		From: begin, Since: o.begins, Lines: lines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
+		From: o.begin, Since: o.begins, Lines: o.lastLines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
 		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow,
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
 		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
