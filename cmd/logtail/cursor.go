@@ -58,10 +58,40 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 			file.Offsets[tp.Topic][strconv.Itoa(int(tp.Partition))] = offset
 		}
 		if err := replaceFile(o.cursorFile, file); err != nil {
-			return fmt.Errorf("--cursor-file: %w", err)
+			return fmt.Errorf("--cursor-file: %s cannot be written: %w", o.cursorFile, reason(err))
 		}
 		return nil
 	}, nil
+}
+
+// checkCursor tries whether the file can be written, before anything is printed.
+func (o *options) checkCursor() error {
+	if info, err := os.Stat(o.cursorFile); err == nil && info.IsDir() {
+		return usageErrorf("--cursor-file: %s is a directory", o.cursorFile)
+	}
+	f, err := createBeside(o.cursorFile)
+	if err != nil {
+		return usageErrorf("--cursor-file: %s cannot be written: %w", o.cursorFile, reason(err))
+	}
+	_ = f.Close()
+	_ = os.Remove(f.Name())
+	return nil
+}
+
+// reason is an error of package os without the name of the file, which is a temporary one.
+func reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// createBeside makes a temporary file that can be renamed to path.
+func createBeside(path string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 }
 
 // beginAtCursor has the cursor win over the flags that say where to begin, and says so.
@@ -79,7 +109,7 @@ func replaceFile(path string, content any) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	f, err := createBeside(path)
 	if err != nil {
 		return err
 	}

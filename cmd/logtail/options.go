@@ -158,6 +158,11 @@ func (o *options) complete(fs *pflag.FlagSet, args []string) error {
 			return err
 		}
 	}
+	if o.cursorFile != "" && !o.list {
+		if err := o.checkCursor(); err != nil {
+			return err
+		}
+	}
 	if len(o.servers) == 0 {
 		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set %s",
 			cliflags.Variable("kafka-servers"))
