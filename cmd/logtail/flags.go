@@ -40,7 +40,7 @@ func (o *options) beginFlags() *pflag.FlagSet {
 	fs.VarP(newCount(&o.lines, 10), "lines", "n", "begin with the last `N` records that pass the filters, of all "+
 		"streams together")
 	fs.StringVar(&o.from, "from", "", "begin at the `PLACE`: start, end, an offset of every partition, or "+
-		"STREAM/PARTITION@OFFSET")
+		"STREAM/PARTITION@OFFSET: the other partitions begin at their ends")
 	fs.StringVarP(&o.since, "since", "S", "", "begin at a `TIME`: "+when.Help)
 	fs.StringVarP(&o.until, "until", "U", "", "leave out what is of that `TIME` or later, and end there")
 	fs.BoolVar(&o.noFollow, "no-follow", false, "end when all that was there at the start is printed")

@@ -138,3 +138,29 @@ func parsePlace(prefix, text string) (place, bool) {
 	offset, _ := strconv.ParseInt(m[3], 10, 64)
 	return place{kafka.TopicPartition{Topic: prefix + m[1], Partition: int32(partition)}, offset}, true
 }
+
+func (o *options) placeName(p *place) string {
+	return fmt.Sprintf("%s/%d@%d", strings.TrimPrefix(p.tp.Topic, o.prefix), p.tp.Partition, p.offset)
+}
+
+// nowhere says why the place of --from does not exist, and is nil where it does. The end of a partition is a place: the
+// next record comes there.
+func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]int64) error {
+	if o.offset == nil || o.offset.tp.Topic == "" {
+		return nil
+	}
+	tp, why := o.offset.tp, ""
+	partitions, ok := matched[tp.Topic]
+	end, readable := ends[tp]
+	switch {
+	case !ok:
+		why = strings.TrimPrefix(tp.Topic, o.prefix) + " is none of the streams that match"
+	case int(tp.Partition) >= partitions:
+		why = fmt.Sprintf("the stream has %d partitions, from 0 on", partitions)
+	case readable && o.offset.offset > end:
+		why = fmt.Sprintf("the partition ends at offset %d", end)
+	default:
+		return nil
+	}
+	return fmt.Errorf("--from: there is no record at %s: %s", o.placeName(o.offset), why)
+}

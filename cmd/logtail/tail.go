@@ -131,6 +131,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		o.beginAtCursor()
 	}
 	var f faults
+	var nowhere error // that the place of --from does not exist
 	idle := o.announceIdle()
 	defer idle.Stop()
 	counts, err := reading.Run(ctx, reading.Options{
@@ -139,8 +140,13 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow,
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
 		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
-		Fault:  func(e *fetch.PartitionError) { o.fault(&f, e) },
-		Opened: func(matched map[string]int, all []string) { o.openedStreams(ctx, client, matched, all) },
+		Fault: func(e *fetch.PartitionError) { o.fault(&f, e) },
+		Opened: func(matched map[string]int, ends map[kafka.TopicPartition]int64, all []string) {
+			o.openedStreams(ctx, client, matched, all)
+			if nowhere = o.nowhere(matched, ends); nowhere != nil && !o.noFollow {
+				o.notice("%v", nowhere)
+			}
+		},
 		LookedBack: func(records, found int, oldest time.Time) {
 			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found,
 				records, o.shown(oldest))
@@ -148,7 +154,11 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		Save: save,
 	})
 	o.summary(counts)
-	return o.outcome(ctx, client, counts, &f, err)
+	err = o.outcome(ctx, client, counts, &f, err)
+	if err == nil && nowhere != nil && o.noFollow {
+		return failure(nowhere)
+	}
+	return err
 }
 
 // outcome is how the program ends.
@@ -175,8 +185,7 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
 	}
 	if o.place != nil && counts.Read == 0 {
-		return failure(fmt.Errorf("there is no record at %s/%d@%d", strings.TrimPrefix(o.place.tp.Topic, o.prefix),
-			o.place.tp.Partition, o.place.offset))
+		return failure(fmt.Errorf("there is no record at %s", o.placeName(o.place)))
 	}
 	return nil
 }
