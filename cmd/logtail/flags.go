@@ -83,7 +83,7 @@ func (o *options) outputFlags() *pflag.FlagSet {
 		"pretty on a terminal, else json")
 	fs.StringVar(&o.template, "template", "", "Go `TEMPLATE` over .Stream .Topic .Partition .Offset .Time .Level "+
 		".Message .Key .Value .Schema "+
-		".Headers .Fields, with the functions json and field (\"order.id\")")
+		".Headers .Fields, with the functions json and field: {{field . \"order.id\"}}")
 	fs.BoolVar(&o.long, "long", false, "pretty: each field on a line of its own")
 	fs.StringSliceVar(&o.fields, "fields", nil, "pretty and json: only these `FIELDS` beside time, level, stream "+
 		"and message; with commas")
