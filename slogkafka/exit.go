@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// FlushOnPanic delivers what is queued when a panic passes by, for at most so long, and panics again. It does nothing
-// without a panic. It is deferred where a goroutine begins, in main say:
+// FlushOnPanic closes the handler when a panic passes by, for at most so long, and panics again: what is queued is
+// delivered, and what is left goes to the fallback, as [Handler.Exit] does it. It does nothing without a panic. It is
+// deferred where a goroutine begins, in main say:
 //
 //	defer handler.FlushOnPanic(5 * time.Second)
 //
-// A panic ends the whole process, also one in a goroutine that has not deferred it.
+// A panic ends the whole process, also one in a goroutine that has not deferred it. Where something recovers the panic
+// after it, the handler is closed all the same.
 func (h *Handler) FlushOnPanic(within time.Duration) {
 	v := recover()
 	if v == nil {
@@ -19,7 +21,7 @@ func (h *Handler) FlushOnPanic(within time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	_ = h.Flush(ctx) // the panic is what has to be told
+	_ = h.Close(ctx) // the panic is what has to be told; the fallback, or standard error, has been told the rest
 	panic(v)
 }
 
