@@ -14,7 +14,7 @@
 // # The end of the process
 //
 // The queue is memory: os.Exit, log.Fatal and SIGKILL lose it, at most what [QueueSize] allows. [Handler.Exit] is os.Exit with a
-// Close before it, [Handler.FlushOnPanic] does the same when a panic ends the process, and [FlushOn] makes a call wait for the
+// Close before it, [Handler.FlushOnPanic] delivers what is queued when a panic ends the process, and [FlushOn] makes a call wait for the
 // acknowledgement of its record. App.Close closes the handlers of the app, after the functions of OnFinalize; [Handler.Close] does it for
 // one. Both deliver until the deadline of their context, and say how many records were left. A service that ends by signals closes with a
 // context of its own, as that of the signal is over by then:
