@@ -174,6 +174,7 @@ func oursAndSlog(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handle
 		}
 	}
 	peers := []logPeer{
+		//nolint:sloglint // what the JSON costs is measured
 		{"slog", slog.New(slog.NewJSONHandler(io.Discard, nil).WithAttrs(baseFields())), func() {}},
 		{"kafkaesk", slog.New(ours), flush},
 		{"stream", slog.New(slogkafka.NewStreamHandler(io.Discard, opts...)), func() {}},

@@ -65,7 +65,7 @@ func program(ctx context.Context, name string, args ...string) (figures, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(out.Name())
+	defer func() { _ = os.Remove(out.Name()) }()
 	defer out.Close()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
