@@ -119,10 +119,10 @@ func TestDropOldest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f, lost := &fakeBus{hang: true}, newRecorder()
-		h := fake(f, QueueSize(3, 0), Overflow(DropOldest), Fallback(lost), Linger(0))
+		h := fake(f, QueueSize(3, 12_000), Overflow(DropOldest), Fallback(lost), Linger(0))
 		logger := slog.New(h)
-		logger.Info("0")
-		synctest.Wait() // it is on its way, and stays
+		logger.Info("0", "x", strings.Repeat("x", 3000)) // as large as what may be on its way
+		synctest.Wait()                                  // it is on its way, and stays; no other one follows it
 		for i := range 9 {
 			if err := h.Handle(context.Background(), record(fmt.Sprint(i+1))); err != nil {
 				t.Error(err)
