@@ -149,7 +149,8 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	if o.offset == nil || o.offset.tp.Topic == "" {
 		return nil
 	}
-	tp, why := o.offset.tp, ""
+	tp := o.offset.tp
+	var why string
 	partitions, ok := matched[tp.Topic]
 	end, readable := ends[tp]
 	switch {
