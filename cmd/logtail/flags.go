@@ -64,7 +64,8 @@ func (o *options) filterFlags() *pflag.FlagSet {
 	fs.StringArrayVar(&o.loggerName, "logger", nil, "only those of a logger that matches `PATTERN`; may be repeated")
 	fs.StringArrayVar(&o.field, "field", nil, "only those whose field meets a `CONDITION`: user=ada, "+
 		"status>=500, path~^/api, with = != < <= > >= "+
-		"~ (regular expression) !~; fields of groups with dots, order.id=7; may be repeated, all must hold")
+		"~ (regular expression) !~; fields of groups with dots, order.id=7; those that JSON lines add too, _key=7, "+
+		"_headers.NAME=x; may be repeated, all must hold")
 	fs.StringVarP(&o.grep, "grep", "g", "", "only those whose JSON, texts or key match a regular `EXPRESSION`; "+
 		"(?i) in front ignores case")
 	fs.BoolVarP(&o.invert, "invert", "v", false, "only those that do not match --grep")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/entry"
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/jsonscan"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -75,7 +76,7 @@ func (f *Filter) Check(e *entry.Entry) Verdict {
 		return Reject
 	}
 	for i := range f.Fields {
-		if !f.Fields[i].holds(e.Find(f.Fields[i].path)) {
+		if !f.Fields[i].holds(f.Fields[i].value(e)) {
 			return Reject
 		}
 	}
@@ -123,6 +124,7 @@ func Level(text string) (level slog.Level, exact bool, err error) {
 // Condition is one on a field: user=ada, status>=500, path~^/api.
 type Condition struct {
 	path    string
+	added   func(*entry.Entry) []byte // finds a field that JSON output adds; nil for those of the record
 	op      string
 	text    string
 	number  float64
@@ -152,6 +154,7 @@ func ParseCondition(text string) (Condition, error) {
 func (c *Condition) complete() (err error) {
 	c.number, err = strconv.ParseFloat(c.text, 64)
 	c.numeric = err == nil
+	c.added = form.Added(c.path)
 	switch {
 	case c.path == "":
 		return fmt.Errorf("there is no field in front of %q", c.op+c.text)
@@ -163,6 +166,14 @@ func (c *Condition) complete() (err error) {
 		return fmt.Errorf("%s compares numbers, and %q is none", c.op, c.text)
 	}
 	return nil
+}
+
+// value is the JSON of the field.
+func (c *Condition) value(e *entry.Entry) []byte {
+	if c.added != nil {
+		return c.added(e)
+	}
+	return e.Find(c.path)
 }
 
 // holds says whether the condition holds for the JSON of a field. A field that is missing, nil, is equal to nothing.
