@@ -45,7 +45,7 @@ func (o *options) beginFlags() *pflag.FlagSet {
 	fs.StringVarP(&o.until, "until", "U", "", "leave out what is of that `TIME` or later, and end there")
 	fs.BoolVar(&o.noFollow, "no-follow", false, "end when all that was there at the start is printed")
 	fs.BoolP("follow", "f", false, "go on with what comes; it is what logtail does anyway")
-	fs.VarP(newCount(&o.count, 0), "count", "c", "end after `N` records")
+	fs.VarP(newCount(&o.count, 0), "count", "c", "end after `N` records; 0: no limit")
 	fs.StringVar(&o.cursorFile, "cursor-file", "", "begin where the run ended that wrote `FILE`, and keep in it "+
 		"how far this one has come; what is in it overrules --lines, --from and --since; it passes records that a "+
 		"filter left out too")
