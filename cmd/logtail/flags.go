@@ -65,7 +65,7 @@ func (o *options) filterFlags() *pflag.FlagSet {
 	fs.StringArrayVar(&o.field, "field", nil, "only those whose field meets a `CONDITION`: user=ada, "+
 		"status>=500, path~^/api, with = != < <= > >= "+
 		"~ (regular expression) !~; fields of groups with dots, order.id=7; those that JSON lines add too, _key=7, "+
-		"_headers.NAME=x; may be repeated, all must hold")
+		"_headers.NAME=x; x!=1 and x!~1 pass records without x too; may be repeated, all must hold")
 	fs.StringVarP(&o.grep, "grep", "g", "", "only those whose JSON, texts or key match a regular `EXPRESSION`; "+
 		"(?i) in front ignores case")
 	fs.BoolVarP(&o.invert, "invert", "v", false, "only those that do not match --grep")
