@@ -6,7 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,13 +46,21 @@ func publishers(app *bus.App) map[string]func(ctx context.Context) error {
 // stopAnswers keeps the broker from answering produce requests, which it has got, until the test ends.
 func stopAnswers(t *testing.T, fake *kfake.Cluster) (arrived <-chan struct{}) {
 	got, release := make(chan struct{}, 100), make(chan struct{})
+	var over atomic.Bool
 	fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		fake.KeepControl()
 		got <- struct{}{}
-		fake.SleepControl(func() { <-release })
+		if !over.Load() {
+			fake.SleepControl(func() { <-release })
+		}
 		return nil, errors.New("the test is over"), true
 	})
-	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	t.Cleanup(func() {
+		over.Store(true)
+		// kfake stands still for ever when it is closed while this function is about to sleep: it has no current node then.
+		eventually(t, func() bool { return fake.CurrentNode() == -1 }, says("a request is neither asleep nor over"))
+		close(release)
+	})
 	return got
 }
 
