@@ -28,11 +28,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// logPeer is a logger under comparison. settle waits until what it has queued is gone, outside of the measurement.
+// logPeer is a logger under comparison. drain waits until what it has queued is gone, outside of the measurement.
 type logPeer struct {
 	name   string
 	logger *slog.Logger
-	settle func()
+	drain  func()
 }
 
 // logShape is a kind of log call.
@@ -84,12 +84,12 @@ func compareLogs(b *testing.B, shape logShape) {
 			if round > 0 { // the first one warms up
 				times[p.name] = append(times[p.name], float64(threadTime(b)-start)/float64(shape.calls))
 			}
-			p.settle()
+			p.drain()
 		}
 	}
 	for _, p := range shape.peers {
 		allocs[p.name] = testing.AllocsPerRun(20, func() { shape.call(shape.ctx, p.logger) })
-		p.settle()
+		p.drain()
 	}
 	for b.Loop() { // the measurement is above; the ratios are what it reports
 	}

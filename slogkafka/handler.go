@@ -81,12 +81,12 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 		return nil
 	}
 	return h.encoder.Encode(ctx, &r, func(value []byte, result logrecord.Result) error {
-		return h.handOver(ctx, &r, value, &result)
+		return h.enqueue(ctx, &r, value, &result)
 	})
 }
 
-// handOver hands a record, with all that the options say of it, over to the queue.
-func (h *Handler) handOver(ctx context.Context, r *slog.Record, value []byte, result *logrecord.Result) error {
+// enqueue puts a record, with all that the options say of it, into the queue.
+func (h *Handler) enqueue(ctx context.Context, r *slog.Record, value []byte, result *logrecord.Result) error {
 	e := entry{
 		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: trace.SpanContextFromContext(ctx),
 		invalid: result.Invalid, truncated: result.Truncated,

@@ -57,7 +57,7 @@ func generate(t reflect.Type) (doc []byte, err error) {
 			err = fmt.Errorf("making its JSON schema: %v", p)
 		}
 	}()
-	if err := settle(t, map[reflect.Type]bool{}); err != nil {
+	if err := rejectEndlessTypes(t, map[reflect.Type]bool{}); err != nil {
 		return nil, err
 	}
 	for t.Kind() == reflect.Pointer {

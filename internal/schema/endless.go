@@ -8,9 +8,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
-// settle walks every type that t reaches and refuses those that invopop would follow without end, a stack overflow that nothing can
+// rejectEndlessTypes walks every type that t reaches and refuses those that invopop would follow without end, a stack
+// overflow that nothing can
 // recover: pointers and aliases that lead to themselves only.
-func settle(t reflect.Type, seen map[reflect.Type]bool) error {
+func rejectEndlessTypes(t reflect.Type, seen map[reflect.Type]bool) error {
 	for hops := 0; ; hops++ {
 		if t == nil {
 			return errors.New("a JSONSchemaAlias method returns nil")
@@ -32,17 +33,17 @@ func settle(t reflect.Type, seen map[reflect.Type]bool) error {
 	seen[t] = true
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array, reflect.Map:
-		return settle(t.Elem(), seen)
+		return rejectEndlessTypes(t.Elem(), seen)
 	case reflect.Struct:
 		for _, f := range jsonplan.Fields(t) {
-			if err := settle(f.Type, seen); err != nil {
+			if err := rejectEndlessTypes(f.Type, seen); err != nil {
 				return fmt.Errorf("field %q: %w", f.Name, err)
 			}
 			if !t.Implements(propertyAliasType) {
 				continue
 			}
 			if alias := reflect.Zero(t).Interface().(propertyAlias).JSONSchemaProperty(f.Name); alias != nil {
-				if err := settle(reflect.TypeOf(alias), seen); err != nil {
+				if err := rejectEndlessTypes(reflect.TypeOf(alias), seen); err != nil {
 					return fmt.Errorf("field %q: %w", f.Name, err)
 				}
 			}
