@@ -135,7 +135,7 @@ func TestWhatFailsATest(t *testing.T) {
 		call func(t testing.TB)
 		want []string
 	}{
-		{"too few records", func(t testing.TB) { bustest.Published[Order](t, app, "orders", 2) }, []string{
+		{"too few records", func(t testing.TB) { bustest.Published[Order](soon(t), app, "orders", 2) }, []string{
 			`stream "orders" has 1 records, want 2`, `key "k": {"schema":"Order:1","data":{"id":1,"total":0}}`,
 		}},
 		{"another type", func(t testing.TB) { bustest.Published[string](t, app, "orders", 1) }, []string{
@@ -153,7 +153,7 @@ func TestWhatFailsATest(t *testing.T) {
 		{"no broker", func(t testing.TB) {
 			app := bustest.NewApp(t, bustest.Config(bus.Config{Servers: []string{"127.0.0.1:1"}}))
 			bus.MustSubscribe(app, "orders", ignore, bus.Group("g"))
-			bustest.Run(t, app)
+			bustest.Run(soon(t), app)
 		}, []string{`not every member has its partitions`, `["orders"] of group "g": idle in generation 0, 0 partitions`}},
 		{"data that is no JSON", func(t testing.TB) { bustest.NewMessage(t, "orders", make(chan int)) }, []string{
 			`message of stream "orders": encode its data: json: unsupported type: chan int`,
@@ -171,7 +171,7 @@ func TestWhatFailsATest(t *testing.T) {
 	}
 }
 
-// failing is a testing.TB that keeps why the test failed. Its deadline is near, so that waits are short.
+// failing is a testing.TB that keeps why the test failed.
 type failing struct {
 	testing.TB
 	end time.Time
@@ -183,7 +183,7 @@ type failing struct {
 
 // failure runs call as a test does, with its cleanups, and returns what it failed with.
 func failure(t *testing.T, call func(testing.TB)) string {
-	f := &failing{TB: t, end: time.Now().Add(5 * time.Second)}
+	f := &failing{TB: t, end: time.Now().Add(time.Minute)}
 	var test sync.WaitGroup
 	test.Go(func() { call(f) })
 	test.Wait()
@@ -194,6 +194,12 @@ func failure(t *testing.T, call func(testing.TB)) string {
 		cleanup()
 	}
 	return strings.Join(f.failures, "\n")
+}
+
+// soon gives a test that fails at its deadline a near one.
+func soon(t testing.TB) testing.TB {
+	t.(*failing).end = time.Now().Add(5 * time.Second)
+	return t
 }
 
 func (f *failing) Output() io.Writer           { return io.Discard }

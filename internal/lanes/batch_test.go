@@ -96,8 +96,9 @@ func TestWhenABatchIsHandedOut(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					log := batchLog{began: time.Now()}
-					test.Mode, test.Limit = mode, 1
-					p := lanes.New(batched(test.Options, test.Batches, func(items []lanes.Item[item]) lanes.Result {
+					options := test.Options
+					options.Mode, options.Limit = mode, 1
+					p := lanes.New(batched(options, test.Batches, func(items []lanes.Item[item]) lanes.Result {
 						log.add(items)
 						return lanes.Result{Finished: len(items)}
 					}))
