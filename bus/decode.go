@@ -154,7 +154,7 @@ func wholeMessage(r *Record) (map[string]any, error) {
 		return nil, err
 	}
 	var m map[string]any
-	if err := json.Unmarshal(r.Value, &m); err != nil {
+	if err := unmarshal(r.Value, &m); err != nil {
 		return nil, fmt.Errorf("decode the value: %w", err)
 	}
 	return m, nil
@@ -276,7 +276,7 @@ func (c *codec) decodeData(data []byte, x any) error {
 			return err
 		}
 	}
-	if err := json.Unmarshal(data, x); err != nil {
+	if err := unmarshal(data, x); err != nil {
 		if c.typ.Kind() == reflect.Slice && data[0] == '{' {
 			return fmt.Errorf("decode data into %v: %w (a handler of many records at once needs the option bus.Batch)", c.typ, err)
 		}
@@ -284,6 +284,18 @@ func (c *codec) decodeData(data []byte, x any) error {
 	}
 	return nil
 }
+
+// unmarshal is json.Unmarshal with an error of bounded length: encoding/json repeats a number that it cannot decode, however
+// many digits the record gives it.
+func unmarshal(data []byte, x any) error {
+	err := json.Unmarshal(data, x)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && len(wrong.Value) > maxNumberText {
+		wrong.Value = wrong.Value[:maxNumberText] + "…"
+	}
+	return err
+}
+
+const maxNumberText = 100
 
 // decodeItself has x, or a new value that it then points to, decode the whole value.
 func (c *codec) decodeItself(value []byte, x any) error {
