@@ -50,14 +50,15 @@ var rules = []rule{
 		imports: []string{module, module + "/bus/...", module + "/slogkafka/...", module + "/logrecord/...", module + "/cmd/...", module + "/examples/..."}},
 	{name: "lanes, envelopes, JSON and patterns know no Kafka", from: []string{"internal/lanes", "internal/envelope", "internal/fnmatch", "internal/jsonscan"},
 		imports: []string{module + "/..."}},
+	{name: "what pages share knows no Kafka", from: []string{"internal/webpage"}, imports: []string{module + "/..."}},
 	{name: "text for people knows no Kafka", from: []string{"internal/logtext"}, imports: []string{module + "/internal/kafka/..."}},
 	{name: "the assignors know no protocol", from: []string{"internal/kafka/group/assign"}, imports: []string{"github.com/segmentio/kafka-go/...", module + "/internal/kafka"}},
 	{name: "the group knows neither records nor lanes", from: []string{"internal/kafka/group/..."},
 		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce", module + "/internal/kafka/consume", module + "/internal/lanes"}},
 	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "cmd/..."},
 		except:  []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
-		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
-	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit"}, imports: []string{module + "/..."}},
+		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
+	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit", "internal/browsertest"}, imports: []string{module + "/..."}},
 	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."}, imports: []string{"github.com/stretchr/..."}, tests: true},
 }
 

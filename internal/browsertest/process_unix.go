@@ -1,0 +1,13 @@
+//go:build unix
+
+package browsertest
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// ownGroup starts the process as the leader of a group, which its children are members of.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

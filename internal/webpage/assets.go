@@ -1,0 +1,28 @@
+package webpage
+
+import (
+	"bytes"
+	_ "embed"
+	"net/http"
+	"time"
+)
+
+//go:embed page.js
+var script []byte
+
+//go:embed page.css
+var style []byte
+
+// Assets answers /webpage.js, a module of what the pages' scripts share, and /webpage.css, the colours and the letters of
+// the pages, light and dark.
+func Assets(mux *http.ServeMux) {
+	mux.Handle("GET /webpage.js", Asset("webpage.js", script))
+	mux.Handle("GET /webpage.css", Asset("webpage.css", style))
+}
+
+// Asset answers with content, whose type the extension of the name says.
+func Asset(name string, content []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	})
+}
