@@ -25,6 +25,8 @@ import (
 // all its work shares. Make it with [New]; all its methods may be called concurrently.
 //
 // An App needs no start: the first use initializes it. [App.Close] ends it, for good.
+//
+// A nil *App is an error of everything that returns one. Its methods that return no error do nothing.
 type App struct {
 	schemas registry
 
@@ -114,6 +116,9 @@ func (a *App) configure(c Config) {
 
 // Logger returns [Config.Logger]; nil when the application has set none.
 func (a *App) Logger() *slog.Logger {
+	if a == nil {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.cfg.Logger
@@ -121,6 +126,9 @@ func (a *App) Logger() *slog.Logger {
 
 // String tells the servers and the prefix, and nothing that is secret.
 func (a *App) String() string {
+	if a == nil {
+		return "bus.App(nil)"
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return fmt.Sprintf("bus.App(servers %s, prefix %q)", strings.Join(a.cfg.Servers, ","), a.cfg.TopicPrefix)
@@ -135,6 +143,9 @@ func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
 // after success it calls only functions that were added to OnInitialize since. A call of a method without an error that was in vain,
 // as a [App.Configure] that came too late, is an error of Initialize.
 func (a *App) Initialize(ctx context.Context) error {
+	if a == nil {
+		return fmt.Errorf("bus: initialize: %w", errNilApp)
+	}
 	a.mu.Lock()
 	misuse, unfinished := a.misuse, a.unfinishedLocked()
 	a.mu.Unlock()
@@ -310,7 +321,10 @@ type beginning struct{}
 
 // use returns the App's core, initializing it if need be.
 func (a *App) use(ctx context.Context) (*core, error) {
-	if a.isClosed() {
+	switch {
+	case a == nil:
+		return nil, errNilApp
+	case a.isClosed():
 		return nil, ErrClosed
 	}
 	if c := a.opened(ctx); c != nil {
@@ -335,6 +349,9 @@ func (a *App) opened(ctx context.Context) *core {
 
 // Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the outcomes are.
 func (a *App) Flush(ctx context.Context) error {
+	if a == nil {
+		return fmt.Errorf("bus: flush: %w", errNilApp)
+	}
 	c := a.core.Load()
 	if c == nil {
 		return nil
@@ -351,6 +368,9 @@ func (a *App) Flush(ctx context.Context) error {
 // leaves no goroutine or connection behind, but for a handler that does not return when its context ends. Calls after the first wait for
 // it and return the same.
 func (a *App) Close(ctx context.Context) error {
+	if a == nil {
+		return fmt.Errorf("bus: close: %w", errNilApp)
+	}
 	a.mu.Lock()
 	first := !a.closing
 	a.closing = true

@@ -132,9 +132,7 @@ func forwardInTest(ctx context.Context, r *Record, stream string, opts []Publish
 		return fmt.Errorf("bus: forward to stream %q: %w", stream, err)
 	}
 	o := publishOptions{key: r.Key, headers: slices.Clone(r.Headers)}
-	for _, opt := range opts {
-		opt(&o)
-	}
+	apply(&o, opts)
 	if o.err != nil {
 		return publishError(stream, o.err)
 	}

@@ -18,6 +18,9 @@ import (
 // group has not answered it for session_timeout_ms, 10 s. An App that only publishes, and has nothing to send, is
 // healthy.
 func (a *App) Health(context.Context) error {
+	if a == nil {
+		return fmt.Errorf("bus: %w", errNilApp)
+	}
 	a.mu.Lock()
 	r, failed := a.running, a.failed
 	misuse, errs := a.misuse, []error{a.unfinishedLocked(), a.late}

@@ -41,6 +41,9 @@ func (a *App) OnFinalize(f func(context.Context) error) {
 }
 
 func (a *App) addHook(name string, h hook) {
+	if a == nil {
+		return
+	}
 	a.mu.Lock()
 	tooLate := a.closing && !h.final || a.finalized
 	if h.call != nil && !tooLate {
@@ -134,6 +137,9 @@ var (
 // error, which the log has at once and [App.Initialize], [App.Run] and [App.Health] return from then on; nothing of c
 // counts.
 func (a *App) Configure(c Config) {
+	if a == nil {
+		return
+	}
 	a.mu.Lock()
 	fixed := a.fixedLocked(c)
 	if len(fixed) == 0 {
@@ -201,7 +207,10 @@ func (a *App) sameTLSLocked(c *tls.Config) bool {
 // inside. It has to come before [App.Run]: while a Run is under way it takes effect with the next one, which the log
 // says at once, and [App.Health] until then.
 func (a *App) Use(m Middleware) {
-	if m == nil {
+	switch {
+	case a == nil:
+		return
+	case m == nil:
 		a.misused("Use", errNoFunction)
 		return
 	}
@@ -215,7 +224,10 @@ func (a *App) Use(m Middleware) {
 // its lane: for metrics, say. It has to be quick. It may be called concurrently. It has to be added before [App.Run]:
 // while a Run is under way it takes effect with the next one, which the log says at once, and [App.Health] until then.
 func (a *App) OnConsumed(f func(context.Context, Consumed)) {
-	if f == nil {
+	switch {
+	case a == nil:
+		return
+	case f == nil:
 		a.misused("OnConsumed", errNoFunction)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -377,22 +378,67 @@ func TestARoutersFunctionsTravelWithIt(t *testing.T) {
 	}
 }
 
+// A nil App or Router, as a package has that never made its own, is an error where there is one, and never a nil
+// dereference.
 func TestANilAppOrRouterIsASentence(t *testing.T) {
 	t.Parallel()
 	var app *bus.App
 	var router *bus.Router
-	errorSays(t, bus.New(bus.Config{}).Mount(router), "bus: mount: the Router is nil: make it with bus.NewRouter")
-	errorSays(t, app.Mount(bus.NewRouter()), "bus: mount: the App is nil: make it with bus.New")
-	errorSays(t, bus.Schema[Content](app, ""), "the App is nil")
-	errorSays(t, bus.Schema[Content](router, ""), "the Router is nil")
-	errorSays(t, bus.Schema[Content](nil, ""), "there is no App and no Router")
-	errorSays(t, bus.Subscribe(app, "s", handleContent), "the App is nil")
-	errorSays(t, bus.Subscribe(router, "s", handleContent), "the Router is nil")
+	ctx := t.Context()
+	for _, r := range []interface {
+		OnInitialize(func(context.Context) error)
+		OnFinalize(func(context.Context) error)
+		Use(bus.Middleware)
+	}{app, router} {
+		r.OnInitialize(nil)
+		r.OnInitialize(func(context.Context) error { return nil })
+		r.OnFinalize(func(context.Context) error { return nil })
+		r.Use(func(next bus.Handler) bus.Handler { return next })
+	}
+	app.Configure(bus.Config{TopicPrefix: "x."})
+	app.OnConsumed(func(context.Context, bus.Consumed) {})
+	app.OnPublished(func(bus.Published) {})
+	if app.Logger() != nil || app.Schemas() != nil || app.Stats().Initialized || fmt.Sprint(app) != "bus.App(nil)" {
+		t.Errorf("a nil App has %v, %v, %+v, %v", app.Logger(), app.Schemas(), app.Stats(), app)
+	}
+	const noApp, noRouter = "the App is nil: make it with bus.New", "the Router is nil: make it with bus.NewRouter"
 	type apps struct{ *bus.App }
 	type routers struct{ *bus.Router }
-	errorSays(t, bus.Schema[Content](apps{}, ""), "the App is nil")
-	errorSays(t, bus.Schema[Content](routers{}, ""), "the Router is nil")
-	errorSays(t, bus.Subscribe(apps{}, "s", handleContent), "the App is nil")
-	errorSays(t, bus.Subscribe(routers{}, "s", handleContent), "the Router is nil")
-	errorSays(t, bus.Subscribe(nil, "s", handleContent), "there is no App and no Router")
+	_, consumeFor := app.ConsumeFor(ctx, 1)
+	var tail error
+	for _, err := range app.Tail(ctx, "s") {
+		tail = err
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"Initialize":          {app.Initialize(ctx), noApp},
+		"Run":                 {app.Run(ctx), noApp},
+		"ConsumeFor":          {consumeFor, noApp},
+		"Flush":               {app.Flush(ctx), noApp},
+		"Close":               {app.Close(ctx), noApp},
+		"Health":              {app.Health(ctx), noApp},
+		"Mount":               {app.Mount(bus.NewRouter()), noApp},
+		"Mount of a Router":   {bus.New(bus.Config{}).Mount(router), noRouter},
+		"Publish":             {app.Publish(ctx, "s", 1), noApp},
+		"PublishAsync":        {app.PublishAsync(ctx, "s", 1).Wait(ctx), noApp},
+		"PublishRaw":          {app.PublishRaw(ctx, "s", nil), noApp},
+		"PublishBatch":        {app.PublishBatch(ctx, "s", make([]bus.Outgoing, 1)), noApp},
+		"Tail":                {tail, noApp},
+		"Schema":              {bus.Schema[Content](app, "S"), noApp},
+		"Schema, Router":      {bus.Schema[Content](router, "S"), noRouter},
+		"Subscribe":           {bus.Subscribe(app, "s", handleContent), noApp},
+		"Subscribe, Router":   {bus.Subscribe(router, "s", handleContent), noRouter},
+		"Schema, embedded":    {bus.Schema[Content](apps{}, "S"), noApp},
+		"Schema, no Router":   {bus.Schema[Content](routers{}, "S"), noRouter},
+		"Schema, nothing":     {bus.Schema[Content](nil, "S"), "there is no App and no Router"},
+		"Subscribe, embedded": {bus.Subscribe(apps{}, "s", handleContent), noApp},
+		"Subscribe, nobody":   {bus.Subscribe(routers{}, "s", handleContent), noRouter},
+		"Subscribe, nothing":  {bus.Subscribe(nil, "s", handleContent), "there is no App and no Router"},
+	} {
+		if test.err == nil || !strings.Contains(test.err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, test.err, test.want)
+		}
+	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
-// PublishOption is an option of one publish.
+// PublishOption is an option of one publish. A nil one changes nothing.
 type PublishOption func(*publishOptions)
 
 type publishOptions struct {
@@ -186,7 +186,10 @@ const defaultPublishTimeout = 2 * time.Minute
 // useFor is use for a publish to stream. Where ctx has no deadline it also returns the one that PublishTimeout sets.
 func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, error) {
 	var until time.Time
-	if stream == "" {
+	switch {
+	case a == nil:
+		return nil, until, errNilApp
+	case stream == "":
 		return nil, until, errors.New("a stream needs a name")
 	}
 	if timeout := time.Duration(a.publishTimeout.Load()); timeout > 0 {
@@ -206,6 +209,10 @@ func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, erro
 // publish encodes and sends one value. Every outcome is in r.
 func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, urgent bool, opts []PublishOption) {
 	r.stream, r.watched = stream, a.watch(stream)
+	if a == nil {
+		r.fail(errNilApp)
+		return
+	}
 	d, err := a.schemas.of(reflect.TypeOf(data), stream)
 	if err != nil {
 		r.fail(err)
@@ -259,9 +266,7 @@ func (d *declaration) refusal(err error) error {
 
 // send hands one value to the producer, which copies it.
 func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte, urgent bool, opts []PublishOption) {
-	for _, opt := range opts {
-		opt(&w.publishOptions)
-	}
+	apply(&w.publishOptions, opts)
 	now := time.Now()
 	if w.time.IsZero() {
 		w.time = now

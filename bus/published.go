@@ -51,7 +51,10 @@ const (
 // is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be added at any
 // time, for publishes that begin later.
 func (a *App) OnPublished(f func(Published)) {
-	if f == nil {
+	switch {
+	case a == nil:
+		return
+	case f == nil:
 		a.misused("OnPublished", errNoFunction)
 		return
 	}
@@ -81,6 +84,9 @@ type publication struct {
 
 // watch returns what a publish is watched with; nil where nobody has asked for it.
 func (a *App) watch(stream string) *publication {
+	if a == nil {
+		return nil
+	}
 	functions := a.published.Load()
 	if functions == nil {
 		return nil

@@ -37,7 +37,8 @@ var (
 )
 
 // Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does
-// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently.
+// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently. A nil Router
+// is an error of Schema, Subscribe and Mount; its own methods do nothing.
 type Router struct {
 	mu            sync.Mutex
 	declarations  []*declaration
@@ -70,6 +71,9 @@ func (r *Router) Use(m Middleware) {
 }
 
 func (r *Router) add(method string, isNil bool, add func()) {
+	if r == nil { // which Mount refuses
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

@@ -83,6 +83,9 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 }
 
 func (a *App) run(ctx context.Context, b *budget) error {
+	if a == nil {
+		return errNilApp
+	}
 	err := a.Initialize(ctx)
 	if err != nil {
 		if ctx.Err() != nil && b == nil && !a.isClosed() {

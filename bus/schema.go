@@ -33,7 +33,7 @@ type SchemaInfo struct {
 	JSON []byte
 }
 
-// SchemaOption is an option of [Schema].
+// SchemaOption is an option of [Schema]. A nil one changes nothing.
 type SchemaOption func(*declaration)
 
 // Version sets the schema's version. Defaults to 1.
@@ -113,9 +113,7 @@ func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
 		t = t.Elem()
 	}
 	d := &declaration{id: id, version: 1, typ: t}
-	for _, o := range opts {
-		o(d)
-	}
+	apply(d, opts)
 	if d.id == "" {
 		d.id = typeName(t)
 	}
@@ -232,7 +230,12 @@ func envelopeHead(name string) ([]byte, error) {
 }
 
 // Schemas lists the declared schemas by id and version.
-func (a *App) Schemas() []SchemaInfo { return a.schemas.list() }
+func (a *App) Schemas() []SchemaInfo {
+	if a == nil {
+		return nil
+	}
+	return a.schemas.list()
+}
 
 func (a *App) declare(d *declaration) error {
 	if a == nil { // in a struct that embeds one, which checkRegistrar cannot see

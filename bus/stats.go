@@ -132,6 +132,9 @@ func (s SubscriptionStats) MarshalJSON() ([]byte, error) {
 
 // Stats returns a snapshot. It does no I/O, and may be called at any time.
 func (a *App) Stats() Stats {
+	if a == nil {
+		return Stats{}
+	}
 	a.mu.Lock()
 	r, subscriptions := a.running, a.subscriptions
 	s := Stats{Initialized: a.ready.Load(), Running: r != nil}

@@ -44,7 +44,7 @@ type RetryPolicy struct {
 	Max time.Duration
 }
 
-// SubscribeOption is an option of [Subscribe].
+// SubscribeOption is an option of [Subscribe]. A nil one changes nothing.
 type SubscribeOption func(*subscription)
 
 // Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one program and in
@@ -168,9 +168,7 @@ type subscription struct {
 // Two subscriptions of one group are two members of it, which share its records; each record reaches one of the handlers.
 func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) error {
 	s := &subscription{patterns: []string{pattern}}
-	for _, o := range opts {
-		o(s)
-	}
+	apply(s, opts)
 	err := checkRegistrar(r)
 	if err == nil {
 		err = s.check(handler)

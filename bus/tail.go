@@ -14,7 +14,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
-// TailOption is an option of [App.Tail].
+// TailOption is an option of [App.Tail]. A nil one changes nothing.
 type TailOption func(*tailOptions)
 
 type tailOptions struct {
@@ -92,9 +92,7 @@ func (a *App) Tail(ctx context.Context, pattern string, opts ...TailOption) iter
 // tail returns only the errors that keep it from beginning.
 func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield func(*Record, error) bool) error {
 	var o tailOptions
-	for _, opt := range opts {
-		opt(&o)
-	}
+	apply(&o, opts)
 	if o.From == tail.Last && o.Last < 0 {
 		return fmt.Errorf("last %d records: give a number from 0", o.Last)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -30,6 +31,24 @@ func TestNilOptionChangesNothing(t *testing.T) {
 	slog.New(h).Info("hello")
 	if err := h.Close(within(t, 10e9)); err != nil || len(f.records(t)) != 1 {
 		t.Errorf("%v: %d records", err, len(f.taken))
+	}
+}
+
+// A handler whose App is nil says so by Err, and refuses its records as one whose App is closed.
+func TestANilAppIsAnErrorOfErr(t *testing.T) {
+	t.Parallel()
+	h := NewHandler(nil, "logs")
+	if err := h.Handle(t.Context(), slog.Record{Message: "hello"}); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("Handle returns %v", err)
+	}
+	if err := h.Err(); err == nil || !strings.Contains(err.Error(), "the App is nil: make it with bus.New") {
+		t.Errorf("Err returns %v", err)
+	}
+	if s := h.Stats(); s.Accepted != 1 || s.Dropped != 1 {
+		t.Errorf("counted %+v", s)
+	}
+	if err := errors.Join(h.Flush(t.Context()), h.Close(t.Context())); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,10 +29,20 @@ var _ slog.Handler = (*Handler)(nil)
 // It never fails. An option that cannot be honoured it does without; [Handler.Err] tells.
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	o := collect(opts)
-	if err := declare(app, o.schema, o.version); err != nil {
+	if app == nil {
+		o.refuse("the App is nil: make it with bus.New")
+		app = closedApp()
+	} else if err := declare(app, o.schema, o.version); err != nil {
 		o.refuse("declare the schema of log records: %w", err)
 	}
 	return newHandler(app.Shipping(), stream, o)
+}
+
+// closedApp returns an App that stands in for a nil one: the handler refuses every record, as after Close.
+func closedApp() *bus.App {
+	app := bus.New(bus.Config{})
+	_ = app.Close(context.Background()) // it has nothing to end
+	return app
 }
 
 // declare declares the schema with the app. Another handler may have done so before.

@@ -31,7 +31,7 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
-// Option is an option of [NewApp].
+// Option is an option of [NewApp]. A nil one changes nothing.
 type Option func(*bus.App)
 
 // Config sets the fields of an App's configuration that are set in c: a TopicPrefix, Settings, a TracerProvider.
@@ -63,7 +63,9 @@ func NewApp(t testing.TB, opts ...Option) *bus.App {
 		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	for _, opt := range opts {
-		opt(app)
+		if opt != nil {
+			opt(app)
+		}
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
