@@ -48,6 +48,8 @@ type Topic struct {
 	Internal bool
 	// Leaders has the id of each partition's leader, by partition; [NoLeader] for none, or one that is not up.
 	Leaders []int32
+	// Replicas is how many replicas a partition has, itself included.
+	Replicas int
 	// Err is what the broker said instead of partitions; nil if nothing.
 	Err error
 }
@@ -219,7 +221,8 @@ func topicsOf(answer *wire.Metadata, brokers []Broker) (map[string]*Topic, error
 }
 
 func newTopic(t wire.MetadataTopic, up map[int32]bool) *Topic {
-	topic := &Topic{Name: t.Name, Internal: t.Internal, Err: CodeErr(t.Code), Leaders: make([]int32, len(t.Leaders))}
+	topic := &Topic{Name: t.Name, Internal: t.Internal, Err: CodeErr(t.Code), Replicas: t.Replicas,
+		Leaders: make([]int32, len(t.Leaders))}
 	for i := range topic.Leaders {
 		topic.Leaders[i] = NoLeader
 	}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -67,17 +68,9 @@ func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec)
 
 // topicConfig asks for settings of a topic, the broker's defaults where it has none of its own.
 func (c *Client) topicConfig(ctx context.Context, topic string, names ...string) (map[string]string, error) {
-	request := &describeTopic{clientID: c.settings.ClientID}
-	request.message.Resources = []describeconfigs.RequestResource{
-		{ResourceType: topicResource, ResourceName: topic, ConfigNames: names},
-	}
-	answer, err := c.roundTrip(ctx, request, 0)
+	resources, err := c.describeTopics(ctx, []string{topic}, names)
 	if err != nil {
 		return nil, err
-	}
-	resources := answer.(*describeconfigs.Response).Resources
-	if !request.offered {
-		return nil, fmt.Errorf("%w: it does not know DescribeConfigs", ErrTooOld)
 	}
 	if len(resources) != 1 {
 		return nil, fmt.Errorf("the response has %d topics instead of one", len(resources))
@@ -85,11 +78,52 @@ func (c *Client) topicConfig(ctx context.Context, topic string, names ...string)
 	if err := codeErr(resources[0].ErrorCode, resources[0].ErrorMessage); err != nil {
 		return nil, err
 	}
-	values := make(map[string]string, len(names))
-	for _, entry := range resources[0].ConfigEntries {
+	return valuesOf(&resources[0]), nil
+}
+
+// topicConfigs adds to found the settings of those topics that the broker describes. It asks once.
+func (c *Client) topicConfigs(ctx context.Context, topics, names []string, found map[string]map[string]string) error {
+	resources, err := c.describeTopics(ctx, topics, names)
+	if errors.Is(err, ErrTooOld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range resources {
+		if resources[i].ErrorCode == 0 {
+			found[resources[i].ResourceName] = valuesOf(&resources[i])
+		}
+	}
+	return nil
+}
+
+// describeTopics asks for settings of topics; for all settings without names.
+func (c *Client) describeTopics(ctx context.Context, topics, names []string) (
+	[]describeconfigs.ResponseResource, error,
+) {
+	request := &describeTopic{clientID: c.settings.ClientID}
+	for _, topic := range topics {
+		request.message.Resources = append(request.message.Resources, describeconfigs.RequestResource{
+			ResourceType: topicResource, ResourceName: topic, ConfigNames: names,
+		})
+	}
+	answer, err := c.roundTrip(ctx, request, 0)
+	if err != nil {
+		return nil, err
+	}
+	if !request.offered {
+		return nil, fmt.Errorf("%w: it does not know DescribeConfigs", ErrTooOld)
+	}
+	return answer.(*describeconfigs.Response).Resources, nil
+}
+
+func valuesOf(resource *describeconfigs.ResponseResource) map[string]string {
+	values := make(map[string]string, len(resource.ConfigEntries))
+	for _, entry := range resource.ConfigEntries {
 		values[entry.ConfigName] = entry.ConfigValue
 	}
-	return values, nil
+	return values
 }
 
 // topicResource is Kafka's number for a topic in DescribeConfigs.

@@ -31,6 +31,9 @@ type Options struct {
 	// have comes on top of MaxBuffered, so that they take no room from the others.
 	// Defaults to fetch_max_bytes.
 	MaxBuffered int
+	// MaxPartition is how many bytes of a partition are asked for at a time; a batch that is larger comes whole.
+	// Defaults to max_partition_fetch_bytes.
+	MaxPartition int
 	// MaxRecord bounds the memory that decoding one record takes: its headers (40 bytes each, whatever they
 	// hold), and its own bytes where its batch is compressed. A record with more is a *PartitionError and is passed
 	// over; those of its batch are not. Defaults to 64 MiB.
@@ -176,6 +179,9 @@ func New(c *kafka.Client, o Options) *Fetcher {
 	}
 	if o.MaxBuffered <= 0 {
 		o.MaxBuffered = cfg.FetchMaxBytes
+	}
+	if o.MaxPartition > 0 {
+		cfg.MaxPartitionFetchBytes = o.MaxPartition
 	}
 	if o.MaxRecord <= 0 {
 		o.MaxRecord = 64 << 20

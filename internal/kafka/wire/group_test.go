@@ -94,6 +94,19 @@ func groupCases() []groupCase {
 		{Topic: "b", Partitions: []kmsg.OffsetFetchResponseTopicPartition{
 			{Partition: 1, Offset: 10, LeaderEpoch: 3, Metadata: ptr("of another client")}, {Partition: 0, Offset: 5, ErrorCode: 29, Metadata: ptr("")}}},
 	}
+	every := kmsg.NewPtrOffsetFetchRequest()
+	every.Group = "g"
+
+	describe := kmsg.NewPtrDescribeGroupsRequest()
+	describe.Groups = []string{"g"}
+	described := kmsg.NewPtrDescribeGroupsResponse()
+	described.ThrottleMillis, described.UnknownTags = 1, tagged
+	described.Groups = []kmsg.DescribeGroupsResponseGroup{{ErrorCode: 16, Group: "g", State: "Stable", ProtocolType: "consumer", Protocol: "sticky",
+		Members: []kmsg.DescribeGroupsResponseGroupMember{
+			{MemberID: "m-1", InstanceID: ptr("static"), ClientID: "c", ClientHost: "/h", ProtocolMetadata: []byte("p"), MemberAssignment: []byte("a"),
+				UnknownTags: tagged},
+			{MemberID: "m-2", ProtocolMetadata: []byte{}, MemberAssignment: []byte{}}}}}
+
 	none := kmsg.NewPtrOffsetFetchRequest()
 	none.Group, none.Topics = "g", []kmsg.OffsetFetchRequestTopic{}
 
@@ -117,6 +130,10 @@ func groupCases() []groupCase {
 			&FetchOffsets{Member: me, Partitions: map[string][]int32{"b": {1, 0}, "a": {2}}}, fetch,
 			fetched, &OffsetsAnswer{Code: 14, Partitions: []FetchedOffset{{"a", 2, 0, -1}, {"b", 1, 0, 10}, {"b", 0, 29, 5}}}},
 		{"fetch nothing", []int16{5}, &FetchOffsets{Member: me}, none, kmsg.NewPtrOffsetFetchResponse(), &OffsetsAnswer{}},
+		{"fetch everything", []int16{5}, &FetchOffsets{Member: me, All: true}, every, kmsg.NewPtrOffsetFetchResponse(), &OffsetsAnswer{}},
+		{"describe", []int16{5}, &DescribeGroup{Member: me}, describe, described,
+			&GroupDescription{Code: 16, State: "Stable", ProtocolType: "consumer", Protocol: "sticky",
+				Members: []DescribedMember{{"m-1", "static", "c", "/h", []byte("a")}, {"m-2", "", "", "", nil}}}},
 	}
 	for _, code := range []int16{0, 22, 25, 27, 82} {
 		beaten := kmsg.NewPtrHeartbeatResponse()
@@ -264,7 +281,7 @@ func TestGroupVersions(t *testing.T) {
 			t.Errorf("%s: kafka-go sends version %d, %d is known", c.name, c.request.ApiKey().MaxVersion(), newest)
 		}
 	}
-	if len(known) != 6 {
+	if len(known) != 7 {
 		t.Errorf("requests %v", slices.Collect(maps.Keys(known)))
 	}
 }
@@ -291,6 +308,14 @@ func FuzzGroupAnswers(f *testing.F) {
 			}
 			if a, err := parseOffsets(newGroupReader(b, flexible)); err == nil {
 				n = max(n, 17*len(a.Partitions))
+			}
+			if d, err := parseGroupDescription(newGroupReader(b, flexible)); err == nil {
+				for _, m := range d.Members {
+					n = max(n, len(m.MemberID)+len(m.ClientID)+len(m.Assignment))
+				}
+			}
+			if l, err := parseGroupList(newGroupReader(b, flexible)); err == nil {
+				n = max(n, 2*len(l.Groups))
 			}
 			_, _ = parseHeartbeat(newGroupReader(b, flexible))
 			_, _ = parseLeave(newGroupReader(b, flexible))

@@ -92,6 +92,7 @@ func parseCommit(r *groupReader) (*CommitAnswer, error) {
 type FetchOffsets struct {
 	Member
 	Partitions map[string][]int32 // by topic
+	All        bool               // asks for all that the group has committed, instead of Partitions
 }
 
 // OffsetsAnswer is the answer to a FetchOffsets.
@@ -116,9 +117,9 @@ func (*OffsetsAnswer) ApiKey() protocol.ApiKey { return protocol.OffsetFetch }
 
 // RawExchange implements protocol.RawExchanger.
 func (f *FetchOffsets) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	req := &offsetfetch.Request{
-		GroupID: f.GroupID,
-		Topics:  make([]offsetfetch.RequestTopic, 0, len(f.Partitions)), // null would ask for everything
+	req := &offsetfetch.Request{GroupID: f.GroupID} // null topics ask for everything
+	if !f.All {
+		req.Topics = make([]offsetfetch.RequestTopic, 0, len(f.Partitions))
 	}
 	for _, topic := range slices.Sorted(maps.Keys(f.Partitions)) {
 		req.Topics = append(req.Topics, offsetfetch.RequestTopic{Name: topic, PartitionIndexes: f.Partitions[topic]})

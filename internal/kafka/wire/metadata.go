@@ -40,6 +40,7 @@ type MetadataTopic struct {
 	Code     int16 // Kafka's error code; 0 = the topic is described
 	Name     string
 	Internal bool
+	Replicas int // of the partition that has the most
 	Leaders  []PartitionLeader
 }
 
@@ -118,8 +119,11 @@ func (m *Metadata) Topics() ([]MetadataTopic, error) {
 			r.int16() // the partition's error: it has no leader then
 			t.Leaders[j] = PartitionLeader{Partition: r.int32(), Leader: r.int32()}
 			r.int32() // leader epoch
-			for range 3 {
-				r.take(4 * r.count(4)) // replicas, those in sync, those offline
+			replicas := r.count(4)
+			r.take(4 * replicas)
+			t.Replicas = max(t.Replicas, replicas)
+			for range 2 {
+				r.take(4 * r.count(4)) // those in sync, those offline
 			}
 		}
 		r.int32() // authorized operations

@@ -104,7 +104,9 @@ func TestMetadataExchange(t *testing.T) {
 		}
 		topics, err := got.Topics()
 		leaders := []PartitionLeader{{Partition: 1, Leader: 1}, {Partition: 0, Leader: 2}}
-		want := []MetadataTopic{{Name: "a", Leaders: leaders}, {Name: "__b", Internal: true, Leaders: leaders}, {Code: 3, Name: "c", Leaders: []PartitionLeader{}}}
+		want := []MetadataTopic{{Name: "a", Replicas: 2, Leaders: leaders},
+			{Name: "__b", Internal: true, Replicas: 2, Leaders: leaders},
+			{Code: 3, Name: "c", Leaders: []PartitionLeader{}}}
 		if diff := cmp.Diff(want, topics); diff != "" || err != nil {
 			t.Errorf("topics (-want +got):\n%s, %v", diff, err)
 		}

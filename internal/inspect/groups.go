@@ -1,0 +1,161 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/group/assign"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+)
+
+// StateDead is the state of a group that does not exist.
+const StateDead = "Dead"
+
+// Group is a consumer group.
+type Group struct {
+	Group string `json:"group"`
+	// State is Kafka's: Stable, Empty (it has no members), PreparingRebalance, CompletingRebalance, or Dead (there is no
+	// such group).
+	State string `json:"state"`
+	// Protocol is the assignor that the members have agreed on; empty without members.
+	Protocol string   `json:"protocol"`
+	Members  []Member `json:"members"`
+	// EmptyMembers is how many members have no partition.
+	EmptyMembers int `json:"empty_members"`
+	// Streams are those that the group has committed offsets of, or that its members have partitions of.
+	Streams []string `json:"streams"`
+	// Partitions are the group's, as Lag returns them.
+	Partitions []Lag `json:"partitions"`
+	// Lag is the sum over the partitions whose lag is known; null where none is.
+	Lag *int64 `json:"lag"`
+	// AgeSeconds is the largest age of the partitions; null where none is known.
+	AgeSeconds *float64 `json:"age_seconds"`
+}
+
+// Member is one of a group.
+type Member struct {
+	MemberID   string      `json:"member_id"`
+	InstanceID string      `json:"instance_id,omitempty"`
+	ClientID   string      `json:"client_id"`
+	Host       string      `json:"host"`
+	Partitions []Partition `json:"partitions"`
+}
+
+// Partition names a partition of a stream.
+type Partition struct {
+	Stream    string `json:"stream"`
+	Partition int32  `json:"partition"`
+}
+
+// GroupNames returns the names of the cluster's consumer groups, whatever streams they read.
+func (i *Inspector) GroupNames(ctx context.Context) ([]string, error) { return i.client.Groups(ctx) }
+
+// Groups returns groups with their members and lag, by name: those that are named, one that does not exist with the
+// state Dead, or, where none is named, all that read a stream of the prefix. Without a prefix these are all groups.
+func (i *Inspector) Groups(ctx context.Context, names ...string) ([]Group, error) {
+	all := len(names) == 0
+	if all {
+		var err error
+		if names, err = i.client.Groups(ctx); err != nil {
+			return nil, err
+		}
+	}
+	looked := make([]groupLook, len(names))
+	if err := each(names, func(n int, name string) (err error) {
+		looked[n], err = i.look(ctx, name)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if all && i.prefix != "" {
+		looked = slices.DeleteFunc(looked, func(l groupLook) bool { return len(l.owners) == 0 })
+	}
+	i.measure(ctx, looked)
+	groups := make([]Group, len(looked))
+	for n := range looked {
+		groups[n] = looked[n].group
+	}
+	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Group, b.Group) })
+	return groups, nil
+}
+
+// groupLook is a group while it is looked at.
+type groupLook struct {
+	group     Group
+	committed offsets
+	owners    map[kafka.TopicPartition]*Member // of the prefix's partitions that the group has; nil: nobody
+}
+
+// look asks for one group's members and offsets. Partitions of other prefixes are left out.
+func (i *Inspector) look(ctx context.Context, name string) (groupLook, error) {
+	d, err := i.client.DescribeGroup(ctx, name)
+	if err != nil {
+		return groupLook{}, err
+	}
+	committed, err := i.client.Committed(ctx, name)
+	if err != nil {
+		return groupLook{}, err
+	}
+	l := groupLook{committed: committed, owners: make(map[kafka.TopicPartition]*Member), group: Group{
+		Group: name, State: d.State, Protocol: d.Protocol, Members: make([]Member, len(d.Members)), Streams: []string{},
+		Partitions: []Lag{},
+	}}
+	for tp := range committed {
+		if _, ours := i.stream(tp.Topic); ours {
+			l.owners[tp] = nil
+		}
+	}
+	slices.SortFunc(d.Members, func(a, b wire.DescribedMember) int {
+		return cmp.Or(strings.Compare(a.ClientID, b.ClientID), strings.Compare(a.MemberID, b.MemberID))
+	})
+	for n := range d.Members {
+		m := &l.group.Members[n]
+		assigned := assignment(&d.Members[n])
+		*m = i.member(&d.Members[n], assigned)
+		if len(assigned) == 0 {
+			l.group.EmptyMembers++
+		}
+		for _, tp := range assigned {
+			if _, ours := i.stream(tp.Topic); ours {
+				l.owners[tp] = m
+			}
+		}
+	}
+	streams := make(map[string]bool)
+	for tp := range l.owners {
+		stream, _ := i.stream(tp.Topic)
+		streams[stream] = true
+	}
+	l.group.Streams = slices.AppendSeq(l.group.Streams, maps.Keys(streams))
+	slices.Sort(l.group.Streams)
+	return l, nil
+}
+
+// assignment returns the partitions of a member; none while its group rebalances, or where they cannot be read.
+func assignment(d *wire.DescribedMember) []kafka.TopicPartition {
+	parts, _, err := assign.ParseAssignment(d.Assignment)
+	if err != nil {
+		return nil
+	}
+	assigned := make([]kafka.TopicPartition, len(parts))
+	for n, p := range parts {
+		assigned[n] = kafka.TopicPartition(p)
+	}
+	slices.SortFunc(assigned, kafka.TopicPartition.Compare)
+	return assigned
+}
+
+func (i *Inspector) member(d *wire.DescribedMember, assigned []kafka.TopicPartition) Member {
+	m := Member{MemberID: d.MemberID, InstanceID: d.InstanceID, ClientID: d.ClientID,
+		Host: strings.TrimPrefix(d.Host, "/"), Partitions: []Partition{}}
+	for _, tp := range assigned {
+		if stream, ours := i.stream(tp.Topic); ours {
+			m.Partitions = append(m.Partitions, Partition{Stream: stream, Partition: tp.Partition})
+		}
+	}
+	return m
+}
