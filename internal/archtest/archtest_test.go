@@ -55,7 +55,7 @@ var rules = []rule{
 	{name: "the assignors know no protocol", from: []string{"internal/kafka/group/assign"}, imports: []string{"github.com/segmentio/kafka-go/...", module + "/internal/kafka"}},
 	{name: "the group knows neither records nor lanes", from: []string{"internal/kafka/group/..."},
 		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce", module + "/internal/kafka/consume", module + "/internal/lanes"}},
-	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "cmd/..."},
+	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "internal/spool", "cmd/..."},
 		except:  []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
 		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
 	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit", "internal/browsertest"}, imports: []string{module + "/..."}},

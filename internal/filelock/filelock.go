@@ -1,8 +1,8 @@
 // Package filelock holds an advisory lock on a file for as long as this process wants it. The kernel drops the lock when the
 // process ends, however it ends, so there is never a stale one to clean up.
 //
-// The development broker locks its data directory with it, and test binaries that run at the same time use it to fetch
-// Apache Kafka only once. On systems without flock(2) a lock is always granted.
+// The development broker and the spool lock their directories with it, and test binaries that run at the same time use it to
+// fetch Apache Kafka only once. On systems without flock(2) a lock is always granted.
 package filelock
 
 import (
