@@ -20,6 +20,8 @@
 //	    --log-format           KAFKAESK_LOG_FORMAT          text or json
 //	    --log-level            KAFKAESK_LOG_LEVEL           debug, info, warn or error
 //
+// With --describe the program prints what the App declares, its schemas and subscriptions, as JSON, and ends without asking any broker.
+//
 // Settings may hold secrets, and every user of a machine can read the arguments of its processes: give such settings by the variable or
 // in a file, by @. No message prints them. A file with a password that others can read is a warning in the log. The worker removes
 // KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes that handlers start do not get it; programs that call

@@ -18,6 +18,8 @@ type options struct {
 	format string     // of the log: text or json
 	level  slog.Level
 	log    bool // they say something of the log
+	// describe asks for what the App declares, instead of a worker.
+	describe bool
 	// warning is what is wrong with the file of the settings, if there is one.
 	warning string
 }
@@ -68,6 +70,7 @@ func parse(args []string, env func(string) (string, bool)) (options, error) {
 			fs.Func(x.short, x.usage, keep)
 		}
 	}
+	fs.BoolVar(&o.describe, "describe", false, "")
 	ofPython := false
 	fs.Func("api-version", "", func(string) error { ofPython = true; return nil })
 	switch err := fs.Parse(args); {
@@ -156,7 +159,9 @@ func help(w io.Writer, program string) error {
 		}
 		fmt.Fprintf(w, "  %s--%s %s\n        %s\n        $%s; default: %s\n", short, x.name, x.value, x.usage, x.variable(), x.initial)
 	}
-	_, err := fmt.Fprintf(w, `
+	_, err := fmt.Fprintf(w, `      --describe
+        print what the app declares, its schemas and subscriptions, as JSON, and end; no broker is asked
+
 A flag wins over its variable, and both win over what the program configured. Settings may hold secrets: give such settings by the variable
 or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.
 

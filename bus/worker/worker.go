@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
@@ -70,6 +72,7 @@ type application interface {
 	fmt.Stringer // tells the servers, and nothing that is secret
 	Logger() *slog.Logger
 	Configure(bus.Config)
+	Describe() appinfo.App
 	Run(context.Context) error
 	Close(context.Context) error
 }
@@ -87,6 +90,10 @@ func (p process) run(ctx context.Context, app application) int {
 	case err != nil:
 		p.complain(err)
 		return exitUsage
+	}
+	if o.describe {
+		app.Configure(o.config)
+		return p.describe(app)
 	}
 	log := app.Logger()
 	if o.log || log == nil {
@@ -160,6 +167,15 @@ func serve(ctx context.Context, app application, log *slog.Logger) int {
 		log.Info("worker: ended")
 	}
 	return code
+}
+
+// describe prints what the application declares.
+func (p process) describe(app application) int {
+	if err := json.NewEncoder(p.stdout).Encode(app.Describe()); err != nil {
+		p.complain(fmt.Errorf("describing the app: %w", err))
+		return exitFailed
+	}
+	return exitOK
 }
 
 // complain says what is wrong with the command line, in one line.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
@@ -35,6 +36,9 @@ type fakeApp struct {
 func (a *fakeApp) String() string         { return "fake" }
 func (a *fakeApp) Logger() *slog.Logger   { return a.logger }
 func (a *fakeApp) Configure(c bus.Config) { a.config = c }
+func (a *fakeApp) Describe() appinfo.App {
+	return appinfo.App{Servers: a.config.Servers, TopicPrefix: a.config.TopicPrefix}
+}
 func (a *fakeApp) Run(ctx context.Context) error {
 	if a.run == nil {
 		return nil
@@ -421,3 +425,18 @@ func TestLog(t *testing.T) {
 type prefixed struct{ w io.Writer }
 
 func (p prefixed) Write(line []byte) (int, error) { return p.w.Write(append([]byte("own: "), line...)) }
+
+// A program asked to describe its App runs nothing, and says nothing of secrets.
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	app := &fakeApp{run: func(context.Context) error { t.Error("the App was run"); return nil }}
+	env := map[string]string{"KAFKAESK_KAFKA_SETTINGS": `{"sasl_plain_password":"` + canary + `"}`}
+	code, stdout, stderr := runWith(t, app, []string{"--describe", "-b", "a:1", "--topic-prefix=p."}, env)
+	info, err := appinfo.Parse([]byte(stdout))
+	if code != exitOK || stderr != "" || err != nil || info.TopicPrefix != "p." || len(info.Servers) != 1 || app.closed != 0 {
+		t.Errorf("exit code %d, stdout %s, stderr %s: %v", code, stdout, stderr, err)
+	}
+	if strings.Contains(stdout, canary) {
+		t.Errorf("a secret in %s", stdout)
+	}
+}

@@ -92,7 +92,7 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	addTags(root.Flags(), &tags)
 	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
-	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool())
+	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool(), newAsyncAPI(streams))
 	return root
 }
 

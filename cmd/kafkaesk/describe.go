@@ -1,0 +1,44 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+)
+
+// describeApp returns what the App of a target declares: it builds the program that `kafkaesk ./pkg:App` would run, and
+// has it describe itself, which asks no broker.
+func describeApp(ctx context.Context, arg, tags string, streams Streams) (app *appinfo.App, err error) {
+	t, err := parseTarget(arg)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	// A package main is not run: it may not call worker.Main, and would begin to work.
+	t.symbol = cmp.Or(t.symbol, defaultSymbol)
+	g, err := newGoCommand(t.dir, tagFlags(tags), streams.Err)
+	if err != nil {
+		return nil, err
+	}
+	file, e, err := g.buildInCache(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	cmd := exec.CommandContext(ctx, file, "--describe")
+	cmd.Stderr = streams.Err
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s does not describe itself: %w (its module needs a kafkaesk whose workers know --describe)", arg, err)
+	}
+	if app, err = appinfo.Parse(out); err != nil {
+		return nil, fmt.Errorf("%s: %w", arg, err)
+	}
+	return app, nil
+}
