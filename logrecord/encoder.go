@@ -120,6 +120,7 @@ type with struct {
 	tooDeep string
 	models  uint32 // own fields that models have written, one bit for each
 	notes   notes
+	signs   []uint32 // of the keys of all members
 }
 
 // notes is what attributes tell about the record as a whole.
@@ -140,6 +141,7 @@ type builder struct {
 	*shared
 	notes
 	layout
+	pending
 	buf     []byte
 	shift   int         // where the text of With begins
 	at      int32       // the innermost object
@@ -218,12 +220,12 @@ func newBuilder(s *shared) *builder {
 func (b *builder) load(w *with) {
 	b.loadText(w)
 	b.limit, b.total = b.shift+2*b.maxBytes, b.shift+4*b.maxBytes
-	b.layout.copyFrom(&w.layout)
 	b.path = append(b.path[:0], w.path[:len(w.open)]...)
 	b.at = 0
 	if n := len(w.open); n > 0 {
 		b.at = w.open[n-1]
 	}
+	b.deferMembers(w)
 }
 
 // loadText puts the text of With into the record, without what it takes to add to it.
@@ -264,6 +266,7 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	defer e.release(b)
 	b.buf = append(b.buf[:0], '{') // of the record, behind which its members stand
 	b.load(&e.with)
+	b.enterPending(len(b.buf))
 	open := slices.Clone(e.with.open)
 	for _, name := range e.with.path[len(open):] {
 		b.open(name, false)
@@ -285,12 +288,16 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 		defer e.release(to)
 		to.buf = append(to.buf[:0], '{')
 		to.load(&with{layout: layout{objects: make([]object, 1)}})
+		to.enterPending(len(to.buf))
 		open = b.copyObject(to, 0, open)
 		to.notes = b.notes
 		b = to
 	}
 	d.with.text, d.with.open, d.with.notes = slices.Clone(b.buf[b.shift:]), open, b.notes
 	d.with.layout = layout{slices.Clone(b.members), slices.Clone(b.objects), slices.Clone(b.slots), b.seen}
+	for i := range d.with.layout.members {
+		d.with.signs = append(d.with.signs, d.with.layout.members[i].sign)
+	}
 	return d
 }
 
@@ -344,6 +351,9 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 		b.loadText(&e.with) // the record is no more than that
 	} else {
 		b.load(&e.with)
+		if b.fromContext != nil || b.format != nil || e.with.models&early != 0 {
+			b.enterPending(len(b.buf)) // what they lead to needs the members
+		}
 		b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
 		b.call(&e.with, r)
 	}
@@ -397,8 +407,11 @@ func (b *builder) call(w *with, r *slog.Record) {
 	for _, name := range w.path[len(w.open):] {
 		b.open(name, false)
 	}
+	plain := b.replaceAttr == nil
 	r.Attrs(func(a slog.Attr) bool {
-		b.attr(a, false)
+		if !plain || !b.plain(&a) {
+			b.attr(a, false)
+		}
 		return true
 	})
 	for len(b.groups) > 0 {

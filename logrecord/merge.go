@@ -133,6 +133,9 @@ func (b *builder) member(name string, v slog.Value, model bool) {
 	key := len(b.buf)
 	f, isOwn := b.startKey(name, model)
 	val := len(b.buf)
+	if isOwn {
+		b.enterPending(key)
+	}
 	b.slogValue(v)
 	b.buf = append(b.buf, ',')
 	switch {
@@ -175,8 +178,8 @@ func (b *builder) object(attrs []slog.Attr) {
 		b.buf = appendString(b.buf, tooDeep)
 		return
 	}
-	outer, at, rewrite, yields := b.layout, b.at, b.rewrite, b.yields
-	b.layout, b.at, b.rewrite, b.yields = layout{objects: make([]object, 1)}, 0, false, false
+	outer, at, rewrite, yields, deferred := b.layout, b.at, b.rewrite, b.yields, b.deferred
+	b.layout, b.at, b.rewrite, b.yields, b.deferred = layout{objects: make([]object, 1)}, 0, false, false, false
 	b.inValue++
 	b.levels--
 	b.buf = append(b.buf, '{')
@@ -188,7 +191,7 @@ func (b *builder) object(attrs []slog.Attr) {
 	b.buf = closeWith(b.buf, '}')
 	b.levels++
 	b.inValue--
-	b.layout, b.at, b.rewrite, b.yields = outer, at, rewrite, yields
+	b.layout, b.at, b.rewrite, b.yields, b.deferred = outer, at, rewrite, yields, deferred
 }
 
 // model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
@@ -209,6 +212,7 @@ func (b *builder) model(name string, m any) {
 		b.member(name, slog.AnyValue(m), false)
 	default:
 		text[0], text[len(text)-1] = before, ','
+		b.enterPending(start + 1)
 		b.fields(start + 1)
 	}
 }

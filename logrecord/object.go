@@ -146,6 +146,12 @@ func (b *builder) link(m member) int32 {
 func (b *builder) enter(key, val, end int) bool {
 	name := b.buf[key : val-1]
 	sign := signOf(name)
+	if b.deferred {
+		if b.addSign(sign) {
+			return true
+		}
+		b.enterPending(key)
+	}
 	if known := b.find(sign, name); known >= 0 {
 		if rawjson.IsNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
 			return false
@@ -177,6 +183,7 @@ type openGroup struct {
 // open begins a group in the innermost object: what is written until close is part of it. A group of its name that is
 // there already goes on. It returns false when a group of that name would have to give way.
 func (b *builder) open(name string, model bool) bool {
+	b.enterPending(len(b.buf))
 	g := openGroup{start: len(b.buf), parent: b.at, siblings: b.objects[b.at]}
 	g.own, g.isOwn = b.startKey(name, model)
 	key := b.buf[g.start : len(b.buf)-1]

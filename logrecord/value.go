@@ -28,11 +28,14 @@ const maxLevels = 64
 func (b *builder) null() { b.buf = append(b.buf, "null"...) }
 
 // room is how many bytes a text may have: half of what is left, so that one that is too large leaves room for others.
-func (b *builder) room() int { return max((b.limit-len(b.buf))/2, 256) }
+func (b *builder) room() int { return max((b.limit-len(b.buf))/2, shortText) }
+
+// shortText is the length in bytes up to which a text has room in any record.
+const shortText = 256
 
 // string appends s, shortened when it is larger than any record may be.
 func (b *builder) string(s string) {
-	if len(s) <= 256 {
+	if len(s) <= shortText {
 		b.buf = appendString(b.buf, s)
 		return
 	}
@@ -62,9 +65,9 @@ func (b *builder) slogValue(v slog.Value) {
 	case slog.KindString:
 		b.string(v.String())
 	case slog.KindInt64:
-		b.buf = strconv.AppendInt(b.buf, v.Int64(), 10)
+		b.buf = rawjson.AppendInt(b.buf, v.Int64())
 	case slog.KindUint64:
-		b.buf = strconv.AppendUint(b.buf, v.Uint64(), 10)
+		b.buf = rawjson.AppendUint(b.buf, v.Uint64())
 	case slog.KindFloat64:
 		var ok bool
 		if b.buf, ok = rawjson.AppendFloat(b.buf, v.Float64(), 64); !ok {
@@ -76,7 +79,7 @@ func (b *builder) slogValue(v slog.Value) {
 		if b.durations {
 			b.string(v.Duration().String())
 		} else {
-			b.buf = strconv.AppendInt(b.buf, int64(v.Duration()), 10)
+			b.buf = rawjson.AppendInt(b.buf, int64(v.Duration()))
 		}
 	case slog.KindTime:
 		b.time(v.Time())
