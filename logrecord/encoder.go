@@ -2,7 +2,6 @@ package logrecord
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -106,7 +105,7 @@ type shared struct {
 
 	seed     maphash.Seed
 	types    types
-	sources  sync.Map  // uintptr to []byte: the JSON of each log call's place, of which a program has only so many
+	places   places
 	builders sync.Pool // *builder
 }
 
@@ -547,20 +546,15 @@ func (b *builder) text(f own, value string) {
 
 // span writes the ids of a span.
 func (b *builder) span(span *trace.SpanContext) {
-	if b.mayWrite(ownTraceID) {
-		id := span.TraceID()
-		b.hex(ownTraceID, id[:])
-	}
-	if b.mayWrite(ownSpanID) {
-		id := span.SpanID()
-		b.hex(ownSpanID, id[:])
-	}
-	if b.mayWrite(ownTraceFlags) {
-		b.hex(ownTraceFlags, []byte{byte(span.TraceFlags())})
-	}
+	id, parent := span.TraceID(), span.SpanID()
+	b.hex(ownTraceID, id[:])
+	b.hex(ownSpanID, parent[:])
+	b.hex(ownTraceFlags, []byte{byte(span.TraceFlags())})
 }
 
 func (b *builder) hex(f own, id []byte) {
-	b.buf = append(append(b.buf, b.names.keys[f]...), '"')
-	b.buf = append(hex.AppendEncode(b.buf, id), '"', ',')
+	if b.mayWrite(f) {
+		b.buf = append(append(b.buf, b.names.keys[f]...), '"')
+		b.buf = append(rawjson.AppendHex(b.buf, id), '"', ',')
+	}
 }

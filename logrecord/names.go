@@ -65,8 +65,8 @@ type names struct {
 	source [3]string         // of the function, file and line of source, which is one object without them
 	number func(slog.Level) int64
 	byText map[string]own
-	// lengths has, for each first byte of a name, one bit for each length of such a name, up to 63: most keys of
-	// attributes are found to be none of these names without looking further.
+	// lengths has one bit for each length, up to 63, of the names with one first and last byte: most keys of attributes
+	// are found to be none of these names without looking further.
 	lengths [256]uint64
 }
 
@@ -147,12 +147,15 @@ func newNames(preset Preset, rename map[string]string) (n names, begin string) {
 
 func (n *names) add(text string, f own) {
 	n.byText[text] = f
-	n.lengths[text[0]] |= 1 << min(len(text), 63)
+	n.lengths[endsOf(text)] |= 1 << min(len(text), 63)
 }
+
+// endsOf is the place in names.lengths of a name, which is not empty.
+func endsOf(name string) byte { return name[0] + 31*name[len(name)-1] }
 
 // find returns the own field of that name.
 func (n *names) find(name string) (own, bool) {
-	if name == "" || n.lengths[name[0]]&(1<<min(len(name), 63)) == 0 {
+	if name == "" || n.lengths[endsOf(name)]&(1<<min(len(name), 63)) == 0 {
 		return 0, false
 	}
 	f, found := n.byText[name]

@@ -4,14 +4,37 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
-// source returns the field source of a log call, with its key and its comma. There are only so many places of log calls in
-// a program: the text of each is made once.
+// place is the text of one log call's source.
+type place struct {
+	pc   uintptr
+	text []byte
+}
+
+// places are the texts that have been made. A program has only so many places of log calls.
+type places struct {
+	recent [256]atomic.Pointer[place] // by the last bits of pc
+	all    sync.Map                   // uintptr to *place
+}
+
+// source returns the field source of a log call, with its key and its comma.
 func (s *shared) source(pc uintptr) []byte {
-	if text, ok := s.sources.Load(pc); ok {
-		return text.([]byte)
+	recent := &s.places.recent[byte(pc^pc>>8)]
+	if p := recent.Load(); p != nil && p.pc == pc {
+		return p.text
 	}
+	p, ok := s.places.all.Load(pc)
+	if !ok {
+		p, _ = s.places.all.LoadOrStore(pc, &place{pc, s.sourceOf(pc)})
+	}
+	recent.Store(p.(*place))
+	return p.(*place).text
+}
+
+func (s *shared) sourceOf(pc uintptr) []byte {
 	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
 	names, object := s.names.source, s.names.source[0] == ""
 	var text []byte
@@ -26,7 +49,6 @@ func (s *shared) source(pc uintptr) []byte {
 		text = append(text, '}')
 	}
 	text = append(text, ',')
-	s.sources.Store(pc, text)
 	return text
 }
 

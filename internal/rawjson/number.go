@@ -1,6 +1,9 @@
 package rawjson
 
-import "strconv"
+import (
+	"encoding/binary"
+	"strconv"
+)
 
 // pairs are the numbers from 00 to 99.
 const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" +
@@ -38,4 +41,21 @@ func AppendInt(dst []byte, n int64) []byte {
 		return AppendUint(append(dst, '-'), -uint64(n))
 	}
 	return AppendUint(dst, uint64(n))
+}
+
+// AppendHex appends bytes as hexadecimal digits, four of them at a time.
+func AppendHex(dst, b []byte) []byte {
+	for ; len(b) >= 4; b = b[4:] {
+		w := uint64(binary.BigEndian.Uint32(b))
+		w = (w<<16 | w) & 0x0000ffff0000ffff
+		w = (w<<8 | w) & 0x00ff00ff00ff00ff
+		w = (w<<4 | w) & 0x0f0f0f0f0f0f0f0f // one digit in each byte
+		letters := (w + 6*ones) >> 4 & ones
+		dst = binary.BigEndian.AppendUint64(dst, w+'0'*ones+letters*('a'-'0'-10))
+	}
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		dst = append(dst, digits[c>>4], digits[c&0xf])
+	}
+	return dst
 }

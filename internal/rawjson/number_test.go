@@ -1,6 +1,8 @@
 package rawjson
 
 import (
+	"bytes"
+	"encoding/hex"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -26,6 +28,21 @@ func TestNumbersAreStrconvs(t *testing.T) {
 		}
 		if got, want := string(AppendInt([]byte("x"), int64(n))), "x"+strconv.FormatInt(int64(n), 10); got != want {
 			t.Errorf("%s is written %s", want, got)
+		}
+	}
+}
+
+// Hexadecimal digits are encoding/hex's, of each byte at each place.
+func TestHexIsEncodingHexs(t *testing.T) {
+	for n := range 20 {
+		for value := range 256 {
+			b := bytes.Repeat([]byte{byte(value)}, n)
+			if n > 0 {
+				b[value%n] ^= 0x5a
+			}
+			if got, want := string(AppendHex([]byte("x"), b)), "x"+hex.EncodeToString(b); got != want {
+				t.Fatalf("%s is written %s", want, got)
+			}
 		}
 	}
 }

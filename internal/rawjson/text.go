@@ -94,7 +94,9 @@ func AppendText(dst []byte, text, broken string) []byte {
 }
 
 // finishText appends the rest of a text, from its first bytes on that may need an escape, and the quote.
-func finishText(dst []byte, text, broken string) []byte { return append(appendRest(dst, text, broken), '"') }
+func finishText(dst []byte, text, broken string) []byte {
+	return append(appendRest(dst, text, broken), '"')
+}
 
 // appendRest appends a text from its first byte on that may need an escape.
 func appendRest(dst []byte, text, broken string) []byte {
