@@ -47,8 +47,8 @@ func (c *call) records() []*Record {
 var (
 	errNoCall = errors.New("the context is not that of a handler's call: use the one that the handler was given;" +
 		" a test that calls the handler itself gives it the Context of a bustest.Message")
-	errNoRecord = errors.New("there is no record (it is nil): give a Message made by hand its Record;" +
-		" bustest.NewMessage makes a Message that has one")
+	errNoRecord = errors.New("there is no record (it is nil): use the one that the handler was given;" +
+		" a Message made by hand needs a Record, and bustest.NewMessage makes one that has it")
 	errNoPlace = errors.New(
 		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
 )
@@ -97,7 +97,7 @@ func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOptio
 	if c == nil {
 		return forwardInTest(ctx, r, stream, opts, errNoCall)
 	}
-	return c.x.app.forward(ctx, stream, r, r.Headers, opts)
+	return c.x.app.forward(ctx, stream, r, opts)
 }
 
 // testRecorder stands in for the subscription when a test calls a handler itself: bustest puts one into the context,
@@ -124,7 +124,8 @@ func commitInTest(ctx context.Context, r *Record, missing error) error {
 	return nil
 }
 
-// forwardInTest is Forward for a record that no subscription has delivered. What it records has the headers of the
+// forwardInTest is Forward for a record that no subscription has delivered. A stream's name that Kafka refuses is an
+// error here, too. What it records has the headers of the
 // record and those of the options; the bus's own, such as IDHeader, are added only by a real publish.
 func forwardInTest(ctx context.Context, r *Record, stream string, opts []PublishOption, missing error) error {
 	t, err := recorderFor(ctx, r, missing)
@@ -133,8 +134,8 @@ func forwardInTest(ctx context.Context, r *Record, stream string, opts []Publish
 	}
 	o := publishOptions{key: r.Key, headers: slices.Clone(r.Headers)}
 	apply(&o, opts)
-	if o.err != nil {
-		return publishError(stream, o.err)
+	if err := errors.Join(checkStream(stream), o.err); err != nil {
+		return publishError(stream, err)
 	}
 	t.Forwarded(&Record{
 		Stream: stream, Topic: stream, Key: o.key, Value: r.Value, Headers: withoutFailure(o.headers, stream), Time: o.time,
@@ -155,6 +156,9 @@ func recorderFor(ctx context.Context, r *Record, missing error) (testRecorder, e
 }
 
 func (c *call) commit(ctx context.Context, r *Record) error {
+	if r == nil {
+		return fmt.Errorf("bus: commit: %w", errNoRecord)
+	}
 	err := errNoPlace
 	if place := consume.PlaceOf(c.Context); place != nil {
 		// The handler has to do with r itself, and with what stands before it in its batch.
@@ -172,16 +176,19 @@ func (c *call) commit(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// forward sends a record's value and key on, with these headers, and returns when they are acknowledged.
-func (a *App) forward(ctx context.Context, stream string, r *Record, headers []Header, opts []PublishOption) error {
-	out := &Receipt{stream: stream, watched: a.watch(stream)}
+// forward sends a record's value, key and headers on, and returns when they are acknowledged.
+func (a *App) forward(ctx context.Context, stream string, r *Record, opts []PublishOption) error {
+	if r == nil {
+		return fmt.Errorf("bus: forward to stream %q: %w", stream, errNoRecord)
+	}
+	out := &Receipt{stream: stream, watched: a.watch(stream, len(r.Value))}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		return out.fail(err).end(ctx)
 	}
 	w := a.take()
 	w.key, w.until = r.Key, until
-	w.headers = append(w.headers, headers...)
+	w.headers = append(w.headers, r.Headers...)
 	c.send(ctx, out, w, r.Value, true, opts)
 	a.give(w)
 	return out.end(ctx)

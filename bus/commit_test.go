@@ -179,3 +179,24 @@ func TestForwardKeepsValueKeyAndHeaders(t *testing.T) {
 		t.Errorf("key %q, time %v, headers %q", r.Key, r.Time, headers(r))
 	}
 }
+
+// A record that is nil, as that of a Message whose Record the handler has set, is an error of Forward and of Commit.
+func TestForwardAndCommitOfNoRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, contents(0, 1)...)
+	app := w.app()
+	bus.MustSubscribe(app, "s", func(ctx context.Context, m *bus.Message[Content]) error {
+		m.Record = nil
+		for _, err := range []error{
+			m.Forward(ctx, "t"), m.Commit(ctx), bus.Forward(ctx, nil, "t"), bus.Commit(ctx, nil),
+		} {
+			errorSays(t, err, "there is no record (it is nil)")
+		}
+		return nil
+	}, bus.Group(w.group("g")), bus.ManualCommit())
+	if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
+		t.Error(err)
+	}
+}

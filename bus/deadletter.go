@@ -164,7 +164,7 @@ func answered(place consume.Place, pending *Receipt) bool {
 
 // send publishes a record to another stream, with these headers.
 func (x *runner) send(ctx context.Context, stream string, r *Record, headers []Header) *Receipt {
-	out := &Receipt{stream: stream, watched: x.app.watch(stream)}
+	out := &Receipt{stream: stream, watched: x.app.watch(stream, len(r.Value))}
 	w := x.app.take()
 	defer x.app.give(w)
 	w.key, w.moved, w.aside = r.Key, true, true

@@ -47,7 +47,7 @@ func (m *Message[X]) Forward(ctx context.Context, stream string, opts ...Publish
 	if m.call == nil {
 		return forwardInTest(ctx, m.Record, stream, opts, errNotDelivered)
 	}
-	return m.call.x.app.forward(ctx, stream, m.Record, m.Record.Headers, opts)
+	return m.call.x.app.forward(ctx, stream, m.Record, opts)
 }
 
 // anyMessage is every *Message, for code that does not know its X.

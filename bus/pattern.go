@@ -22,6 +22,9 @@ func checkPattern(prefix, pattern string) error {
 	if _, err := fnmatch.Compile(prefix, pattern); err != nil {
 		return fmt.Errorf("pattern %q: %w", pattern, err)
 	}
+	if isDots(pattern) {
+		return fmt.Errorf("pattern %q matches no stream: %w", pattern, errDots)
+	}
 	part, shortest := fnmatch.Impossible(pattern, nameCharacters)
 	switch n := len(prefix) + shortest; {
 	case part != "":
@@ -51,6 +54,11 @@ func adviseOnPattern(part string) string {
 	return "name a stream, or write * for any characters, ? for one, [ab] for one of these"
 }
 
+// isDots tells whether a name means a directory or its parent, where Kafka has a directory for each partition.
+func isDots(name string) bool { return name == "." || name == ".." }
+
+var errDots = errors.New(`Kafka's topics are called neither "." nor ".."`)
+
 // checkStream returns why no stream can have the name.
 func checkStream(name string) error {
 	at := strings.IndexFunc(name, func(c rune) bool { return !strings.ContainsRune(nameCharacters, c) })
@@ -60,6 +68,8 @@ func checkStream(name string) error {
 	case at >= 0:
 		return fmt.Errorf("stream %q: a name has letters, digits, dots, dashes and underscores only, and no %q",
 			name, []rune(name[at:])[0])
+	case isDots(name):
+		return fmt.Errorf("stream %q: %w", name, errDots)
 	case len(name) > longestTopic:
 		return fmt.Errorf("stream %q: its name has %d characters where Kafka allows %d", name, len(name), longestTopic)
 	}

@@ -30,6 +30,8 @@ func TestPatternsThatMatchNoStreamAreErrors(t *testing.T) {
 		"caf\u00e9":              "letters, digits",
 		strings.Repeat("a", 250): "250 characters",
 		strings.Repeat("a", 300): "256",
+		".":                      `neither "." nor ".."`,
+		"..":                     `neither "." nor ".."`,
 	} {
 		says := func(where string, err error) {
 			t.Helper()
@@ -51,7 +53,7 @@ func TestPatternsThatMatchNoStreamAreErrors(t *testing.T) {
 		says("exclude", tail("s", bus.Exclude(pattern)))
 		closeApp(t, app)
 	}
-	for _, pattern := range []string{"*", "content.*", "a?[b-d][!e]", "[^a]", "A-b_c.9", "..", strings.Repeat("a", 249) + "*"} {
+	for _, pattern := range []string{"*", "content.*", "a?[b-d][!e]", "[^a]", "A-b_c.9", "...", "*.", strings.Repeat("a", 249) + "*"} {
 		if err := bus.Subscribe(bus.NewRouter(), pattern, handleContent); err != nil {
 			t.Error(err)
 		}
@@ -110,7 +112,8 @@ func TestTwoFunctionsOfOneDefaultGroupAreAnError(t *testing.T) {
 func TestStreamsOfASchemaAreChecked(t *testing.T) {
 	t.Parallel()
 	for stream, want := range map[string]string{
-		"": "needs a name", "a b": `no ' '`, "a/b": `no '/'`, strings.Repeat("a", 250): "250 characters",
+		".": `neither "." nor ".."`, "..": `neither "." nor ".."`, "": "needs a name", "a b": `no ' '`,
+		"a/b": `no '/'`, strings.Repeat("a", 250): "250 characters",
 	} {
 		errorSays(t, bus.Schema[Content](bus.NewRouter(), "", bus.Streams("ok", stream)), want)
 	}

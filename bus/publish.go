@@ -80,7 +80,7 @@ func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ..
 
 // PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
 func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
-	r := &Receipt{stream: stream, watched: a.watch(stream)}
+	r := &Receipt{stream: stream, watched: a.watch(stream, len(value))}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		return r.fail(err).end(ctx)
@@ -95,7 +95,7 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 // PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
 // the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
-	watched := a.watch(stream)
+	watched := a.watch(stream, 0)
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
 		err = publishError(stream, err)
@@ -208,7 +208,7 @@ func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, erro
 
 // publish encodes and sends one value. Every outcome is in r.
 func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, urgent bool, opts []PublishOption) {
-	r.stream, r.watched = stream, a.watch(stream)
+	r.stream, r.watched = stream, a.watch(stream, 0)
 	if a == nil {
 		r.fail(errNilApp)
 		return
@@ -226,6 +226,9 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 	if w.value, err = d.encode(w.value[:0], data); err != nil {
 		r.fail(err)
 		return
+	}
+	if r.watched != nil {
+		r.watched.told.Size = len(w.value)
 	}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
@@ -289,12 +292,9 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 	}
 	r.producer = c.producer
 	observer := w.bound
-	if p := r.watched; p != nil {
-		p.told.Size = len(value)
-		if w.aside {
-			p.core, p.receipt, p.bound = c, r, w.bound
-			observer = p
-		}
+	if p := r.watched; p != nil && w.aside {
+		p.core, p.receipt, p.bound = c, r, w.bound
+		observer = p
 	}
 	if observer != nil {
 		r.promise.OnEnd(observer)

@@ -82,8 +82,8 @@ type publication struct {
 	bound   produce.Observer // of the registry; nil for most
 }
 
-// watch returns what a publish is watched with; nil where nobody has asked for it.
-func (a *App) watch(stream string) *publication {
+// watch returns what the publish of a value of this size is watched with; nil where nobody has asked for it.
+func (a *App) watch(stream string, size int) *publication {
 	if a == nil {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (a *App) watch(stream string) *publication {
 	if functions == nil {
 		return nil
 	}
-	return &publication{app: a, functions: *functions, told: Published{Stream: stream}, began: time.Now()}
+	return &publication{app: a, functions: *functions, told: Published{Stream: stream, Size: size}, began: time.Now()}
 }
 
 // tellOf tells of a record of a batch. It may be called without a publication.

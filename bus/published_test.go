@@ -49,6 +49,8 @@ func TestOnPublishedTellsEachPublish(t *testing.T) {
 		"without a schema": {func() error { return app.Publish(ctx, "s", 1) }, []bus.Published{{Partition: -1, Offset: -1}}},
 		"too large": {func() error { return app.PublishRaw(ctx, "s", make([]byte, 2<<20)) },
 			[]bus.Published{{Size: 2 << 20, Partition: -1, Offset: -1}}},
+		"with a wrong option": {func() error { return app.Publish(ctx, "s", Content{Title: "t"}, bus.AddHeader("h", "\xff")) },
+			[]bus.Published{{Schema: "Content:1", Size: size, Partition: -1, Offset: -1}}},
 	} {
 		before, end := len(all.get()), int64(len(readAll(t, app, "s")))
 		err := test.publish()
@@ -72,6 +74,29 @@ func TestOnPublishedTellsEachPublish(t *testing.T) {
 		if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(bus.Published{}, "Err", "Duration")); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// The size is that of the value also when an App that is closed takes none.
+func TestOnPublishedTellsTheSizeOfWhatIsNotSent(t *testing.T) {
+	t.Parallel()
+	app := bus.New(bus.Config{})
+	all := watched(app)
+	bus.MustSchema[Content](app, "Content")
+	ctx := t.Context()
+	closeApp(t, app)
+	_ = app.PublishRaw(ctx, "s", []byte("abc"))
+	_ = app.PublishBatch(ctx, "s", []bus.Outgoing{{Value: []byte("abc")}})
+	_ = app.Publish(ctx, "s", Content{Title: "t"})
+	_ = app.PublishAsync(ctx, "s", Content{Title: "t"}).Wait(ctx)
+	_ = app.Publish(ctx, "s", Content{})
+	var sizes []int
+	for _, p := range all.get() {
+		sizes = append(sizes, p.Size)
+	}
+	const size = len(`{"schema":"Content:1","data":{"title":"t","n":0}}`)
+	if want := []int{3, 3, size, size, 0}; !slices.Equal(sizes, want) {
+		t.Errorf("the sizes are %d, want %d", sizes, want)
 	}
 }
 

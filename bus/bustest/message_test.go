@@ -80,6 +80,11 @@ func TestAMessageForHandlersOfOtherTypes(t *testing.T) {
 	if err := bus.Forward(ctx, r, "copy", bus.AddHeader("bad", "\xff")); err == nil || len(m.Forwarded()) != 1 {
 		t.Errorf("a header that is not UTF-8: %v, and %d records are forwarded", err, len(m.Forwarded()))
 	}
+	for _, stream := range []string{"", ".", "a/b", strings.Repeat("a", 250)} {
+		if err := bus.Forward(ctx, r, stream); err == nil || len(m.Forwarded()) != 1 {
+			t.Errorf("stream %q: %v, and %d records are forwarded", stream, err, len(m.Forwarded()))
+		}
+	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := m.Commit(ended); !errors.Is(err, context.Canceled) {
