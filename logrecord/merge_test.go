@@ -181,6 +181,14 @@ type traced struct{}
 func (traced) Error() string                 { return "short" }
 func (traced) Format(s fmt.State, verb rune) { fmt.Fprint(s, "short\nand its trace") }
 
+// valuedModel is a log model that LogValue writes, with a field of the record's own.
+type valuedModel struct{}
+
+func (valuedModel) IsLogModel() bool { return true }
+func (valuedModel) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("invalid", "all"), slog.String("span_id", "model's"))
+}
+
 func TestOwnFieldsOfTheRecord(t *testing.T) {
 	t.Parallel()
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
@@ -210,6 +218,11 @@ func TestOwnFieldsOfTheRecord(t *testing.T) {
 	}
 	if got["trace_id"] != span.TraceID().String() || got["trace"] != nil || got["invalid"].(map[string]any)["n"] != json.Number("0") {
 		t.Errorf("the record is %v", got)
+	}
+
+	slog.New(collector{e, t, &got}).InfoContext(ctx, "hello", Attr(valuedModel{}))
+	if got["attr_invalid"] != "all" || got["invalid"] != nil || got["span_id"] != "model's" {
+		t.Errorf("the record of a model with LogValue is %v", got)
 	}
 }
 

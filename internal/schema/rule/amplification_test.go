@@ -69,6 +69,17 @@ func compiledRule(t *testing.T, doc string) *Rule {
 	return Compile(s, decoded)
 }
 
+// A number of more digits than are divided breaks multipleOf, whatever its value: dividing costs more than reading does.
+func TestNumbersOfTooManyDigitsAreNotDivided(t *testing.T) {
+	t.Parallel()
+	r := compiledRule(t, `{"multipleOf":2}`)
+	for digits, valid := range map[int]bool{4096: true, 4097: false} {
+		if got := r.Check([]byte(strings.Repeat("2", digits)), false); (len(got) == 0) != valid {
+			t.Errorf("%d digits: %.300v", digits, got)
+		}
+	}
+}
+
 // What goes to v5 is bounded in size, depth and numbers, and refused beyond.
 func TestForeignIsBounded(t *testing.T) {
 	t.Parallel()

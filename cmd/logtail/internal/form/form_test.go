@@ -3,6 +3,7 @@ package form
 import (
 	"bufio"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,13 @@ func TestKeysHeadersAndNoTime(t *testing.T) {
 	if got := print(JSON(true, Selection{}), r); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	for ms, want := range map[int64]string{math.MaxInt64: "9999-12-31T23:59:59", math.MinInt64: "0000-01-01T00:00:00"} {
+		r.Time = time.UnixMilli(ms)
+		if got := print(JSON(false, Selection{}), r); !strings.Contains(got, `"_time":"`+want) {
+			t.Errorf("the time %d is in %s, want %s", ms, got, want)
+		}
+	}
+	r.Time = time.UnixMilli(-1)
 	r.Key = []byte{0xff}
 	if got := print(JSON(false, Selection{}), r); !strings.HasSuffix(got, `"_key":{"base64":"/w=="}}`) {
 		t.Errorf("a binary key: %s", got)
