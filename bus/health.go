@@ -8,6 +8,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
+	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 )
 
 // Health returns nil when the App is initialized, its producer delivers, and, while it runs, every subscription's
@@ -18,35 +19,53 @@ import (
 // group has not answered it for session_timeout_ms, 10 s. An App that only publishes, and has nothing to send, is
 // healthy.
 func (a *App) Health(context.Context) error {
+	var errs []error
+	for _, p := range a.problems() {
+		errs = append(errs, p.Err)
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// problems returns what Health does, one by one.
+func (a *App) problems() []monitoring.Problem {
 	if a == nil {
-		return fmt.Errorf("bus: %w", errNilApp)
+		return []monitoring.Problem{{Err: fmt.Errorf("bus: %w", errNilApp)}}
 	}
 	a.mu.Lock()
 	r, failed := a.running, a.failed
-	misuse, errs := a.misuse, []error{a.unfinishedLocked(), a.late}
+	misuse, unfinished, late := a.misuse, a.unfinishedLocked(), a.late
 	a.mu.Unlock()
+	var all []monitoring.Problem
+	add := func(group, format string, err error, args ...any) {
+		if err != nil {
+			all = append(all, monitoring.Problem{Group: group, Err: fmt.Errorf(format, append(args, err)...)})
+		}
+	}
 	c := a.core.Load()
 	switch {
 	case a.isClosed():
-		return fmt.Errorf("bus: %w", ErrClosed)
+		add("", "bus: %w", ErrClosed)
+		return all
 	case c == nil || !a.ready.Load():
-		return errors.Join(misuse, errors.New("bus: not initialized: call Initialize, or publish once"))
+		add("", "%w", misuse)
+		add("", "%w", errors.New("bus: not initialized: call Initialize, or publish once"))
+		return all
 	}
-	if err := c.producer.Health(); err != nil {
-		errs = append(errs, fmt.Errorf("bus: producer: %w", err))
-	}
-	if failed != nil {
-		errs = append(errs, fmt.Errorf("bus: run: %w", failed))
-	}
+	add("", "%w", unfinished)
+	add("", "%w", late)
+	add("", "bus: producer: %w", c.producer.Health())
+	add("", "bus: run: %w", failed)
 	if r != nil {
 		session := c.client.Settings().SessionTimeout
 		for _, x := range r.runners {
-			if err := errors.Join(health(x.consumer.Status(), session), x.notRead(), x.blocked.err()); err != nil {
-				errs = append(errs, fmt.Errorf("bus: subscription %q of group %q: %w", x.patterns[0], x.group, err))
-			}
+			err := errors.Join(health(x.consumer.Status(), session), x.notRead(), x.blocked.err())
+			add(x.group, "bus: subscription %q of group %q: %w", err, x.patterns[0], x.group)
 		}
 	}
-	return errors.Join(errs...)
+	return all
 }
 
 // health tells what is wrong with a member.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -24,7 +26,7 @@ type logHandlers struct {
 	streams sync.Map // of names of streams to shipping.Stream
 
 	mu     sync.Mutex
-	ends   map[int]func(context.Context) error
+	all    map[int]shipping.Attached
 	next   int
 	closed bool
 }
@@ -89,46 +91,54 @@ func (b logBus) Waiting() error {
 	return nil
 }
 
-func (b logBus) Attach(end func(context.Context) error) (detach func(), err error) {
+func (b logBus) Attach(stream string, h shipping.Handler) (detach func(), err error) {
 	l := &b.app.logs
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, ErrClosed
 	}
-	if l.ends == nil {
-		l.ends = make(map[int]func(context.Context) error)
+	if l.all == nil {
+		l.all = make(map[int]shipping.Attached)
 	}
 	id := l.next
 	l.next++
-	l.ends[id] = end
+	l.all[id] = shipping.Attached{Stream: stream, Handler: h}
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.ends, id)
+		delete(l.all, id)
 	}, nil
+}
+
+// handlers returns the handlers in the order in which they were attached.
+func (l *logHandlers) handlers() []shipping.Attached {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]shipping.Attached, 0, len(l.all))
+	for _, id := range slices.Sorted(maps.Keys(l.all)) {
+		all = append(all, l.all[id])
+	}
+	return all
 }
 
 // attached tells whether a log handler ships through the App.
 func (l *logHandlers) attached() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.ends) > 0
+	return len(l.all) > 0
 }
 
 // end ends all handlers at the same time, so that none takes the others' part of the deadline.
 func (l *logHandlers) end(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
-	ends := make([]func(context.Context) error, 0, len(l.ends))
-	for _, end := range l.ends {
-		ends = append(ends, end)
-	}
 	l.mu.Unlock()
-	errs := make([]error, len(ends))
+	attached := l.handlers()
+	errs := make([]error, len(attached))
 	var wg sync.WaitGroup
-	for i, end := range ends {
-		wg.Go(func() { errs[i] = end(ctx) })
+	for i, a := range attached {
+		wg.Go(func() { errs[i] = a.Handler.Close(ctx) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

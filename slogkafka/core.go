@@ -73,7 +73,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	w.report = &reporter{stream: stream, to: ownlog.Logger(to), runner: runner, queue: q, why: c.waiting}
 	w.summary = &summary{stream: stream, encoder: encoder, missed: q.missed, nudge: q.nudge}
 	h := &Handler{c, o.newCall(), encoder}
-	if detach, err := app.Attach(h.Close); err == nil {
+	if detach, err := app.Attach(stream, h); err == nil {
 		c.detach = detach
 	} else {
 		o.refuse("the app is closed: every record will be refused: %w", err)

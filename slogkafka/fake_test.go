@@ -70,7 +70,7 @@ func (f *fakeBus) Waiting() error {
 	return f.waiting
 }
 
-func (f *fakeBus) Attach(func(context.Context) error) (func(), error) {
+func (f *fakeBus) Attach(string, shipping.Handler) (func(), error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

@@ -17,6 +17,7 @@
 //	    --topic-prefix         KAFKAESK_TOPIC_PREFIX        stands in front of every topic's name
 //	    --replication-factor   KAFKAESK_REPLICATION_FACTOR  of the topics that the App creates
 //	    --drain-timeout        KAFKAESK_DRAIN_TIMEOUT       how long running handlers may finish, as 30s or 2m
+//	    --listen               KAFKAESK_LISTEN              [host]:port of the monitor; off by default
 //	    --log-format           KAFKAESK_LOG_FORMAT          text or json
 //	    --log-level            KAFKAESK_LOG_LEVEL           debug, info, warn or error
 //
@@ -27,6 +28,13 @@
 // KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes that handlers start do not get it; programs that call
 // [bus.ConfigFromEnv] do so before [Main].
 //
+// # Monitor
+//
+// With --listen the worker serves [monitor.Handler] until the App is closed: metrics for Prometheus, health for
+// Kubernetes, an API, and a status page. Without a host the address is on loopback: 0.0.0.0:9100 serves everybody who
+// can reach the machine, and the monitor asks nobody for a password. An address that cannot be listened at ends the
+// worker before it handles anything.
+//
 // # Logs
 //
 // The worker and the App log to one place: the logger of the App's [bus.Config], if the program set one. Otherwise, and when a flag or
@@ -36,6 +44,8 @@
 //
 // That logger becomes slog's default too, unless the program has set one by slog.SetDefault: what handlers log by
 // slog, or by package log, has the form and the level of the worker's log.
+//
+// SIGUSR1 switches the level of the worker's log to debug, and back.
 //
 // # The end
 //
@@ -48,7 +58,7 @@
 // Exit codes:
 //
 //	0    ended by a signal, or every subscription has stopped by bus.ErrStop
-//	1    failed: a handler's error that nothing deals with, brokers that refuse, records that could not be delivered at the end
+//	1    failed: the monitor's address is taken, a handler's error that nothing deals with, brokers that refuse, records that could not be delivered at the end
 //	2    the command line or the environment is wrong, or there are no servers
 //	130  ended at once by a second SIGINT
 //	143  ended at once by a second SIGTERM

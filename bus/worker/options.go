@@ -17,7 +17,8 @@ type options struct {
 	config bus.Config // only what they set
 	format string     // of the log: text or json
 	level  slog.Level
-	log    bool // they say something of the log
+	log    bool   // they say something of the log
+	listen string // the monitor's address; "" for none
 	// describe asks for what the App declares, instead of a worker.
 	describe bool
 	// warning is what is wrong with the file of the settings, if there is one.
@@ -48,6 +49,8 @@ func table() []option {
 		{name: "replication-factor", value: "N", usage: "of the topics that the app creates", initial: asConfigured + ", or one for each broker, at most 3", set: setReplication},
 		{name: "drain-timeout", value: "DURATION", usage: "how long running handlers may finish when partitions are taken away or the program ends",
 			initial: asConfigured + ", or 30s", set: setDrain},
+		{name: "listen", value: "[HOST]:PORT", usage: "serve metrics, health and a status page over HTTP; without a host on loopback only",
+			initial: "off", set: setListen},
 		{name: "log-format", value: "text|json", usage: "the form of the log on standard error", initial: "the logger that the program configured, else text", set: setFormat},
 		{name: "log-level", value: "LEVEL", usage: "the least level that is logged: debug, info, warn, error", initial: "the logger that the program configured, else info", set: setLevel},
 	}
@@ -140,9 +143,16 @@ func setLevel(o *options, value string) (err error) {
 	return err
 }
 
+func setListen(o *options, value string) (err error) {
+	if value != "" {
+		o.listen, err = cliflags.ListenAddress(value)
+	}
+	return err
+}
+
 // logger returns the worker's logger.
-func (o options) logger(w io.Writer) *slog.Logger {
-	h := &slog.HandlerOptions{Level: o.level}
+func (o options) logger(w io.Writer, level slog.Leveler) *slog.Logger {
+	h := &slog.HandlerOptions{Level: level}
 	if o.format == "json" {
 		return slog.New(recordHandler{slog.NewJSONHandler(w, h)})
 	}
@@ -166,7 +176,8 @@ A flag wins over its variable, and both win over what the program configured. Se
 or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.
 
 SIGINT and SIGTERM let running handlers finish for the drain timeout, commit what is done and leave the groups, and give the app %v more to
-close. Signals within a second of the first are the same stop; a later one ends the program at once.
+close. Signals within a second of the first are the same stop; a later one ends the program at once. SIGUSR1 switches the level of the log
+to debug, and back.
 
 Exit codes:
   0    ended by a signal, or every subscription has stopped

@@ -57,6 +57,18 @@ func programs() map[string]*bus.App {
 			fmt.Println("done")
 			return err
 		}),
+		// debug logs twice for each line from standard input, three times.
+		"debug": of(func(context.Context, []byte) error {
+			in := bufio.NewReader(os.Stdin)
+			for n := range 3 {
+				if _, err := in.ReadString('\n'); err != nil {
+					return err
+				}
+				slog.Debug(fmt.Sprint("details ", n+1))
+				slog.Info(fmt.Sprint("handled ", n+1))
+			}
+			return bus.ErrStop
+		}),
 		"abort": of(func(context.Context, []byte) error { return bus.Abort(errors.New("the disk is full")) }),
 		"stop":  of(func(context.Context, []byte) error { return bus.ErrStop }),
 		"slog": of(func(ctx context.Context, _ []byte) error {

@@ -8,16 +8,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/bus/monitor"
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+	"github.com/kafkaesk/kafkaesk/internal/buildinfo"
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
@@ -46,13 +48,16 @@ func Main(app *bus.App) {
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
 		unsetenv:   os.Unsetenv,
 		signals:    make(chan os.Signal, 8), // room for those of one stop, and one more
+		debug:      make(chan os.Signal, 1),
 		setDefault: setDefault,
+		monitor:    func() http.Handler { return monitor.Handler(app) },
 	}
 	if app == nil {
 		p.complain(errors.New("worker.Main has got a nil App: make it with bus.New"))
 		os.Exit(exitUsage)
 	}
 	signal.Notify(p.signals, os.Interrupt, syscall.SIGTERM)
+	notifyDebug(p.debug)
 	os.Exit(p.run(context.Background(), app))
 }
 
@@ -64,7 +69,9 @@ type process struct {
 	unsetenv       func(string) error
 	stdout, stderr io.Writer
 	signals        chan os.Signal
-	setDefault     func(*slog.Logger) // is told the worker's logger
+	debug          chan os.Signal      // SIGUSR1
+	setDefault     func(*slog.Logger)  // is told the worker's logger
+	monitor        func() http.Handler // makes the App's monitor, before the App runs
 }
 
 // application is the part of a *bus.App that the worker needs.
@@ -95,9 +102,10 @@ func (p process) run(ctx context.Context, app application) int {
 		app.Configure(o.config)
 		return p.describe(app)
 	}
-	log := app.Logger()
+	log, level := app.Logger(), new(slog.LevelVar)
+	level.Set(o.level)
 	if o.log || log == nil {
-		log = o.logger(p.stderr)
+		log = o.logger(p.stderr, level)
 		o.config.Logger = log
 	}
 	p.setDefault(log)
@@ -109,7 +117,16 @@ func (p process) run(ctx context.Context, app application) int {
 		log.Warn("worker: hiding the settings from child processes", "error", err)
 	}
 	app.Configure(o.config)
-	log.Info("worker: starting", "app", app.String(), "kafkaesk", version())
+	log.Info("worker: starting", "app", app.String(), "kafkaesk", buildinfo.Version())
+
+	var server *monitorServer
+	if o.listen != "" {
+		if server, err = startMonitor(ctx, o.listen, p.monitor(), log); err != nil {
+			p.complain(err)
+			return exitFailed
+		}
+	}
+	defer server.close()
 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -120,6 +137,8 @@ func (p process) run(ctx context.Context, app application) int {
 		select {
 		case code := <-ended:
 			return code
+		case <-p.debug:
+			toggleDebug(log, level, o)
 		case s := <-p.signals:
 			switch {
 			case first.IsZero():
@@ -137,6 +156,21 @@ func (p process) run(ctx context.Context, app application) int {
 			}
 		}
 	}
+}
+
+// toggleDebug changes the level of the worker's log between debug and what was asked for.
+func toggleDebug(log *slog.Logger, level *slog.LevelVar, o options) {
+	switch {
+	case o.config.Logger == nil:
+		log.Warn("worker: SIGUSR1 changes nothing: the program has configured a logger of its own")
+		return
+	case level.Level() == o.level:
+		level.Set(min(o.level, slog.LevelDebug))
+	default:
+		level.Set(o.level)
+	}
+	log.Log(context.Background(), max(level.Level(), slog.LevelInfo), "worker: SIGUSR1 has changed the level of the log",
+		"level", level.Level())
 }
 
 // setDefault makes the worker's logger slog's default, so that what handlers log by slog has the form and the level
@@ -189,19 +223,4 @@ func atOnce(s os.Signal) int {
 		return exitSignal + int(n)
 	}
 	return exitFailed
-}
-
-// version tells which kafkaesk is part of the program.
-func version() string {
-	const module = "github.com/kafkaesk/kafkaesk"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module && m.Version != "" {
-			return m.Version
-		}
-	}
-	return "unknown"
 }

@@ -204,6 +204,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "replication factor too large", args: []string{"--replication-factor=40000"}, want: "want a number"},
 		{name: "drain timeout without a unit", env: map[string]string{"KAFKAESK_DRAIN_TIMEOUT": "30"}, want: "$KAFKAESK_DRAIN_TIMEOUT: want a duration"},
 		{name: "no drain timeout", args: []string{"--drain-timeout=0s"}, want: "above zero"},
+		{name: "listen without a port", args: []string{"--listen=localhost"}, want: "want [host]:port"},
 		{name: "log format", args: []string{"--log-format=xml"}, want: "want text or json"},
 		{name: "log level", args: []string{"--log-level=loud"}, want: "want debug, info"},
 	}

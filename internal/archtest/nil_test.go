@@ -16,6 +16,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/bus/bustest"
+	"github.com/kafkaesk/kafkaesk/bus/monitor"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 	"github.com/kafkaesk/kafkaesk/slogkafka/slogkafkatest"
 )
@@ -49,6 +50,10 @@ var nilOptions = map[string]func(t *testing.T) error{
 		return nil
 	},
 	"bustest.Option": func(t *testing.T) error { return bustest.NewApp(t, nil).Initialize(t.Context()) },
+	"monitor.Option": func(*testing.T) error {
+		monitor.Handler(nil, nil)
+		return nil
+	},
 	"slogkafka.Option": func(t *testing.T) error {
 		h := slogkafka.NewHandler(bustest.NewApp(t), "logs", nil)
 		slog.New(slogkafka.NewStreamHandler(io.Discard, nil)).Info("m")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -37,6 +38,19 @@ func Servers(lists ...string) ([]string, error) {
 		return nil, errors.New("there is no server in it: want host:port, like localhost:9092")
 	}
 	return servers, nil
+}
+
+// ListenAddress reads an address to listen at. Without a host it is on loopback: what is to be reached from outside
+// says so, as 0.0.0.0:9100 does.
+func ListenAddress(value string) (string, error) {
+	host, port, err := net.SplitHostPort(value)
+	if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil {
+		return "", errors.New("want [host]:port, like :9100, localhost:9100 or 0.0.0.0:9100")
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // Contents returns value, or, when it is @ and the name of a file, what that file holds: settings with a password

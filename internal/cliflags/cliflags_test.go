@@ -42,3 +42,15 @@ func TestServers(t *testing.T) {
 		}
 	}
 }
+
+func TestListenAddress(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		":9100": "127.0.0.1:9100", "localhost:0": "localhost:0", "0.0.0.0:9100": "0.0.0.0:9100", "[::]:9100": "[::]:9100",
+		"9100": "", "localhost": "", ":http": "", ":65536": "", "": "",
+	} {
+		if got, err := cliflags.ListenAddress(value); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", value, got, err, want)
+		}
+	}
+}

@@ -111,12 +111,13 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 	peer := d.endpoint(address)
 	c, err := d.secure(ctx, address)
 	if err != nil {
+		peer.refused.Add(1)
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, peer.failed(err)
 		}
 		return nil, err
 	}
-	return &observedConn{Conn: c, peer: peer}, nil
+	return newObservedConn(c, peer), nil
 }
 
 func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {

@@ -62,6 +62,45 @@ type endpoint struct {
 	address    string
 	advertised bool
 	last       atomic.Pointer[ConnError] // nil: it has answered, or nobody asked
+
+	open              atomic.Int64 // connections
+	connects, refused atomic.Uint64
+	read, written     atomic.Uint64 // bytes
+}
+
+// ConnStats counts the connections to one address since the Client was made. Bytes are those inside of TLS.
+type ConnStats struct {
+	// Address is host:port.
+	Address string
+	// Open is how many connections there are now.
+	Open int
+	// Connects counts the connections that were made, Refused the attempts that made none, TLS included.
+	Connects, Refused uint64
+	// Read and Written count bytes.
+	Read, Written uint64
+	// Err is a [*ConnError]: what was last wrong with the address, which has not answered since; nil when it has.
+	Err error
+}
+
+// Connections returns the counts of each address that was connected to, in the order of the addresses. A broker that
+// has left the cluster is not in it any more. It does no I/O.
+func (c *Client) Connections() []ConnStats {
+	d := c.dialer
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]ConnStats, 0, len(d.peers))
+	for _, e := range d.peers {
+		s := ConnStats{
+			Address: e.address, Open: int(e.open.Load()), Connects: e.connects.Load(), Refused: e.refused.Load(),
+			Read: e.read.Load(), Written: e.written.Load(),
+		}
+		if err := e.failure(); err != nil {
+			s.Err = err
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b ConnStats) int { return strings.Compare(a.Address, b.Address) })
+	return all
 }
 
 func (d *dialer) endpoint(address string) *endpoint {
@@ -101,14 +140,30 @@ func (e *endpoint) failed(err error) *ConnError {
 	return failure
 }
 
-// observedConn notes at its endpoint whether the broker answers.
+// observedConn notes at its endpoint whether the broker answers, and counts there.
 type observedConn struct {
 	net.Conn
-	peer *endpoint
+	peer   *endpoint
+	closed atomic.Bool
+}
+
+func newObservedConn(c net.Conn, peer *endpoint) *observedConn {
+	peer.connects.Add(1)
+	peer.open.Add(1)
+	return &observedConn{Conn: c, peer: peer}
+}
+
+// Close may be called more than once.
+func (c *observedConn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.peer.open.Add(-1)
+	}
+	return c.Conn.Close()
 }
 
 func (c *observedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	c.peer.read.Add(uint64(n))
 	if err == nil {
 		if c.peer.last.Load() != nil {
 			c.peer.last.Store(nil)
@@ -120,6 +175,7 @@ func (c *observedConn) Read(b []byte) (int, error) {
 
 func (c *observedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
+	c.peer.written.Add(uint64(n))
 	return n, c.note(err)
 }
 

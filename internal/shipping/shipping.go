@@ -55,9 +55,20 @@ type Bus interface {
 	Expire()
 	// Waiting returns why records wait, with the broker's address and its last error; nil when none does.
 	Waiting() error
-	// Attach has the App call end when it closes, after the functions of OnFinalize, which may log. detach takes that
-	// back. A closed App returns ErrClosed.
-	Attach(end func(context.Context) error) (detach func(), err error)
+	// Attach has the App close the handler when it closes, after the functions of OnFinalize, which may log. detach
+	// takes that back. A closed App returns ErrClosed.
+	Attach(stream string, h Handler) (detach func(), err error)
+}
+
+// Handler is a log handler as an App sees it.
+type Handler interface {
+	Close(ctx context.Context) error
+}
+
+// Attached is a log handler that ships through an App, to a stream as a rule.
+type Attached struct {
+	Stream  string
+	Handler Handler
 }
 
 // ErrTimeRefused is the broker's error for a record whose time is too far from the broker's own.

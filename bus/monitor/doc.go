@@ -1,0 +1,46 @@
+// Package monitor shows what an App is at: metrics for Prometheus, health for Kubernetes, a JSON API, and a page.
+//
+//	mux.Handle("/monitor/", http.StripPrefix("/monitor", monitor.Handler(app)))
+//
+// A worker serves it with the flag --listen (KAFKAESK_LISTEN); see package worker.
+//
+// The handler answers these paths, below any prefix. It changes nothing, and refuses methods other than GET and HEAD.
+//
+//	/metrics                 metrics in the formats of Prometheus and OpenMetrics
+//	/livez                   200 while a restart would not help, else 503
+//	/readyz                  200 when the App is healthy and runs, else 503; both have the reasons as JSON
+//
+// No answer holds a secret: settings, credentials and records are in none. Errors are, and may quote a part of a
+// record. The handler asks for no password: whoever may connect may read.
+//
+// # Metrics
+//
+// Labels are bounded: streams beyond the first 1,000 of the process share the name "(other)", and errors are one of a
+// few words. The series of a partition are there while the App's member has the partition.
+//
+//	kafkaesk_build_info{version,go_version}            1
+//	kafkaesk_ready                                     1 when /readyz is 200, else 0
+//
+//	kafkaesk_consumer_lag{stream,group,partition}      records that are not finished; none while it is not known
+//	kafkaesk_consumer_oldest_unhandled_timestamp_seconds{stream,group,partition}
+//	                                                   the time of the first record that waits or is handled; no series
+//	                                                   when none does
+//	kafkaesk_consumer_healthy{group}                   1 when all of the App's subscriptions of the group are healthy
+//	kafkaesk_consumer_assigned_partitions{group}       and further gauges and counters of a group; /metrics explains each
+//	kafkaesk_consumed_messages_total{stream,group,outcome}
+//	kafkaesk_handler_duration_seconds{stream,group}    the work on a record, with attempts, pauses and its dead letter
+//	kafkaesk_message_lead_time_seconds{stream,group}   from the record's timestamp to the end of the work
+//
+//	kafkaesk_published_messages_total{stream,error}    error: none, invalid, too_large, auth, closed, unacknowledged,
+//	                                                   canceled, timeout or other
+//	kafkaesk_publish_duration_seconds{stream}          from the call to the outcome
+//	kafkaesk_producer_...                              what is buffered, sent, repeated
+//
+//	kafkaesk_log_...{stream}                           the counts of slogkafka.Stats
+//	kafkaesk_log_dropped_total{stream,reason}
+//
+//	kafkaesk_broker_...{broker}                        connections to each address, and bytes
+//
+// The age of the oldest record is `time() - kafkaesk_consumer_oldest_unhandled_timestamp_seconds`. Counters of a group
+// begin again at 0 with each [bus.App.Run].
+package monitor

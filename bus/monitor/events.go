@@ -1,0 +1,141 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+)
+
+const (
+	// maxStreams is how many streams have series of their own: an application may make streams' names out of data.
+	maxStreams = 1000
+	// otherStreams is what the others are called. No stream can have a name with a bracket.
+	otherStreams = "(other)"
+)
+
+// events counts and times what the App tells of each record.
+type events struct {
+	streams streamLabels
+	python  *pythonEvents // nil without the option
+
+	consumed  *prometheus.CounterVec
+	handler   *prometheus.HistogramVec
+	lead      *prometheus.HistogramVec
+	published *prometheus.CounterVec
+	publish   *prometheus.HistogramVec
+}
+
+// newEvents has the App tell of each record, and registers what counts them.
+func newEvents(app *bus.App, reg prometheus.Registerer, python bool) *events {
+	e := new(events)
+	consumed, published := []string{"stream", "group", "outcome"}, []string{"stream", "error"}
+	if python {
+		// These two names are Python's, too. One series has the labels of both, so that no sum counts a record twice.
+		consumed = append(consumed, "stream_id", "group_id", "partition", "error")
+		published = append(published, "stream_id", "partition")
+		e.python = newPythonEvents(app, reg)
+	}
+	e.consumed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafkaesk_consumed_messages_total",
+		Help: "Records that a subscription has worked on, by what became of them."}, consumed)
+	e.handler = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_handler_duration_seconds",
+		Help:    "Work on a record: all attempts, the pauses between them, and the writing of its dead letter.",
+		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"stream", "group"})
+	e.lead = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_message_lead_time_seconds",
+		Help:    "From the timestamp of a record to the end of the work on it.",
+		Buckets: []float64{.01, .1, .5, 1, 3, 5, 10, 30, 60, 120, 300, 900, 3600}}, []string{"stream", "group"})
+	e.published = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafkaesk_published_messages_total",
+		Help: "Publishes by what went wrong; none when the record was acknowledged. Those of log handlers are not in it."},
+		published)
+	e.publish = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_publish_duration_seconds",
+		Help:    "From the call of a publish to its outcome.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120}}, []string{"stream"})
+	reg.MustRegister(e.consumed, e.handler, e.lead, e.published, e.publish)
+	app.OnConsumed(e.onConsumed)
+	app.OnPublished(e.onPublished)
+	return e
+}
+
+func (e *events) onConsumed(_ context.Context, c bus.Consumed) {
+	stream := e.streams.label(c.Record.Stream)
+	labels := []string{stream, c.Group, string(c.Outcome)}
+	if e.python != nil {
+		labels = append(labels, e.python.onConsumed(&c, stream)...)
+	}
+	e.consumed.WithLabelValues(labels...).Inc()
+	e.handler.WithLabelValues(stream, c.Group).Observe(c.Duration.Seconds())
+	e.lead.WithLabelValues(stream, c.Group).Observe(c.Latency.Seconds())
+}
+
+func (e *events) onPublished(p bus.Published) {
+	stream := e.streams.label(p.Stream)
+	labels := []string{stream, errorLabel(p.Err)}
+	if e.python != nil {
+		labels = append(labels, e.python.onPublished(&p, stream)...)
+	}
+	e.published.WithLabelValues(labels...).Inc()
+	e.publish.WithLabelValues(stream).Observe(p.Duration.Seconds())
+}
+
+// errorLabel returns one of a few words for an error.
+func errorLabel(err error) string {
+	invalid, isInvalid := errors.AsType[*bus.ValidationError](err)
+	switch {
+	case err == nil:
+		return "none"
+	case isInvalid && invalid != nil:
+		return "invalid"
+	case errors.Is(err, bus.ErrUnacknowledged):
+		return "unacknowledged"
+	case errors.Is(err, bus.ErrTooLarge):
+		return "too_large"
+	case errors.Is(err, bus.ErrAuth):
+		return "auth"
+	case errors.Is(err, bus.ErrClosed):
+		return "closed"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	}
+	return "other"
+}
+
+// streamLabels bounds how many streams have a label of their own.
+type streamLabels struct {
+	mu   sync.RWMutex
+	seen map[string]bool
+}
+
+// label returns the label of a stream. It may be called concurrently.
+func (s *streamLabels) label(stream string) string {
+	s.mu.RLock()
+	seen := s.seen[stream]
+	s.mu.RUnlock()
+	if seen {
+		return stream
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) >= maxStreams && !s.seen[stream] || !validLabel(stream) {
+		return otherStreams
+	}
+	if s.seen == nil {
+		s.seen = make(map[string]bool)
+	}
+	s.seen[strings.Clone(stream)] = true
+	return stream
+}
+
+// validLabel reports whether a stream may have this name. The bus refuses to publish to others, and tells of it.
+func validLabel(stream string) bool {
+	return stream != "" && len(stream) <= 249 && !strings.ContainsFunc(stream, func(c rune) bool {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		return !letter && !('0' <= c && c <= '9') && c != '.' && c != '-' && c != '_'
+	})
+}

@@ -1,0 +1,78 @@
+package monitor
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/monitoring"
+	"github.com/kafkaesk/kafkaesk/internal/webpage"
+)
+
+// Option is an option of [Handler].
+type Option func(*options)
+
+type options struct {
+	python bool
+	hosts  []string
+}
+
+// Hosts allows requests that come over a loopback address under these names, beside localhost and IP addresses: give it
+// the name under which a proxy on the same machine passes requests on. Other names are refused there, because a foreign
+// page in a browser on the machine could read what the monitor shows (DNS rebinding). Requests over other addresses are
+// answered under every name.
+func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(o.hosts, names...) } }
+
+// PythonMetrics adds the metrics of Python's kafkaesk under their own names and labels, for dashboards that exist:
+// consumed_message_elapsed_time, message_lead_time, published_messages_time, consumed_topic_offset,
+// produced_topic_offset and consumer_health. Those that both have under one name, published_messages_total and
+// consumed_messages_total, get Python's labels beside ours: stream_id, which is the topic, partition, and for consumed
+// ones group_id and error. Each partition then has series of its own, until it is revoked.
+func PythonMetrics() Option { return func(o *options) { o.python = true } }
+
+// monitor is what a Handler answers from.
+type monitor struct {
+	app        *bus.App
+	monitoring monitoring.App
+	events     *events
+	metrics    http.Handler
+}
+
+// Handler returns a handler that shows the App: see the package comment. It uses [bus.App.OnConsumed], so that it has
+// to be made before [bus.App.Run], and once for an App. It may be mounted under any prefix with http.StripPrefix. It
+// keeps no goroutine.
+func Handler(app *bus.App, opts ...Option) http.Handler {
+	if app == nil {
+		app = bus.New(bus.Config{}) // which says that it is not initialized
+	}
+	var o options
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(newStatsCollector(app, o.python), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &monitor{
+		app: app, monitoring: app.Monitoring(), events: newEvents(app, reg, o.python),
+		metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", m.scrape)
+	mux.HandleFunc("GET /livez", m.livez)
+	mux.HandleFunc("GET /readyz", m.readyz)
+	return webpage.Protect(mux, webpage.Policy{Hosts: o.hosts, AnyBeyondLoopback: true})
+}
+
+// scrape answers with the metrics.
+func (m *monitor) scrape(w http.ResponseWriter, r *http.Request) {
+	if m.events.python != nil {
+		stats := m.app.Stats()
+		m.events.python.forget(&stats, m.events.consumed)
+	}
+	m.metrics.ServeHTTP(w, r)
+}
