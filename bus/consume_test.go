@@ -106,6 +106,9 @@ func (w *world) stream(name string, partitions int32, configs ...string) {
 	if err != nil {
 		w.t.Fatalf("create stream %q: %v", name, err)
 	}
+	if w.cluster.IsReal() { // whose broker knows of a topic a moment after its controller has made it
+		eventually(w.t, func() bool { return w.partitions(name) > 0 }, says("the broker does not know stream "+name))
+	}
 }
 
 // put writes values into a partition, one record each.
