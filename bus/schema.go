@@ -64,7 +64,8 @@ func Streams(names ...string) SchemaOption {
 }
 
 // SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are refused,
-// and so is a document that is empty, because nobody has read it.
+// and so are a document that is empty, because nobody has read it, and a keyword that is nearly one of JSON Schema's, as
+// "maxLenght" is: it would check nothing. Other keywords that are unknown are the document's own.
 func SchemaJSON(document []byte) SchemaOption {
 	return func(d *declaration) { d.document = append([]byte{}, document...) }
 }

@@ -23,6 +23,11 @@ func TestFromJSONRefuses(t *testing.T) {
 		{"dangling", `{"$ref":"#/$defs/x"}`, "not found"},
 		{"endless", `{"$ref":"#"}`, "infinite loop"},
 		{"pattern", `{"pattern":"(?!x)"}`, "(?!"},
+		{"a letter too few", `{"propertes":{}}`, `at "#" has an unknown keyword "propertes": did you mean properties`},
+		{"letters swapped", `{"properties":{"a":{"maxLenght":1}}}`, `at "#/properties/a" has an unknown keyword "maxLenght"`},
+		{"another case", `{"anyOf":[true,{"minlength":1}]}`, `at "#/anyOf/1" has an unknown keyword "minlength"`},
+		{"in items", `{"items":{"formatt":"date"}}`, `at "#/items"`},
+		{"in definitions", `{"$defs":{"d":{"not":{"requierd":["a"]}}}}`, `at "#/$defs/d/not"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +36,22 @@ func TestFromJSONRefuses(t *testing.T) {
 				t.Errorf("got %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// A keyword of a document's own is none that is misspelt, and neither is what stands where no schema is.
+func TestFromJSONTakesKeywordsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{
+		`{"x-order":1,"id":"a","example":1,"nullable":true,"discriminator":{"mapping":{}},"unit":"m","min":1,"index":true}`,
+		`{"properties":{"maxLenght":{"type":"integer"},"propertes":true}}`,
+		`{"enum":[{"propertes":1}],"const":{"propertes":1},"default":{"propertes":1},"examples":[{"propertes":1}]}`,
+		`{"x-ui":{"propertes":1}}`,
+		`{"$schema":"http://json-schema.org/draft-07/schema#","dependencies":{"a":["b"],"c":{"type":"object"}}}`,
+	} {
+		if _, err := FromJSON(nil, []byte(doc)); err != nil {
+			t.Errorf("%s: %v", doc, err)
+		}
 	}
 }
 

@@ -51,11 +51,22 @@ func For(t reflect.Type) (*Schema, error) {
 
 // FromJSON compiles a schema that is supplied as JSON. Without $schema it is read as draft 2020-12. References may only point into the
 // document itself: nothing is read from files or the network. Patterns are Go's regular expressions (no look-around, no
-// backreferences).
+// backreferences). A keyword that is nearly one of JSON Schema's is refused; another unknown one is the document's own.
 //
 // t is the Go type of the values to come, and lets them be proved by a plan; nil if it is not known.
 func FromJSON(t reflect.Type, doc []byte) (*Schema, error) {
-	return fromDocument(t, bytes.Clone(doc))
+	s, err := fromDocument(t, bytes.Clone(doc))
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := decode(doc)
+	if err == nil {
+		err = checkKeywords(decoded)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	return s, nil
 }
 
 func fromDocument(t reflect.Type, doc []byte) (*Schema, error) {
