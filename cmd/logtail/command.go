@@ -50,8 +50,8 @@ const helpWidth = 100
 func (o *options) help() string {
 	var b strings.Builder
 	b.WriteString(wrap(about))
-	b.WriteString("\nUsage:\n  logtail [flags] PATTERN...\n  logtail completion " +
-		"bash|zsh|fish\n\nExamples:\n" + examples)
+	b.WriteString("\nUsage:\n  logtail [flags] PATTERN...\n  logtail serve [--listen HOST:PORT] [flags] PATTERN...\n" +
+		"  logtail completion bash|zsh|fish\n\nExamples:\n" + examples)
 	for _, g := range o.groups() {
 		b.WriteString("\n" + g.name + ":\n" + usages(g.flags))
 	}
@@ -75,7 +75,7 @@ func newCommand(o *options) *cobra.Command {
 				_, err := fmt.Fprintln(o.out, version())
 				return err
 			}
-			if err := o.complete(cmd.Flags(), args); err != nil {
+			if err := o.complete(cmd.Flags(), args, o.printing); err != nil {
 				return err
 			}
 			return o.run(cmd.Context())
@@ -86,13 +86,17 @@ func newCommand(o *options) *cobra.Command {
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd.HasParent() {
-			_, _ = fmt.Fprintf(o.out, "%s\n\nUsage:\n  %s\n", cmd.Long, cmd.UseLine())
+			text := fmt.Sprintf("%s\n\nUsage:\n  %s\n", cmd.Long, cmd.UseLine())
+			if cmd.Name() == "serve" {
+				text = o.serveHelp()
+			}
+			_, _ = fmt.Fprint(o.out, text)
 			return
 		}
 		_, _ = fmt.Fprint(o.out, o.help())
 	})
 	cmd.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
-	cmd.AddCommand(newCompletion(o), newManual(o))
+	cmd.AddCommand(newServe(o), newCompletion(o), newManual(o))
 	o.completeFlags(cmd)
 	return cmd
 }

@@ -118,6 +118,11 @@ func manual(o *options) string {
 			b.WriteString(".TP\n.B " + escape(strings.TrimSpace(flagHead(f))) + "\n" + escape(flagText(f)) + "\n")
 		})
 	}
+	b.WriteString(".SH THE PAGE\n.B logtail serve\n[flags] PATTERN...\n.PP\n" +
+		escape(strings.ReplaceAll(wrap(aboutServe), "\n\n", "\n.PP\n")))
+	o.serveGroups()[0].flags.VisitAll(func(f *pflag.Flag) {
+		b.WriteString(".TP\n.B " + escape(strings.TrimSpace(flagHead(f))) + "\n" + escape(flagText(f)) + "\n")
+	})
 	b.WriteString(".SH JSON LINES\n" + escape(wrap(jsonHelp)) + ".SH EXIT STATUS\n.nf\n" + escape(exits) + ".fi\n" +
 		".SH EXAMPLES\n.nf\n" + escape(examples) + ".fi\n")
 	// The macros of a paragraph within a text are macros, though a point at a line's beginning is escaped.
@@ -128,5 +133,6 @@ func manual(o *options) string {
 func reference(o *options) string {
 	return "# logtail\n\nThis page is what `logtail --help` prints; `go test ./cmd/logtail -run " +
 		"TestReferencePages -update` writes it.\n\n" +
-		"```\n" + o.help() + "```\n"
+		"```\n" + o.help() + "```\n\n## logtail serve\n\n" +
+		"![rows of log records, and one of them with all its fields](logtail-page.png)\n\n```\n" + o.serveHelp() + "```\n"
 }

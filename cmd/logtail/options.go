@@ -51,16 +51,20 @@ type options struct {
 	utc                              bool
 	window                           time.Duration
 	list, stats, quiet               bool
+	listen                           string // of serve
 
 	// reach is how long to wait for a broker at the start.
 	reach time.Duration
+	// queueRows is how many rows may wait for a page.
+	queueRows int
 	// now is the time that durations in --since and --until count back from.
 	now time.Time
 	// zone is the time zone of times that are given without one, and of those printed for people.
 	zone *time.Location
 
 	patterns, excluded []pattern
-	place              *place // the one record that is printed
+	place              *place                  // the one record that is printed
+	within             func(topic string) bool // the topics that the patterns choose from; nil: from all
 	kafkaSettings      kafka.Settings
 	beginGiven         []string // which flags that say where to begin were given
 	begin              tail.From
@@ -78,7 +82,8 @@ type options struct {
 }
 
 func newOptions(s streams) *options {
-	return &options{streams: s, reach: 10 * time.Second, now: time.Now(), zone: time.Local}
+	return &options{streams: s, reach: 10 * time.Second, queueRows: mostWaiting, now: time.Now(),
+		zone: time.Local}
 }
 
 // connection takes what is missing from the environment and the profile, and reads what both say about the connection.
@@ -147,13 +152,13 @@ func (o *options) connection(fs *pflag.FlagSet) error {
 	return nil
 }
 
-// complete turns texts into what they mean, and refuses what cannot be.
-func (o *options) complete(fs *pflag.FlagSet, args []string) error {
+// complete turns texts into what they mean, and refuses what cannot be. last are the steps that not all commands have.
+func (o *options) complete(fs *pflag.FlagSet, args []string, last ...func(*pflag.FlagSet, []string) error) error {
 	if err := o.connection(fs); err != nil {
 		return err
 	}
-	for _, step := range []func(*pflag.FlagSet, []string) error{o.zones, o.selectStreams, o.selectTimes,
-		o.selectRecords, o.printing} {
+	for _, step := range append([]func(*pflag.FlagSet, []string) error{o.zones, o.selectStreams, o.selectTimes,
+		o.selectRecords}, last...) {
 		if err := step(fs, args); err != nil {
 			return err
 		}

@@ -75,7 +75,8 @@ func (p *pattern) matches(topic string) bool {
 // match reports whether a topic is read.
 func (o *options) match(topic string) bool {
 	return slices.ContainsFunc(o.patterns, func(p pattern) bool { return p.match(o.prefix, topic) }) &&
-		!slices.ContainsFunc(o.excluded, func(p pattern) bool { return p.matches(topic) })
+		!slices.ContainsFunc(o.excluded, func(p pattern) bool { return p.matches(topic) }) &&
+		(o.within == nil || o.within(topic))
 }
 
 // named are the topics that alone can match; nil where a pattern can match any.
@@ -102,7 +103,8 @@ func (o *options) opened(matched map[string]int, all []string) {
 		}
 		var streams []string
 		for _, topic := range all {
-			if stream, ok := strings.CutPrefix(topic, o.prefix); ok && !strings.HasPrefix(topic, "__") {
+			if stream, ok := strings.CutPrefix(topic, o.prefix); ok && !strings.HasPrefix(topic, "__") &&
+				(o.within == nil || o.within(topic)) {
 				streams = append(streams, stream)
 			}
 		}

@@ -104,7 +104,7 @@ func TestReferencePages(t *testing.T) {
 			t.Errorf("docs/%s is not what the program says (%v): run go test ./cmd/logtail -run TestReferencePages -update", file, err)
 		}
 	}
-	for line := range strings.Lines(newOptions(streams{}).help()) {
+	for line := range strings.Lines(newOptions(streams{}).help() + newOptions(streams{}).serveHelp()) {
 		if len(strings.TrimSuffix(line, "\n")) > helpWidth {
 			t.Errorf("%d columns: %s", len(line)-1, line)
 		}

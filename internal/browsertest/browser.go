@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,7 +102,11 @@ func New(t testing.TB) *Browser {
 		_ = fromBrowser.Close()
 		_ = log.Close()
 		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("Chromium's standard error:\n%s", text)
+			for line := range strings.Lines(string(text)) {
+				if !strings.Contains(line, "dbus/") { // which a container has not
+					t.Logf("Chromium: %s", line)
+				}
+			}
 		}
 		_ = os.RemoveAll(profile)
 	})

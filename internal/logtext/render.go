@@ -82,21 +82,55 @@ func (r *Renderer) Append(dst []byte, rec *Record) []byte {
 	if !r.Long {
 		w.dst = append(w.dst, ' ')
 	}
-	for _, e := range rec.Extra {
-		w.text(e.Name, e.Value)
-	}
-	w.fields(&f)
-	if rec.Object != nil && f.message == nil && w.written == 0 && rec.Schema != "" {
-		w.dst = bytes.TrimSuffix(w.dst, []byte(" ")) // which was to stand before fields
-		w.part(dim, string(AppendName(nil, rec.Schema)))
-	}
-	w.more()
-	w.dst = append(bytes.TrimRight(w.dst, " "), '\n')
+	w.rest(rec, &f)
+	w.dst = append(w.dst, '\n')
 	if !f.says(f.stack) {
 		w.lines("stack", f.stack)
 	}
 	w.lines("trace", f.trace)
 	return w.dst
+}
+
+// Parts are what the line of a record is made of, for what shows each in a place of its own.
+type Parts struct {
+	// Time is the record's; zero for none.
+	Time time.Time
+	// Level is the record's by its number, and LevelName as the record calls it; empty for none.
+	Level     slog.Level
+	LevelName string
+	// Message has the note in front, and Fields are all others, as name=value. Both are inert, and cut as the Renderer
+	// says.
+	Message, Fields string
+}
+
+// Parts returns the parts of the record's line, without the lines of its stacks.
+func (r *Renderer) Parts(rec *Record) Parts {
+	var f fields
+	if rec.Object != nil {
+		f.read(rec.Object)
+	}
+	p := Parts{Time: rec.Time}
+	if own, ok := Timestamp(f.timestamp); ok {
+		p.Time = own
+	}
+	if level, ok := Level(f.level, f.severity); ok {
+		p.Level, p.LevelName = level, string(AppendName(nil, f.severityName(level)))
+	}
+	w := writer{Renderer: r}
+	if rec.Note != "" {
+		w.part(plain, "["+rec.Note+"]")
+	}
+	switch {
+	case f.message != nil:
+		w.long(plain, jsonscan.Text(f.message[1:len(f.message)-1]), AppendText)
+	case rec.Object == nil && rec.Text != "":
+		w.long(plain, rec.Text, AppendText)
+	}
+	p.Message = string(bytes.TrimLeft(w.dst, " "))
+	w.dst = nil
+	w.rest(rec, &f)
+	p.Fields = string(bytes.TrimLeft(w.dst, " "))
+	return p
 }
 
 // head appends the columns: time, level, stream.
@@ -295,6 +329,20 @@ func (w *writer) long(s Style, text string, form func(dst []byte, text string) [
 	if shorter {
 		w.dst = appendSize(w.dst, len(text))
 	}
+}
+
+// rest appends what follows the message on its line.
+func (w *writer) rest(rec *Record, f *fields) {
+	for _, e := range rec.Extra {
+		w.text(e.Name, e.Value)
+	}
+	w.fields(f)
+	if rec.Object != nil && f.message == nil && w.written == 0 && rec.Schema != "" {
+		w.dst = bytes.TrimSuffix(w.dst, []byte(" ")) // which was to stand before fields
+		w.part(dim, string(AppendName(nil, rec.Schema)))
+	}
+	w.more()
+	w.dst = bytes.TrimRight(w.dst, " ")
 }
 
 // most is how many bytes of a value are shown; 0: all.

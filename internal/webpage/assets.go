@@ -13,11 +13,12 @@ var script []byte
 //go:embed page.css
 var style []byte
 
-// Assets answers /webpage.js, a module of what the pages' scripts share, and /webpage.css, the colours and the letters of
-// the pages, light and dark.
+// Assets answers /webpage.js, a module of what the pages' scripts share, /webpage.css, the colours and the letters of
+// the pages, light and dark, and the icon that browsers ask for: there is none.
 func Assets(mux *http.ServeMux) {
 	mux.Handle("GET /webpage.js", Asset("webpage.js", script))
 	mux.Handle("GET /webpage.css", Asset("webpage.css", style))
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 }
 
 // Asset answers with content, whose type the extension of the name says.

@@ -18,8 +18,8 @@ const (
 	writeTimeout = time.Minute
 )
 
-// Queue holds the events that one viewer has not received yet, in bounded memory: when it is full, the oldest event that
-// may be lost makes room, and the viewer is told by an event "missed", whose data is the number of those that it did
+// Queue holds the events that one viewer has not received yet, in bounded memory: when it is full, the oldest event
+// makes room, and the viewer is told by an event "missed", whose data is the number of those that it did
 // not receive. Its methods may be called concurrently.
 type Queue struct {
 	most, mostBytes int
@@ -41,17 +41,19 @@ func NewQueue(events, bytes int) *Queue {
 	return &Queue{most: events, mostBytes: bytes, changed: make(chan struct{}, 1)}
 }
 
-// Add appends an event, whose data it copies. It never waits.
-func (q *Queue) Add(name string, data []byte) {
+// Add appends events of one name, whose data it copies. It never waits.
+func (q *Queue) Add(name string, data ...[]byte) {
 	q.mu.Lock()
-	for len(q.waiting) > 0 && (len(q.waiting) >= q.most || q.bytes+len(data) > q.mostBytes) {
-		q.bytes -= len(q.waiting[0].data)
-		q.waiting[0] = event{}
-		q.waiting = q.waiting[1:]
-		q.missed++
+	for _, d := range data {
+		for len(q.waiting) > 0 && (len(q.waiting) >= q.most || q.bytes+len(d) > q.mostBytes) {
+			q.bytes -= len(q.waiting[0].data)
+			q.waiting[0] = event{}
+			q.waiting = q.waiting[1:]
+			q.missed++
+		}
+		q.waiting = append(q.waiting, event{name, bytes.Clone(d)})
+		q.bytes += len(d)
 	}
-	q.waiting = append(q.waiting, event{name, bytes.Clone(data)})
-	q.bytes += len(data)
 	q.mu.Unlock()
 	select {
 	case q.changed <- struct{}{}:

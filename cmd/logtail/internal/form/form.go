@@ -67,10 +67,16 @@ type pretty struct {
 
 func (p *pretty) Append(dst []byte, e *entry.Entry) []byte {
 	p.renderer.StreamWidth = p.width(e.Record.Stream)
-	rec := logtext.Record{
-		Object: e.Object, Time: entry.Time(e.Record), Stream: e.Record.Stream, Note: e.Note, Schema: e.Schema,
-		Extra: extras(e.Record, p.headers),
-	}
+	rec := text(e)
+	rec.Extra = extras(e.Record, p.headers)
+	dst = p.renderer.Append(dst, &rec)
+	return dst[:len(dst)-1]
+}
+
+// text is the record as it is rendered for people.
+func text(e *entry.Entry) logtext.Record {
+	rec := logtext.Record{Object: e.Object, Time: entry.Time(e.Record), Stream: e.Record.Stream, Note: e.Note,
+		Schema: e.Schema}
 	switch {
 	case e.Object != nil:
 	case e.Data != nil:
@@ -78,8 +84,7 @@ func (p *pretty) Append(dst []byte, e *entry.Entry) []byte {
 	default:
 		rec.Text = string(e.Record.Value)
 	}
-	dst = p.renderer.Append(dst, &rec)
-	return dst[:len(dst)-1]
+	return rec
 }
 
 // extras are the key and, if wanted, the headers.

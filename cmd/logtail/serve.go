@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
+	"github.com/kafkaesk/kafkaesk/internal/webpage"
+)
+
+var (
+	//go:embed page/index.html
+	pageHTML []byte
+	//go:embed page/page.js
+	pageScript []byte
+	//go:embed page/page.css
+	pageStyle []byte
+)
+
+const (
+	listenDefault = "127.0.0.1:8787"
+	// mostViewers bounds the pages that read at one time, and so the memory for them.
+	mostViewers = 16
+	// fetchBytes and fetchPartitionBytes bound what is fetched ahead for each viewer.
+	fetchBytes          = 8 << 20
+	fetchPartitionBytes = 512 << 10
+	// recordTimeout is how long one record is looked for.
+	recordTimeout = 20 * time.Second
+	// serveReserve is how long answers that are under way may take when the program ends.
+	serveReserve = 2 * time.Second
+)
+
+const aboutServe = `Serve shows the log records of the Kafka streams that match a PATTERN as a page in the browser:
+live rows, with filters and a search that read what is there already too, all fields of a record, and its trace.
+The flags that say where to begin and which records are the page's first settings; a reader can change them, but sees
+no other streams than those of the PATTERNs.
+
+There is no login: everyone who can reach the address reads these streams. Requests for another host than an IP
+address, localhost, or this machine's name are refused. Each page reads Kafka for itself, in bounded memory, at most
+16 at one time; one that is too slow is told how many rows it missed.
+`
+
+// serveGroups are the flags of serve.
+func (o *options) serveGroups() []group {
+	page := newFlags()
+	page.StringVar(&o.listen, "listen", listenDefault, "`ADDRESS` to serve the page on, HOST:PORT; port 0 takes a free one")
+	begin, other := newFlags(), newFlags()
+	o.beginFlags().VisitAll(func(f *pflag.Flag) {
+		switch f.Name {
+		case "lines":
+			f.DefValue = rowsDefault // as viewer has it, where the flag is not given
+			begin.AddFlag(f)
+		case "since", "exclude":
+			begin.AddFlag(f)
+		}
+	})
+	o.otherFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "quiet" || f.Name == "help" {
+			other.AddFlag(f)
+		}
+	})
+	return []group{{"The page", page}, {"Where to begin", begin}, {"Which records", o.filterFlags()},
+		{"Connection", o.connectionFlags()}, {"Other", other}}
+}
+
+// newServe is the command that serves the page.
+func newServe(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve [flags] PATTERN...", Long: aboutServe, Args: cobra.ArbitraryArgs, ValidArgsFunction: o.completeStreams,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(cmd.Flags(), args); err != nil {
+				return err
+			}
+			if o.place != nil {
+				return usageErrorf("%s is the place of one record: serve its stream, and ask the page for /?record=%s", args[0],
+					args[0])
+			}
+			return o.serve(cmd.Context(), firstSettings(cmd.Flags()))
+		},
+	}
+	for _, g := range o.serveGroups() {
+		cmd.Flags().AddFlagSet(g.flags)
+	}
+	return cmd
+}
+
+// serveHelp is the help of serve.
+func (o *options) serveHelp() string {
+	var b strings.Builder
+	b.WriteString(wrap(aboutServe) + "\nUsage:\n  logtail serve [flags] PATTERN...\n")
+	for _, g := range o.serveGroups() {
+		b.WriteString("\n" + g.name + ":\n" + usages(g.flags))
+	}
+	return b.String()
+}
+
+// firstSettings are the flags that were given, as the query of a page.
+func firstSettings(fs *pflag.FlagSet) url.Values {
+	query := make(url.Values)
+	for _, name := range pageFlags() {
+		f := fs.Lookup(name)
+		switch {
+		case f == nil || !f.Changed:
+		case f.Value.Type() == "stringArray":
+			query[name] = f.Value.(pflag.SliceValue).GetSlice()
+		default:
+			query.Set(name, f.Value.String())
+		}
+	}
+	return query
+}
+
+// pageServer answers the page and what it asks for.
+type pageServer struct {
+	o       *options
+	client  *kafka.Client
+	first   []byte        // the page's first settings, as JSON
+	viewers chan struct{} // has a token for each that reads
+}
+
+// serve serves the page until ctx ends.
+func (o *options) serve(ctx context.Context, first url.Values) error {
+	patterns := make([]string, len(o.patterns))
+	for i, p := range o.patterns {
+		patterns[i] = p.text
+	}
+	settings, err := json.Marshal(map[string]any{"patterns": patterns, "query": first.Encode()})
+	if err != nil {
+		return failure(err)
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return failure(fmt.Errorf("--listen: %w", err))
+	}
+	defer listener.Close()
+	o.kafkaSettings.FetchMaxBytes = min(o.kafkaSettings.FetchMaxBytes, fetchBytes)
+	o.kafkaSettings.FetchMinBytes = min(o.kafkaSettings.FetchMinBytes, o.kafkaSettings.FetchMaxBytes)
+	o.kafkaSettings.MaxPartitionFetchBytes = min(o.kafkaSettings.MaxPartitionFetchBytes, fetchPartitionBytes)
+	client, err := o.connect(ctx)
+	if err != nil || client == nil {
+		return err
+	}
+	defer client.Close()
+	s := &pageServer{o: o, client: client, first: settings, viewers: make(chan struct{}, mostViewers)}
+	defer s.close()
+	host, _, _ := net.SplitHostPort(o.listen) // which Listen has taken
+	server := &http.Server{
+		Handler:           webpage.Protect(s.handler(), webpage.Policy{Hosts: ownHosts(host)}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          log.New(logtext.Writer{W: o.err}, "logtail: ", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	o.notice("serving %s on http://%s/", strings.Join(patterns, " "), listener.Addr())
+	if at, err := netip.ParseAddrPort(listener.Addr().String()); err == nil && !at.Addr().IsLoopback() {
+		o.notice("everyone who reaches this address can read these streams")
+	}
+	select {
+	case err := <-ended:
+		return failure(fmt.Errorf("serve the page: %w", err))
+	case <-ctx.Done():
+	}
+	reserve, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveReserve)
+	defer cancel()
+	if server.Shutdown(reserve) != nil {
+		_ = server.Close() // of a viewer that takes nothing
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return failure(fmt.Errorf("serve the page: %w", err))
+	}
+	return nil
+}
+
+// ownHosts are the names under which the page may be asked for: that of --listen, and the machine's where others can
+// reach it.
+func ownHosts(listen string) []string {
+	names := []string{listen}
+	at, err := netip.ParseAddr(listen)
+	if err == nil && at.IsLoopback() || listen == "localhost" {
+		return names
+	}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	return names
+}
+
+func (s *pageServer) handler() http.Handler {
+	mux := http.NewServeMux()
+	webpage.Assets(mux)
+	mux.Handle("GET /{$}", webpage.Asset("index.html", pageHTML))
+	mux.Handle("GET /page.js", webpage.Asset("page.js", pageScript))
+	mux.Handle("GET /page.css", webpage.Asset("page.css", pageStyle))
+	mux.Handle("GET /api/settings", webpage.Asset("settings.json", s.first))
+	mux.HandleFunc("GET /api/rows", s.rows)
+	mux.HandleFunc("GET /api/record", s.record)
+	return mux
+}
+
+// rows sends the records that the query of the request selects, as events: row, notice, missed, and at last failed with
+// the reason, or end. What is wrong with the query is an event too, as a browser shows no other answer to a script.
+func (s *pageServer) rows(w http.ResponseWriter, r *http.Request) {
+	q := webpage.NewQueue(s.o.queueRows, mostWaitingBytes)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	done := make(chan struct{})
+	v, err := s.o.viewer(r.URL.Query(), q)
+	switch {
+	case err != nil:
+		q.Add("failed", []byte(err.Error()))
+		close(done)
+	case !s.enter():
+		q.Add("failed", fmt.Appendf(nil, "%d pages read already, which is the most: close one", mostViewers))
+		close(done)
+	default:
+		go func() {
+			defer close(done)
+			v.view(ctx, s.client, q)
+			s.leave()
+		}()
+	}
+	_ = q.Serve(ctx, w, done) // whose error is that the viewer is gone
+	cancel()
+	<-done
+}
+
+// enter takes one of the places of viewers.
+func (s *pageServer) enter() bool {
+	select {
+	case s.viewers <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *pageServer) leave() { <-s.viewers }
+
+// close waits for those who read, and lets nobody in any more.
+func (s *pageServer) close() {
+	for range mostViewers {
+		s.viewers <- struct{}{}
+	}
+}
+
+// record answers with the record of a place, as [form.Whole] has it.
+func (s *pageServer) record(w http.ResponseWriter, r *http.Request) {
+	place := r.URL.Query().Get("place")
+	p, ok := parsePlace(s.o.prefix, place)
+	switch {
+	case !ok:
+		http.Error(w, fmt.Sprintf("%q is not the place of a record, which is STREAM/PARTITION@OFFSET", place),
+			http.StatusBadRequest)
+		return
+	case !s.o.match(p.tp.Topic):
+		http.Error(w, "the stream of this record is none that this page shows", http.StatusNotFound)
+		return
+	case !s.enter():
+		http.Error(w, fmt.Sprintf("%d pages read already, which is the most: close one", mostViewers),
+			http.StatusServiceUnavailable)
+		return
+	}
+	defer s.leave()
+	notices := webpage.NewQueue(1, 1)
+	v, err := s.o.viewer(url.Values{"stream": {place}}, notices)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var out bytes.Buffer
+	v.out, v.printer = &out, form.Whole
+	ctx, cancel := context.WithTimeout(r.Context(), recordTimeout)
+	defer cancel()
+	if err := v.read(ctx, s.client); err != nil {
+		if errors.Is(err, errInterrupted) {
+			err = fmt.Errorf("the record was not found within %v: Kafka may be away", recordTimeout)
+		}
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(out.Bytes())
+}
