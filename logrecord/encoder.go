@@ -3,6 +3,7 @@ package logrecord
 import (
 	"context"
 	"fmt"
+	"hash"
 	"hash/maphash"
 	"log/slog"
 	"reflect"
@@ -53,9 +54,10 @@ type Options struct {
 	Rename map[string]string
 	// Route finds the record's route by the types of its models, which are no pointers; see Result.Route.
 	Route map[reflect.Type]string
-	// HashKey is the key with which fields of models that have the tag log:"hash" are hashed (HMAC with SHA-256, in hex, of a
-	// text, or of the JSON of another value). Without it they are redacted.
-	HashKey []byte
+	// Hash makes the hash, with its key, of fields of models that have the tag log:"hash": they are written as its sum, in
+	// hex, of a text or of the JSON of another value. It is a function so that the key is not printed with the Options.
+	// Without it these fields are redacted. It may be called concurrently.
+	Hash func() hash.Hash
 	// Report is told once of each type of model whose jsonschema tags cannot be used: its values are logged unchecked. [Check]
 	// finds such a type before. It may be called concurrently, and must not log through this encoder. Defaults to telling nobody.
 	Report func(error)
@@ -100,7 +102,7 @@ type shared struct {
 	format      func(context.Context, slog.Record) any
 	fromContext func(context.Context) []slog.Attr
 	durations   bool
-	hashKey     []byte
+	hash        func() hash.Hash
 	maxBytes    int
 
 	seed     maphash.Seed
@@ -173,7 +175,7 @@ func NewEncoder(o Options) *Encoder {
 		fromContext: o.FromContext,
 		route:       o.Route,
 		durations:   o.TextDurations,
-		hashKey:     slices.Clone(o.HashKey),
+		hash:        o.Hash,
 		maxBytes:    min(o.MaxBytes, mostMaxBytes),
 		seed:        maphash.MakeSeed(),
 	}

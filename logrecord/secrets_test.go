@@ -1,7 +1,10 @@
 package logrecord
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"log/slog"
 	"strings"
 	"testing"
@@ -22,6 +25,11 @@ type login struct {
 	} `json:"inner"`
 }
 
+// keyed makes HMACs with SHA-256.
+func keyed(key string) func() hash.Hash {
+	return func() hash.Hash { return hmac.New(sha256.New, []byte(key)) }
+}
+
 func aLogin() login {
 	l := login{User: "ada", Password: "hunter22-hunter22", Token: "t-hunter22", Card: "hunt", Answers: map[string]string{"pet": "hunter22"}}
 	l.Inner.Secret = []string{"hunter22", "hunter22", "hunter22"}
@@ -30,7 +38,7 @@ func aLogin() login {
 
 func TestSecretsOfModels(t *testing.T) {
 	t.Parallel()
-	e := encoderWith(Options{HashKey: []byte("key")})
+	e := encoderWith(Options{Hash: keyed("key")})
 	text, result := encode(t, e, "in", aLogin())
 	want := parse(t, `{"user":"ada","password":"[redacted]","card":null,`+
 		`"answers":"[redacted]","inner":{"shown":0}}`)
@@ -42,7 +50,7 @@ func TestSecretsOfModels(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || result.Invalid {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
-	other, _ := encode(t, encoderWith(Options{HashKey: []byte("other")}), "in", aLogin())
+	other, _ := encode(t, encoderWith(Options{Hash: keyed("other")}), "in", aLogin())
 	if got["card"] == fields(t, other)["card"] {
 		t.Error("the key does not matter")
 	}
@@ -57,7 +65,7 @@ func TestSecretsThatBreakTheirSchema(t *testing.T) {
 	t.Parallel()
 	l := aLogin()
 	l.Password, l.Token, l.Card, l.Inner.Secret = "hunter22", "hunter22", "hunter22", []string{"hunter22"}
-	for _, o := range []Options{{}, {HashKey: []byte("key")}, {ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return a }}} {
+	for _, o := range []Options{{}, {Hash: keyed("key")}, {ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return a }}} {
 		text, result := encode(t, encoderWith(o), "in", l)
 		if strings.Contains(string(text), "hunter22") || !result.Invalid {
 			t.Errorf("%s", text)

@@ -1,8 +1,6 @@
 package logrecord
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -150,12 +148,12 @@ func (s *shared) redact(tag string, value []byte) ([]byte, bool) {
 	switch {
 	case tag == "-":
 		return nil, false
-	case tag == "hash" && len(s.hashKey) > 0:
+	case tag == "hash" && s.hash != nil:
 		text := value
 		if value[0] == '"' {
 			text = []byte(rawjson.Unquote(value))
 		}
-		sum := hmac.New(sha256.New, s.hashKey)
+		sum := s.hash()
 		sum.Write(text)
 		return appendString(nil, hex.EncodeToString(sum.Sum(nil))), true
 	default: // a tag that says something else says at least that the value is not to be seen

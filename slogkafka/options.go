@@ -3,8 +3,11 @@ package slogkafka
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/maphash"
 	"log/slog"
 	"maps"
@@ -107,7 +110,14 @@ func FromContext(f func(ctx context.Context) []slog.Attr) Option {
 
 // HashKey is the key with which fields of log models that have the tag log:"hash" are hashed: HMAC with SHA-256, in hex. Without it they are
 // redacted, as those with the tag log:"redact" are.
-func HashKey(key []byte) Option { return func(o *options) { o.record.HashKey = bytes.Clone(key) } }
+func HashKey(key []byte) Option {
+	key = bytes.Clone(key)
+	return func(o *options) {
+		if len(key) > 0 {
+			o.record.Hash = func() hash.Hash { return hmac.New(sha256.New, key) }
+		}
+	}
+}
 
 // Format sets a function that makes each record's own base: a struct whose fields take the place of the twelve base fields. A
 // base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes are merged over

@@ -1,0 +1,58 @@
+package testkit
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/gob"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// inside holds a value in an unexported field, where fmt calls no method.
+type inside struct{ value any }
+
+// Printed returns v in every way that fmt, encoding/json, encoding/xml, encoding/gob and slog know. An encoder may refuse: its error is printed.
+func Printed(v any) map[string]string {
+	out := make(map[string]string)
+	for _, verb := range []string{"v", "+v", "#v", "s", "q", "x", "X", "d", "T", "p", "t", "#x", "# x", "U", "08b", "o"} {
+		out["%"+verb] = fmt.Sprintf("%"+verb, v)
+		out["%"+verb+" inside"] = fmt.Sprintf("%"+verb, inside{v})
+		out["%"+verb+" of a pointer to inside"] = fmt.Sprintf("%"+verb, &inside{v})
+	}
+	asJSON, err := json.Marshal(v)
+	out["json"] = fmt.Sprint(string(asJSON), err)
+	asXML, err := xml.Marshal(v)
+	out["xml"] = fmt.Sprint(string(asXML), err)
+	var asGob bytes.Buffer
+	err = gob.NewEncoder(&asGob).Encode(v)
+	out["gob"] = fmt.Sprint(asGob.String(), err)
+	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
+		"slog text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
+		"slog JSON": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+	} {
+		var b bytes.Buffer
+		slog.New(handler(&b)).Info("m", "value", v, "inside", inside{v}, "group", slog.GroupValue(slog.Any("member", v)))
+		out[name] = b.String()
+	}
+	return out
+}
+
+// NeverPrints fails the test when a secret, in any encoding, is in what is printed of v.
+func NeverPrints(t testing.TB, name string, v any, secret string) {
+	t.Helper()
+	forms := []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("% x", secret),
+		fmt.Sprintf("%d", []byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret))}
+	for how, text := range Printed(v) {
+		for _, form := range forms {
+			if strings.Contains(text, form) {
+				t.Errorf("%s: %s prints the secret: %s", name, how, text)
+				break
+			}
+		}
+	}
+}
+
