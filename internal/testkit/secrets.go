@@ -55,4 +55,3 @@ func NeverPrints(t testing.TB, name string, v any, secret string) {
 		}
 	}
 }
-
