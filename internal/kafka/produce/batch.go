@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -21,7 +22,8 @@ type store struct {
 
 // batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
-// Guarded by Producer.mu, except encoded and stamp, which belong to the goroutine that sends it.
+// Guarded by partition.mu as long as it was not sent and then by Producer.mu, except encoded and stamp, which belong to the goroutine that
+// sends it. It counts for its group until its last promise is resolved.
 type batch struct {
 	store    *store            // its records, and the memory that serves another batch after it
 	promises []*Promise        // by position; nil where the promise was resolved early
@@ -29,7 +31,8 @@ type batch struct {
 	bytes    int64             // what its records hold of Options.MaxBytes
 	group    *group            // none of its records is older than the group
 	born     time.Time         // when the first record came: linger counts from here
-	urgent   bool              // somebody waits: do not linger
+	urgent   atomic.Bool       // somebody waits: do not linger
+	sticky   bool              // takes records without a key
 	contexts []context.Context // that can end, of its records; one that several share may be there more than once
 	until    time.Duration     // the earliest deadline of its records, since the producer was made; 0: none
 
@@ -46,6 +49,13 @@ func (b *batch) add(e *entry, promise *Promise, size int64) {
 	b.live++
 	b.bytes += size
 	b.mayExpire(promise)
+}
+
+// resolved counts n promises as resolved, or as taken out.
+func (b *batch) resolved(n int) {
+	if b.live -= n; b.live == 0 && n > 0 {
+		b.group.resolve()
+	}
 }
 
 // mayExpire remembers when the record of a promise has to be given up. Concurrent callers mostly give each of their
@@ -134,7 +144,9 @@ func (b *batch) records() ([]wire.Record, error) {
 // subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and takes these promises
 // over. It returns nil when there are none.
 func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) bool) *batch {
-	s := &batch{store: new(store), group: b.group, born: b.born, urgent: b.urgent}
+	s := &batch{store: new(store), group: b.group, born: b.born, sticky: b.sticky}
+	s.urgent.Store(b.urgent.Load())
+	s.group.live.Add(1)
 	for i := from; i < to; i++ {
 		if b.promises[i] == nil || !keep(i) {
 			continue
@@ -143,9 +155,10 @@ func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) boo
 		e := entry{timeMs: r.Time.UnixMilli(), key: r.Key, value: r.Value, headers: r.Headers}
 		s.add(&e, b.promises[i], recordSize(&e))
 		b.promises[i] = nil
-		b.live--
+		b.resolved(1)
 	}
 	if s.live == 0 {
+		s.group.resolve()
 		return nil
 	}
 	return s

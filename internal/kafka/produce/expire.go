@@ -59,19 +59,20 @@ func (p *Producer) sweep() {
 	p.swept = time.Now()
 	now := p.swept.Sub(p.started)
 	for t := range p.unready {
-		t.parked = slices.DeleteFunc(t.parked, func(c parked) bool {
+		t.parked = slices.DeleteFunc(t.parked, func(c *parked) bool {
 			why := c.promise.expired(now)
 			if why == nil {
 				return false
 			}
 			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, p.whyUnready(t), why))
-			c.group.resolve(1)
+			c.group.resolve()
 			p.stats.Failed++
 			p.room.release(1, c.size)
 			return true
 		})
 		p.forget(t)
 	}
+	p.activate()
 	for _, q := range p.active {
 		if b := q.flight; b != nil {
 			p.expire(q, b)
@@ -79,21 +80,23 @@ func (p *Producer) sweep() {
 				p.failFlight(q, kafka.CodeErr(unknownTopic)) // nobody waits for it, and there is nowhere to send it
 			}
 		}
-		for i := 0; i < len(q.queue); {
-			if b := p.expireUnsent(q, q.queue[i]); b != nil {
-				q.queue[i] = b
-				i++
-			} else {
-				q.queue = slices.Delete(q.queue, i, i+1)
-			}
+		p.sweepUnsent(q)
+	}
+}
+
+func (p *Producer) sweepUnsent(q *partition) {
+	q.mu.Lock()
+	defer p.unlock(q)
+	for i := 0; i < len(q.queue); {
+		if b := p.expireUnsent(q, q.queue[i]); b != nil {
+			q.queue[i] = b
+			i++
+		} else {
+			q.queue = slices.Delete(q.queue, i, i+1)
 		}
-		if q.open != nil {
-			sticky := q.topic.stickyBatch == q.open
-			q.open = p.expireUnsent(q, q.open)
-			if sticky {
-				q.topic.stickyBatch = q.open
-			}
-		}
+	}
+	if q.open != nil {
+		q.setOpen(p.expireUnsent(q, q.open))
 	}
 }
 
@@ -124,8 +127,7 @@ func (p *Producer) expire(q *partition, b *batch) {
 			promise.fail(fmt.Errorf("produce: to %q, partition %d: not sent%s: %w", q.topic.name, q.id, p.why(q), why))
 		}
 		b.promises[i] = nil
-		b.live--
-		b.group.resolve(1)
+		b.resolved(1)
 		p.stats.Failed++
 	}
 }

@@ -55,7 +55,7 @@ func (p *Producer) Health() error {
 		return nil
 	}
 	return fmt.Errorf("produce: failing since %s, %d records wait: %w",
-		p.oldestFault.since.Format(time.RFC3339), p.room.records, p.oldestFault.err)
+		p.oldestFault.since.Format(time.RFC3339), p.room.records.Load(), p.oldestFault.err)
 }
 
 // Waiting returns why records wait: the oldest fault, else the last connection error, else which brokers have not
@@ -63,7 +63,7 @@ func (p *Producer) Health() error {
 func (p *Producer) Waiting() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.room.records == 0 {
+	if p.room.records.Load() == 0 {
 		return nil
 	}
 	if p.oldestFault.err != nil {
@@ -103,6 +103,6 @@ func (p *Producer) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Records, s.Bytes = p.room.records, p.room.bytes
+	s.Records, s.Bytes = int(p.room.records.Load()), p.room.bytes.Load()
 	return s
 }

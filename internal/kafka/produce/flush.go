@@ -3,52 +3,115 @@ package produce
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// group counts the open promises of the batches begun between two calls of Flush, so that what Flush waits for is a handful of counters
-// however many records there are. A record counts for the group of its batch, which may be older than the record: Flush does not cut
-// batches short, and many concurrent calls of it do not make them small. Guarded by Producer.mu.
+// group counts the batches begun between two calls of Flush that have open promises, and the parked records, so that what Flush waits for is
+// a handful of counters however many records there are. A record counts for the group of its batch, which may be older than the record: Flush
+// does not cut batches short, and many concurrent calls of it do not make them small.
 type group struct {
-	number uint64 // rising
-	live   int
-	ended  bool          // no more batches begin in it
-	done   chan struct{} // closed when ended and live is 0: no open batch is left either, so live stays 0
+	number uint64       // rising
+	live   atomic.Int64 // one more until the group has ended
+	ended  atomic.Bool  // no more batches begin in it, but of what was parked or in a batch of it
+	done   chan struct{}
 }
 
-func newGroup(number uint64) *group { return &group{number: number, done: make(chan struct{})} }
+func newGroup(number uint64) *group {
+	g := &group{number: number, done: make(chan struct{})}
+	g.live.Store(1)
+	return g
+}
 
-// resolve counts n promises of the group as resolved.
-func (g *group) resolve(n int) {
-	if n == 0 {
-		return
-	}
-	if g.live -= n; g.live == 0 && g.ended {
+// resolve counts one batch or parked record of the group as resolved, or its end.
+func (g *group) resolve() {
+	if g.live.Add(-1) == 0 {
 		close(g.done)
 	}
 }
 
-// endGroup makes everything produced so far due at once and returns the groups that still have open promises.
-func (p *Producer) endGroup() []*group {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	open := p.groups[:0]
-	for _, g := range p.groups {
-		if g.live > 0 {
-			open = append(open, g)
-		}
+// opened is what changes with each batch that is opened.
+type opened struct {
+	mu         sync.Mutex   // held for a moment only
+	group      *group       // of the batches opened now
+	groups     []*group     // ended by Flush, with open promises
+	partitions []*partition // those of the batches opened since the sender has looked
+	wakes      time.Time    // when the sender looks again by itself
+}
+
+// join returns the group of now, which counts a parked record more, that is left in the partition q if it is not nil. Once
+// the Producer closes it returns nil.
+func (p *Producer) join(q *partition) *group {
+	o := &p.opened
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p.closing.Load() {
+		return nil
 	}
-	clear(p.groups[len(open):])
-	p.groups = open
-	if p.group.live > 0 {
-		p.group.ended = true
-		p.groups = append(p.groups, p.group)
-		p.group = newGroup(p.group.number + 1)
+	if q != nil {
+		o.partitions = append(o.partitions, q)
+	}
+	o.group.live.Add(1)
+	return o.group
+}
+
+// openBatch opens a batch of group g for a partition; nil is the group of now, in which none is opened, and nil returned,
+// once the Producer closes. It is called with the partition's mutex held.
+func (p *Producer) openBatch(q *partition, g *group) *batch {
+	m := p.stores.Get().(*store)
+	m.builder.Reset()
+	b := &batch{store: m, promises: m.promises[:0], contexts: m.contexts[:0], group: g, born: time.Now()}
+	o := &p.opened
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if g == nil {
+		if p.closing.Load() {
+			return nil
+		}
+		b.group = o.group
+	}
+	b.group.live.Add(1)
+	o.partitions = append(o.partitions, q)
+	if b.group.ended.Load() || p.closing.Load() || p.room.full.Load() ||
+		b.born.Add(min(p.linger, sweepInterval)).Before(o.wakes) {
 		p.signal()
 	}
-	return append([]*group(nil), p.groups...)
+	return b
+}
+
+// activate lists the partitions of the batches opened since the last call in active. It is called with mu held.
+func (p *Producer) activate() {
+	o := &p.opened
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, q := range o.partitions {
+		if !q.active {
+			q.active = true
+			p.active = append(p.active, q)
+		}
+	}
+	clear(o.partitions)
+	o.partitions = o.partitions[:0]
+}
+
+// endGroup makes everything produced so far due at once and returns the groups that still have open promises.
+func (p *Producer) endGroup() []*group {
+	o := &p.opened
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.groups = slices.DeleteFunc(o.groups, func(g *group) bool { return g.live.Load() == 0 })
+	if g := o.group; g.live.Load() > 1 {
+		g.ended.Store(true)
+		o.groups = append(o.groups, g)
+		o.group = newGroup(g.number + 1)
+		g.resolve()
+		p.signal()
+	}
+	return slices.Clone(o.groups)
 }
 
 // Flush sends what lingers and waits until every record produced before it has its outcome, whichever it is. It returns the error of ctx
@@ -60,7 +123,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 		case <-ctx.Done():
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records, p.oldestFault.because(), ended(ctx))
+			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records.Load(), p.oldestFault.because(), ended(ctx))
 		}
 	}
 	return nil
@@ -70,14 +133,15 @@ func (p *Producer) Flush(ctx context.Context) error {
 func (p *Producer) Hurry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.activate()
 	for _, q := range p.active {
-		if q.open != nil {
-			q.open.urgent = true
+		if b, _ := p.waiting(q); b != nil {
+			b.urgent.Store(true)
 		}
 	}
 	for t := range p.unready {
-		for i := range t.parked {
-			t.parked[i].urgent = true
+		for _, c := range t.parked {
+			c.urgent = true
 		}
 	}
 	p.signal()
@@ -91,7 +155,9 @@ const closeGrace = 40 * time.Millisecond
 // leaves no goroutine. It may be called again, and concurrently: the call whose context ends first ends the wait of all.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
-	p.closing = true
+	p.opened.mu.Lock()
+	p.closing.Store(true)
+	p.opened.mu.Unlock()
 	p.room.refuse()
 	p.signal()
 	p.mu.Unlock()
@@ -125,6 +191,7 @@ func (p *Producer) Close(ctx context.Context) error {
 func (p *Producer) abandon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.activate()
 	for _, q := range p.active {
 		if b := q.flight; b != nil {
 			p.unknown += b.live

@@ -49,6 +49,7 @@ func (p *Producer) askIdentity() {
 		if errors.Is(err, kafka.CodeError(clusterDenied)) {
 			err = fmt.Errorf("%w (before Kafka 2.8 this needs IdempotentWrite on the cluster, or enable_idempotence set to false)", err)
 		}
+		p.activate()
 		for _, q := range p.active {
 			if q.identity.ID < 0 { // those that have an id go on with it
 				p.failPartition(q, err)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,12 +101,13 @@ func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
 		{age: 2 * time.Second, due: true},
 	} {
 		p := &Producer{linger: 2 * time.Second, brokers: map[int32]*broker{0: {inFlight: test.inFlight}}}
-		q := &partition{open: &batch{urgent: test.urgent, born: now.Add(-test.age), group: newGroup(0)}}
+		q := &partition{open: &batch{born: now.Add(-test.age), group: newGroup(0)}}
+		q.open.urgent.Store(test.urgent)
 		a := &schedule{now: now, next: time.Hour}
 		if test.next == 0 {
 			test.next = time.Hour
 		}
-		if due := p.sendable(q, a); due != test.due || a.next != test.next {
+		if due := p.sendable(q, q.open, false, a); due != test.due || a.next != test.next {
 			t.Errorf("%+v: due %t, the next look in %v", test, due, a.next)
 		}
 	}
@@ -125,19 +127,20 @@ func TestANewBatchWakesTheSenderWhereThatWouldLookTooLate(t *testing.T) {
 		{name: "it looks after the linger", linger: time.Millisecond, wakes: time.Minute, signal: true},
 		{name: "it looks after the next sweep", linger: time.Hour, wakes: time.Minute, signal: true},
 		{name: "no linger", wakes: time.Minute, signal: true},
-		{name: "Flush waits", linger: time.Second, change: func(p *Producer) { p.group.ended = true }, signal: true},
-		{name: "Close waits", linger: time.Second, change: func(p *Producer) { p.closing = true }, signal: true},
+		{name: "Flush waits", linger: time.Second, change: func(p *Producer) { p.opened.group.ended.Store(true) }, signal: true},
+		{name: "Close waits", linger: time.Second, change: func(p *Producer) { p.closing.Store(true) }, signal: true},
 		{name: "a record waits for room", linger: time.Second,
-			change: func(p *Producer) { p.room.waiting = []*waiter{{}} }, signal: true},
+			change: func(p *Producer) { p.room.setWaiting([]*waiter{{}}) }, signal: true},
 	} {
-		p := &Producer{linger: test.linger, maxBatch: 1 << 20, wake: make(chan struct{}, 1), group: newGroup(0),
-			wakes: time.Now().Add(test.wakes), stores: sync.Pool{New: func() any { return new(store) }}}
+		p := &Producer{linger: test.linger, maxBatch: 1 << 20, wake: make(chan struct{}, 1),
+			opened: opened{group: newGroup(0), wakes: time.Now().Add(test.wakes)}, stores: sync.Pool{New: func() any { return new(store) }}}
 		if test.change != nil {
 			test.change(p)
 		}
-		tp := &topic{partitions: []*partition{{}}, width: 1}
+		tp := &topic{partitions: []*partition{{}}}
 		tp.partitions[0].topic = tp
-		p.place(tp, &entry{value: []byte("value")}, new(Promise), 100, p.group)
+		tp.setRoutes(1)
+		p.addToBatch(tp, &entry{value: []byte("value")}, new(Promise), 100, p.opened.group)
 		if signal := len(p.wake) > 0; signal != test.signal {
 			t.Errorf("%s: woken %t, want %t", test.name, signal, test.signal)
 		}
@@ -159,7 +162,6 @@ func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
 	for i := range promises {
 		promises[i].ctx = contexts[i%len(contexts)]
 		b.add(&entry{value: []byte("value")}, &promises[i], 10)
-		b.group.live++
 	}
 	if !slices.Equal(b.contexts, contexts[:]) {
 		t.Errorf("%d contexts are known, want 3", len(b.contexts))
@@ -175,5 +177,78 @@ func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
 	p.expire(q, b)
 	if b.live != 0 || len(b.contexts) != 0 {
 		t.Errorf("in the end %d promises are open and %d contexts known, want none", b.live, len(b.contexts))
+	}
+}
+
+// A record whose partition is locked waits for nobody: who unlocks the partition puts it into a batch, before those that
+// are produced after it. Flush waits for it in between.
+func TestARecordIsLeftInAPartitionThatIsLocked(t *testing.T) {
+	t.Parallel()
+	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)},
+		stores: sync.Pool{New: func() any { return new(store) }}}
+	q := &partition{}
+	tp := &topic{partitions: []*partition{q}}
+	q.topic = tp
+	tp.setRoutes(1)
+	promises := make([]Promise, 5)
+	add := func(i int) {
+		key := []byte{'k'}
+		if !p.addToBatch(tp, &entry{key: key, value: []byte{byte(i)}, timeMs: 1}, &promises[i], 100, nil) {
+			t.Fatalf("record %d was refused", i)
+		}
+		key[0] = 'x' // the caller uses its memory again
+	}
+	q.mu.Lock()
+	add(0)
+	add(1)
+	if q.open != nil {
+		t.Fatal("there is a batch while the partition is locked")
+	}
+	open := p.endGroup()
+	if len(open) != 1 || open[0].live.Load() != 2 {
+		t.Fatalf("Flush waits for %d groups, want one that has both records", len(open))
+	}
+	p.unlock(q)
+	add(2)
+	q.mu.Lock()
+	add(3)
+	q.mu.Unlock() // by one who does not look: the next one does
+	add(4)
+	want := []*Promise{&promises[0], &promises[1], &promises[2], &promises[3], &promises[4]}
+	if !slices.Equal(q.open.promises, want) {
+		t.Errorf("the batch has %d records, want all five in order", len(q.open.promises))
+	}
+	if live := open[0].live.Load(); live != 1 {
+		t.Errorf("the group counts %d, want the batch alone", live)
+	}
+	records, err := q.open.records()
+	if err != nil || string(records[0].Key) != "k" || string(records[1].Value) != "\x01" {
+		t.Errorf("the records that were left: %v, %v", records, err)
+	}
+}
+
+// One goroutine does not take in what others leave for ever: the sender goes on with it.
+func TestTheSenderTakesOverFromAProduceThatWouldNotEnd(t *testing.T) {
+	t.Parallel()
+	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)},
+		stores: sync.Pool{New: func() any { return new(store) }}}
+	q := &partition{topic: &topic{}}
+	var left atomic.Int64
+	p.opened.wakes = time.Now()
+	q.mu.Lock()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 1000 {
+				p.addToPartition(q, &entry{value: []byte("v")}, new(Promise), 10, nil)
+				left.Add(1)
+			}
+		})
+	}
+	p.unlock(q)
+	all.Wait()
+	p.waiting(q) // as the sender
+	if got := len(q.open.promises); got != int(left.Load()) || q.left.Load() != nil {
+		t.Errorf("%d records are in the batch, want %d", got, left.Load())
 	}
 }

@@ -110,7 +110,7 @@ func (p *Producer) applyBrokers(c *kafka.Cluster) {
 // ensureTopics starts what it takes to have the topics that records wait for.
 func (p *Producer) ensureTopics(a *schedule) {
 	for t := range p.unready {
-		if !t.wanted() {
+		if !p.wanted(t) {
 			continue
 		}
 		p.oldestFault = p.oldestFault.older(t.fault)
@@ -123,12 +123,12 @@ func (p *Producer) ensureTopics(a *schedule) {
 }
 
 // wanted reports whether anything waits for the topic.
-func (t *topic) wanted() bool {
+func (p *Producer) wanted(t *topic) bool {
 	if len(t.parked) > 0 {
 		return true
 	}
 	for _, q := range t.partitions {
-		if !q.idle() {
+		if !p.idle(q) {
 			return true
 		}
 	}
@@ -174,7 +174,7 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 			p.failPartition(q, err)
 		}
 		t.fault.clear()
-		if t.wanted() { // a batch is in a request, and may be sent back here
+		if p.wanted(t) { // a batch is in a request, and may be sent back here
 			t.fault.failed(err, time.Now(), p.backoff, movedDelay)
 		}
 		p.forget(t)
@@ -199,9 +199,6 @@ func (p *Producer) forget(t *topic) {
 	}
 	delete(p.topics, t.name)
 	delete(p.unready, t)
-	if p.last == t {
-		p.last = nil
-	}
 }
 
 // findTopic returns a snapshot that has the topic.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -342,6 +343,54 @@ func TestFlushReturnsWhenEverythingBeforeItHasItsOutcome(t *testing.T) {
 	}
 	if s := p.Stats(); s.Records != 0 || s.Bytes != 0 || s.Sent != 2000 {
 		t.Errorf("after Flush: %+v", s)
+	}
+}
+
+// Goroutines that produce to the same few partitions wait for no lock, each key keeps its order, and a Flush after its last record
+// waits for all of a goroutine.
+func TestManyGoroutinesKeepTheOrderOfTheirKeys(t *testing.T) {
+	t.Parallel()
+	const goroutines, each = 8, 2000
+	b := newBench(t)
+	b.topic("a", 2)
+	p := b.producer(produce.Options{}, func(s *kafka.Settings) { s.MaxBatchSize = 10_000 })
+	if err := send(t, p, t.Context(), "a", "first"); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			promises := make([]produce.Promise, 2*each)
+			for i := range each {
+				p.Produce(t.Context(), record("a", fmt.Sprint(g), value(i)), i%100 == 0, &promises[i])
+				p.Produce(t.Context(), record("a", "", "unkeyed"), false, &promises[each+i])
+			}
+			if err := p.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for i := range promises {
+				if partition, _ := promises[i].Placed(); partition < 0 {
+					t.Errorf("record %d of goroutine %d has no place after Flush: %v", i, g, promises[i].Err())
+				}
+			}
+		})
+	}
+	all.Wait()
+	seen, unkeyed := map[string]int{}, 0
+	for _, records := range b.read("a") {
+		for _, r := range records {
+			if r.Key == nil {
+				unkeyed++
+				continue
+			}
+			if want := value(seen[string(r.Key)]); string(r.Value) != want {
+				t.Fatalf("goroutine %s: %s, want %s", r.Key, r.Value, want)
+			}
+			seen[string(r.Key)]++
+		}
+	}
+	if len(seen) != goroutines || unkeyed != 1+goroutines*each {
+		t.Errorf("%d keys and %d records without one, want %d and %d", len(seen), unkeyed, goroutines, 1+goroutines*each)
 	}
 }
 

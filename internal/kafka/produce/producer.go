@@ -15,7 +15,9 @@
 //     anew with another id (identity.go); only there a record can be written twice.
 //   - What a retry may mend is retried until the record's context ends, or for ever. What it cannot mend fails at once.
 //   - Every promise is resolved exactly once: whoever takes it out of its batch, under mu, resolves it.
-//   - All state is guarded by one mutex, Producer.mu, which is never held across I/O, sealing or logging.
+//   - Three mutexes guard the state, none of which is held across I/O, sealing or logging. They are taken in this order: Producer.mu, which
+//     the sender has while it looks what is due; partition.mu for the batches that a partition has not sent; opened.mu for what
+//     opening a batch changes. Produce needs the first one for topics that are not known and while the buffer is full, only.
 package produce
 
 import (
@@ -23,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -89,20 +92,19 @@ type Producer struct {
 
 	stores sync.Pool // of *store, with memory that has grown already
 
+	room    room
+	opened  opened
+	closing atomic.Bool                       // set with mu and opened.mu held
+	known   atomic.Pointer[map[string]*topic] // those of topics whose partitions are known; never changed once stored
+
 	mu          sync.Mutex
-	closing     bool
-	room        room
 	topics      map[string]*topic
-	last        *topic              // the one of the last Produce: mostly of the next, too
 	unready     map[*topic]struct{} // topics not known or not ensured
 	active      []*partition        // with something to send; the one that waited longest first
 	brokers     map[int32]*broker
 	addresses   map[int32]string // of the cluster's brokers
 	identity    identity
 	metadata    metadata
-	group       *group    // of the records produced now
-	groups      []*group  // ended by Flush, with open promises
-	wakes       time.Time // when the sender looks again by itself
 	swept       time.Time // when the promises were last looked through for contexts and deadlines that are over
 	oldestFault fault     // of those that keep a record waiting
 	stats       Stats
@@ -130,10 +132,11 @@ func New(c *kafka.Client, o Options) *Producer {
 		started: time.Now(),
 		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
 		stores: sync.Pool{New: func() any { return new(store) }},
-		room:   room{maxRecords: o.MaxRecords, maxBytes: o.MaxBytes},
+		room:   room{maxRecords: int64(o.MaxRecords), maxBytes: o.MaxBytes},
 		topics: map[string]*topic{}, unready: map[*topic]struct{}{}, brokers: map[int32]*broker{},
-		identity: identity{Producer: wire.NoProducer()}, group: newGroup(0),
+		identity: identity{Producer: wire.NoProducer()}, opened: opened{group: newGroup(0)},
 	}
+	p.known.Store(&map[string]*topic{})
 	if p.compression == nil {
 		p.compression = func(string) wire.Compression { return s.Compression }
 	}
@@ -186,8 +189,14 @@ func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *
 	}
 	e.timeMs = r.Time.UnixMilli()
 
+	reserved := p.room.take(size)
+	if reserved {
+		if t := (*p.known.Load())[r.Topic]; t != nil && p.addToBatch(t, &e, promise, size, nil) {
+			return
+		}
+	}
 	p.mu.Lock()
-	err := p.reserve(ctx, &r, size)
+	err := p.reserve(ctx, &r, size, reserved)
 	if err == nil {
 		p.enter(r.Topic, &e, promise, size)
 	}
@@ -211,10 +220,4 @@ func (p *Producer) signal() {
 	case p.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (p *Producer) newBatch(g *group) *batch {
-	m := p.stores.Get().(*store)
-	m.builder.Reset()
-	return &batch{store: m, promises: m.promises[:0], contexts: m.contexts[:0], group: g, born: time.Now()}
 }

@@ -198,7 +198,9 @@ func (p *Producer) applyResponse(r *request, lost error) {
 			p.failFlight(q, err)
 		}
 		if q.flight == it.b && !it.b.unsure {
-			q.putBack()
+			// The batch certainly was not written: its records can still be taken out, when their contexts end.
+			p.putFirst(q, q.flight)
+			q.flight = nil
 		}
 	}
 	records := p.acknowledge(acked)
@@ -239,7 +241,7 @@ func (p *Producer) acknowledge(acked []*item) [][]*Promise {
 func (p *Producer) retire(acked []*item, records [][]*Promise) {
 	p.mu.Lock()
 	for i, it := range acked {
-		it.b.group.resolve(it.b.live)
+		it.b.resolved(it.b.live)
 		p.room.release(len(records[i]), it.b.bytes)
 	}
 	p.mu.Unlock()

@@ -61,7 +61,7 @@ func (p *Producer) run() {
 // tell logs when a fault has lasted, and when it is over, once each.
 func (p *Producer) tell(told bool) bool {
 	p.mu.Lock()
-	fault, waiting := p.oldestFault, p.room.records
+	fault, waiting := p.oldestFault, p.room.records.Load()
 	p.mu.Unlock()
 	switch {
 	case told && fault.err == nil:
@@ -97,8 +97,9 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	if p.ctx.Err() != nil {
 		return time.Hour // run sees it and ends: nothing is started any more
 	}
+	p.activate()
 	a := &schedule{now: now, next: time.Hour}
-	if p.room.records > 0 {
+	if p.room.records.Load() > 0 {
 		if a.due(p.swept.Add(sweepInterval)) {
 			p.sweep()
 		}
@@ -109,7 +110,12 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	p.ensureTopics(a)
 	p.sendBatches(a)
 	p.refreshMetadata(a)
-	p.wakes = now.Add(a.next)
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	if len(p.opened.partitions) > 0 { // by who did not know when the sender looks again
+		a.next = min(a.next, p.linger)
+	}
+	p.opened.wakes = now.Add(a.next)
 	return a.next
 }
 
@@ -120,10 +126,14 @@ func (p *Producer) sendBatches(a *schedule) {
 	var taken []*partition
 	for _, q := range p.active {
 		p.trackFaults(q)
+		if q.gone {
+			p.moveAway(q)
+		}
+		open, queued := p.waiting(q)
 		switch {
-		case q.idle():
+		case open == nil && !queued && q.flight == nil:
 			q.active = false
-		case q.busy || !p.sendable(q, a):
+		case q.busy || !p.sendable(q, open, queued, a):
 			waiting = append(waiting, q)
 		case p.take(q, requests, a):
 			taken = append(taken, q)
@@ -141,17 +151,17 @@ func (p *Producer) sendBatches(a *schedule) {
 	}
 }
 
-// sendable reports whether the partition has a batch that is due, and everything that it takes to send it.
-func (p *Producer) sendable(q *partition, a *schedule) bool {
-	if q.flight == nil && len(q.queue) == 0 {
-		b := q.open
+// sendable reports whether the partition has a batch that is due, and everything that it takes to send it. Its open
+// batch is b, and there may be others before that.
+func (p *Producer) sendable(q *partition, b *batch, queued bool, a *schedule) bool {
+	if q.flight == nil && !queued {
 		linger := p.linger
 		switch {
-		case b.group.ended || p.closing || len(p.room.waiting) > 0:
+		case b.group.ended.Load() || p.closing.Load() || p.room.full.Load():
 			linger = 0
-		case b.urgent && p.answering(q.leader):
+		case b.urgent.Load() && p.answering(q.leader):
 			linger = min(linger, urgentLinger)
-		case b.urgent:
+		case b.urgent.Load():
 			linger = 0
 		}
 		if linger > 0 && !a.due(b.born.Add(linger)) {
@@ -200,7 +210,8 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) 
 	size := b.store.builder.Size()
 	if len(r.items) > 0 && r.size+size > maxRequest {
 		a.next = 0
-		q.putBack()
+		p.putFirst(q, q.flight)
+		q.flight = nil
 		return false
 	}
 	if b.attempts++; b.attempts > 1 {
@@ -215,14 +226,8 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) 
 // nextBatch takes the next batch out of the queue, without the records whose context has ended: from here on it is fixed.
 func (p *Producer) nextBatch(q *partition) *batch {
 	for {
-		var b *batch
-		if len(q.queue) > 0 {
-			b = q.queue[0]
-			q.queue[0] = nil
-			q.queue = q.queue[1:]
-		} else if b = q.open; b != nil {
-			q.open = nil
-		} else {
+		b := p.pop(q)
+		if b == nil {
 			return nil
 		}
 		p.expire(q, b)

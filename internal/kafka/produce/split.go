@@ -34,7 +34,7 @@ func (p *Producer) split(q *partition, it *item, cause error) {
 		pieces = []*batch{b.subset(records, 0, n/2, all), b.subset(records, n/2, n, all)}
 	}
 	pieces = slices.DeleteFunc(pieces, func(s *batch) bool { return s == nil })
-	q.queue = slices.Insert(q.queue, 0, pieces...)
+	p.putFirst(q, pieces...)
 	q.flight = nil
 	q.fault.clear()
 	if b.unsure {
@@ -65,15 +65,9 @@ func (p *Producer) failFlight(q *partition, err error) {
 // failUnsent fails everything of the partition that was not sent yet, and returns how many promises that were.
 func (p *Producer) failUnsent(q *partition, err error) int {
 	n := 0
-	for _, b := range q.queue {
+	for _, b := range p.takeUnsent(q) {
 		n += b.live
 		p.drop(b, err)
-	}
-	q.queue = nil
-	if q.open != nil {
-		n += q.open.live
-		p.drop(q.open, err)
-		q.open = nil
 	}
 	return n
 }
@@ -81,10 +75,9 @@ func (p *Producer) failUnsent(q *partition, err error) int {
 // failParked fails what waits for the topic to be known.
 func (p *Producer) failParked(t *topic, err error) int {
 	n := len(t.parked)
-	for i := range t.parked {
-		c := &t.parked[i]
+	for _, c := range t.parked {
 		c.promise.fail(err)
-		c.group.resolve(1)
+		c.group.resolve()
 		p.stats.Failed++
 		p.room.release(1, c.size)
 	}
@@ -97,6 +90,7 @@ func (p *Producer) failWaiting(err error) {
 	for t := range p.unready {
 		p.failParked(t, err)
 	}
+	p.activate()
 	for _, q := range p.active {
 		p.failPartition(q, err)
 	}
@@ -126,6 +120,5 @@ func (p *Producer) fail(b *batch, err error) {
 		}
 	}
 	p.stats.Failed += uint64(b.live)
-	b.group.resolve(b.live)
-	b.live = 0
+	b.resolved(b.live)
 }
