@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -204,7 +203,7 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 	if code, ok := errors.AsType[CodeError](err); ok && !errors.Is(err, ErrAuth) && classOfCode(code) == Denied {
 		return fmt.Errorf("%w: %w%s", ErrAuth, err, c.authHint(code))
 	}
-	if !c.reached.Load() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+	if !c.reached.Load() && !errors.Is(err, errNoTLS) && isLost(err) {
 		return fmt.Errorf("the broker closed the connection (does this listener want SASL or TLS, or refuse the login? security_protocol is %s): %w", c.settings.SecurityProtocol, err)
 	}
 	return err

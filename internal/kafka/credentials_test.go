@@ -230,10 +230,13 @@ func TestSecurityAndSettings(t *testing.T) {
 		{"SASL, SSL", Security{SASL: login}, map[string]any{"security_protocol": SSL}, "", "Config.SASL needs"},
 		{"TLS and a file", Security{TLS: new(tls.Config)}, map[string]any{"ssl_cafile": "ca.pem"}, "", "ssl_cafile and Config.TLS"},
 		{"SASL and a user", Security{SASL: login}, map[string]any{"sasl_plain_username": "u"}, "", "sasl_plain_username and Config.SASL"},
-		{"OAUTHBEARER by settings", Security{}, map[string]any{"sasl_mechanism": "OAUTHBEARER"}, "", "bus.SASLOAuthBearer"},
+		{"OAUTHBEARER by settings", Security{}, map[string]any{"sasl_mechanism": "OAUTHBEARER", "security_protocol": SASLSSL},
+			"", "leave the setting out and set the program's Config.SASL to bus.SASLOAuthBearer"},
 	} {
 		s, _, err := ParseSecured(test.raw, test.sec)
 		switch {
+		case err != nil && strings.Contains(err.Error(), "needs sasl_plain_username"):
+			t.Errorf("%s: error %v asks for a password", test.name, err)
 		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
 		case test.want == "" && (err != nil || s.SecurityProtocol != test.protocol):

@@ -120,6 +120,10 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 	return newObservedConn(c, peer), nil
 }
 
+// errNoTLS is what a listener without TLS looks like: it takes the first bytes of the handshake for a request's length.
+var errNoTLS = errors.New("the broker closed the connection during the handshake, as a listener without TLS does" +
+	" (give the port of a listener with TLS, or set security_protocol to SASL_PLAINTEXT or PLAINTEXT)")
+
 func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {
 	plain, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil || d.tls == nil {
@@ -135,6 +139,9 @@ func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {
 	secure := tls.Client(plain, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		plain.Close()
+		if isLost(err) {
+			err = fmt.Errorf("%w: %w", errNoTLS, err)
+		}
 		return nil, fmt.Errorf("TLS with %s: %w", address, err)
 	}
 	return secure, nil

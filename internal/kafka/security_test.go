@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,6 +120,46 @@ func TestEOFAtFirstAsksForSASLOrTLS(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "does this listener want SASL or TLS, or refuse the login? security_protocol is PLAINTEXT") || Classify(err) != Transient {
 		t.Errorf("error %v (%s)", err, Classify(err))
 	}
+}
+
+// A client that speaks TLS to a listener without it sees the connection end in the handshake: reset when the listener has
+// not read all of it, as most do, else closed.
+func TestTLSWithAListenerThatHasNone(t *testing.T) {
+	t.Parallel()
+	for name, length := range map[string]int{"reset": 5, "closed": 64 << 10} {
+		settings := quick()
+		settings.SecurityProtocol = SSL
+		_, err := connect(t, settings, hangsUp(t, length)).AllTopics(t.Context())
+		const want = "as a listener without TLS does (give the port of a listener with TLS, or set security_protocol to"
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "?") || Classify(err) != Transient {
+			t.Errorf("%s: error %v (%s)", name, err, Classify(err))
+		}
+	}
+}
+
+// hangsUp returns the address of a listener that closes each connection when it has read up to length bytes.
+func hangsUp(t *testing.T, length int) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, length))
+			c.Close()
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		accepting.Wait()
+	})
+	return listener.Addr().String()
 }
 
 // authority is a certificate authority of one test.

@@ -279,7 +279,7 @@ func ParseSecured(raw map[string]any, sec Security) (s Settings, warnings []stri
 	return s, append(warnings, more...), errors.Join(append(errs, err)...)
 }
 
-// reconcile settles what one setting means for another, and checks that they agree. given has the names that were set.
+// reconcile derives what one setting means for another, and checks that they agree. given has the names that were set.
 func (s *Settings) reconcile(given map[string]bool) (warnings []string, err error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kafka: "+format, args...)) }
@@ -306,7 +306,8 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 	}
 
 	if s.usesSASL() {
-		if s.SASL == nil && (s.SASLUsername == "" || !s.SASLPassword.IsSet()) {
+		byPassword := s.SASL == nil && s.SASLMechanism != MechanismOAuthBearer // which is refused as a setting
+		if byPassword && (s.SASLUsername == "" || !s.SASLPassword.IsSet()) {
 			fail("security_protocol %s needs sasl_plain_username and sasl_plain_password", s.SecurityProtocol)
 		}
 	} else {

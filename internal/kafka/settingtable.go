@@ -194,7 +194,9 @@ func saslMechanism(s *Settings, value any) (string, error) {
 	case "GSSAPI":
 		return "", errors.New("GSSAPI is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	case MechanismOAuthBearer:
-		return "", errors.New("OAUTHBEARER needs a function for its tokens: " + oauthBearer)
+		s.SASLMechanism = MechanismOAuthBearer
+		return "", errors.New("OAUTHBEARER needs a function for its tokens, which no setting can be: leave the setting out and " +
+			oauthBearer + "; a program without code of yours, as logtail is, logs in by PLAIN or SCRAM")
 	}
 	return oneOf(func(s *Settings) *string { return &s.SASLMechanism }, passwordMechanisms()...)(s, value)
 }
