@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"slices"
-
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
@@ -23,12 +21,6 @@ func (m monitored) Connections() []kafka.ConnStats {
 		return client.Connections()
 	}
 	return nil
-}
-
-func (m monitored) Servers() []string {
-	m.app.mu.Lock()
-	defer m.app.mu.Unlock()
-	return slices.Clone(m.app.cfg.Servers)
 }
 
 func (m monitored) TopicPrefix() string {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -39,6 +40,8 @@ type monitor struct {
 	monitoring monitoring.App
 	events     *events
 	metrics    http.Handler
+	cluster    *cluster
+	started    time.Time // when the handler was made, which is when the program begins
 }
 
 // Handler returns a handler that shows the App: see the package comment. It uses [bus.App.OnConsumed], so that it has
@@ -60,11 +63,13 @@ func Handler(app *bus.App, opts ...Option) http.Handler {
 	m := &monitor{
 		app: app, monitoring: app.Monitoring(), events: newEvents(app, reg, o.python),
 		metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+		cluster: newCluster(app), started: time.Now().UTC(),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", m.scrape)
 	mux.HandleFunc("GET /livez", m.livez)
 	mux.HandleFunc("GET /readyz", m.readyz)
+	m.api(mux)
 	return webpage.Protect(mux, webpage.Policy{Hosts: o.hosts, AnyBeyondLoopback: true})
 }
 

@@ -10,8 +10,6 @@ import (
 type App interface {
 	// Connections counts those to each broker's address; nil before the App connects.
 	Connections() []kafka.ConnStats
-	// Servers are those that are configured.
-	Servers() []string
 	// TopicPrefix stands in front of the name of every topic.
 	TopicPrefix() string
 	// Problems are what bus.App.Health returns, one by one.

@@ -1,0 +1,65 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// cacheTime is how long an answer of the brokers is served again.
+	cacheTime = 5 * time.Second
+	// askTimeout bounds the questions to the brokers for one answer.
+	askTimeout = 10 * time.Second
+)
+
+// errNotInitialized says that there is no connection to ask through.
+var errNotInitialized = errors.New("the App is not initialized: it has not reached a broker yet")
+
+// cached is what brokers answered. However many ask at once, the brokers are asked once in cacheTime, also when they
+// do not answer.
+type cached[T any] struct {
+	ask func(context.Context) (T, error)
+
+	calls singleflight.Group
+	mu    sync.Mutex
+	value T
+	err   error
+	at    time.Time // when the brokers were asked; zero before
+}
+
+// get returns the answer and when it was given. It waits for it at most askTimeout; the question does not end with the
+// ctx of one of those who wait for its answer.
+func (c *cached[T]) get(ctx context.Context) (T, time.Time, error) {
+	if c.fresh() {
+		return c.last()
+	}
+	_, _, _ = c.calls.Do("", func() (any, error) {
+		if c.fresh() { // since the look above
+			return nil, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		value, err := c.ask(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.value, c.err, c.at = value, err, time.Now()
+		return nil, nil
+	})
+	return c.last()
+}
+
+func (c *cached[T]) fresh() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.at.IsZero() && time.Since(c.at) < cacheTime
+}
+
+func (c *cached[T]) last() (T, time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.value, c.at, c.err
+}

@@ -1,0 +1,74 @@
+package monitor
+
+import (
+	"context"
+	"slices"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/inspect"
+)
+
+// cluster is what the brokers say of the App's streams and groups.
+type cluster struct {
+	info    cached[inspect.Info]
+	streams cached[[]inspect.Stream]
+	groups  cached[[]inspect.Group]
+	dead    cached[[]inspect.DeadLetters]
+}
+
+func newCluster(app *bus.App) *cluster {
+	return &cluster{
+		info: cached[inspect.Info]{ask: through(app, (*inspect.Inspector).Info)},
+		streams: cached[[]inspect.Stream]{ask: through(app,
+			func(i *inspect.Inspector, ctx context.Context) ([]inspect.Stream, error) {
+				known := streamsOf(app)
+				return i.Streams(ctx, func(stream string) bool { return known[stream] })
+			})},
+		groups: cached[[]inspect.Group]{ask: through(app,
+			func(i *inspect.Inspector, ctx context.Context) ([]inspect.Group, error) {
+				groups := groupsOf(app)
+				if len(groups) == 0 {
+					return []inspect.Group{}, nil // no name would ask for all groups of the cluster
+				}
+				return i.Groups(ctx, groups...)
+			})},
+		dead: cached[[]inspect.DeadLetters]{ask: through(app,
+			func(i *inspect.Inspector, ctx context.Context) ([]inspect.DeadLetters, error) {
+				groups := groupsOf(app)
+				all, err := i.DeadLetters(ctx)
+				return slices.DeleteFunc(all, func(d inspect.DeadLetters) bool { return !slices.Contains(groups, d.Group) }), err
+			})},
+	}
+}
+
+// through asks through the App's connections.
+func through[T any](app *bus.App, ask func(*inspect.Inspector, context.Context) (T, error)) func(context.Context) (
+	T, error,
+) {
+	return func(ctx context.Context) (value T, err error) {
+		i := app.Inspector()
+		if i == nil {
+			return value, errNotInitialized
+		}
+		return ask(i, ctx)
+	}
+}
+
+// groupsOf returns the groups of the App's subscriptions.
+func groupsOf(app *bus.App) []string {
+	var groups []string
+	for _, s := range app.Stats().Subscriptions {
+		groups = append(groups, s.Group)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// streamsOf returns the streams that the App knows.
+func streamsOf(app *bus.App) map[string]bool {
+	known := make(map[string]bool)
+	for _, s := range app.Stats().Streams {
+		known[s.Stream] = true
+	}
+	return known
+}
