@@ -111,24 +111,12 @@ func (d *doctor) missingTopic(name string, n Need, seen *kafka.Permissions) (str
 	return "the topic does not exist yet: the app creates it", nil
 }
 
-// group checks the rights that a consumer group needs. Only its coordinator tells them.
+// group checks the rights that a consumer group needs. A new cluster makes its topic of groups when it is first asked for one.
 func (d *doctor) group(ctx context.Context, conn *kafka.ProbeConn, group string) (string, error) {
-	b, err := conn.Coordinator(ctx, group)
+	allowed, err := d.askGroup(ctx, conn, group)
 	for err != nil && kafka.Classify(err).Retriable() && kafka.Sleep(ctx, 100*time.Millisecond) == nil {
-		b, err = conn.Coordinator(ctx, group) // a new cluster makes its topic of groups when it is first asked
+		allowed, err = d.askGroup(ctx, conn, group)
 	}
-	if errors.Is(err, codeGroupDenied) {
-		return "", d.denied("group", group, []string{"Read"})
-	}
-	if err != nil {
-		return "", fmt.Errorf("looking for the group's coordinator: %w", err)
-	}
-	coordinator, err := d.connect(ctx, b)
-	if err != nil {
-		return "", fmt.Errorf("connecting to the group's coordinator, broker %d at %s: %w", b.ID, b.Address(), err)
-	}
-	defer coordinator.Close()
-	allowed, err := coordinator.Group(ctx, group)
 	switch {
 	case errors.Is(err, codeGroupDenied):
 		return "", d.denied("group", group, []string{"Read"})
@@ -140,6 +128,20 @@ func (d *doctor) group(ctx context.Context, conn *kafka.ProbeConn, group string)
 		return "", d.denied("group", group, []string{"Read"})
 	}
 	return "allowed: Read", nil
+}
+
+// askGroup asks the group's coordinator, which alone knows it.
+func (d *doctor) askGroup(ctx context.Context, conn *kafka.ProbeConn, group string) (kafka.Operations, error) {
+	b, err := conn.Coordinator(ctx, group)
+	if err != nil {
+		return 0, fmt.Errorf("looking for the group's coordinator: %w", err)
+	}
+	coordinator, err := d.connect(ctx, b)
+	if err != nil {
+		return 0, fmt.Errorf("connecting to the group's coordinator, broker %d at %s: %w", b.ID, b.Address(), err)
+	}
+	defer coordinator.Close()
+	return coordinator.Group(ctx, group)
 }
 
 // connect goes through all steps of a connection without a report.

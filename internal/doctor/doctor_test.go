@@ -70,7 +70,7 @@ func settings(change func(*kafka.Settings)) kafka.Settings {
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
-	results, healthy := examine(t, Options{Servers: cluster.Servers(), Groups: []string{"doctor"},
+	results, healthy := examine(t, Options{Servers: cluster.Servers(), Timeout: 30 * time.Second, Groups: []string{"doctor"},
 		Needs: []Need{{Stream: "doctor.missing", Publish: true, Consume: true}}})
 	var steps []string
 	for _, r := range results {
