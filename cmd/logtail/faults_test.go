@@ -197,6 +197,26 @@ func TestRecordsThatAreDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// What --from asks for may be deleted already: that is said, and the partition is read from its first record.
+func TestFromBeforeTheFirstRecord(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range 3 {
+		if err := b.app.PublishRaw(t.Context(), "logs.a", []byte(logValue(fmt.Sprint(i), "INFO", 20)), bus.Key("k")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	partition := b.deleteRecords("logs.a", 2)
+	deleted := fmt.Sprintf("logtail: --from: records are deleted: logs.a/%d begins at offset 2\n", partition)
+	place := fmt.Sprintf("logs.a/%d", partition)
+	for from, want := range map[string]string{"1": deleted, place + "@0": deleted, "2": "", place + "@2": ""} {
+		stdout, stderr, code := b.run("--no-follow", "--from", from, "logs.*")
+		if code != exitOK || stderr != want || messages(t, stdout) != "2" {
+			t.Errorf("--from %s: code %d, standard error %q, records %s", from, code, stderr, stdout)
+		}
+	}
+}
+
 // deleteRecords deletes those before an offset in the one partition that has so many, and returns its number.
 func (b *bench) deleteRecords(stream string, before int64) (partition int32) {
 	b.t.Helper()

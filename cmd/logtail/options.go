@@ -27,6 +27,10 @@ import (
 // windowDefault is how long a new record waits for older ones of other partitions.
 const windowDefault = 250 * time.Millisecond
 
+// connectionsMaxIdle is how many milliseconds a connection is kept that nothing uses: those that looked up where
+// partitions begin are not needed again. One waits for records, and one looks for new topics.
+const connectionsMaxIdle = 5000.0
+
 // options are the command line: what was given, then what [options.complete] makes of it.
 type options struct {
 	streams
@@ -138,8 +142,10 @@ func (o *options) connection(fs *pflag.FlagSet) error {
 				source["kafka-settings"])
 		}
 	}
-	if _, given := raw["client_id"]; !given {
-		raw["client_id"] = "logtail"
+	for name, value := range map[string]any{"client_id": "logtail", "connections_max_idle_ms": connectionsMaxIdle} {
+		if _, given := raw[name]; !given {
+			raw[name] = value
+		}
 	}
 	settings, warnings, err := kafka.ParseSettings(raw)
 	if err != nil {
@@ -248,6 +254,11 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 		}
 	}
 	o.lastLines = -1
+	for _, flag := range []string{"lines", "from", "since", "cursor-file"} {
+		if o.place != nil && fs.Changed(flag) {
+			return usageErrorf("%s is the place of one record, and --%s says where to begin: give one", o.placeName(o.place), flag)
+		}
+	}
 	switch {
 	case o.place != nil:
 		o.begin, o.noFollow = tail.First, true

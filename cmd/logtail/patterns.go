@@ -167,3 +167,27 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	}
 	return fmt.Errorf("--from: there is no record at %s: %s", o.placeName(o.offset), why)
 }
+
+// noticeDeleted says where the records that --from asks for are there no longer. starts are the first records of the
+// partitions.
+func (o *options) noticeDeleted(starts map[kafka.TopicPartition]int64) {
+	if o.offset == nil {
+		return
+	}
+	var behind []kafka.TopicPartition
+	for tp, start := range starts {
+		if o.offset.offset < start && (o.offset.tp.Topic == "" || o.offset.tp == tp) {
+			behind = append(behind, tp)
+		}
+	}
+	if len(behind) == 0 {
+		return
+	}
+	first := slices.MinFunc(behind, kafka.TopicPartition.Compare)
+	others := ""
+	if len(behind) > 1 {
+		others = fmt.Sprintf(", and others (%d partitions in all)", len(behind))
+	}
+	o.notice("--from: records are deleted: %s/%d begins at offset %d%s", strings.TrimPrefix(first.Topic, o.prefix),
+		first.Partition, starts[first], others)
+}

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (o *options) serveGroups() []group {
 	o.beginFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
 		case "lines":
-			f.DefValue = rowsDefault // as viewer has it, where the flag is not given
+			f.DefValue = strconv.Itoa(rowsDefault) // as viewer has it, where the flag is not given
 			begin.AddFlag(f)
 		case "since", "exclude":
 			begin.AddFlag(f)

@@ -141,11 +141,12 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
 		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
 		Fault: func(e *fetch.PartitionError) { o.fault(&f, e) },
-		Opened: func(matched map[string]int, ends map[kafka.TopicPartition]int64, all []string) {
+		Opened: func(matched map[string]int, starts, ends map[kafka.TopicPartition]int64, all []string) {
 			o.openedStreams(ctx, client, matched, all)
 			if nowhere = o.nowhere(matched, ends); nowhere != nil && !o.noFollow {
 				o.notice("%v", nowhere)
 			}
+			o.noticeDeleted(starts)
 		},
 		LookedBack: func(records, found int, oldest time.Time) {
 			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found,

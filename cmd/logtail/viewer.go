@@ -17,7 +17,7 @@ const (
 	mostWaiting      = 2000
 	mostWaitingBytes = 4 << 20
 	// rowsDefault is how many records a page begins with.
-	rowsDefault = "200"
+	rowsDefault = 200
 )
 
 // pageFlags are the flags that a page may set for itself: where it begins and what it shows.
@@ -43,7 +43,7 @@ func (o *options) viewer(query url.Values, q *webpage.Queue) (*options, error) {
 		}
 	}
 	if !fs.Changed("lines") && !fs.Changed("since") && !fs.Changed("trace") {
-		_ = fs.Set("lines", rowsDefault)
+		v.lines = rowsDefault
 	}
 	if v.lines > mostWaiting {
 		return nil, usageErrorf("lines: %d: a page begins with at most %d", v.lines, mostWaiting)

@@ -61,9 +61,9 @@ type Options struct {
 
 	// Fault is told of records that could not be read. It may be called until Run returns.
 	Fault func(*fetch.PartitionError)
-	// Opened is told the topics that match at the start, with the number of their partitions, where those end, and all
-	// topics that there are.
-	Opened func(topics map[string]int, ends map[kafka.TopicPartition]int64, all []string)
+	// Opened is told the topics that match at the start, with the number of their partitions, where From and Since say
+	// that these begin, where they end, and all topics that there are.
+	Opened func(topics map[string]int, starts, ends map[kafka.TopicPartition]int64, all []string)
 	// LookedBack is told how far a search for Lines went that its bounds have ended.
 	LookedBack func(records, found int, oldest time.Time)
 	// Save is told the offsets up to which all is printed, about every second and at the end; nil: nobody is.
@@ -127,7 +127,7 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	}
 	defer r.session.Close()
 	if r.Opened != nil {
-		r.Opened(r.session.Topics(), r.session.Ends, r.session.All())
+		r.Opened(r.session.Topics(), r.session.Starts, r.session.Ends, r.session.All())
 	}
 	starts, ends := r.session.Starts, r.session.Ends
 	if !r.Until.IsZero() && r.Until.Before(time.Now()) {
