@@ -15,6 +15,8 @@ const (
 	stopGrace = 15 * time.Millisecond
 	// fallbackGrace is how long it waits for the fallback.
 	fallbackGrace = 15 * time.Millisecond
+	// spoolGrace is how long it waits for what is left to be written to the disk.
+	spoolGrace = 10 * time.Millisecond
 )
 
 const (
@@ -53,6 +55,7 @@ func (h *Handler) Close(ctx context.Context) error {
 func (c *core) shut(ctx context.Context) error {
 	c.queue.close()
 	c.begin.Do(func() {}) // no record ever came: nothing is to be started any more
+	c.deliver.Do(c.startNothing)
 	c.queue.hurry(1)
 	gaveUp := c.drain(ctx)
 	cause := c.why(ctx)
@@ -62,6 +65,7 @@ func (c *core) shut(ctx context.Context) error {
 		cause = gaveUp
 	}
 	c.stop()
+	c.save(ctx)
 	left := c.queue.abandon()
 	lost := c.leave(ctx, left)
 	if len(left) == 0 && lost == 0 {
@@ -77,12 +81,12 @@ func (c *core) drain(ctx context.Context) (gaveUp error) {
 		return nil // nobody will configure it any more
 	}
 	start := time.Now()
-	last := c.queue.seq.Load()
+	last := c.queue.mark()
 	giveUp := c.giveUp(ctx)
 	before := c.delivered()
 	for {
 		changed := c.queue.changed.wait()
-		if c.queue.upTo(last) == 0 {
+		if c.queue.upTo(&last) == 0 {
 			c.queue.changed.leave()
 			c.lastSummary(ctx)
 			return nil
@@ -90,9 +94,9 @@ func (c *core) drain(ctx context.Context) (gaveUp error) {
 		select {
 		case <-changed:
 		case <-giveUp:
-			if c.delivered() == before {
+			if c.store != nil || c.delivered() == before {
 				c.queue.changed.leave()
-				return fmt.Errorf("nothing was delivered within %v, and the rest of the time was the fallback's: %w",
+				return fmt.Errorf("not all was delivered within %v, and the rest of the time was for the records left: %w",
 					time.Since(start).Round(time.Millisecond), context.DeadlineExceeded)
 			}
 			giveUp = nil
@@ -113,10 +117,11 @@ func (c *core) lastSummary(ctx context.Context) {
 	}
 }
 
-// giveUp returns a channel that says when the time for the fallback begins; nil where there is no fallback or no deadline.
+// giveUp returns a channel that says when the time for the spool and the fallback begins; nil where there is neither, or no
+// deadline.
 func (c *core) giveUp(ctx context.Context) <-chan time.Time {
 	deadline, ok := ctx.Deadline()
-	if !ok || c.fallback.handler == nil {
+	if !ok || c.fallback.handler == nil && c.store == nil {
 		return nil
 	}
 	left := time.Until(deadline)
@@ -142,6 +147,40 @@ func (c *core) stop() {
 	}
 	close(c.quit)
 	c.collect.Wait()
+}
+
+// startNothing starts what has to end in its own way.
+func (c *core) startNothing() {
+	if c.store != nil {
+		go c.store.run()
+	}
+}
+
+// save has what is left written to the disk. It takes half of the time that is left where there is a fallback, which needs the
+// other half.
+func (c *core) save(ctx context.Context) {
+	if c.store == nil {
+		return
+	}
+	close(c.store.closing)
+	wait, ended := fallbackTime, ctx.Done()
+	if ctx.Err() != nil {
+		wait, ended = spoolGrace, nil
+	} else if deadline, ok := ctx.Deadline(); ok {
+		wait = time.Until(deadline)
+		if c.fallback.handler != nil {
+			wait /= 2
+		}
+	}
+	timer := time.NewTimer(max(wait, spoolGrace))
+	defer timer.Stop()
+	select {
+	case <-c.store.done:
+		return
+	case <-timer.C:
+	case <-ended:
+	}
+	c.store.late.Store(true)
 }
 
 // leave gives the records that are left to the fallback, and has it take all that it has got, until ctx ends. It returns

@@ -24,13 +24,15 @@ type core struct {
 	queue    *queue
 	worker   worker
 	fallback fallback
+	store    *store // nil: no policy spools
 
 	flushOn        slog.Leveler // nil: never
 	flushTime      time.Duration
 	whenConfigured bool
 	configured     atomic.Bool // the app has servers
 
-	begin   sync.Once // starts the worker, unless Close came first
+	begin   sync.Once // starts all that delivers, and initializes the app, unless Close came first
+	deliver sync.Once // the first of these, also where records of an earlier process are to be delivered
 	life    context.Context
 	end     context.CancelFunc // the worker's life
 	work    sync.WaitGroup     // ship and initialize
@@ -58,19 +60,23 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 		runner.Do(func() { ownlog.Logger(to).Warn("slogkafka: a log model is not checked", "error", err) })
 	}
 	encoder := logrecord.NewEncoder(o.record)
+	q := newQueue(o)
+	disk := o.openStore(q, stream)
 	c := &core{
 		app: app, stream: stream, level: o.level, err: o.err, largest: largest,
-		queue:    newQueue(o),
+		queue: q, store: disk,
 		fallback: fallback{handler: o.fallback, runner: runner, maxBytes: int64(max(o.bytes/fallbackShare, minFallback))},
 		flushOn:  o.flushOn, flushTime: o.flushTime, whenConfigured: o.whenConfigured,
 		quit: make(chan struct{}), closed: make(chan struct{}), detach: func() {},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
-	q := c.queue
 	w := &c.worker
 	w.app, w.queue, w.shorten, w.lost, w.again = app, q, encoder.Shorten, c.lost, make(chan time.Duration, 1)
 	w.spec = shipping.Stream{Retention: o.retention, Partitions: o.partitions}
 	w.report = &reporter{stream: stream, to: ownlog.Logger(to), runner: runner, queue: q, why: c.waiting}
+	if disk != nil {
+		disk.report, disk.lost = w.report.spool, c.missing
+	}
 	w.summary = &summary{stream: stream, encoder: encoder, missed: q.missed, nudge: q.nudge}
 	h := &Handler{c, o.newCall(), encoder}
 	if detach, err := app.Attach(stream, h); err == nil {
@@ -80,7 +86,25 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 		c.err = o.err
 		_ = h.Close(c.life)
 	}
+	if q.spooling.Load() && !c.closing.Load() && (!c.whenConfigured || c.isConfigured()) {
+		c.deliver.Do(c.startDelivery)
+	}
 	return h
+}
+
+// openStore opens the spool, if a policy has one. A handler that cannot have it does without.
+func (o *options) openStore(q *queue, stream string) *store {
+	policy, ok := spoolOf(o.policies)
+	if !ok {
+		return nil
+	}
+	s, err := openStore(q, policy, o.spoolSync, stream)
+	if err != nil {
+		o.refuse("what finds no room is dropped: %w", err)
+		o.withoutSpool()
+		return nil
+	}
+	return s
 }
 
 // maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB), with room
@@ -89,9 +113,16 @@ const maxRecord = 900 << 10
 
 // start runs the worker. Close ends it and waits for it.
 func (c *core) start() {
-	c.work.Go(func() { c.worker.ship(c.life) })
+	c.deliver.Do(c.startDelivery)
 	c.work.Go(func() { c.worker.initialize(c.life) })
+}
+
+func (c *core) startDelivery() {
+	c.work.Go(func() { c.worker.ship(c.life) })
 	c.collect.Go(func() { c.worker.collect(c.quit) })
+	if c.store != nil {
+		go c.store.run() // until Close has it end, and waits for it
+	}
 }
 
 // waiting returns why records wait; nil when nothing is known to be wrong.

@@ -47,7 +47,7 @@ func TestAQueuedRecordAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, func() {
 		r := h.queue.memory.get(&e)
-		s := h.queue.shard(e.key)
+		s := h.queue.shard(&e)
 		s.push(r, &e)
 		s.mu.Lock()
 		s.finish(r)

@@ -13,7 +13,7 @@
 //
 // # The end of the process
 //
-// The queue is memory: os.Exit, log.Fatal and SIGKILL lose it, at most what [QueueSize] allows. [Handler.Exit] is os.Exit with a
+// The queue is memory: os.Exit, log.Fatal and SIGKILL lose it, at most what [QueueSize] allows, and not what [Spool] has on disk. [Handler.Exit] is os.Exit with a
 // Close before it, [Handler.FlushOnPanic] delivers what is queued when a panic ends the process, and [FlushOn] makes a call wait for the
 // acknowledgement of its record. App.Close closes the handlers of the app, after the functions of OnFinalize; [Handler.Close] does it for
 // one. Both deliver until the deadline of their context, and say how many records were left. A service that ends by signals closes with a
@@ -33,9 +33,10 @@
 // Handle encodes the record on the goroutine that logs, so that nothing of it is read later, and puts the bytes into a queue
 // that is bounded in records and in bytes ([QueueSize]). A worker hands them to the producer of the app, several batches of which are
 // on their way at one time. Handle never waits for Kafka; what it does when the queue is full, [Overflow] and [OverflowFrom] say. A
-// broker that is away is waited for.
+// broker that is away is waited for, and with [Spool] what finds no room meanwhile lies on disk.
 //
-// Every record ends in exactly one count of [Stats]: at every moment, those accepted are those delivered, dropped and queued.
+// Every record ends in exactly one count of [Stats]: at every moment, those accepted are those delivered, dropped,
+// spooled and queued.
 // What is dropped goes to the handler of [Fallback], if there is one. When records cannot be delivered, and when they can
 // be again, and when records are dropped, the handler says so there, or on standard error, at once and then every 30 seconds. When records
 // flow again, one in the stream itself says how many are missing there, and why.

@@ -68,6 +68,16 @@ func (f *fallback) give(r *queued, why reason) {
 	}
 }
 
+// miss counts dropped records of which nothing is left to give.
+func (f *fallback) miss(n uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost += n
+	if f.handler != nil {
+		f.out += n
+	}
+}
+
 // giveAll has all these handled, however many they are, until stop says that the time is over.
 func (f *fallback) giveAll(left []*queued, stop func() bool) {
 	f.mu.Lock()

@@ -45,7 +45,7 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 	c.begin.Do(c.start)
 	_, size := classOf(e.needs())
 	charge := int64(itemOverhead + size)
-	if !c.queue.reserve(charge) {
+	if !c.queue.reserve(e, charge) {
 		if why, ok := c.makeRoom(e, charge); !ok {
 			return c.reject(e, why)
 		}
@@ -53,9 +53,12 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 	r := c.queue.memory.get(e)
 	w := c.waiterFor(e.level)
 	r.waiter = w
-	if !c.queue.shard(e.key).push(r, e) {
+	if !c.queue.shard(e).push(r, e) {
 		c.queue.release(1, charge)
 		return c.reject(e, closed)
+	}
+	if c.store != nil {
+		c.store.pushed()
 	}
 	if w == nil {
 		c.queue.pushed()
@@ -85,7 +88,7 @@ func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 
 // refuse counts a record that is not even tried.
 func (c *core) refuse(e *entry, why reason, fallback bool) {
-	c.queue.shard(e.key).refuse(e, why)
+	c.queue.shard(e).refuse(e, why)
 	if fallback && c.fallback.handler != nil {
 		r := c.queue.memory.get(e)
 		if c.fallback.reserve(r.charge()) {
@@ -99,7 +102,7 @@ func (c *core) reject(e *entry, why reason) error {
 	if why == closed && c.fallback.callsUs() {
 		why = own
 	}
-	c.queue.shard(e.key).refuse(e, why)
+	c.queue.shard(e).refuse(e, why)
 	switch why {
 	case own:
 		return nil
@@ -118,13 +121,18 @@ func (c *core) reject(e *entry, why reason) error {
 	return ErrFull
 }
 
-// lost takes a record that was accepted, has been counted as dropped, and is out of the queue: here it would go to a
-// store that keeps it for later. It goes to the fallback.
+// lost takes a record that was accepted, has been counted as dropped, and is out of the queue. It goes to the fallback.
 func (c *core) lost(r *queued, why reason) {
 	c.worker.report.drop()
 	if c.fallback.reserve(r.charge()) {
 		c.fallback.give(r, why)
 	}
+}
+
+// missing takes the number of records that were spooled and cannot be read any more. They are counted as dropped.
+func (c *core) missing(n uint64) {
+	c.worker.report.drop()
+	c.fallback.miss(n)
 }
 
 // waiterFor returns what FlushOn makes a call of the level wait for; nil if it does not.

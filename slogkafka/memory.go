@@ -28,8 +28,9 @@ type queued struct {
 	vendors   string
 	truncated bool
 
-	id     [recordid.Length]byte // made when the record is first sent, and kept over all attempts
-	sent   bool                  // the id is made
+	id     [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
+	hasID  bool                  // the id is made
+	tried  bool                  // the producer had it
 	shifts int                   // how often the broker refused the time
 	err    error                 // of the last attempt
 	waiter *waiter               // of FlushOn; nil for most
@@ -73,11 +74,15 @@ func (r *queued) appendHeaders(dst []shipping.Header, now time.Time) []shipping.
 			dst = append(dst, shipping.Header{Name: tracecontext.State, Value: []byte(r.vendors)})
 		}
 	}
-	if !r.sent {
-		r.sent = true
+	r.makeID(now)
+	return append(dst, shipping.Header{Name: bus.IDHeader, Value: r.id[:]})
+}
+
+func (r *queued) makeID(now time.Time) {
+	if !r.hasID {
+		r.hasID = true
 		recordid.New(&r.id, now)
 	}
-	return append(dst, shipping.Header{Name: bus.IDHeader, Value: r.id[:]})
 }
 
 // Resolved takes the outcome of an attempt. The worker deals with it.
@@ -128,16 +133,9 @@ func classOf(n int) (class, size int) {
 
 // get returns a record with a copy of what was handed over.
 func (m *memories) get(e *entry) *queued {
-	class, size := classOf(e.needs())
-	var r *queued
-	if class < classes {
-		r, _ = m.pools[class].Get().(*queued)
-	}
-	if r == nil {
-		r = &queued{memory: make([]byte, 0, size)}
-	}
+	r := m.room(e.needs())
 	r.stream, r.time, r.truncated = e.stream, e.time, e.truncated
-	r.memory = append(append(r.memory[:0], e.value...), e.key...)
+	r.memory = append(append(r.memory, e.value...), e.key...)
 	r.valueLen, r.keyLen = len(e.value), len(e.key)
 	if e.key == nil {
 		r.keyLen = -1
@@ -149,6 +147,17 @@ func (m *memories) get(e *entry) *queued {
 		}
 	}
 	return r
+}
+
+// room returns a record that is empty, with memory for n bytes.
+func (m *memories) room(n int) *queued {
+	class, size := classOf(n)
+	if class < classes {
+		if r, ok := m.pools[class].Get().(*queued); ok {
+			return r
+		}
+	}
+	return &queued{memory: make([]byte, 0, size)}
 }
 
 // put takes the memory of a record that is over.

@@ -46,6 +46,7 @@ type options struct {
 	whenConfigured bool
 	retention      time.Duration
 	partitions     int
+	spoolSync      time.Duration
 }
 
 const (
@@ -53,10 +54,11 @@ const (
 	defaultRecords = 100_000
 	defaultBytes   = 32 << 20
 	defaultLinger  = 2 * time.Millisecond
+	defaultSync    = 500 * time.Millisecond
 )
 
 func collect(opts []Option) options {
-	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger}
+	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, spoolSync: defaultSync}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)

@@ -18,8 +18,8 @@ import (
 // ErrFull is what Handle returns for a record that found no room in the queue, and was dropped.
 var ErrFull = errors.New("slogkafka: the queue is full")
 
-// queue holds the records that wait for their outcome, and counts. Goroutines that log push into its shards; the worker
-// takes the records out, hands them to the producer, and counts their outcomes.
+// queue holds the records that wait for their outcome, and counts. Goroutines that log push into its shards; the
+// worker takes the records out, hands them to the producer, and counts their outcomes.
 //
 // A record stays here until it has its outcome, because it may have to be sent again, or given to the fallback. The
 // producer has a copy of those that are sending. A part of the queue's bytes is kept for these copies, so that both
@@ -31,7 +31,17 @@ type queue struct {
 	linger     time.Duration
 	policies   []levelPolicy
 
+	// With a store there are own shards for records that may go to the disk, as many for others, and one for those that
+	// come from the disk.
 	shards []shard
+	own    int
+	store  *store // nil: none
+
+	diskRecords int64 // how many records may be in memory that come from the disk, and how many may be sending
+
+	taking   sync.Mutex  // held while records are taken to be sent
+	spooling atomic.Bool // records that may go to the disk are not sent before they were there
+
 	hints  sync.Pool // *hint
 	hinted atomic.Uint32
 	seed   maphash.Seed
@@ -85,11 +95,14 @@ func newQueue(o options) *queue {
 	q.resolved.wake = make(chan struct{}, 1)
 	for i := range q.shards {
 		q.shards[i].queue = q
+		q.shards[i].reserves = true
 	}
+	q.own = shards
 	return q
 }
 
-// recordBytes returns how much of a queue's bytes records may take: a quarter is kept for the copies that the producer has.
+// recordBytes returns how much of a queue's bytes records may take: a quarter is kept for the copies that the
+// producer has.
 func recordBytes(bytes int) int64 { return int64(bytes - bytes/4) }
 
 // largestRecord returns how long a record, with its key, may be in a queue of so many bytes: its memory is up to a
@@ -99,23 +112,51 @@ func largestRecord(bytes int) int {
 }
 
 // shard returns the one for a record: records of one key share one, which keeps their order.
-func (q *queue) shard(key []byte) *shard {
+func (q *queue) shard(e *entry) *shard {
 	var n uint64
-	if key != nil {
-		n = maphash.Bytes(q.seed, key)
+	if e.key != nil {
+		n = maphash.Bytes(q.seed, e.key)
 	} else {
 		h := q.hints.Get().(*hint)
 		n = uint64(h.shard)
 		q.hints.Put(h)
 	}
-	return &q.shards[n%uint64(len(q.shards))]
+	i := int(n % uint64(q.own))
+	if q.store != nil && !q.spools(e) {
+		i += q.own
+	}
+	return &q.shards[i]
 }
 
-// reserve takes room for a record of n bytes. It returns false when there is none.
-func (q *queue) reserve(n int64) bool {
+// sources returns the shards whose records may be sent.
+func (q *queue) sources() []shard {
+	if q.spooling.Load() {
+		return q.shards[q.own:]
+	}
+	return q.shards
+}
+
+// lossy returns the shards whose records may be dropped for others.
+func (q *queue) lossy() []shard {
+	if q.store == nil {
+		return q.shards
+	}
+	return q.shards[q.own : 2*q.own]
+}
+
+// reserve takes room for a record of n bytes. It returns false when there is none. A quarter of it is for records
+// that may go to the disk, if there is one: others that flood the queue must not keep them out.
+func (q *queue) reserve(e *entry, n int64) bool {
+	most := q.maxBytes
+	if q.store != nil && !q.spools(e) {
+		most -= most / 4
+		if 4*q.records.Load() >= 3*q.maxRecords {
+			return false
+		}
+	}
 	for {
 		bytes := q.bytes.Load()
-		if bytes+n > q.maxBytes {
+		if bytes+n > most {
 			return false
 		}
 		if q.bytes.CompareAndSwap(bytes, bytes+n) {
@@ -137,18 +178,18 @@ func (q *queue) release(records, bytes int64) {
 	q.changed.send()
 }
 
-// makeRoom takes room for a record that found none, as the policy of its level says. It returns why there is none. Records
-// that are dropped for it go to drop.
+// makeRoom takes room for a record that found none, as the policy of its level says. It returns why there is none.
+// Records that are dropped for it go to drop.
 func (q *queue) makeRoom(e *entry, n int64, drop func(*queued)) (why reason, ok bool) {
 	if n > q.maxBytes {
 		return tooLarge, false
 	}
 	switch policy := q.policyOf(e).(type) {
 	case block:
-		return q.await(n, time.Duration(policy))
+		return q.await(e, n, time.Duration(policy))
 	case dropping:
 		if policy == DropOldest && q.sent.Load() < q.maxRecords && q.sentBytes.Load()+n <= q.maxBytes {
-			return full, q.replaceOldest(n, drop)
+			return full, q.replaceOldest(e, n, drop)
 		}
 	}
 	return full, false
@@ -165,13 +206,14 @@ func (q *queue) policyOf(e *entry) Policy {
 }
 
 // replaceOldest drops those that wait the longest until there is room for n bytes.
-func (q *queue) replaceOldest(n int64, drop func(*queued)) bool {
-	for !q.reserve(n) {
+func (q *queue) replaceOldest(e *entry, n int64, drop func(*queued)) bool {
+	for !q.reserve(e, n) {
 		var oldest *shard
 		var least uint64
-		for i := range q.shards {
-			if seq := q.shards[i].oldest(); seq > 0 && (oldest == nil || seq < least) {
-				oldest, least = &q.shards[i], seq
+		shards := q.lossy()
+		for i := range shards {
+			if seq := shards[i].oldest(); seq > 0 && (oldest == nil || seq < least) {
+				oldest, least = &shards[i], seq
 			}
 		}
 		if oldest == nil {
@@ -186,7 +228,7 @@ func (q *queue) replaceOldest(n int64, drop func(*queued)) bool {
 }
 
 // await waits for room for n bytes, at most d, or until the queue is closed.
-func (q *queue) await(n int64, d time.Duration) (why reason, ok bool) {
+func (q *queue) await(e *entry, n int64, d time.Duration) (why reason, ok bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -195,7 +237,7 @@ func (q *queue) await(n int64, d time.Duration) (why reason, ok bool) {
 		case q.closed.Load():
 			q.changed.leave()
 			return closed, false
-		case q.reserve(n):
+		case q.reserve(e, n):
 			q.changed.leave()
 			return full, true
 		}
@@ -233,57 +275,78 @@ func (q *queue) halfFull() bool {
 
 // hasWaiting tells whether a record waits to be sent.
 func (q *queue) hasWaiting() bool {
-	for i := range q.shards {
-		if q.shards[i].oldest() > 0 {
+	shards := q.sources()
+	for i := range shards {
+		if shards[i].isWaiting() {
 			return true
 		}
 	}
 	return false
 }
 
-// canTake tells whether the window lets records out: not before there is room for more than a few, so that batches are
-// large when it is the window that limits them. A record that is larger than the window goes alone.
+// canTake tells whether the window lets records out: not before there is room for more than a few, so that batches
+// are large when it is the window that limits them. A record that is larger than the window goes alone.
 func (q *queue) canTake() bool {
-	return q.sentBytes.Load() <= q.window-q.window/8 || q.sent.Load() == 0
+	return (q.sentBytes.Load() <= q.window-q.window/8 || q.sent.Load() == 0) && q.recordWindow() > 0
 }
 
 // batchRecords is how many records one hand-over to the producer has at most.
 const batchRecords = 4096
 
+// recordWindow returns how many records may be taken. With a store only a part is sent at a time, so that the others
+// can be moved to the disk.
+func (q *queue) recordWindow() int {
+	if q.store == nil {
+		return batchRecords
+	}
+	return min(batchRecords, int(q.diskRecords-q.sent.Load()))
+}
+
 // take appends to batch what the window lets out, in the order in which the records came.
 func (q *queue) take(batch []*queued) []*queued {
+	q.taking.Lock()
+	defer q.taking.Unlock()
 	if !q.canTake() {
 		return batch
 	}
-	room := max(1, q.window-q.sentBytes.Load())
-	for _, parts := range []int64{int64(len(q.shards)), 1} { // all get the same share first, then who has more the rest
-		for i := range q.shards {
-			batch, room = q.shards[i].take(batch, (batchRecords-len(batch))/int(parts), room/parts, room)
-		}
-	}
-	slices.SortFunc(batch, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
+	batch = gather(q.sources(), batch, q.recordWindow(), max(1, q.window-q.sentBytes.Load()))
 	bytes := int64(0)
 	for _, r := range batch {
 		bytes += r.charge()
 	}
 	q.sent.Add(int64(len(batch)))
 	q.sentBytes.Add(bytes)
+	if q.store != nil {
+		q.store.nudge()
+	}
+	return batch
+}
+
+// gather appends to batch the records of some shards that wait, at most n and about so many bytes, in the order in
+// which they came. They are sending then.
+func gather(shards []shard, batch []*queued, n int, room int64) []*queued {
+	for _, parts := range []int64{int64(len(shards)), 1} { // all get the same share first, then who has more the rest
+		for i := range shards {
+			batch, room = shards[i].take(batch, (n-len(batch))/int(parts), room/parts, room)
+		}
+	}
+	slices.SortFunc(batch, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
 	return batch
 }
 
 // flush waits until every record that was accepted before it has its outcome.
 func (q *queue) flush(ctx context.Context, why func(context.Context) error) error {
-	last := q.seq.Load()
+	last := q.mark()
 	q.hurry(1)
 	defer q.hurry(-1)
 	for {
 		changed := q.changed.wait()
-		left := q.upTo(last)
+		left := q.upTo(&last)
 		if left > 0 {
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				left = q.upTo(last)
+				left = q.upTo(&last)
 			}
 		}
 		q.changed.leave()
@@ -308,13 +371,29 @@ func (q *queue) hurry(n int32) {
 	}
 }
 
-// upTo counts the records without an outcome, up to a number.
-func (q *queue) upTo(seq uint64) int {
+// mark is a place in the order of the records.
+type mark struct {
+	seq    uint64
+	number uint64 // of the records in the spool, once all up to seq have left the memory; 0: not yet
+}
+
+// mark returns the place behind all records that were accepted.
+func (q *queue) mark() mark { return mark{seq: q.seq.Load()} }
+
+// upTo counts the records without an outcome, up to a mark.
+func (q *queue) upTo(m *mark) int {
 	n := 0
-	for i := range q.shards {
-		n += q.shards[i].upTo(seq)
+	shards := q.inMemory()
+	for i := range shards {
+		n += shards[i].upTo(m.seq)
 	}
-	return n
+	if q.store == nil {
+		return n
+	}
+	if n == 0 && m.number == 0 {
+		m.number = q.store.written.Load()
+	}
+	return n + q.store.pending(cmp.Or(m.number, q.store.written.Load()))
 }
 
 // close ends the intake.
@@ -326,12 +405,17 @@ func (q *queue) close() {
 	q.changed.send()
 }
 
-// abandon drops what has no outcome, and returns it in its order. Outcomes that come later do not count.
+// abandon drops what has no outcome and is not on disk, and returns it in its order. Outcomes that come later do not
+// count.
 func (q *queue) abandon() []*queued {
 	var left []*queued
 	bytes := int64(0)
-	for i := range q.shards {
-		left = append(left, q.shards[i].abandon(undelivered)...)
+	shards := q.inMemory()
+	for i := range shards {
+		left = append(left, shards[i].abandon(undelivered)...)
+	}
+	if q.store != nil {
+		q.disk().keep()
 	}
 	for _, r := range left {
 		bytes += r.charge()
@@ -354,8 +438,8 @@ func (q *queue) lastFailure() error {
 	return q.failure
 }
 
-// outcomes are the records whose attempts have ended. The producer adds to them, perhaps with its lock held; the worker
-// deals with them.
+// outcomes are the records whose attempts have ended. The producer adds to them, perhaps with its lock held; the
+// worker deals with them.
 type outcomes struct {
 	mu   sync.Mutex
 	list []*queued
@@ -389,8 +473,8 @@ func (o *outcomes) take(old []*queued) []*queued {
 	return list
 }
 
-// signal wakes all who wait for a change. Who waits calls wait, then looks, and calls leave when the wait is over: what
-// changes after the look is not missed.
+// signal wakes all who wait for a change. Who waits calls wait, then looks, and calls leave when the wait is over:
+// what changes after the look is not missed.
 type signal struct {
 	waiting atomic.Int32
 	mu      sync.Mutex

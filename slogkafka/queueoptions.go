@@ -10,9 +10,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// QueueSize bounds what waits for its delivery, on its way to the broker included. Zero leaves a bound as it is. They default
-// to 100,000 records and 32 MiB, of which a record takes its bytes and about 400 more, and a quarter is for the copies that
-// are on their way. No record is longer than the queue is large: its values are shortened.
+// QueueSize bounds what waits for its delivery, on its way to the broker included. Zero leaves a bound as it is. They
+// default to 100,000 records and 32 MiB, of which a record takes its bytes and about 400 more, and a quarter is for
+// the copies that are on their way. No record is longer than the queue is large: its values are shortened.
 func QueueSize(records, bytes int) Option {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {
@@ -53,7 +53,8 @@ func (dropping) policy() {}
 const (
 	// DropNewest drops the record that does not fit. It is the default.
 	DropNewest dropping = iota
-	// DropOldest drops those that wait the longest, until the record fits. Those already on their way to the broker stay.
+	// DropOldest drops those that wait the longest, until the record fits. Those already on their way to the broker
+	// stay.
 	DropOldest
 )
 
@@ -61,8 +62,8 @@ type block time.Duration
 
 func (block) policy() {}
 
-// Block makes the caller wait for room, at most d, and drops the record when there is none by then. The context of the log
-// call does not end the wait: it is not what decides whether a record is kept.
+// Block makes the caller wait for room, at most d, and drops the record when there is none by then. The context of
+// the log call does not end the wait: it is not what decides whether a record is kept.
 func Block(d time.Duration) Policy { return block(d) }
 
 // levelPolicy is the policy for records from a level on.
@@ -71,30 +72,37 @@ type levelPolicy struct {
 	policy Policy
 }
 
-// Overflow sets what happens with all records when the queue is full. Defaults to DropNewest. Those of some levels may have
-// another policy; see [OverflowFrom].
+// Overflow sets what happens with all records when the queue is full: [DropNewest], [DropOldest], [Block] or [Spool].
+// Defaults to DropNewest. Those of some levels may have another policy; see [OverflowFrom].
 func Overflow(p Policy) Option { return OverflowFrom(lowestLevel, p) }
 
 // lowestLevel is below all levels.
 const lowestLevel = slog.Level(math.MinInt)
 
-// OverflowFrom sets what happens with records of a level, and of higher ones, when the queue is full: errors may block, say,
-// while all else is dropped. Of several the one with the highest level counts that the record reaches.
+// OverflowFrom sets what happens with records of a level, and of higher ones, when the queue is full: errors may
+// block, say, while all else is dropped. Of several the one with the highest level counts that the record reaches.
 func OverflowFrom(level slog.Level, p Policy) Option {
 	return func(o *options) {
 		if p == nil {
 			o.refuse("overflow: no policy given")
 			return
 		}
-		o.policies = slices.DeleteFunc(o.policies, func(l levelPolicy) bool { return l.from == level })
-		o.policies = append(o.policies, levelPolicy{level, p})
+		others := slices.DeleteFunc(slices.Clone(o.policies), func(l levelPolicy) bool { return l.from == level })
+		if s, ok := p.(spooling); ok {
+			if err := s.check(others); err != nil {
+				o.refuse("overflow: %w", err)
+				return
+			}
+		}
+		o.policies = append(others, levelPolicy{level, p})
 		slices.SortFunc(o.policies, func(a, b levelPolicy) int { return cmp.Compare(a.from, b.from) })
 	}
 }
 
-// FlushOn makes Handle wait, for records from a level on, until Kafka has acknowledged the record, for at most so long or until
-// the context of the call ends; then Handle returns an error that says so, and the record stays queued. With
-// slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it is what makes log.Fatal deliver its line. Defaults to never.
+// FlushOn makes Handle wait, for records from a level on, until Kafka has acknowledged the record, for at most so
+// long or until the context of the call ends; then Handle returns an error that says so, and the record stays queued,
+// or in the spool. With slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it is what makes log.Fatal
+// deliver its line. Defaults to never.
 func FlushOn(level slog.Leveler, within time.Duration) Option {
 	return func(o *options) {
 		if level == nil || within <= 0 {
@@ -105,13 +113,14 @@ func FlushOn(level slog.Leveler, within time.Duration) Option {
 	}
 }
 
-// WhenConfigured has the handler count records and do nothing else as long as the app has no servers (bus.Config.Servers): they are
-// dropped with the reason [DroppedNotConfigured], and neither the fallback nor standard error is told. It is for programs that run
-// without Kafka on a developer's machine. Defaults to off: records wait for [bus.App.Configure], and somebody is told that they do.
+// WhenConfigured has the handler count records and do nothing else as long as the app has no servers
+// (bus.Config.Servers): they are dropped with the reason [DroppedNotConfigured], and neither the fallback nor
+// standard error is told. It is for programs that run without Kafka on a developer's machine. Defaults to off:
+// records wait for [bus.App.Configure], and somebody is told that they do.
 func WhenConfigured() Option { return func(o *options) { o.whenConfigured = true } }
 
-// Retention sets how long the stream keeps its records (retention.ms, on a topic that the app creates; one that exists is never
-// altered). Defaults to what the broker has set.
+// Retention sets how long the stream keeps its records (retention.ms, on a topic that the app creates; one that
+// exists is never altered). Defaults to what the broker has set.
 func Retention(d time.Duration) Option {
 	return func(o *options) {
 		if d < time.Millisecond {
@@ -133,16 +142,17 @@ func Partitions(n int) Option {
 	}
 }
 
-// Fallback sets a handler for the records that are dropped, and for what this handler has to say about its own work. It gets
-// them with all their fields as attributes of slog's own kinds, and the attribute dropped says why ([DroppedFull] and so on). What
-// is dropped on purpose does not go there. Defaults to none: dropped records are only counted, and what there is to say goes to
-// standard error.
+// Fallback sets a handler for the records that are dropped, and for what this handler has to say about its own work.
+// It gets them with all their fields as attributes of slog's own kinds, and the attribute dropped says why
+// ([DroppedFull] and so on). What is dropped on purpose does not go there. Defaults to none: dropped records are only
+// counted, and what there is to say goes to standard error.
 //
-// The handler is called on a goroutine of its own, for one record at a time, in the order in which they were dropped. At most
-// 4,096 records wait for it; what it is too slow for is counted in Stats.FallbackDropped. It holds up nothing else, whether it is
-// slow, blocks or panics, and may even lead back here.
+// The handler is called on a goroutine of its own, for one record at a time, in the order in which they were dropped.
+// At most 4,096 records wait for it; what it is too slow for is counted in Stats.FallbackDropped. It holds up nothing
+// else, whether it is slow, blocks or panics, and may even lead back here.
 //
-// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see [Handler.Err].
+// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see
+// [Handler.Err].
 func Fallback(h slog.Handler) Option {
 	return func(o *options) {
 		if _, ours := h.(*Handler); ours || h == nil || ownlog.IsDefault(h) {

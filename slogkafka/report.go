@@ -31,6 +31,8 @@ type reporter struct {
 	reason  error     // why records were refused last
 	timer   *time.Timer
 	closed  bool
+
+	spoolTold time.Time // when a fault of the spool was told last
 }
 
 // failing tells that records are kept because Kafka does not take them.
@@ -67,6 +69,17 @@ func (r *reporter) delivering() {
 		r.failed = false
 		r.say(slog.LevelWarn, "slogkafka: log records are delivered again", slog.Attr{})
 	}
+}
+
+// spool tells that records could not be moved to the disk, or back, if that was not told lately.
+func (r *reporter) spool(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || time.Since(r.spoolTold) < reportEvery {
+		return
+	}
+	r.spoolTold = time.Now()
+	r.say(slog.LevelError, "slogkafka: log records cannot be spooled; those that find no room are dropped", errorAttr(err))
 }
 
 // refused keeps why Kafka refused records for good. It comes before drop.
@@ -137,6 +150,9 @@ func (r *reporter) say(level slog.Level, what string, err slog.Attr) {
 	attrs := []slog.Attr{
 		slog.String("stream", r.stream), slog.Uint64("queued", s.Queued), slog.Uint64("dropped", missed),
 		slog.Group("dropped_by", by...), err,
+	}
+	if s.Spooled > 0 {
+		attrs = append(attrs, slog.Uint64("spooled", s.Spooled))
 	}
 	r.runner.Do(func() { r.to.LogAttrs(fallbackContext(), level, what, attrs...) })
 }

@@ -2,9 +2,9 @@ package slogkafka
 
 import "sync"
 
-// shard is a part of the queue, so that goroutines that log at one time do not wait for each other. It holds its records
-// in the order in which they came, until each has its outcome, and its own part of the counts: each part adds up at every
-// moment, and so does their sum.
+// shard is a part of the queue, so that goroutines that log at one time do not wait for each other. It holds its
+// records in the order in which they came, until each has its outcome, and its own part of the counts: each part adds
+// up at every moment, and so does their sum.
 type shard struct {
 	queue *queue
 
@@ -12,6 +12,8 @@ type shard struct {
 	first, last *queued // all without an outcome
 	next        *queued // the first of them that waits; nil: none
 	closed      bool    // nothing comes in any more
+	reserves    bool    // its records have taken room of the queue; false: they come from the disk
+	readTo      uint64  // of those from the disk: all below it were read
 	counts      counts
 
 	_ [64]byte // keeps two shards out of one cache line
@@ -21,6 +23,8 @@ type shard struct {
 type counts struct {
 	accepted, delivered uint64
 	queued, bytes       uint64
+	spooled             int64 // moved to the disk, less those that came back in this shard
+	recovered           uint64
 	dropped             [reasons]uint64
 	invalid, truncated  uint64
 }
@@ -33,9 +37,16 @@ func (s *shard) push(r *queued, e *entry) bool {
 		return false
 	}
 	s.note(e)
+	r.seq = s.queue.seq.Add(1)
+	s.append(r)
+	return true
+}
+
+// append puts a record behind the others. The caller holds the mutex.
+func (s *shard) append(r *queued) {
 	s.counts.queued++
 	s.counts.bytes += uint64(r.charge())
-	r.shard, r.state, r.seq = s, waiting, s.queue.seq.Add(1)
+	r.shard, r.state = s, waiting
 	r.prev = s.last
 	if s.last == nil {
 		s.first = r
@@ -46,7 +57,6 @@ func (s *shard) push(r *queued, e *entry) bool {
 	if s.next == nil {
 		s.next = r
 	}
-	return true
 }
 
 // note counts a record as accepted. The caller holds the mutex.
@@ -68,8 +78,8 @@ func (s *shard) refuse(e *entry, why reason) {
 	s.counts.dropped[why]++
 }
 
-// take appends to batch the oldest records that wait, at most n, with about as many bytes as its share of the room. They are
-// sending then. It returns what is left of the room.
+// take appends to batch the oldest records that wait, at most n, with about as many bytes as its share of the room.
+// They are sending then. It returns what is left of the room.
 func (s *shard) take(batch []*queued, n int, share, room int64) ([]*queued, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,6 +152,13 @@ func (s *shard) oldest() uint64 {
 	return s.next.seq
 }
 
+// isWaiting tells whether a record waits.
+func (s *shard) isWaiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next != nil
+}
+
 // upTo counts the records without an outcome, up to a number.
 func (s *shard) upTo(seq uint64) int {
 	s.mu.Lock()
@@ -158,6 +175,19 @@ func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+}
+
+// keep gives the records from the disk up: they stay there.
+func (s *shard) keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first != nil {
+		s.readTo = s.first.seq
+	}
+	for s.first != nil {
+		s.finish(s.first)
+		s.counts.spooled++
+	}
 }
 
 // abandon drops and returns all records without an outcome.

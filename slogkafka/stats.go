@@ -11,15 +11,15 @@ import (
 type Stats struct {
 	// Accepted counts all records that Handle got, those dropped at once too. One whose caller is still blocked is not in yet.
 	Accepted uint64
-	// Recovered counts those that an earlier process left on disk. No policy of this version spools: it is zero.
+	// Recovered counts those that an earlier handler left in the directory of [Spool].
 	Recovered uint64
 	// Delivered counts those that Kafka has acknowledged.
 	Delivered uint64
 	// Dropped counts those that are lost to Kafka.
 	Dropped uint64
-	// Spooled counts those on disk. No policy of this version spools: it is zero.
+	// Spooled counts those in the directory of [Spool] that have not come back into the queue.
 	Spooled uint64
-	// Queued counts those that wait, or are on their way and unanswered.
+	// Queued counts those that wait in memory, or are on their way and unanswered.
 	Queued uint64
 	// QueuedBytes is the memory that they take: their bytes, and about 400 more for each.
 	QueuedBytes uint64
@@ -46,7 +46,7 @@ type Stats struct {
 
 // Why a record was dropped; keys of Stats.DroppedBy.
 const (
-	// DroppedFull: the queue was full.
+	// DroppedFull: the queue was full, and so was the disk, or too slow, where it has one.
 	DroppedFull = "full"
 	// DroppedTooLarge: the record is larger than Kafka takes, even with all its values shortened.
 	DroppedTooLarge = "too_large"
@@ -63,6 +63,8 @@ const (
 	DroppedInvalid = "invalid"
 	// DroppedNotConfigured: the app has no servers, and [WhenConfigured] says that this is as it should be.
 	DroppedNotConfigured = "not_configured"
+	// DroppedDamaged: the disk damaged or lost it in the directory of [Spool].
+	DroppedDamaged = "damaged"
 )
 
 // reason is one of the Dropped constants.
@@ -77,13 +79,14 @@ const (
 	own
 	invalid
 	notConfigured
+	damaged
 	reasons
 )
 
 func (r reason) String() string {
 	return [reasons]string{
 		DroppedFull, DroppedTooLarge, DroppedRejected, DroppedClosed, DroppedUndelivered, DroppedOwn, DroppedInvalid,
-		DroppedNotConfigured,
+		DroppedNotConfigured, DroppedDamaged,
 	}[r]
 }
 
@@ -108,8 +111,11 @@ func (q *queue) snapshot() Stats {
 	}
 	s := Stats{DroppedBy: make(map[string]uint64), Retries: q.retries.Load(), Batches: q.batches.Load()}
 	now := time.Now()
+	spooled := int64(0)
 	for i := range q.shards {
 		c := &q.shards[i].counts
+		s.Recovered += c.recovered
+		spooled += c.spooled
 		s.Accepted += c.accepted
 		s.Delivered += c.delivered
 		s.Queued += c.queued
@@ -126,6 +132,7 @@ func (q *queue) snapshot() Stats {
 			s.Oldest = max(s.Oldest, now.Sub(r.time))
 		}
 	}
+	s.Spooled = uint64(spooled)
 	return s
 }
 
@@ -147,10 +154,10 @@ func (q *queue) missed() (n uint64, by [reasons]uint64) {
 
 // UndeliveredError is the error of Close when records were left.
 type UndeliveredError struct {
-	// Records is how many were accepted and have neither been delivered nor dropped before.
+	// Records is how many were accepted and have neither been delivered nor spooled, nor dropped before.
 	Records int
-	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka nor the
-	// fallback.
+	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka, nor the disk,
+	// nor the fallback.
 	Lost int
 	// Stream is where they should have gone.
 	Stream string

@@ -203,9 +203,10 @@ type shipment struct {
 func (s *shipment) records(now time.Time) []shipping.Record {
 	s.list, s.headers = s.list[:0], s.headers[:0]
 	for _, r := range s.batch {
-		if r.sent {
+		if r.tried {
 			r.shard.queue.retries.Add(1)
 		}
+		r.tried = true
 		start := len(s.headers)
 		s.headers = r.appendHeaders(s.headers, now)
 		s.list = append(s.list, shipping.Record{
@@ -251,7 +252,7 @@ func (w *worker) collect(quit <-chan struct{}) {
 			stalled.Reset(stalledAfter)
 		case <-stalled.C:
 			w.unwatched.Store(true) // from here on ship tells when there is something again
-			if w.queue.upTo(w.queue.seq.Load()) > 0 {
+			if all := w.queue.mark(); w.queue.upTo(&all) > 0 {
 				w.unwatched.Store(false)
 				w.report.stalled(w.report.why())
 				stalled.Reset(reportEvery)
@@ -300,7 +301,9 @@ func (w *worker) apply(list []*queued) {
 				list[j] = nil // Close has given it up, and counted it
 			default:
 				n, freed := s.apply(r, verdicts[j])
-				records, bytes = records+n, bytes+freed
+				if s.reserves {
+					records, bytes = records+n, bytes+freed
+				}
 			}
 		}
 		s.mu.Unlock()
@@ -320,6 +323,9 @@ func (w *worker) apply(list []*queued) {
 	}
 	w.tell(&result)
 	q.release(records, bytes)
+	if q.store != nil {
+		q.store.nudge()
+	}
 }
 
 // apply counts one record's outcome. It returns how many records, and bytes, have left the queue. The caller holds the

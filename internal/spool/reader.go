@@ -30,9 +30,9 @@ type Batch struct {
 // readFailures is how often the disk may fail to read a place before that is damage.
 const readFailures = 3
 
-// Read returns records that were not returned before, about so many bytes of them, at least one; none when all were.
+// Read returns records that were not returned before, at most n and about so many bytes, at least one; none when all were.
 // After an error it is to be called again later: the third in a row takes what cannot be read as damaged.
-func (s *Spool) Read(maxBytes int) (b Batch, err error) {
+func (s *Spool) Read(n, maxBytes int) (b Batch, err error) {
 	r := &s.reader
 	for r.next < s.next {
 		i := 0
@@ -45,7 +45,7 @@ func (s *Spool) Read(maxBytes int) (b Batch, err error) {
 			r.next = seg.first
 		}
 		b.First = r.next
-		if b.Records, err = s.readSegment(seg, maxBytes); err != nil {
+		if b.Records, err = s.readSegment(seg, n, maxBytes); err != nil {
 			r.failures++
 			if r.failures < readFailures && !errors.Is(err, fs.ErrNotExist) {
 				return b, fmt.Errorf("reading %s: %w", seg.name(), err)
@@ -67,7 +67,7 @@ func (s *Spool) Read(maxBytes int) (b Batch, err error) {
 }
 
 // readSegment returns records of one segment; none when the next one is damaged.
-func (s *Spool) readSegment(seg *segment, maxBytes int) (records [][]byte, err error) {
+func (s *Spool) readSegment(seg *segment, most, maxBytes int) (records [][]byte, err error) {
 	r := &s.reader
 	if r.segment != seg {
 		r.close()
@@ -84,7 +84,7 @@ func (s *Spool) readSegment(seg *segment, maxBytes int) (records [][]byte, err e
 			return nil, err
 		}
 		whole := false // the data have at least one
-		for r.at < seg.end {
+		for r.at < seg.end && len(records) < most {
 			record, number, n := parseFrame(data)
 			if n > len(data) && int64(n) <= seg.size-r.offset { // there is more to load
 				if !whole {

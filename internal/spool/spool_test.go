@@ -50,7 +50,7 @@ func readAll(t testing.TB, s *Spool) (first, end, lost uint64) {
 	t.Helper()
 	first, end = s.reader.next, s.reader.next
 	for {
-		b, err := s.Read(1000)
+		b, err := s.Read(7, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func script(fs *crashFS, sync Sync, steps int) (h history) {
 				h.written = max(h.written, s.Next())
 			}
 		case what < 70:
-			_, err = s.Read(1 + random.IntN(2000))
+			_, err = s.Read(1+random.IntN(10), 1+random.IntN(2000))
 		case what < 85:
 			h.finished = max(h.finished, s.reader.next)
 			err = s.Finish(s.reader.next)
@@ -309,11 +309,11 @@ func TestARecordThatLooksLikeAFrame(t *testing.T) {
 	f := fs.names[name]
 	f.data = f.data[:len(f.data)-1]
 	s = mustOpen(t, fs, SyncEach)
-	b, err := s.Read(1 << 20)
+	b, err := s.Read(100, 1<<20)
 	if err != nil || len(b.Records) != 1 || string(b.Records[0]) != "real" || b.Lost != 0 {
 		t.Fatalf("Read = %q, %d lost, %v", b.Records, b.Lost, err)
 	}
-	if b, err = s.Read(1 << 20); err != nil || len(b.Records) != 0 || b.Lost > 1 {
+	if b, err = s.Read(100, 1<<20); err != nil || len(b.Records) != 0 || b.Lost > 1 {
 		t.Errorf("Read = %q, %d lost, %v", b.Records, b.Lost, err)
 	}
 }
@@ -516,7 +516,7 @@ func FuzzSegment(f *testing.F) {
 		s := mustOpen(t, fs, SyncEach)
 		var again []byte
 		for {
-			b, err := s.Read(500)
+			b, err := s.Read(100, 500)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,92 @@
+package slogkafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/recordid"
+)
+
+// A record in the spool is a version, flags, its time, its id, and then its stream, key, value, traceparent and
+// tracestate, each behind its length.
+const spoolVersion = 1
+
+const (
+	flagKey   = 1 << iota // it has a key, which may be empty
+	flagTime              // it has a time
+	flagTried             // it was given to the producer
+	flagTruncated
+)
+
+var errSpoolRecord = errors.New("no log record of this version")
+
+// appendSpooled appends the record as it lies in the spool, with its id, which it keeps there.
+func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
+	r.makeID(now)
+	var flags byte
+	var nanos int64
+	if r.keyLen >= 0 {
+		flags |= flagKey
+	}
+	if !r.time.IsZero() {
+		flags |= flagTime
+		nanos = r.time.UnixNano()
+	}
+	if r.tried {
+		flags |= flagTried
+	}
+	if r.truncated {
+		flags |= flagTruncated
+	}
+	dst = append(dst, spoolVersion, flags)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(nanos))
+	dst = append(dst, r.id[:]...)
+	dst = appendPart(dst, r.stream)
+	dst = appendPart(dst, r.key())
+	dst = appendPart(dst, r.value())
+	dst = appendPart(dst, r.memory[r.valueLen+max(0, r.keyLen):])
+	return appendPart(dst, r.vendors)
+}
+
+func appendPart[T string | []byte](dst []byte, part T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(part))), part...)
+}
+
+// fromSpool returns the record that appendSpooled has written. stream is the name that most records have.
+func (m *memories) fromSpool(data []byte, stream string) (*queued, error) {
+	const fixed = 2 + 8 + recordid.Length
+	if len(data) < fixed || data[0] != spoolVersion {
+		return nil, errSpoolRecord
+	}
+	flags, nanos, id := data[1], int64(binary.LittleEndian.Uint64(data[2:])), data[2+8:fixed]
+	var parts [5][]byte
+	rest := data[fixed:]
+	for i := range parts {
+		n, width := binary.Uvarint(rest)
+		if width <= 0 || n > uint64(len(rest)-width) {
+			return nil, errSpoolRecord
+		}
+		parts[i], rest = rest[width:width+int(n)], rest[width+int(n):]
+	}
+	key, value, parent := parts[1], parts[2], parts[3]
+	if len(rest) > 0 || len(key) > 0 && flags&flagKey == 0 {
+		return nil, errSpoolRecord
+	}
+	r := m.room(len(value) + len(key) + len(parent))
+	r.memory = append(append(append(r.memory, value...), key...), parent...)
+	r.valueLen, r.keyLen = len(value), len(key)
+	if flags&flagKey == 0 {
+		r.keyLen = -1
+	}
+	if flags&flagTime != 0 {
+		r.time = time.Unix(0, nanos)
+	}
+	if r.stream = stream; string(parts[0]) != stream {
+		r.stream = string(parts[0])
+	}
+	r.vendors, r.tried, r.truncated = string(parts[4]), flags&flagTried != 0, flags&flagTruncated != 0
+	r.hasID = true
+	copy(r.id[:], id)
+	return r, nil
+}

@@ -1,0 +1,289 @@
+package slogkafka
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/spool"
+)
+
+// errSpooled is what FlushOn returns for a record that was written to the disk instead.
+var errSpooled = errors.New("slogkafka: the log record is on disk, and not acknowledged yet")
+
+const (
+	// spoolChunk is how many bytes are written or read at once, about.
+	spoolChunk = 256 << 10
+	// spoolRetry is how long the spool is left alone after an error.
+	spoolRetry = time.Second
+	// finishEvery is how often the ledger is written: what was delivered since is delivered again after a crash.
+	finishEvery = 500 * time.Millisecond
+)
+
+// store moves records from the queue to the disk when the queue is half full, and back when they can be sent. It does
+// all I/O of the spool, on one goroutine, so that neither a caller nor the delivery waits for the disk.
+//
+// While the spool has records, new ones go there too, so that they keep their order: the queue is spooling. That ends
+// when all of them were given to the producer.
+type store struct {
+	queue  *queue
+	spool  *spool.Spool
+	dir    string
+	stream string
+	every  time.Duration // between syncs; 0: with each batch; less: never
+	report func(error)   // tells a fault
+	lost   func(n uint64)
+
+	wake    chan struct{} // has room for one
+	asleep  atomic.Bool   // run is to be woken when there is something to do
+	written atomic.Uint64 // records below it are in the spool
+
+	closing chan struct{} // ends run
+	late    atomic.Bool   // nothing is to be written any more
+	done    chan struct{} // closed when the spool is
+
+	// Of run alone:
+	batch      []*queued
+	memory     []byte
+	parts      [][]byte
+	unsynced   bool
+	nextSync   time.Time
+	nextFinish time.Time
+	nextWrite  time.Time // after an error
+	nextRead   time.Time
+}
+
+// openStore opens the spool of the policy, and has the queue count what it holds.
+func openStore(q *queue, p spooling, every time.Duration, stream string) (*store, error) {
+	sync := spool.SyncLater
+	switch {
+	case every == 0:
+		sync = spool.SyncEach
+	case every < 0:
+		sync = spool.SyncNever
+	}
+	disk, err := spool.Open(spool.Config{Dir: p.dir, MaxBytes: p.bytes, Sync: sync})
+	if err != nil {
+		return nil, err
+	}
+	s := &store{
+		queue: q, spool: disk, dir: p.dir, stream: stream, every: every,
+		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.written.Store(disk.Next())
+	q.useStore(s, disk.Done(), disk.Next())
+	return s, nil
+}
+
+// nudge has run look again.
+func (s *store) nudge() {
+	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// pushed has run look for a record that came into the queue, if it may be one for the disk.
+func (s *store) pushed() {
+	if s.asleep.Load() && (s.queue.spooling.Load() || s.queue.halfFull()) {
+		s.nudge()
+	}
+}
+
+// run does what there is to do, until closing is closed. Then it writes what is left in the queue.
+func (s *store) run() {
+	defer close(s.done)
+	for {
+		s.asleep.Store(true) // what comes from here on is seen below, or wakes
+		for s.step() && !s.isClosing() {
+		}
+		timer := time.NewTimer(s.pause())
+		select {
+		case <-s.wake:
+			timer.Stop()
+		case <-timer.C:
+		case <-s.closing:
+			timer.Stop()
+			s.close()
+			return
+		}
+	}
+}
+
+func (s *store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// step does a part of what there is to do. It returns whether there may be more.
+func (s *store) step() bool {
+	now := time.Now()
+	s.sync(now)
+	s.finish(now)
+	s.stopSpooling()
+	wrote := !now.Before(s.nextWrite) && (s.queue.spooling.Load() || s.queue.halfFull()) && s.write(now)
+	read := !now.Before(s.nextRead) && s.read(now)
+	if !wrote && !read {
+		s.stopSpooling()
+	}
+	return wrote || read
+}
+
+// stopSpooling has records be sent without a way over the disk, if all that are there were given to the producer.
+func (s *store) stopSpooling() {
+	if s.queue.spooling.Load() && s.queue.allShipped(s.spool.Next()) {
+		s.queue.spooling.Store(false)
+		s.queue.nudge()
+	}
+}
+
+// pause returns how long there is nothing to do unless something wakes.
+func (s *store) pause() time.Duration {
+	now, pause := time.Now(), time.Hour
+	if s.unsynced && s.every > 0 {
+		pause = min(pause, s.nextSync.Sub(now))
+	}
+	if s.queue.shipped() > s.spool.Done() {
+		pause = min(pause, s.nextFinish.Sub(now))
+	}
+	for _, next := range []time.Time{s.nextWrite, s.nextRead} {
+		if next.After(now) {
+			pause = min(pause, next.Sub(now))
+		}
+	}
+	return max(pause, 0)
+}
+
+func (s *store) fail(err error) { s.report(fmt.Errorf("spool %s: %w", s.dir, err)) }
+
+// write moves records that wait from the queue to the spool.
+func (s *store) write(now time.Time) bool {
+	s.queue.startSpooling()
+	s.batch = gather(s.queue.spoolable(), s.batch[:0], batchRecords, min(spoolChunk, s.queue.maxBytes/8))
+	if len(s.batch) == 0 {
+		return false
+	}
+	n, err := s.append(s.batch, now)
+	for _, r := range s.queue.toDisk(s.batch[:n]) {
+		r.waiter.end(errSpooled)
+		s.queue.memory.put(r)
+	}
+	s.queue.giveBack(s.batch[n:])
+	if err != nil {
+		s.nextWrite = now.Add(spoolRetry)
+		s.fail(err)
+	}
+	clear(s.batch)
+	return err == nil
+}
+
+// append writes records to the spool, and returns how many of them are there.
+func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
+	s.memory, s.parts = s.memory[:0], s.parts[:0]
+	for _, r := range batch {
+		s.memory = slices.Grow(s.memory, len(r.memory)+len(r.stream)+len(r.vendors)+128)
+		start := len(s.memory)
+		s.memory = r.appendSpooled(s.memory, now)
+		s.parts = append(s.parts, s.memory[start:len(s.memory):len(s.memory)])
+	}
+	n, err = s.spool.Append(s.parts)
+	clear(s.parts)
+	if cap(s.memory) > 4*spoolChunk {
+		s.memory = nil
+	}
+	s.written.Store(s.spool.Next())
+	if n > 0 && !s.unsynced {
+		s.unsynced, s.nextSync = true, now.Add(max(s.every, 0))
+	}
+	return n, err
+}
+
+// read moves records from the spool to the queue, if they may have memory there.
+func (s *store) read(now time.Time) bool {
+	n, room := s.queue.roomForDisk()
+	if n <= 0 || room <= 0 {
+		return false
+	}
+	b, err := s.spool.Read(n, int(min(room, spoolChunk)))
+	if err != nil {
+		s.nextRead = now.Add(spoolRetry)
+		s.fail(err)
+	}
+	lost := b.Lost
+	list := make([]*queued, 0, len(b.Records))
+	for i, data := range b.Records {
+		r, err := s.queue.memory.fromSpool(data, s.stream)
+		if err != nil {
+			lost++
+			continue
+		}
+		r.seq = b.First + uint64(i)
+		list = append(list, r)
+	}
+	if lost == 0 && len(list) == 0 {
+		return false
+	}
+	s.queue.fromDisk(list, lost, b.First+uint64(len(b.Records)))
+	if lost > 0 {
+		s.lost(lost)
+	}
+	s.queue.nudge()
+	return err == nil
+}
+
+// sync syncs what was written, when it is time.
+func (s *store) sync(now time.Time) {
+	if !s.unsynced || s.every < 0 || now.Before(s.nextSync) {
+		return
+	}
+	s.unsynced = false
+	if err := s.spool.Sync(); err != nil {
+		s.fail(err)
+	}
+}
+
+// finish tells the spool which records it need not keep, when it is time.
+func (s *store) finish(now time.Time) {
+	shipped := s.queue.shipped()
+	if shipped <= s.spool.Done() || now.Before(s.nextFinish) {
+		return
+	}
+	s.nextFinish = now.Add(finishEvery)
+	if err := s.spool.Finish(shipped); err != nil {
+		s.fail(err)
+		return
+	}
+	s.nextWrite = time.Time{} // there may be room again
+}
+
+// close writes what is left in the queue, as long as Close waits for that, and closes the spool.
+func (s *store) close() {
+	left := s.queue.left()
+	for len(left) > 0 && !s.late.Load() {
+		n, err := s.append(left[:min(len(left), 256)], time.Now())
+		for _, r := range s.queue.toDisk(left[:n]) {
+			r.waiter.end(errSpooled)
+		}
+		left = left[n:]
+		if err != nil {
+			s.fail(err)
+			break
+		}
+	}
+	if err := errors.Join(s.spool.Finish(s.queue.shipped()), s.spool.Close()); err != nil {
+		s.fail(err)
+	}
+}
+
+// pending returns how many records below a number are in the spool, or on their way from there.
+func (s *store) pending(number uint64) int {
+	return int(max(number, s.queue.shipped()) - s.queue.shipped())
+}

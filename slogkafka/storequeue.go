@@ -1,0 +1,143 @@
+package slogkafka
+
+import (
+	"cmp"
+	"slices"
+)
+
+// useStore has the queue put records of some levels into the spool. It has the records numbered from done up to next.
+func (q *queue) useStore(s *store, done, next uint64) {
+	q.store = s
+	q.own = len(q.shards)
+	q.shards = make([]shard, 2*q.own+1)
+	for i := range q.shards {
+		q.shards[i].queue = q
+		q.shards[i].reserves = i < 2*q.own
+	}
+	q.window /= 2 // the other half, and a quarter of the records, are for what comes from the disk
+	q.diskRecords = max(1, q.maxRecords/4)
+	q.maxRecords = max(1, q.maxRecords-q.diskRecords)
+	disk := q.disk()
+	disk.readTo = done
+	disk.counts.recovered, disk.counts.spooled = next-done, int64(next-done)
+	q.spooling.Store(next > done)
+}
+
+// spoolable returns the shards of the records that may go to the disk.
+func (q *queue) spoolable() []shard { return q.shards[:q.own] }
+
+// spools tells whether a record may go to the disk.
+func (q *queue) spools(e *entry) bool {
+	_, ok := q.policyOf(e).(spooling)
+	return ok
+}
+
+// inMemory returns the shards of all records but those that come from the disk.
+func (q *queue) inMemory() []shard {
+	if q.store == nil {
+		return q.shards
+	}
+	return q.shards[:2*q.own]
+}
+
+// disk returns the shard of the records that come from the disk. Their seq is their number in the spool, and they
+// take no room of those that are logged.
+func (q *queue) disk() *shard { return &q.shards[2*q.own] }
+
+// startSpooling has the records that may go to the disk wait for it.
+func (q *queue) startSpooling() {
+	q.taking.Lock()
+	defer q.taking.Unlock()
+	q.spooling.Store(true)
+}
+
+// allShipped tells whether all records of the spool were given to the producer; next is the number behind them.
+func (q *queue) allShipped(next uint64) bool {
+	d := q.disk()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.readTo == next && d.next == nil
+}
+
+// shipped returns the number of the first record of the spool that has no outcome.
+func (q *queue) shipped() uint64 {
+	d := q.disk()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.first != nil {
+		return d.first.seq
+	}
+	return d.readTo
+}
+
+// roomForDisk returns how many records, and bytes, may come from the disk: none while some of them wait to be sent.
+func (q *queue) roomForDisk() (records int, bytes int64) {
+	d := q.disk()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.next != nil {
+		return 0, 0
+	}
+	return int(q.diskRecords) - int(d.counts.queued), q.window - int64(d.counts.bytes)
+}
+
+// toDisk counts records as spooled, and returns those that were still in the queue.
+func (q *queue) toDisk(batch []*queued) []*queued {
+	moved := make([]*queued, 0, len(batch))
+	bytes := int64(0)
+	for i := range q.inMemory() {
+		s := &q.shards[i]
+		s.mu.Lock()
+		for _, r := range batch {
+			if r.shard == s && r.state != finished {
+				s.finish(r)
+				s.counts.spooled++
+				bytes += r.charge()
+				moved = append(moved, r)
+			}
+		}
+		s.mu.Unlock()
+	}
+	q.release(int64(len(moved)), bytes)
+	return moved
+}
+
+// giveBack has records wait again that were taken out.
+func (q *queue) giveBack(batch []*queued) {
+	for _, r := range batch {
+		r.shard.mu.Lock()
+		if r.state != finished {
+			r.shard.giveBack(r)
+		}
+		r.shard.mu.Unlock()
+	}
+}
+
+// fromDisk takes records that were read from the spool, and counts as damaged those that could not be. All below
+// readTo were read.
+func (q *queue) fromDisk(list []*queued, lost, readTo uint64) {
+	d := q.disk()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readTo = readTo
+	d.counts.spooled -= int64(lost) + int64(len(list))
+	d.counts.dropped[damaged] += lost
+	for _, r := range list {
+		d.append(r)
+	}
+}
+
+// left returns the records in memory that have no outcome, in their order.
+func (q *queue) left() []*queued {
+	var left []*queued
+	for i := range q.inMemory() {
+		s := &q.shards[i]
+		s.mu.Lock()
+		for r := s.first; r != nil; r = r.next {
+			left = append(left, r)
+		}
+		s.mu.Unlock()
+	}
+	slices.SortFunc(left, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
+	return left
+}
