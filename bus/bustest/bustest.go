@@ -13,6 +13,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,31 +181,73 @@ func members(s bus.Stats) string {
 
 // Published waits until stream has n records and returns what [bus.Decode] makes of them: the first n that are read,
 // those of one key in their order. T is what a handler may take: *bus.Record and *bus.Message too. When there are
-// fewer records after 30 seconds, or T cannot be made of one, the test fails with what was there.
+// fewer records after 30 seconds, or when the App's Run has failed, or T cannot be made of one, the test fails with what
+// was there.
 func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	t.Helper()
 	if n < 1 {
 		t.Fatalf("bustest: published: %d records: give a number from 1", n)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), timeLeft(t))
+	limit, cancel := context.WithTimeout(t.Context(), timeLeft(t))
 	defer cancel()
-	var values []T
-	var read strings.Builder
-	for r, err := range app.Tail(ctx, stream, bus.FromStart()) {
-		if err != nil {
-			t.Fatalf("bustest: published: %v; read so far:\n%s", err, read.String())
+	running, end := context.WithCancelCause(limit)
+	var watch sync.WaitGroup
+	watch.Go(func() { end(waitForFailure(running, app)) })
+	defer watch.Wait()
+	defer end(nil)
+	values, read := readUpTo[T](running, t, app, stream, n)
+	why := ""
+	if len(values) < n && limit.Err() == nil {
+		why = fmt.Sprintf(", and will have no more: %v", context.Cause(running))
+		values, read = readUpTo[T](limit, t, app, stream, n, bus.StopAtEnd()) // what was published before Run failed
+	}
+	if len(values) < n {
+		t.Fatalf("bustest: published: stream %q has %d records, want %d%s:\n%s", stream, len(values), n, why, read)
+	}
+	return values
+}
+
+// waitForFailure returns why the App's Run has failed, or, when ctx ends before, nil.
+func waitForFailure(ctx context.Context, app *bus.App) error {
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		if s := app.Stats(); !s.Running && slices.ContainsFunc(s.Subscriptions, hasRun) {
+			if err := app.Health(ctx); err != nil {
+				return err
+			}
 		}
-		describe(&read, r)
-		value, err := bus.Decode[T](r)
-		if err != nil {
-			t.Fatalf("bustest: published: %v; read so far:\n%s", err, read.String())
-		}
-		if values = append(values, value); len(values) == n {
-			return values
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-poll.C:
 		}
 	}
-	t.Fatalf("bustest: published: stream %q has %d records, want %d:\n%s", stream, len(values), n, read.String())
-	return nil
+}
+
+// hasRun reports whether a subscription is or was part of a Run.
+func hasRun(s bus.SubscriptionStats) bool { return s.State != "idle" }
+
+// readUpTo reads up to n records, until ctx ends, and describes all that it has read.
+func readUpTo[T any](
+	ctx context.Context, t testing.TB, app *bus.App, stream string, n int, opts ...bus.TailOption,
+) (values []T, read string) {
+	t.Helper()
+	var lines strings.Builder
+	for r, err := range app.Tail(ctx, stream, append(opts, bus.FromStart())...) {
+		if err != nil {
+			t.Fatalf("bustest: published: %v; read so far:\n%s", err, lines.String())
+		}
+		describe(&lines, r)
+		value, err := bus.Decode[T](r)
+		if err != nil {
+			t.Fatalf("bustest: published: %v; read so far:\n%s", err, lines.String())
+		}
+		if values = append(values, value); len(values) == n {
+			break
+		}
+	}
+	return values, lines.String()
 }
 
 // describe writes a line about r.

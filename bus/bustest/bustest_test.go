@@ -150,6 +150,21 @@ func TestWhatFailsATest(t *testing.T) {
 			bustest.Run(t, app)
 			testkit.Until(t, "the test does not fail", t.Failed)
 		}, []string{"bus: run: ", "the disk is full"}},
+		{"too few records when Run has failed", func(t testing.TB) {
+			app := bustest.NewApp(t)
+			bus.MustSchema[Order](app, "Order", bus.Streams("orders"))
+			bus.MustSchema[Invoice](app, "Invoice", bus.Streams("invoices"))
+			bus.MustSubscribe(app, "orders", func(ctx context.Context, o Order) error {
+				return errors.Join(app.Publish(ctx, "invoices", Invoice{Order: o.ID}), fails(ctx, o))
+			}, bus.Group("fails"))
+			bustest.Run(t, app)
+			if err := app.Publish(t.Context(), "orders", Order{ID: 1}); err != nil {
+				t.Error(err)
+			}
+			testkit.Until(t, "Run does not fail", t.Failed)
+			bustest.Published[Invoice](t, app, "invoices", 1) // what was published before counts
+			bustest.Published[Invoice](t, app, "invoices", 2)
+		}, []string{`stream "invoices" has 1 records, want 2, and will have no more: bus: run: `}},
 		{"no broker", func(t testing.TB) {
 			app := bustest.NewApp(t, bustest.Config(bus.Config{Servers: []string{"127.0.0.1:1"}}))
 			bus.MustSubscribe(app, "orders", ignore, bus.Group("g"))
