@@ -20,9 +20,9 @@ var ErrNotRecord = errors.New("logrecord: not a log record")
 // keys, or a bare one. It takes what kafkaesk for Python writes too: times without a zone are UTC, base fields may be null,
 // severities may have names of their own, and any field may have any type.
 //
-// It goes by the fields and not by the schema id, so that an envelope of another schema gives a Record that has Fields only.
-// The error wraps ErrNotRecord. Decode does not recurse and its cost is linear in the size of the value. The Fields are
-// views into it.
+// It goes by the fields and not by the schema id, so that an envelope of another schema gives a Record that has Fields
+// only. An object that has nothing but "data", an object too, is an envelope without a schema. The error wraps
+// ErrNotRecord. Decode does not recurse and its cost is linear in the size of the value. The Fields are views into it.
 func Decode(value []byte) (Record, error) {
 	if !json.Valid(value) {
 		return Record{}, fmt.Errorf("%w: the %d bytes are not JSON", ErrNotRecord, len(value))
@@ -56,10 +56,12 @@ func (r *Record) DecodeValue(value []byte) error {
 	return nil
 }
 
-// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data".
+// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data"; or one
+// without a schema, which has nothing but "data", an object.
 func envelope(doc []byte) (schema string, data []byte, ok bool) {
-	named := false
+	named, members := false, 0
 	rawjson.Members(doc, func(key, value []byte) bool {
+		members++
 		switch rawjson.Unquote(key) {
 		case "schema":
 			named = value[0] == '"'
@@ -71,7 +73,7 @@ func envelope(doc []byte) (schema string, data []byte, ok bool) {
 		}
 		return true
 	})
-	return schema, data, named && data != nil
+	return schema, data, data != nil && (named || members == 1 && data[0] == '{')
 }
 
 // decoder fills a record, member by member.

@@ -26,7 +26,8 @@ type Message[X any] struct {
 
 // NewMessage returns a message with this data, from the first place of stream. Its Record has the envelope as its value
 // and the present time, and neither key nor headers; the envelope names no schema. A []byte is data that is JSON
-// already. Data that encoding/json cannot encode fails the test.
+// already: give a log record so, because logrecord.Record has no JSON of its own. Data that encoding/json cannot encode
+// fails the test.
 func NewMessage[X any](t testing.TB, stream string, data X) *Message[X] {
 	t.Helper()
 	var envelope struct {

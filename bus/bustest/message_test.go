@@ -3,12 +3,14 @@ package bustest_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/bus/bustest"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // approve forwards large orders, rejects those without a total, and commits what it is done with.
@@ -92,6 +94,15 @@ func TestAMessageForHandlersOfOtherTypes(t *testing.T) {
 	}
 	if err := m.Forward(ended, "copy"); !errors.Is(err, context.Canceled) || len(m.Forwarded()) != 1 {
 		t.Errorf("forward with a context that has ended: %v, %d records are forwarded", err, len(m.Forwarded()))
+	}
+}
+
+// The JSON of a log record makes a message whose record is read as one from Kafka is.
+func TestAMessageWithALogRecord(t *testing.T) {
+	t.Parallel()
+	m := bustest.NewMessage(t, "logs", []byte(`{"message":"hello","severity":"ERROR"}`))
+	if r, err := bus.Decode[logrecord.Record](m.Record); err != nil || r.Message != "hello" || r.Level != slog.LevelError {
+		t.Errorf("decoded %+v, %v", r, err)
 	}
 }
 
