@@ -3,6 +3,8 @@ package monitor
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
@@ -38,6 +40,29 @@ func newCluster(app *bus.App) *cluster {
 				all, err := i.DeadLetters(ctx)
 				return slices.DeleteFunc(all, func(d inspect.DeadLetters) bool { return !slices.Contains(groups, d.Group) }), err
 			})},
+	}
+}
+
+// refresh asks what the page shows, if it is older than cacheTime.
+func (c *cluster) refresh(ctx context.Context) {
+	var asking sync.WaitGroup
+	asking.Go(func() { _, _, _ = c.streams.get(ctx) })
+	asking.Go(func() { _, _, _ = c.groups.get(ctx) })
+	asking.Go(func() { _, _, _ = c.dead.get(ctx) })
+	asking.Wait()
+}
+
+// keepFresh refreshes until ctx ends.
+func (c *cluster) keepFresh(ctx context.Context) {
+	tick := time.NewTicker(viewEvery)
+	defer tick.Stop()
+	for {
+		c.refresh(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

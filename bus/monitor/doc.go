@@ -4,8 +4,11 @@
 //
 // A worker serves it with the flag --listen (KAFKAESK_LISTEN); see package worker.
 //
-// The handler answers these paths, below any prefix. It changes nothing, and refuses methods other than GET and HEAD.
+// The handler answers these paths, below any prefix, which ends in a slash. It changes nothing, and refuses methods
+// other than GET and HEAD.
 //
+//	/                        a page for people: what is wrong, groups, streams, members, partitions that are behind, dead
+//	                         letters, log queues, connections; live, and readable without JavaScript
 //	/metrics                 metrics in the formats of Prometheus and OpenMetrics
 //	/livez                   200 while a restart would not help, else 503
 //	/readyz                  200 when the App is healthy and runs, else 503; both have the reasons as JSON
@@ -18,7 +21,8 @@
 //
 // Below /api each answer is a JSON object with generated_at and what was asked for. What brokers have to be asked is
 // asked at most once in 5 seconds, however many want to know it; when they do not answer within 10 seconds, the answer
-// is 503 with the error. Metrics and health ask no broker.
+// is 503 with the error. Metrics and health ask no broker. The rates and trends of the page are drawn from samples that
+// are taken when somebody looks: an open page, or a scrape of the metrics.
 //
 // No answer holds a secret: settings, credentials and records are in none. Errors are, and may quote a part of a
 // record. The handler asks for no password: whoever may connect may read.

@@ -3,9 +3,12 @@ package monitor
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,7 +36,7 @@ type events struct {
 
 // newEvents has the App tell of each record, and registers what counts them.
 func newEvents(app *bus.App, reg prometheus.Registerer, python bool) *events {
-	e := new(events)
+	e := &events{streams: streamLabels{seen: make(map[string]*streamCounts), other: streamCounts{stream: otherStreams}}}
 	consumed, published := []string{"stream", "group", "outcome"}, []string{"stream", "error"}
 	if python {
 		// These two names are Python's, too. One series has the labels of both, so that no sum counts a record twice.
@@ -62,7 +65,9 @@ func newEvents(app *bus.App, reg prometheus.Registerer, python bool) *events {
 }
 
 func (e *events) onConsumed(_ context.Context, c bus.Consumed) {
-	stream := e.streams.label(c.Record.Stream)
+	counts := e.streams.of(c.Record.Stream)
+	counts.consumed.Add(1)
+	stream := counts.stream
 	labels := []string{stream, c.Group, string(c.Outcome)}
 	if e.python != nil {
 		labels = append(labels, e.python.onConsumed(&c, stream)...)
@@ -73,7 +78,11 @@ func (e *events) onConsumed(_ context.Context, c bus.Consumed) {
 }
 
 func (e *events) onPublished(p bus.Published) {
-	stream := e.streams.label(p.Stream)
+	counts := e.streams.of(p.Stream)
+	if p.Err == nil {
+		counts.published.Add(1)
+	}
+	stream := counts.stream
 	labels := []string{stream, errorLabel(p.Err)}
 	if e.python != nil {
 		labels = append(labels, e.python.onPublished(&p, stream)...)
@@ -106,30 +115,45 @@ func errorLabel(err error) string {
 	return "other"
 }
 
-// streamLabels bounds how many streams have a label of their own.
+// streamLabels bounds how many streams have a label of their own, and counts for each.
 type streamLabels struct {
-	mu   sync.RWMutex
-	seen map[string]bool
+	mu    sync.RWMutex
+	seen  map[string]*streamCounts
+	other streamCounts
 }
 
-// label returns the label of a stream. It may be called concurrently.
-func (s *streamLabels) label(stream string) string {
+// streamCounts are the rates of a stream on the page.
+type streamCounts struct {
+	stream              string // the label
+	published, consumed atomic.Uint64
+}
+
+// of returns the label of a stream, and its counts. It may be called concurrently.
+func (s *streamLabels) of(stream string) *streamCounts {
 	s.mu.RLock()
-	seen := s.seen[stream]
+	counts := s.seen[stream]
 	s.mu.RUnlock()
-	if seen {
-		return stream
+	if counts != nil {
+		return counts
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.seen) >= maxStreams && !s.seen[stream] || !validLabel(stream) {
-		return otherStreams
+	if counts = s.seen[stream]; counts != nil {
+		return counts
 	}
-	if s.seen == nil {
-		s.seen = make(map[string]bool)
+	if len(s.seen) >= maxStreams || !validLabel(stream) {
+		return &s.other
 	}
-	s.seen[strings.Clone(stream)] = true
-	return stream
+	counts = &streamCounts{stream: strings.Clone(stream)}
+	s.seen[counts.stream] = counts
+	return counts
+}
+
+// all returns the counts of the streams that have a label of their own.
+func (s *streamLabels) all() []*streamCounts {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.seen))
 }
 
 // validLabel reports whether a stream may have this name. The bus refuses to publish to others, and tells of it.

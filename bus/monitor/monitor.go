@@ -41,6 +41,7 @@ type monitor struct {
 	events     *events
 	metrics    http.Handler
 	cluster    *cluster
+	history    history
 	started    time.Time // when the handler was made, which is when the program begins
 }
 
@@ -70,13 +71,15 @@ func Handler(app *bus.App, opts ...Option) http.Handler {
 	mux.HandleFunc("GET /livez", m.livez)
 	mux.HandleFunc("GET /readyz", m.readyz)
 	m.api(mux)
+	newPage(m).add(mux)
 	return webpage.Protect(mux, webpage.Policy{Hosts: o.hosts, AnyBeyondLoopback: true})
 }
 
 // scrape answers with the metrics.
 func (m *monitor) scrape(w http.ResponseWriter, r *http.Request) {
+	stats := m.app.Stats()
+	m.history.take(time.Now(), &stats, m.events.streams.all())
 	if m.events.python != nil {
-		stats := m.app.Stats()
 		m.events.python.forget(&stats, m.events.consumed)
 	}
 	m.metrics.ServeHTTP(w, r)
