@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/asyncapi"
 )
 
@@ -21,7 +22,7 @@ func newAsyncAPI(streams Streams) *cobra.Command {
 		Example:               "  kafkaesk asyncapi ./orders:App > asyncapi.json",
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     completeTarget,
-		Args:                  asUsage(oneTarget),
+		Args:                  cli.AsUsage(oneTarget),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, err := describeApp(cmd.Context(), args[0], tags, streams)
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // become runs the program and waits for it. Ctrl-C reaches it by the console they share, and what it does then is its own affair: this
@@ -20,7 +22,7 @@ func become(file string, argv []string) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		return exitError(exit.ExitCode())
+		return cli.Exit(exit.ExitCode())
 	case err != nil:
 		return fmt.Errorf("starting %s: %w", file, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/devkafka"
 )
 
@@ -32,7 +33,7 @@ func newBroker(streams Streams) *cobra.Command {
 			"Topics are created when they are first used. Topics, records and groups are kept in the data directory.\n\n" +
 			"It is not for production: it has no replication, no authentication and makes no promise of durability.",
 		Example: "  kafkaesk broker\n  kafkaesk broker --ephemeral --addr 127.0.0.1:0",
-		Args:    asUsage(cobra.NoArgs),
+		Args:    cli.AsUsage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.complete(); err != nil {
 				return err
@@ -53,9 +54,9 @@ func newBroker(streams Streams) *cobra.Command {
 func (o *brokerOptions) complete() error {
 	switch {
 	case o.ephemeral && o.dataDir != "":
-		return usageError{errors.New("--ephemeral keeps nothing and --data-dir says where: give one of them")}
+		return cli.UsageError(errors.New("--ephemeral keeps nothing and --data-dir says where: give one of them"))
 	case o.partitions < 1:
-		return usageError{fmt.Errorf("--partitions %d: a topic has at least one", o.partitions)}
+		return cli.UsageError(fmt.Errorf("--partitions %d: a topic has at least one", o.partitions))
 	case o.ephemeral || o.dataDir != "":
 		return nil
 	}

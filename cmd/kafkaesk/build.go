@@ -9,6 +9,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // buildOptions are the flags of `kafkaesk build`.
@@ -27,7 +29,7 @@ func newBuild(streams Streams) *cobra.Command {
 		Example:               "  kafkaesk build ./orders:App -o worker\n  CGO_ENABLED=0 GOOS=linux kafkaesk build ./orders:App -o worker -- -trimpath -ldflags=-s",
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     completeTarget,
-		Args: asUsage(func(cmd *cobra.Command, args []string) error {
+		Args: cli.AsUsage(func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash == 1 || dash < 0 && len(args) == 1 {
 				return nil
 			}
@@ -47,7 +49,7 @@ func newBuild(streams Streams) *cobra.Command {
 func (o *buildOptions) run(ctx context.Context, arg string, flags []string, streams Streams) (err error) {
 	t, err := parseTarget(arg)
 	if err != nil {
-		return usageError{err}
+		return cli.UsageError(err)
 	}
 	g, err := newGoCommand(t.dir, append(tagFlags(o.tags), flags...), streams.Err)
 	if err != nil {
@@ -79,7 +81,7 @@ func (o *buildOptions) file(name string) (string, error) {
 		output = executable(name)
 	}
 	if isDir(output) {
-		return "", usageError{fmt.Errorf("%s is a directory: name the program's file by -o", output)}
+		return "", cli.UsageError(fmt.Errorf("%s is a directory: name the program's file by -o", output))
 	}
 	return filepath.Abs(output)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // Nobody else has a hand in what is started: the cache's directories are this user's alone.
@@ -44,7 +46,7 @@ func TestTheCacheIsThisUsersAlone(t *testing.T) {
 			}
 			tt.prepare(t, home)
 			got := kafkaesk(t, dir, []string{"XDG_CACHE_HOME=" + home}, "./pkg")
-			if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, tt.want) || !strings.Contains(got.stderr, "XDG_CACHE_HOME") {
+			if got.code != cli.Failed || got.stdout != "" || !strings.Contains(got.stderr, tt.want) || !strings.Contains(got.stderr, "XDG_CACHE_HOME") {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 		})
@@ -108,7 +110,7 @@ func TestTheProgramIsPrivateWhateverTheUmask(t *testing.T) {
 	dir := newModule(t, files{"pkg/a.go": app("pkg", "pkg")})
 	shell := command(t, dir, nil)
 	shell.Path, shell.Args = "/bin/sh", []string{"sh", "-c", `umask 0; exec "$0" ./pkg`, os.Getenv(programEnv)}
-	if got := wait(t, shell); got.code != exitOK {
+	if got := wait(t, shell); got.code != cli.OK {
 		t.Fatalf("%+v", got)
 	}
 	programs, err := filepath.Glob(filepath.Join(cacheOf(dir), "kafkaesk", "workers", "*", "*"))
@@ -133,7 +135,7 @@ func TestTheDataDirectoryIsThisUsersAlone(t *testing.T) {
 	for data, want := range map[string]string{open: "open can be written by others", link: "link is a link", filepath.Join(open, "data"): "open can be written by others"} {
 		var stdout, stderr strings.Builder
 		code := Run(t.Context(), []string{"broker", "--addr", "127.0.0.1:0", "--data-dir", data}, Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
-		if code != exitFailed || !strings.Contains(stderr.String(), want) {
+		if code != cli.Failed || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %q; want %q", data, code, &stderr, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 )
 
@@ -15,7 +16,7 @@ import (
 func describeApp(ctx context.Context, arg, tags string, streams Streams) (app *appinfo.App, err error) {
 	t, err := parseTarget(arg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, cli.UsageError(err)
 	}
 	// A package main is not run: it may not call worker.Main, and would begin to work.
 	t.symbol = cmp.Or(t.symbol, defaultSymbol)

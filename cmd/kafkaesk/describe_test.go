@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // shop declares schemas, and a subscription with dead letters; its program says where it connects to.
@@ -49,7 +51,7 @@ func TestAsyncAPI(t *testing.T) {
 		Servers  map[string]struct{ Host string }
 		Channels map[string]struct{ Address string }
 	}
-	if err := json.Unmarshal([]byte(got.stdout), &document); err != nil || got.code != exitOK || got.stderr != "" {
+	if err := json.Unmarshal([]byte(got.stdout), &document); err != nil || got.code != cli.OK || got.stderr != "" {
 		t.Fatalf("%+v: %v", got, err)
 	}
 	if d := document; d.AsyncAPI != "3.0.0" || d.Info.Title != "./shop" || d.Info.Version != "2.1.0" ||
@@ -71,7 +73,7 @@ func TestAppsThatCannotBeDescribed(t *testing.T) {
 		"./none": "there is no directory ./none", "name": "name",
 	} {
 		got := kafkaesk(t, dir, nil, "asyncapi", target)
-		if got.code == exitOK || got.stdout != "" || !strings.Contains(got.stderr, want) {
+		if got.code == cli.OK || got.stdout != "" || !strings.Contains(got.stderr, want) {
 			t.Errorf("%s: %+v", target, got)
 		}
 	}

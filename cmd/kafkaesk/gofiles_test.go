@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // newProxy makes a Go module proxy of files that has the module example.com/dep, whose Name is "dep", and returns the environment that uses it.
@@ -74,7 +76,7 @@ func TestTheTreeStaysAsItWas(t *testing.T) {
 			before := snapshot(t, dir)
 			for _, args := range [][]string{{tt.target}, {"build", tt.target, "-o", filepath.Join(t.TempDir(), "program")}} {
 				got := kafkaesk(t, filepath.Join(dir, tt.in), env, args...)
-				if want := "worker of " + tt.want + " []\n"; got.code != exitOK || args[0] != "build" && got.stdout != want {
+				if want := "worker of " + tt.want + " []\n"; got.code != cli.OK || args[0] != "build" && got.stdout != want {
 					t.Errorf("%q: %+v, want %q", args, got, want)
 				}
 			}
@@ -107,7 +109,7 @@ func TestOverlaysAreMerged(t *testing.T) {
 	if got := wait(t, run); got.stdout != "worker of overlaid []\n" {
 		t.Errorf("built: %+v", got)
 	}
-	if got := kafkaesk(t, dir, []string{"GOFLAGS=-overlay=" + filepath.Join(dir, "broken.json")}, "./pkg"); got.code != exitFailed || !strings.Contains(got.stderr, "overlay") {
+	if got := kafkaesk(t, dir, []string{"GOFLAGS=-overlay=" + filepath.Join(dir, "broken.json")}, "./pkg"); got.code != cli.Failed || !strings.Contains(got.stderr, "overlay") {
 		t.Errorf("an overlay that is broken: %+v", got)
 	}
 }

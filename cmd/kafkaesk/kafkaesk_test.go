@@ -16,7 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkaesk/kafkaesk/internal/testkit"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
 // TestMain builds the program, once, for the tests that run it as a process.
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	testkit.Main(m, func() error { return os.RemoveAll(dir) })
+	kafkatest.Main(m, func() error { return os.RemoveAll(dir) })
 }
 
 // programEnv tells the tests where TestMain has put the program.

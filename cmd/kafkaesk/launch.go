@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
 // launch builds the program of a target, unless it is there, and becomes it. The program gets args, and the environment as it is. launch
@@ -16,7 +18,7 @@ import (
 func launch(ctx context.Context, arg string, args, flags []string, streams Streams) error {
 	t, err := parseTarget(arg)
 	if err != nil {
-		return usageError{err}
+		return cli.UsageError(err)
 	}
 	g, err := newGoCommand(t.dir, flags, streams.Err)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
@@ -72,7 +73,7 @@ func TestLaunchOfWhatDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	dir := newModule(t, files{"pkg/a.go": "package pkg\n\nvar App = missing\n"})
 	got := kafkaesk(t, dir, nil, "./pkg")
-	if got.code != exitFailed || got.stdout != "" || strings.Count(got.stderr, "a.go:3:11: undefined: missing") != 1 {
+	if got.code != cli.Failed || got.stdout != "" || strings.Count(got.stderr, "a.go:3:11: undefined: missing") != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -146,7 +147,7 @@ func TestLaunchFromAVendorDirectory(t *testing.T) {
 	goRun(t, dir, "mod", "vendor")
 	before := snapshot(t, dir)
 	got := kafkaesk(t, dir, nil, "./pkg:App")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "go mod vendor") || !strings.Contains(got.stderr, "tools/tools.go") {
+	if got.code != cli.Failed || !strings.Contains(got.stderr, "go mod vendor") || !strings.Contains(got.stderr, "tools/tools.go") {
 		t.Errorf("without the worker: %+v", got)
 	}
 	sameFiles(t, before, snapshot(t, dir))
@@ -171,7 +172,7 @@ func TestLaunchWithoutGo(t *testing.T) {
 	dir := newModule(t, files{"pkg/a.go": app("pkg", "pkg")})
 	for _, args := range [][]string{{"./pkg:App"}, {"build", "./pkg:App"}} {
 		got := kafkaesk(t, dir, []string{"PATH=" + t.TempDir()}, args...)
-		if got.code != exitFailed || !strings.Contains(got.stderr, "worker.Main") || !strings.Contains(got.stderr, "kafkaesk build") {
+		if got.code != cli.Failed || !strings.Contains(got.stderr, "worker.Main") || !strings.Contains(got.stderr, "kafkaesk build") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
@@ -198,7 +199,7 @@ func TestASignalEndsTheBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // its exit code is looked at below
-	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(stderr.String(), "signal") || missing(tidied) {
+	if code := cmd.ProcessState.ExitCode(); code != cli.Failed || !strings.Contains(stderr.String(), "signal") || missing(tidied) {
 		t.Errorf("exit code %d, stderr %q; go was told: %v", code, &stderr, !missing(tidied))
 	}
 }
@@ -213,14 +214,14 @@ func TestLaunchUsage(t *testing.T) {
 		stdout string
 		stderr string
 	}{
-		{name: "unknown flag in front", args: []string{"--nonsense", "./pkg:App"}, code: exitUsage, stderr: "--nonsense"},
-		{name: "no directory", args: []string{"./nowhere:App"}, code: exitUsage, stderr: "there is no directory"},
-		{name: "no command, no target", args: []string{"pkg"}, code: exitUsage, stderr: `unknown command "pkg"`},
+		{name: "unknown flag in front", args: []string{"--nonsense", "./pkg:App"}, code: cli.Usage, stderr: "--nonsense"},
+		{name: "no directory", args: []string{"./nowhere:App"}, code: cli.Usage, stderr: "there is no directory"},
+		{name: "no command, no target", args: []string{"pkg"}, code: cli.Usage, stderr: `unknown command "pkg"`},
 		{name: "help tells both ways", args: []string{"--help"}, stdout: "worker.Main(app)"},
-		{name: "build without a target", args: []string{"build"}, code: exitUsage, stderr: "name one target"},
-		{name: "build with two", args: []string{"build", "./pkg", "./pkg"}, code: exitUsage, stderr: "name one target"},
-		{name: "build into a directory", args: []string{"build", "./pkg:App"}, code: exitUsage, stderr: "pkg is a directory: name the program's file by -o"},
-		{name: "build with flags that go does not know", args: []string{"build", "./pkg:App", "-o", "w", "--", "-nonsense"}, code: exitFailed, stderr: "-nonsense"},
+		{name: "build without a target", args: []string{"build"}, code: cli.Usage, stderr: "name one target"},
+		{name: "build with two", args: []string{"build", "./pkg", "./pkg"}, code: cli.Usage, stderr: "name one target"},
+		{name: "build into a directory", args: []string{"build", "./pkg:App"}, code: cli.Usage, stderr: "pkg is a directory: name the program's file by -o"},
+		{name: "build with flags that go does not know", args: []string{"build", "./pkg:App", "-o", "w", "--", "-nonsense"}, code: cli.Failed, stderr: "-nonsense"},
 		{name: "commands are completed", args: []string{"__complete", "b"}, stdout: "broker\t"},
 		{name: "directories are completed", args: []string{"__complete", "./p"}, stdout: ":18\n"},
 		{name: "a completion script", args: []string{"completion", "bash"}, stdout: "bash completion"},

@@ -4,34 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/operate"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// Streams are where the program reads and writes. Out gets data only, Err everything else.
-type Streams struct {
-	In       io.Reader
-	Out, Err io.Writer
-}
-
-// Exit codes.
-const (
-	exitOK     = 0 // done, or ended by a signal as asked
-	exitFailed = 1
-	exitUsage  = 2 // the command line was wrong; nothing was done
-)
-
-// usageError is an error in the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// exitError is the exit code of a program that was run here and has said itself what there was to say.
-type exitError int
-
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+// Streams are where the program reads and writes.
+type Streams = cli.Streams
 
 // Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns its exit
 // code.
@@ -39,19 +24,28 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	root := newRoot(streams)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
-	var exit exitError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &exit):
-		return int(exit)
-	case errors.As(err, &usage):
-		fmt.Fprintf(streams.Err, "kafkaesk: %v\nTry 'kafkaesk --help'.\n", err)
-		return exitUsage
-	default:
-		fmt.Fprintf(streams.Err, "kafkaesk: %v\n", err)
-		return exitFailed
+	if errors.Is(err, syscall.EPIPE) { // the reader has seen enough
+		return cli.OK
+	}
+	code, err := cli.Code(err)
+	if err != nil {
+		complain(streams, err)
+	}
+	if code == cli.Usage && err != nil {
+		fmt.Fprintln(streams.Err, "Try 'kafkaesk --help'.")
+	}
+	return code
+}
+
+// complain writes an error to standard error. Brokers have their part in its text, so that nothing of it may control the
+// terminal; but what to write into a file, which some errors say, has tabs.
+func complain(streams Streams, err error) {
+	escaped := logtext.Writer{W: streams.Err}
+	for n, text := range strings.Split(fmt.Sprintf("kafkaesk: %v\n", err), "\t") {
+		if n > 0 {
+			fmt.Fprint(streams.Err, "\t")
+		}
+		fmt.Fprint(escaped, text)
 	}
 }
 
@@ -68,12 +62,12 @@ func newRoot(streams Streams) *cobra.Command {
 			"Nothing is written into your tree.\n\n" +
 			"This needs Go, so it is for development. A production image gets a program whose main calls worker.Main(app), of the package\n" +
 			"github.com/kafkaesk/kafkaesk/bus/worker, or the one that kafkaesk build makes.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 the command line is wrong; those of a worker are its own.",
+			"Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 no broker could be reached; those of a worker are its own.",
 		DisableFlagsInUseLine: true,
 		SilenceErrors:         true, // Run prints them, once
 		SilenceUsage:          true,
 		ValidArgsFunction:     completeTarget,
-		Args: asUsage(func(_ *cobra.Command, args []string) error {
+		Args: cli.AsUsage(func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 && !looksLikeTarget(args[0]) {
 				return fmt.Errorf("unknown command %q", args[0])
 			}
@@ -89,10 +83,11 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError(err) })
 	addTags(root.Flags(), &tags)
 	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
 	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool(), newAsyncAPI(streams))
+	root.AddCommand(operate.Commands(streams)...)
 	return root
 }
 
@@ -114,14 +109,4 @@ func completeTarget(_ *cobra.Command, args []string, toComplete string) ([]strin
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return nil, cobra.ShellCompDirectiveFilterDirs | cobra.ShellCompDirectiveNoSpace
-}
-
-// asUsage makes an argument check's error a usage error.
-func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
 }

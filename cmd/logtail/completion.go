@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kafkaesk/kafkaesk/internal/connect"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
-	"github.com/kafkaesk/kafkaesk/internal/profile"
 )
 
 // newCompletion prints the script that completes command lines in a shell.
@@ -44,15 +44,7 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 	}
 	_ = cmd.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string,
 		cobra.ShellCompDirective) {
-		var names []string
-		if path, err := profile.Path(o.getenv); err == nil {
-			profiles, _ := profile.Read(path)
-			for name := range profiles {
-				names = append(names, name)
-			}
-		}
-		slices.Sort(names)
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return connect.ProfileNames(o.getenv), cobra.ShellCompDirectiveNoFileComp
 	})
 	for _, flag := range []string{"exclude"} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, o.completeStreams)

@@ -4,13 +4,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/when"
-	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
-
-// environment are the flags that a variable stands in for.
-func environment() []string {
-	return []string{"kafka-servers", "kafka-settings", "topic-prefix", "profile"}
-}
 
 // group is a part of the help: flags that belong together.
 type group struct {
@@ -104,20 +98,7 @@ func (o *options) outputFlags() *pflag.FlagSet {
 	return fs
 }
 
-func (o *options) connectionFlags() *pflag.FlagSet {
-	fs := newFlags()
-	fs.StringSliceVarP(&o.servers, "kafka-servers", "b", nil, "brokers to ask first, `HOST:PORT`[,...]")
-	fs.StringVar(&o.prefix, "topic-prefix", "", "`PREFIX` of the topics' names; patterns do not include it")
-	fs.StringVar(&o.settings, "kafka-settings", "", "client settings in aiokafka's names, as a `JSON` object, or "+
-		"@FILE that has one")
-	fs.StringVar(&o.profile, "profile", "", "take what is not given from the profile of this `NAME` in "+
-		"kafkaesk/config.json of your configuration "+
-		"directory")
-	for _, flag := range environment() {
-		fs.Lookup(flag).Usage += " ($" + cliflags.Variable(flag) + ")"
-	}
-	return fs
-}
+func (o *options) connectionFlags() *pflag.FlagSet { return o.connectFlags.FlagSet() }
 
 func (o *options) otherFlags() *pflag.FlagSet {
 	fs := newFlags()

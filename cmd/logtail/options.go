@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,11 +16,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/filter"
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/when"
-	"github.com/kafkaesk/kafkaesk/internal/cliflags"
+	"github.com/kafkaesk/kafkaesk/internal/connect"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
-	"github.com/kafkaesk/kafkaesk/internal/profile"
 )
 
 // windowDefault is how long a new record waits for older ones of other partitions.
@@ -35,8 +33,7 @@ const connectionsMaxIdle = 5000.0
 type options struct {
 	streams
 
-	servers                          []string
-	settings, prefix, profile        string
+	connectFlags                     connect.Flags
 	lines, count                     int
 	from, since, until               string
 	noFollow                         bool
@@ -66,6 +63,8 @@ type options struct {
 	// zone is the time zone of times that are given without one, and of those printed for people.
 	zone *time.Location
 
+	servers            []string
+	prefix             string // of the topics
 	patterns, excluded []pattern
 	place              *place                  // the one record that is printed
 	within             func(topic string) bool // the topics that the patterns choose from; nil: from all
@@ -92,69 +91,16 @@ func newOptions(s streams) *options {
 
 // connection takes what is missing from the environment and the profile, and reads what both say about the connection.
 func (o *options) connection(fs *pflag.FlagSet) error {
-	source := make(map[string]string) // of each value, for errors
-	for _, flag := range environment() {
-		source[flag] = "--" + flag
-		variable := cliflags.Variable(flag)
-		if value := o.getenv(variable); value != "" && !fs.Changed(flag) {
-			source[flag] = "$" + variable
-			if err := fs.Set(flag, value); err != nil {
-				return usageErrorf("$%s: %w", variable, err)
-			}
-		}
-	}
-	if o.profile != "" {
-		path, err := profile.Path(o.getenv)
-		if err != nil {
-			return usageErrorf("--profile: %w", err)
-		}
-		p, err := profile.Named(path, o.profile)
-		if err != nil {
-			return usageErrorf("--profile: %w", err)
-		}
-		for flag, value := range p.Flags() {
-			if value != "" && !fs.Changed(flag) {
-				source[flag] = fmt.Sprintf("profile %q: %s", o.profile, flag)
-				if err := fs.Set(flag, value); err != nil {
-					return usageErrorf("%s: %w", source[flag], err)
-				}
-			}
-		}
-	}
-	if len(o.servers) > 0 {
-		servers, err := cliflags.Servers(o.servers...)
-		if err != nil {
-			return usageErrorf("%s: %w", source["kafka-servers"], err)
-		}
-		o.servers = servers
-	}
-	raw := make(map[string]any)
-	text, warning, err := cliflags.Contents(o.settings)
+	target, err := o.connectFlags.Resolve(fs, o.getenv, map[string]any{
+		"client_id": "logtail", "connections_max_idle_ms": connectionsMaxIdle,
+	})
 	if err != nil {
-		return usageErrorf("%s: %w", source["kafka-settings"], err)
+		return usageErrorf("%w", err)
 	}
-	if warning != "" {
-		o.notice("settings: %s", warning)
-	}
-	if text != "" {
-		if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
-			return usageErrorf(`%s: settings are not a JSON object such as {"security_protocol":"SSL"}`,
-				source["kafka-settings"])
-		}
-	}
-	for name, value := range map[string]any{"client_id": "logtail", "connections_max_idle_ms": connectionsMaxIdle} {
-		if _, given := raw[name]; !given {
-			raw[name] = value
-		}
-	}
-	settings, warnings, err := kafka.ParseSettings(raw)
-	if err != nil {
-		return usageErrorf("%s: %w", source["kafka-settings"], err)
-	}
-	for _, w := range warnings {
+	for _, w := range target.Warnings {
 		o.notice("settings: %s", w)
 	}
-	o.kafkaSettings = settings
+	o.servers, o.prefix, o.kafkaSettings = target.Servers, target.Prefix, target.Settings
 	return nil
 }
 
@@ -175,8 +121,7 @@ func (o *options) complete(fs *pflag.FlagSet, args []string, last ...func(*pflag
 		}
 	}
 	if len(o.servers) == 0 {
-		return usageErrorf("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set %s",
-			cliflags.Variable("kafka-servers"))
+		return usageErrorf("%w", connect.ErrNoServers)
 	}
 	return nil
 }

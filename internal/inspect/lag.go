@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
@@ -182,5 +183,6 @@ func (m *measuring) age(l *groupLook, tp kafka.TopicPartition, lag int64) (secon
 	if !found || !hasTime(r.Time) {
 		return nil, noteNoRecord
 	}
-	return new(max(m.inspector.now().Sub(r.Time).Seconds(), 0)), ""
+	age := m.inspector.now().Sub(r.Time).Round(time.Millisecond)
+	return new(max(age.Seconds(), 0)), ""
 }

@@ -79,9 +79,11 @@ func (p *pool) stop() (err error) {
 // from TestMain:
 //
 //	func TestMain(m *testing.M) { kafkatest.Main(m) }
-func Main(m *testing.M) {
+//
+// The functions of end are called behind the last test.
+func Main(m *testing.M, end ...func() error) {
 	shared.mu.Lock()
 	shared.keep = true
 	shared.mu.Unlock()
-	testkit.Main(m, shared.stop)
+	testkit.Main(m, append(end, shared.stop)...)
 }

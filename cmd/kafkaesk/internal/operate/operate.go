@@ -1,0 +1,13 @@
+// Package operate holds the commands that look after what runs: streams, groups, their lag, and dead letters.
+package operate
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+)
+
+// Commands returns the commands.
+func Commands(s cli.Streams) []*cobra.Command {
+	return []*cobra.Command{newStreams(s), newGroups(s), newLag(s)}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
+)
+
+var update = flag.Bool("update", false, "write what comes out to the golden files")
+
+// scriptTime bounds each command of a script.
+const scriptTime = time.Minute
+
+// TestScripts runs the scripts of testdata/scripts, each on streams of its own. Beside testscript's commands they have:
+//
+//	put STREAM FILE [key=K] [header=NAME=VALUE] [time=RFC3339]   each line of FILE is a record's value
+//	handle GROUP STREAM N                                        the group handles N records and commits them
+//	give-up GROUP STREAM N [ERROR]                               the group makes N records dead letters
+//	kafkaesk ARGUMENTS                                           in the process; standard input is that of stdin
+//	code N                                                       the exit code of the last kafkaesk
+//
+// $PREFIX is the topics' prefix. Groups whose names begin with it are the script's own. It is cut out of what
+// kafkaesk prints.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "scripts"),
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			b := newScriptBench(env.T().(testing.TB))
+			env.Setenv("KAFKAESK_KAFKA_SERVERS", strings.Join(b.cluster.Servers(), ","))
+			env.Setenv("KAFKAESK_TOPIC_PREFIX", b.prefix)
+			env.Setenv("PREFIX", b.prefix)
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
+			env.Values["bench"] = b
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "kafkaesk": runKafkaesk, "code": checkCode,
+		},
+	})
+}
+
+// scriptBench is what a script works on.
+type scriptBench struct {
+	t       testing.TB
+	cluster *kafkatest.Cluster
+	prefix  string
+	app     *bus.App
+	code    int
+}
+
+func newScriptBench(t testing.TB) *scriptBench {
+	cluster := kafkatest.Start(t)
+	b := &scriptBench{t: t, cluster: cluster, prefix: cluster.Prefix(t)}
+	b.app = b.newApp()
+	t.Cleanup(func() { b.close(b.app) })
+	return b
+}
+
+func (b *scriptBench) newApp() *bus.App {
+	return bus.New(bus.Config{Servers: b.cluster.Servers(), TopicPrefix: b.prefix, Logger: testkit.Logger(b.t)})
+}
+
+func (b *scriptBench) close(app *bus.App) {
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTime)
+	defer cancel()
+	if err := app.Close(ctx); err != nil {
+		b.t.Errorf("close: %v", err)
+	}
+}
+
+func benchOf(ts *testscript.TestScript) *scriptBench { return ts.Value("bench").(*scriptBench) }
+
+func (b *scriptBench) bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.t.Context(), scriptTime)
+}
+
+func checkCode(ts *testscript.TestScript, _ bool, args []string) {
+	if want, got := args[0], strconv.Itoa(benchOf(ts).code); got != want {
+		ts.Fatalf("exit code %s, want %s", got, want)
+	}
+}
+
+func putLines(ts *testscript.TestScript, _ bool, args []string) {
+	b := benchOf(ts)
+	var opts []bus.PublishOption
+	for _, arg := range args[2:] {
+		switch name, value, _ := strings.Cut(arg, "="); name {
+		case "key":
+			opts = append(opts, bus.Key([]byte(value)))
+		case "header":
+			name, value, _ := strings.Cut(value, "=")
+			opts = append(opts, bus.AddHeader(name, value))
+		case "time":
+			at, err := time.Parse(time.RFC3339, value)
+			ts.Check(err)
+			opts = append(opts, bus.Timestamp(at))
+		}
+	}
+	ctx, cancel := b.bounded()
+	defer cancel()
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		ts.Check(b.app.PublishRaw(ctx, args[0], []byte(strings.TrimSuffix(line, "\n")), opts...))
+	}
+}
+
+func handleRecords(ts *testscript.TestScript, _ bool, args []string) {
+	consumeRecords(ts, args, func(*bus.Record) error { return nil })
+}
+
+func giveUpRecords(ts *testscript.TestScript, _ bool, args []string) {
+	text := "refused"
+	if len(args) == 4 {
+		text = args[3]
+	}
+	consumeRecords(ts, args, func(*bus.Record) error { return bus.Reject(errors.New(text)) })
+}
+
+// consumeRecords runs a group until N records are handled and committed.
+func consumeRecords(ts *testscript.TestScript, args []string, outcome func(*bus.Record) error) {
+	b := benchOf(ts)
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ctx, cancel := b.bounded()
+	defer cancel()
+	app := b.newApp()
+	defer b.close(app)
+	var handled atomic.Int64
+	bus.MustSubscribe(app, args[1], func(_ context.Context, r *bus.Record) error {
+		handled.Add(1)
+		return outcome(r)
+	}, bus.Group(args[0]), bus.DeadLetter(), bus.Retry(bus.RetryPolicy{Attempts: 1}))
+	_, err = app.ConsumeFor(ctx, n)
+	ts.Check(err)
+	if handled.Load() != int64(n) {
+		ts.Fatalf("%d records were handled, want %d", handled.Load(), n)
+	}
+}
+
+func runKafkaesk(ts *testscript.TestScript, neg bool, args []string) {
+	b := benchOf(ts)
+	ctx, cancel := b.bounded()
+	defer cancel()
+	var out, errs bytes.Buffer
+	b.code = Run(ctx, args, Streams{In: strings.NewReader(ts.ReadFile("stdin")), Out: &out, Err: &errs, Getenv: ts.Getenv})
+	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(out.String(), b.prefix, ""))
+	fmt.Fprint(ts.Stderr(), strings.ReplaceAll(errs.String(), b.prefix, ""))
+	if neg != (b.code != 0) {
+		ts.Fatalf("exit code %d\n%s", b.code, errs.String())
+	}
+}
