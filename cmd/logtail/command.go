@@ -33,7 +33,8 @@ const examples = `  logtail -b localhost:9092 'logs.*'                 the last 
 const exits = `  0  all is printed, or a follow was interrupted
   1  an error while running: records may be missing
   2  a wrong command line
-  3  no broker could be reached at the start, within 10 seconds; one lost later is waited for
+  3  no broker could be reached at the start, within 10 seconds
+A broker that is lost later is waited for: with --no-follow for a minute, which then ends with 1.
 A second interrupt ends the program at once.
 `
 

@@ -197,6 +197,41 @@ func TestRecordsThatAreDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// A broker that is lost in the middle, and does not come back, does not hold a run with --no-follow for ever.
+func TestABrokerThatIsLostEndsARunThatDoesNotFollow(t *testing.T) {
+	t.Parallel()
+	b := setup(t, kafkatest.Own())
+	filler := strings.Repeat("x", 1000)
+	batch := make([]bus.Outgoing, 3000)
+	for i := range batch {
+		batch[i] = bus.Outgoing{Key: []byte("k"), Value: []byte(logValue(fmt.Sprint(i, filler), "INFO", 20))}
+	}
+	if err := b.app.PublishBatch(t.Context(), "logs.a", batch); err != nil {
+		t.Fatal(err)
+	}
+	read, write := io.Pipe()
+	var stderr lockedBuffer
+	o := newOptions(streams{out: write, err: &stderr, getenv: b.env})
+	o.away = 5 * time.Second
+	code := make(chan int, 1)
+	go func() {
+		code <- o.main(t.Context(), []string{"--no-follow", "--from=start", "--kafka-settings",
+			`{"max_partition_fetch_bytes":10000,"fetch_max_bytes":20000}`, "logs.a"})
+		_ = write.Close()
+	}()
+	if _, err := io.ReadFull(read, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	b.cluster.Kill(0)
+	if _, err := io.Copy(io.Discard, read); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), "logtail: nothing has come from Kafka for 5s: ") ||
+		!strings.HasSuffix(stderr.String(), "; records are missing\n") {
+		t.Errorf("exit code %d; %s", got, stderr.String())
+	}
+}
+
 // What --from asks for may be deleted already: that is said, and the partition is read from its first record.
 func TestFromBeforeTheFirstRecord(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,8 @@ type options struct {
 
 	// reach is how long to wait for a broker at the start.
 	reach time.Duration
+	// away is how long to wait for Kafka later, without following.
+	away time.Duration
 	// queueRows is how many rows may wait for a page.
 	queueRows int
 	// now is the time that durations in --since and --until count back from.
@@ -85,7 +87,7 @@ type options struct {
 }
 
 func newOptions(s streams) *options {
-	return &options{streams: s, reach: 10 * time.Second, queueRows: mostWaiting, now: time.Now(),
+	return &options{streams: s, reach: 10 * time.Second, away: time.Minute, queueRows: mostWaiting, now: time.Now(),
 		zone: time.Local}
 }
 

@@ -58,7 +58,7 @@ func (o *options) main(ctx context.Context, args []string) int {
 	cmd.SetArgs(args)
 	cmd.SetOut(o.out)
 	cmd.SetErr(stderr)
-	err := cmd.ExecuteContext(ctx)
+	ran, err := cmd.ExecuteContextC(ctx)
 	if err == nil || errors.Is(err, syscall.EPIPE) { // the reader has seen enough
 		return exitOK
 	}
@@ -68,7 +68,7 @@ func (o *options) main(ctx context.Context, args []string) int {
 	}
 	_, _ = fmt.Fprintf(stderr, "logtail: %v\n", err)
 	if code == exitUsage {
-		_, _ = fmt.Fprintln(stderr, "Run 'logtail --help' for usage.")
+		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", ran.CommandPath())
 	}
 	return code
 }

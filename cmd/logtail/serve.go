@@ -93,6 +93,9 @@ func newServe(o *options) *cobra.Command {
 				return usageErrorf("%s is the place of one record: serve its stream, and ask the page for /?record=%s", args[0],
 					args[0])
 			}
+			if _, port, err := net.SplitHostPort(o.listen); err != nil || port == "" {
+				return usageErrorf("--listen: %q: give HOST:PORT, such as %s", o.listen, listenDefault)
+			}
 			return o.serve(cmd.Context(), firstSettings(cmd.Flags()))
 		},
 	}

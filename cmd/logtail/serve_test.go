@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/browsertest"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
@@ -288,6 +289,22 @@ func TestThePageGoesOnAfterALostConnection(t *testing.T) {
 	if len(slices.Compact(shown)) != 6 {
 		t.Errorf("the page shows %q", shown)
 	}
+}
+
+// A broker that goes away and comes back is told, and waited for.
+func TestThePageWaitsForABroker(t *testing.T) {
+	t.Parallel()
+	b := setup(t, kafkatest.Own())
+	b.publish("logs.a", logValue("before", "INFO", 20), time.Now())
+	s := b.serve(nil, "logs.*")
+	page := browsertest.New(t).Open(s.url, 800, 600)
+	page.Until(shownRows + ".length === 1")
+	b.cluster.Kill(0)
+	page.Until(`document.querySelector("#status").textContent.includes("does not answer")`)
+	b.cluster.Restart(0)
+	b.publish("logs.a", logValue("after", "INFO", 20), time.Now())
+	page.Until(shownRows + `[1] === "after" && document.querySelector("#status").textContent.includes("answers again")`)
+	noProblems(t, page)
 }
 
 // So many pages may read, and one more is told why it may not. A place that is free again is taken.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 	counts, err := reading.Run(ctx, reading.Options{
 		Client: client, Match: o.match, Topics: o.named(), Prefix: o.prefix, Logger: o.logger(),
 		From: o.begin, Since: o.begins, Lines: o.lastLines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
-		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow,
+		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow, Away: o.away,
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
 		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
 		Fault: func(e *fetch.PartitionError) { o.fault(&f, e) },
@@ -173,6 +174,9 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 	case errors.Is(context.Cause(ctx), errUntil):
 	case o.noFollow && ctx.Err() != nil:
 		return failure(errInterrupted)
+	case errors.Is(err, reading.ErrAway):
+		return failure(fmt.Errorf("nothing has come from Kafka for %v: %w; records are missing", o.away,
+			cmp.Or(last, err)))
 	case err != nil:
 		return failure(err)
 	case o.noFollow && counts.Read == 0 && f.lost > 0 && f.lost == f.count && last != nil:

@@ -34,6 +34,7 @@ func TestForms(t *testing.T) {
 				`hostname=h namespace=n cluster=c trace_id=ab span_id=cd source=b.go:7 truncated=true schema_errors=["a: b"]` + "\n    stack | one\n          |     two\n",
 		},
 		{"nothing", `{}`, at + "-\n"},
+		{"a time that nanoseconds since 1970 do not hold", `{"timestamp":"9999-12-31T23:59:59.5Z"}`, "9999-12-31 23:59:59.500 -\n"},
 		{"fields without a message", `{"a":1}`, at + "-         a=1\n"},
 		{"the name that slog's own handler has", `{"msg":"hi","level":"WARN","a":1}`, at + "WARN      hi  a=1\n"},
 		{"zap's level", `{"level":"dpanic"}`, at + "dpanic\n"},

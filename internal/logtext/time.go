@@ -12,24 +12,26 @@ var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:
 
 // Timestamp reads the JSON of a log record's timestamp.
 func Timestamp(value []byte) (t time.Time, ok bool) {
-	nanos, ok := Nanos(value)
-	return time.Unix(0, nanos), ok
+	if len(value) < 2 || value[0] != '"' {
+		return time.Time{}, false
+	}
+	text := value[1 : len(value)-1]
+	if nanos, ok := usual(text); ok {
+		return time.Unix(0, nanos), true
+	}
+	for _, form := range timeForms {
+		if t, err := time.Parse(form, jsonscan.Text(text)); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // Nanos reads the JSON of a log record's timestamp as nanoseconds since 1970. A time that these do not hold, of other
 // centuries, is the first or the last that they do.
 func Nanos(value []byte) (nanos int64, ok bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return 0, false
-	}
-	text := value[1 : len(value)-1]
-	if nanos, ok := usual(text); ok {
-		return nanos, true
-	}
-	for _, form := range timeForms {
-		if t, err := time.Parse(form, jsonscan.Text(text)); err == nil {
-			return clamped(t), true
-		}
+	if t, ok := Timestamp(value); ok {
+		return clamped(t), true
 	}
 	return 0, false
 }

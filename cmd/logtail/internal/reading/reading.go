@@ -48,6 +48,8 @@ type Options struct {
 	Until time.Time
 	// Follow reads on at the end.
 	Follow bool
+	// Away ends Run with ErrAway when Kafka has given nothing for so long, without Follow; 0: never.
+	Away time.Duration
 
 	Filter *filter.Filter
 	// Printer makes a printer, for each goroutine that needs one.
@@ -84,9 +86,13 @@ var errDone = errors.New("reading: nothing more is to be printed")
 // ErrOutput is the error of Run when the output cannot be written.
 var ErrOutput = errors.New("write the output")
 
+// ErrAway is the error of Run when Kafka has given nothing for as long as Options.Away says.
+var ErrAway = errors.New("Kafka does not answer any more")
+
 // reader is one Run.
 type reader struct {
 	Options
+	silence *silence
 	session *tail.Session
 	pool    *pool
 	out     *output
@@ -116,6 +122,10 @@ func Run(ctx context.Context, o Options) (Counts, error) {
 }
 
 func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error {
+	if !r.Follow && r.Away > 0 {
+		r.silence = newSilence(r.Away, func() { cancel(ErrAway) })
+		defer r.silence.stop()
+	}
 	var err error
 	r.session, err = tail.Open(ctx, r.Client, tail.Options{
 		Match: r.Match, TopicPrefix: r.Prefix, Topics: r.Topics, From: r.From, Time: r.Since.Add(-lateness),
@@ -181,7 +191,7 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 		}
 	}
 	m := merge.New(merge.Options{
-		Window: r.Window, Limit: r.Limit, Pause: r.session.Pause, Resume: r.session.Resume, Print: r.print,
+		Window: r.Window, Limit: r.Limit, Pause: r.pause, Resume: r.resume, Print: r.print,
 		Flush: r.out.flush,
 		Free:  r.pool.free,
 	})
@@ -205,6 +215,7 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 	if err != nil && !errors.Is(err, errDone) && context.Cause(ctx) != nil {
 		r.pool.send(merge.Event{Interrupted: true})
 	}
+	r.silence.stop() // all is read
 	r.pool.finish()
 	if failed := <-merged; failed != nil {
 		return failed
@@ -212,8 +223,10 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 	return err
 }
 
-// yield takes what the session reads.
+// yield takes what the session reads. Meanwhile Kafka is not waited for.
 func (r *reader) yield(c *fetch.Chunk, err error) bool {
+	r.silence.end()
+	defer r.silence.begin()
 	if err == nil {
 		return r.pool.add(c)
 	}
@@ -223,6 +236,16 @@ func (r *reader) yield(c *fetch.Chunk, err error) bool {
 		return bad.Next >= 0 || r.pool.send(merge.Event{Gone: &tp})
 	}
 	return true
+}
+
+func (r *reader) pause(tp kafka.TopicPartition) {
+	r.silence.paused(+1)
+	r.session.Pause(tp)
+}
+
+func (r *reader) resume(tp kafka.TopicPartition) {
+	r.session.Resume(tp)
+	r.silence.paused(-1)
 }
 
 func (r *reader) print(text []byte, items []merge.Item) error {
