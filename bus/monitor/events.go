@@ -91,6 +91,29 @@ func (e *events) onPublished(p bus.Published) {
 	e.publish.WithLabelValues(stream).Observe(p.Duration.Seconds())
 }
 
+// outcomes are the values of the label outcome.
+func outcomes() []bus.Outcome {
+	return []bus.Outcome{bus.OutcomeHandled, bus.OutcomeRejected, bus.OutcomePostponed, bus.OutcomeDeadLetter,
+		bus.OutcomeFailed, bus.OutcomeUnfinished}
+}
+
+// expect makes the series of what subscriptions have now, before the first record: Prometheus sees no increase in a
+// counter that it never saw at 0. Python's labels are those of records.
+func (e *events) expect(stats *bus.Stats) {
+	if e.python != nil {
+		return
+	}
+	for i := range stats.Subscriptions {
+		s := &stats.Subscriptions[i]
+		for _, stream := range s.Streams {
+			label := e.streams.of(stream).stream
+			for _, outcome := range outcomes() {
+				e.consumed.WithLabelValues(label, s.Group, string(outcome))
+			}
+		}
+	}
+}
+
 // errorLabel returns one of a few words for an error.
 func errorLabel(err error) string {
 	invalid, isInvalid := errors.AsType[*bus.ValidationError](err)

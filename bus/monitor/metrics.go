@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"cmp"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -93,7 +94,8 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+// seconds returns a time as Prometheus has it, to the millisecond, as Kafka has it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1e3 }
 
 func groupMetrics() []metric[*groupStats] {
 	const group = "group"
@@ -246,7 +248,9 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	now := time.Now()
 	for _, s := range sumLogs(c.monitoring) {
 		emit(to, c.logs, s, s.stream)
-		for reason, n := range s.DroppedBy {
+		dropped := noneDropped()
+		maps.Copy(dropped, s.DroppedBy)
+		for reason, n := range dropped {
 			to <- prometheus.MustNewConstMetric(c.logDropped, prometheus.CounterValue, float64(n), s.stream, reason)
 		}
 		if s.Oldest > 0 {
@@ -255,6 +259,16 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, b := range c.monitoring.Connections() {
 		emit(to, c.brokers, &b, b.Address)
+	}
+}
+
+// noneDropped has the values of the label reason. Each has a series from the start: Prometheus sees no increase in a
+// counter that it never saw at 0.
+func noneDropped() map[string]uint64 {
+	return map[string]uint64{
+		slogkafka.DroppedFull: 0, slogkafka.DroppedTooLarge: 0, slogkafka.DroppedRejected: 0, slogkafka.DroppedClosed: 0,
+		slogkafka.DroppedUndelivered: 0, slogkafka.DroppedOwn: 0, slogkafka.DroppedInvalid: 0,
+		slogkafka.DroppedNotConfigured: 0, slogkafka.DroppedDamaged: 0,
 	}
 }
 
