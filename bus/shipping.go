@@ -31,6 +31,8 @@ type logHandlers struct {
 	closed bool
 }
 
+func (b logBus) CheckStream(name string) error { return checkStream(name) }
+
 func (b logBus) Configured() bool {
 	b.app.mu.Lock()
 	defer b.app.mu.Unlock()

@@ -3,6 +3,8 @@ package slogkafka
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +48,10 @@ type core struct {
 }
 
 func newHandler(app shipping.Bus, stream string, o options) *Handler {
-	if stream == "" {
-		o.refuse("no stream given: every record will be refused")
+	for _, name := range append([]string{stream}, slices.Sorted(maps.Values(o.record.Route))...) {
+		if err := app.CheckStream(name); err != nil {
+			o.refuse("%w: its records will be refused", err)
+		}
 	}
 	largest := largestRecord(o.bytes)
 	o.record.MaxBytes = min(maxRecord, largest)
@@ -147,5 +151,6 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them.
+// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. A stream whose name
+// Kafka refuses, the handler's or one of [StreamOf], is among it: its records will all be dropped.
 func (h *Handler) Err() error { return h.err }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
@@ -323,4 +324,22 @@ func TestABurstLosesNothing(t *testing.T) {
 func fieldNumber(f logrecord.Field) (n uint64) {
 	_, _ = fmt.Sscan(string(f.Value), &n)
 	return n
+}
+
+// The first line about records that Kafka has refused says why it did.
+func TestTheLineAboutDroppedRecordsHasTheCause(t *testing.T) {
+	t.Parallel()
+	to := newRecorder()
+	h := fake(&fakeBus{answer: func(bus.Outgoing) error { return errors.New("no such name") }}, Fallback(to))
+	slog.New(h).Info("m")
+	if err := h.Flush(within(t, 10e9)); err != nil {
+		t.Error(err)
+	}
+	testkit.Until(t, "nothing is said about the record", func() bool { return to.count(dropNotice) > 0 })
+	if errs := to.errors(); len(errs) != 1 || errs[0] != "no such name" {
+		t.Errorf("the fallback got the errors %q", errs)
+	}
+	if err := h.Close(within(t, 10e9)); err != nil {
+		t.Error(err)
+	}
 }

@@ -31,6 +31,8 @@ type fakeBus struct {
 	specs    []shipping.Stream
 }
 
+func (f *fakeBus) CheckStream(string) error { return nil }
+
 func (f *fakeBus) Configured() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,6 +164,22 @@ func (r recorder) count(message string) int {
 		}
 	}
 	return n
+}
+
+// errors returns the attribute error of each record that has one.
+func (r recorder) errors() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, record := range *r.got {
+		record.Attrs(func(a slog.Attr) bool {
+			if a.Key == "error" {
+				all = append(all, a.Value.String())
+			}
+			return true
+		})
+	}
+	return all
 }
 
 // fake returns a handler on a fake bus, quiet unless there is a fallback.

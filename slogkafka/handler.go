@@ -139,7 +139,8 @@ func (h *Handler) streamOf(ctx context.Context, r *slog.Record) (stream string) 
 // judge returns the stream that an invalid record goes to, "" for none: its own when that cannot be had.
 func (h *Handler) judge(ctx context.Context, r InvalidRecord) (stream string) {
 	defer func() {
-		if recover() != nil {
+		if p := recover(); p != nil {
+			h.worker.report.panicked(p)
 			stream = r.Stream
 		}
 	}()

@@ -311,7 +311,13 @@ func TestErr(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if h := slogkafka.NewHandler(bus.New(bus.Config{}), ""); h.Err() == nil {
-		t.Error("no stream: no error")
+	for _, stream := range []string{"", ".", "a/b", strings.Repeat("a", 250)} {
+		err := slogkafka.NewHandler(bus.New(bus.Config{}), stream).Err()
+		routed := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", slogkafka.StreamOf[signIn](stream)).Err()
+		for _, err := range []error{err, routed} {
+			if err == nil || !strings.Contains(err.Error(), "its records will be refused") {
+				t.Errorf("stream %.10q: error %v", stream, err)
+			}
+		}
 	}
 }

@@ -89,15 +89,17 @@ func AddSource() Option { return func(o *options) { o.record.AddSource = true } 
 func Trace(l slog.Leveler) Option { return func(o *options) { o.record.Trace = l } }
 
 // ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions is, and
-// whose result is logged instead; nothing, if that is the zero Attr. It is never called for base fields. A log model is one
-// attribute to it. It may be called concurrently. Defaults to none.
+// whose result is logged instead; nothing, if that is the zero Attr. Values are resolved before. It is never called for base
+// fields. It gets a log model as one attribute, and then, as an attribute each, the fields of it and of the structs in
+// it, of which it can replace the value and not the key. It may be called concurrently. Defaults to none.
 func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 	return func(o *options) { o.record.ReplaceAttr = f }
 }
 
 // FromContext sets a function that returns attributes which the context of a log call holds, such as the id of a request.
 // They become fields at the top of the record, also of loggers with groups, and give way to what With and the call say. It
-// may be called concurrently, and several options of this kind are all asked. Defaults to none.
+// may be called concurrently, and several options of this kind are all asked. Where one panics, the record goes out without
+// what they return, and says so in its field schema_errors: "FromContext: panic: <text>". Defaults to none.
 func FromContext(f func(ctx context.Context) []slog.Attr) Option {
 	return func(o *options) {
 		switch before := o.record.FromContext; {
@@ -261,7 +263,8 @@ type InvalidRecord struct {
 
 // OnInvalid sets a function for records that break the schema of a model. It returns the stream that the record goes to: its
 // own, another one, or "" to drop it, which Stats counts under DroppedInvalid. It runs on the goroutine that logs, and may be
-// called concurrently. Defaults to shipping such records like others.
+// called concurrently. Where it panics, the record goes to its own stream, and the first panic is logged to the handler of
+// [Fallback], else on standard error: "OnInvalid: panic: <text>". Defaults to shipping such records like others.
 func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) Option {
 	return func(o *options) { o.invalid = f }
 }

@@ -1,6 +1,7 @@
 package slogkafka
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type reporter struct {
 	why    func() error // why records wait
 
 	quiet atomic.Bool // a drop was reported lately, and the timer runs
+	panic sync.Once   // logs the first panic in the function of OnInvalid
 
 	mu      sync.Mutex
 	failed  bool      // the delivery does not work
@@ -48,6 +50,14 @@ func (r *reporter) stalled(err error) {
 // initialize tells that a function of OnInitialize failed that ran because something was logged.
 func (r *reporter) initialize(err error) {
 	r.say(slog.LevelError, "slogkafka: the app is not initialized; its log records are delivered all the same", errorAttr(err))
+}
+
+// panicked logs the first panic in the function of OnInvalid.
+func (r *reporter) panicked(p any) {
+	r.panic.Do(func() {
+		r.say(slog.LevelError, "slogkafka: the function of OnInvalid panics; its records go to their own stream",
+			slog.String("error", "OnInvalid: panic: "+fmt.Sprint(p)))
+	})
 }
 
 // fault tells what is wrong, if that is new or was not told lately.

@@ -310,6 +310,9 @@ func (w *worker) apply(list []*queued) {
 	}
 	q.sent.Add(-int64(len(list)))
 	q.sentBytes.Add(-sentBytes)
+	if result.refused != nil {
+		w.report.refused(result.refused)
+	}
 	for j, r := range list {
 		switch {
 		case r == nil || verdicts[j].what == again:
@@ -420,9 +423,6 @@ func (r *result) add(err error, v verdict) {
 func (w *worker) tell(r *result) {
 	if r.failure != nil || r.delivered > 0 {
 		w.queue.setFailure(r.failure)
-	}
-	if r.refused != nil {
-		w.report.refused(r.refused)
 	}
 	switch {
 	case r.failure != nil && !errors.Is(r.failure, context.Canceled):

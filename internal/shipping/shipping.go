@@ -38,6 +38,8 @@ type Stream struct {
 
 // Bus is an App as the log handler sees it.
 type Bus interface {
+	// CheckStream returns why Kafka would refuse the name of a stream.
+	CheckStream(name string) error
 	// Configured tells whether there are servers to connect to.
 	Configured() bool
 	// Connect waits until a broker answers. It does not call the functions of OnInitialize: these may log, and must not
