@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/contract"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/operate"
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
@@ -86,8 +88,14 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError(err) })
 	addTags(root.Flags(), &tags)
 	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
-	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool(), newAsyncAPI(streams))
+	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool())
 	root.AddCommand(operate.Commands(streams)...)
+	root.AddCommand(contract.Commands(streams, contract.Apps{
+		Complete: completeTarget,
+		Describe: func(ctx context.Context, target, tags string) (*appinfo.App, error) {
+			return describeApp(ctx, target, tags, streams)
+		},
+	})...)
 	return root
 }
 

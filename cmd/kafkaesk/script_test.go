@@ -30,6 +30,7 @@ const scriptTime = time.Minute
 //	put STREAM FILE [key=K] [header=NAME=VALUE] [time=RFC3339]   each line of FILE is a record's value
 //	handle GROUP STREAM N                                        the group handles N records and commits them
 //	give-up GROUP STREAM N [ERROR]                               the group makes N records dead letters
+//	read STREAM N                                                prints N records: key, value, headers of the caller
 //	kafkaesk ARGUMENTS                                           in the process; standard input is that of stdin
 //	code N                                                       the exit code of the last kafkaesk
 //
@@ -50,7 +51,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "kafkaesk": runKafkaesk, "code": checkCode,
+			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "read": readRecords,
+			"kafkaesk": runKafkaesk, "code": checkCode,
 		},
 	})
 }
@@ -149,6 +151,32 @@ func consumeRecords(ts *testscript.TestScript, args []string, outcome func(*bus.
 	ts.Check(err)
 	if handled.Load() != int64(n) {
 		ts.Fatalf("%d records were handled, want %d", handled.Load(), n)
+	}
+}
+
+func readRecords(ts *testscript.TestScript, _ bool, args []string) {
+	b := benchOf(ts)
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ctx, cancel := b.bounded()
+	defer cancel()
+	for r, err := range b.app.Tail(ctx, args[0], bus.FromStart(), bus.StopAtEnd()) {
+		ts.Check(err)
+		key := "-"
+		if r.Key != nil {
+			key = string(r.Key)
+		}
+		fmt.Fprintf(ts.Stdout(), "%s %s", key, r.Value)
+		for _, h := range r.Headers {
+			if !strings.HasPrefix(h.Name, "kafkaesk-") {
+				fmt.Fprintf(ts.Stdout(), " %s=%s", h.Name, h.Value)
+			}
+		}
+		fmt.Fprintln(ts.Stdout())
+		n--
+	}
+	if n != 0 {
+		ts.Fatalf("%d records less than wanted", n)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
@@ -43,6 +44,13 @@ type Schema struct {
 
 // Name returns the schema's name as envelopes have it, "Content:1".
 func (s Schema) Name() string { return s.ID + ":" + strconv.Itoa(s.Version) }
+
+// IsName reports whether a text has the form of a schema's name: an id, a colon, and a version from 1.
+func IsName(text string) bool {
+	id, version, ok := strings.Cut(text, ":")
+	n, err := strconv.Atoi(version)
+	return ok && id != "" && err == nil && n > 0
+}
 
 // Retention returns how long the schema's streams keep their records; 0: as long as the broker says.
 func (s Schema) Retention() time.Duration { return time.Duration(s.RetentionMS) * time.Millisecond }

@@ -1,0 +1,325 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+	"github.com/kafkaesk/kafkaesk/internal/logtext"
+	"github.com/kafkaesk/kafkaesk/internal/schema"
+)
+
+// publish is the flags of the command.
+type publish struct {
+	app
+	streams    cli.Streams
+	name, file string // the schema's, and that of the file with its JSON Schema
+	target     string
+	key        string
+	hasKey     bool
+	headers    []string
+
+	form    form
+	stream  string
+	sending *bus.App
+	counts  struct{ published, invalid, failed int }
+}
+
+// form makes values of records out of lines.
+type form struct {
+	head   []byte         // of the envelope, up to the data; nil: each line is an envelope
+	schema *schema.Schema // of the data; nil: any JSON
+	// declared is what the App says of the stream's topic; nil without --app.
+	declared *appinfo.Schema
+}
+
+func newPublish(s cli.Streams, apps Apps) *cobra.Command {
+	p := &publish{app: app{apps: apps}, streams: s}
+	cmd := &cobra.Command{
+		Use:   "publish STREAM",
+		Short: "Publish JSON documents from standard input, one on each line",
+		Long: "publish publishes the JSON documents on standard input, one on each line, to a stream.\n\n" +
+			"With --schema Content:1 each is the data of that schema. --schema-file checks it by a JSON Schema, and --app by the schema that\n" +
+			"an app declares, which need not be named where the app has one for the stream. Without --schema and --app each line is a\n" +
+			"whole envelope, {\"schema\":\"Content:1\",\"data\":{...}}.\n\n" +
+			"A line that is invalid, or refused by the brokers, is reported with its number and not published; the others are, in their order.\n" +
+			"Empty lines are passed over. A stream that does not exist is created.\n\n" +
+			"Exit codes: 0 all lines are published, 1 some are not, 2 the command line is wrong, 3 no broker could be reached.",
+		Example: "  echo '{\"title\":\"a\"}' | kafkaesk publish content.edited --schema Content:1 --key a\n" +
+			"  kafkaesk publish orders.new --app ./orders:App < orders.jsonl",
+		Args: cli.AsUsage(cobra.ExactArgs(1)),
+	}
+	connection := cli.Connect(cmd, s)
+	flags := cmd.Flags()
+	flags.StringVar(&p.name, "schema", "", "the `NAME:VERSION` of the schema that the lines are data of")
+	flags.StringVar(&p.file, "schema-file", "", "check the data by the JSON Schema in a `FILE`")
+	flags.StringVar(&p.target, "app", "", "check the data by the schema that the `./pkg:App` declares")
+	flags.StringVar(&p.key, "key", "", "the `KEY` of all records: they keep their order")
+	flags.StringArrayVar(&p.headers, "header", nil, "a header of all records, `NAME=VALUE`; may be repeated")
+	p.addTags(cmd)
+	cmd.ValidArgsFunction = connection.CompleteStreams
+	_ = cmd.RegisterFlagCompletionFunc("app", apps.Complete)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		p.stream, p.hasKey = args[0], flags.Changed("key")
+		if err := p.prepare(cmd); err != nil {
+			return err
+		}
+		return connection.App(cmd.Context(), p.run)
+	}
+	return cmd
+}
+
+// prepare checks the flags, and finds out what a line is.
+func (p *publish) prepare(cmd *cobra.Command) error {
+	if p.file != "" && p.target != "" {
+		return cli.UsageErrorf("--schema-file and --app both say what the data has to be: give one of them")
+	}
+	if p.file != "" && p.name == "" {
+		return cli.UsageErrorf("--schema-file needs --schema NAME:VERSION, which stands in every record")
+	}
+	if p.name != "" && !appinfo.IsName(p.name) {
+		return cli.UsageErrorf("--schema %q: want NAME:VERSION, like Content:1", p.name)
+	}
+	for _, h := range p.headers {
+		if name, _, ok := strings.Cut(h, "="); !ok || name == "" {
+			return cli.UsageErrorf("--header %q: want NAME=VALUE", h)
+		}
+	}
+	var err error
+	switch {
+	case p.target != "":
+		err = p.ofApp(cmd)
+	case p.file != "":
+		var text []byte
+		if text, err = document(p.streams, p.file); err == nil {
+			p.form.schema, err = schema.FromJSON(nil, text)
+		}
+	}
+	if err != nil || p.name == "" {
+		return err
+	}
+	p.form.head, err = envelopeHead(p.name)
+	return err
+}
+
+// ofApp takes the schema from an App.
+func (p *publish) ofApp(cmd *cobra.Command) error {
+	info, err := p.describe(cmd.Context(), p.target)
+	if err != nil {
+		return err
+	}
+	if err := connectAs(cmd, p.streams, info); err != nil {
+		return err
+	}
+	declared := info.Of(p.stream)
+	if p.name == "" {
+		if len(declared) != 1 {
+			return cli.UsageErrorf("the app declares %d schemas for the stream %s: name one by --schema", len(declared), p.stream)
+		}
+		p.name = declared[0].Name()
+	}
+	chosen, ok := info.Schema(p.name)
+	if !ok {
+		return cli.UsageError(noSchema(info, p.name))
+	}
+	if len(declared) > 0 && declared[0].ID != chosen.ID {
+		return cli.UsageErrorf("the stream %s carries %s by the app, and not %s", p.stream, declared[0].Name(), p.name)
+	}
+	p.form.declared = &chosen
+	p.form.schema, err = schema.FromJSON(nil, chosen.JSONSchema)
+	return err
+}
+
+func envelopeHead(name string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(name); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"schema":%s,"data":`, bytes.TrimSpace(b.Bytes())), nil
+}
+
+// value makes the value of a record out of a line.
+func (f *form) value(line []byte) ([]byte, error) {
+	if !json.Valid(line) {
+		var v any
+		return nil, fmt.Errorf("it is no JSON document: %w", json.Unmarshal(line, &v))
+	}
+	if f.head == nil {
+		return line, checkEnvelope(line)
+	}
+	if f.schema != nil {
+		if err := f.schema.Check(line); err != nil {
+			return nil, err
+		}
+	}
+	return append(append(slices.Clone(f.head), line...), '}'), nil
+}
+
+func checkEnvelope(line []byte) error {
+	var e struct {
+		Schema *string
+		Data   json.RawMessage
+	}
+	if err := json.Unmarshal(line, &e); err != nil || e.Schema == nil || e.Data == nil {
+		return errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of each line`)
+	}
+	return nil
+}
+
+// Batches of what has been read already: larger ones gain nothing.
+const (
+	batchRecords = 1000
+	batchBytes   = 1 << 20
+)
+
+// run publishes the lines of standard input.
+func (p *publish) run(ctx context.Context, sending *bus.App) error {
+	p.sending = sending
+	if err := p.declare(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines := readLines(ctx, p.streams.In)
+	for {
+		batch, ended, err := p.next(ctx, lines)
+		p.publish(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if ended {
+			return p.summary()
+		}
+	}
+}
+
+// declare makes the stream's topic, if it has to be created, what the App says.
+func (p *publish) declare() error {
+	s := p.form.declared
+	if s == nil {
+		return nil
+	}
+	opts := []bus.SchemaOption{bus.Version(s.Version), bus.SchemaJSON(s.JSONSchema), bus.Streams(p.stream), bus.Retention(s.Retention())}
+	if s.Partitions > 0 {
+		opts = append(opts, bus.Partitions(s.Partitions))
+	}
+	for name, value := range s.TopicConfigs {
+		opts = append(opts, bus.TopicConfig(name, value))
+	}
+	return bus.Schema[any](p.sending, s.ID, opts...)
+}
+
+// numbered is a record with the number of its line.
+type numbered struct {
+	number int
+	record bus.Outgoing
+}
+
+// next waits for a line, and takes those behind it that have been read already.
+func (p *publish) next(ctx context.Context, lines <-chan line) (batch []numbered, ended bool, err error) {
+	size := 0
+	for len(batch) < batchRecords && size < batchBytes {
+		var l line
+		var ok bool
+		if len(batch) == 0 {
+			select {
+			case l, ok = <-lines:
+			case <-ctx.Done():
+				return nil, false, context.Cause(ctx)
+			}
+		} else {
+			select {
+			case l, ok = <-lines:
+			default:
+				return batch, false, nil
+			}
+		}
+		switch {
+		case !ok:
+			return batch, true, nil
+		case l.err != nil && l.number == 0:
+			return batch, true, fmt.Errorf("reading standard input: %w", l.err)
+		case l.err != nil:
+			p.invalid(l.number, l.err)
+			continue
+		}
+		value, err := p.form.value(l.text)
+		if err != nil {
+			p.invalid(l.number, err)
+			continue
+		}
+		batch = append(batch, numbered{l.number, p.record(value)})
+		size += len(value)
+	}
+	return batch, false, nil
+}
+
+func (p *publish) record(value []byte) bus.Outgoing {
+	r := bus.Outgoing{Value: value}
+	if p.hasKey {
+		r.Key = []byte(p.key)
+	}
+	for _, h := range p.headers {
+		name, text, _ := strings.Cut(h, "=")
+		r.Headers = append(r.Headers, bus.Header{Name: name, Value: []byte(text)})
+	}
+	return r
+}
+
+// publish publishes a batch, and reports each record that was not.
+func (p *publish) publish(ctx context.Context, batch []numbered) {
+	if len(batch) == 0 {
+		return
+	}
+	records := make([]bus.Outgoing, len(batch))
+	for i, n := range batch {
+		records[i] = n.record
+	}
+	_ = p.sending.PublishBatch(ctx, p.stream, records) // the records have its errors
+	for i, r := range records {
+		if r.Err != nil {
+			p.counts.failed++
+			p.complain(batch[i].number, r.Err)
+		} else {
+			p.counts.published++
+		}
+	}
+}
+
+func (p *publish) invalid(number int, err error) {
+	p.counts.invalid++
+	p.complain(number, err)
+}
+
+func (p *publish) complain(number int, err error) {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	fmt.Fprintf(logtext.Writer{W: p.streams.Err}, "kafkaesk: line %d: %s\n", number, text)
+}
+
+// summary says how many records became what, and ends the program with 1 when not all were published.
+func (p *publish) summary() error {
+	c := p.counts
+	fmt.Fprintf(p.streams.Err, "kafkaesk: %d published", c.published)
+	if c.invalid > 0 {
+		fmt.Fprintf(p.streams.Err, ", %d invalid", c.invalid)
+	}
+	if c.failed > 0 {
+		fmt.Fprintf(p.streams.Err, ", %d failed", c.failed)
+	}
+	fmt.Fprintln(p.streams.Err)
+	if c.invalid+c.failed > 0 {
+		return cli.Exit(cli.Failed)
+	}
+	return nil
+}
