@@ -117,7 +117,7 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 		}
 		return nil, err
 	}
-	return newObservedConn(c, peer), nil
+	return newObservedConn(&gatherConn{Conn: c}, peer), nil
 }
 
 // errNoTLS is what a listener without TLS looks like: it takes the first bytes of the handshake for a request's length.
