@@ -16,6 +16,9 @@ import (
 // that is used as long as no two goroutines add a record in the same moment.
 const stickySlots = 8
 
+// lockTries is how often a goroutine tries to lock a partition. It takes about as long as adding a record does.
+const lockTries = 100
+
 // maxTakeovers is how often one goroutine takes in what others have left before it goes on with its own work.
 const maxTakeovers = 16
 
@@ -92,6 +95,16 @@ type partition struct {
 
 	identity wire.Producer // ID -1: none yet. Sequence is the next one the broker expects.
 	fault    fault
+}
+
+// tryLock locks the partition unless another goroutine has it for longer than it takes to add a record.
+func (q *partition) tryLock() bool {
+	for range lockTries {
+		if q.mu.TryLock() {
+			return true
+		}
+	}
+	return false
 }
 
 // unlock unlocks the partition, after the records that were left in it meanwhile are in its batches. Who leaves one tries the
@@ -253,7 +266,7 @@ func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, 
 
 // addToPartition is addToBatch for a record whose partition is known.
 func (p *Producer) addToPartition(q *partition, e *entry, promise *Promise, size int64, g *group) bool {
-	if !q.mu.TryLock() {
+	if !q.tryLock() {
 		if g == nil {
 			return p.leave(q, e, promise, size)
 		}
