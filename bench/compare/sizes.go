@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/internal/recordid"
 )
 
 // sizes shows the CPU time of a record by its size and codec, published and consumed.
@@ -57,11 +58,17 @@ type load struct {
 	processors    int  // GOMAXPROCS; 0 for what the runtime chooses
 }
 
-// publishAll returns the peers that publish this load and wait until the broker has all of it.
+// publishAll returns the peers that publish this load and wait until the broker has all of it. The variant "ids" of
+// franz-go gives each record the header kafkaesk-id, as ours does: the same bytes.
 func publishAll(stream string, l load) map[string]measurement {
 	return map[string]measurement{
-		ours:  func(ctx context.Context, p place) (figures, error) { return publishOurs(ctx, p, stream, l) },
-		franz: func(ctx context.Context, p place) (figures, error) { return publishFranz(ctx, p, stream, l) },
+		ours: func(ctx context.Context, p place) (figures, error) { return publishOurs(ctx, p, stream, l) },
+		franz: func(ctx context.Context, p place) (figures, error) {
+			return publishFranz(ctx, p, stream, l, noHeaders)
+		},
+		franz + "-ids": func(ctx context.Context, p place) (figures, error) {
+			return publishFranz(ctx, p, stream, l, idHeader)
+		},
 	}
 }
 
@@ -117,7 +124,17 @@ func publishOurs(ctx context.Context, p place, stream string, l load) (figures, 
 	return f, app.Close(ctx)
 }
 
-func publishFranz(ctx context.Context, p place, stream string, l load) (figures, error) {
+func noHeaders() []kgo.RecordHeader { return nil }
+
+func idHeader() []kgo.RecordHeader {
+	var id [recordid.Length]byte
+	recordid.New(&id, time.Now())
+	return []kgo.RecordHeader{{Key: "kafkaesk-id", Value: id[:]}}
+}
+
+func publishFranz(
+	ctx context.Context, p place, stream string, l load, headers func() []kgo.RecordHeader,
+) (figures, error) {
 	useProcessors(l.processors)
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.Servers...), kgo.DefaultProduceTopic(p.Prefix+stream),
 		kgo.ProducerBatchCompression(franzCodec(l.codec)), kgo.ProducerLinger(5*time.Millisecond), // as ours has by default
@@ -133,7 +150,8 @@ func publishFranz(ctx context.Context, p place, stream string, l load) (figures,
 	var failed atomic.Pointer[error]
 	begin, cpu := time.Now(), cpuTime()
 	for i := range l.records {
-		client.Produce(ctx, &kgo.Record{Key: l.key(i), Value: values[i%len(values)]}, func(_ *kgo.Record, err error) {
+		r := &kgo.Record{Key: l.key(i), Value: values[i%len(values)], Headers: headers()}
+		client.Produce(ctx, r, func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)
 			}
