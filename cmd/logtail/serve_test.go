@@ -291,6 +291,30 @@ func TestThePageGoesOnAfterALostConnection(t *testing.T) {
 	}
 }
 
+// A page that nobody looks at reads nothing, and has all that was missed when somebody does again.
+func TestAHiddenPageReadsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.publish("logs.a", logValue("before", "INFO", 20), time.Now())
+	s := b.serve(nil, "logs.*")
+	page := browsertest.New(t).Open(s.url, 800, 600)
+	page.Until(shownRows + ".length === 1")
+	look := func(hidden bool) {
+		page.Eval(fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true});
+			document.dispatchEvent(new Event("visibilitychange"))`, hidden), nil)
+	}
+	look(true)
+	page.Until(`document.querySelector("#status").textContent.includes("Not connected")`)
+	for i := range 3 {
+		b.publish("logs.a", logValue(fmt.Sprint("meanwhile ", i), "INFO", 20), time.Now())
+	}
+	look(false)
+	page.Until(shownRows + ".length === 4")
+	b.publish("logs.a", logValue("after", "INFO", 20), time.Now())
+	page.Until(shownRows + `.length === 5 && ` + shownRows + `[4] === "after"`)
+	noProblems(t, page)
+}
+
 // A broker that goes away and comes back is told, and waited for.
 func TestThePageWaitsForABroker(t *testing.T) {
 	t.Parallel()

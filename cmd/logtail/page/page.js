@@ -341,6 +341,16 @@ document.addEventListener("click", (e) => {
   e.preventDefault();
   showRecord(item.dataset.place);
 });
+// A browser has six connections to a server, for all pages of it together: one that nobody looks at gives its own back,
+// and asks later for what it has missed meanwhile.
+document.addEventListener("visibilitychange", () => {
+  if (failure) return;
+  stop();
+  connected = false;
+  known = new Map(offsets);
+  if (!document.hidden) begin();
+  draw();
+});
 document.addEventListener("keydown", (e) => {
   if (e.key === "Escape" && !$("detail").hidden) closeRecord();
 });
