@@ -140,10 +140,7 @@ func TestAPI(t *testing.T) {
 // However many ask at once, the brokers are asked once.
 func TestQuestionsToBrokersAreShared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, kafkatest.Own())
-	if w.cluster.Fake() == nil {
-		t.Skip("only the embedded broker counts its requests")
-	}
+	w := newWorld(t, kafkatest.Kfake()) // which counts its requests
 	app := w.app()
 	bus.MustSubscribe(app, "content", newBlocker().handle, bus.Group("g"))
 	h := monitor.Handler(app)

@@ -67,14 +67,55 @@ func newEvents(app *bus.App, reg prometheus.Registerer, python bool) *events {
 func (e *events) onConsumed(_ context.Context, c bus.Consumed) {
 	counts := e.streams.of(c.Record.Stream)
 	counts.consumed.Add(1)
-	stream := counts.stream
-	labels := []string{stream, c.Group, string(c.Outcome)}
+	g := e.group(counts, c.Group)
+	g.handler.Observe(c.Duration.Seconds())
+	g.lead.Observe(c.Latency.Seconds())
+	if counter := g.outcomes[c.Outcome]; counter != nil {
+		counter.Inc()
+		return
+	}
+	labels := []string{counts.stream, c.Group, string(c.Outcome)}
 	if e.python != nil {
-		labels = append(labels, e.python.onConsumed(&c, stream)...)
+		labels = append(labels, e.python.onConsumed(&c, counts.stream)...)
 	}
 	e.consumed.WithLabelValues(labels...).Inc()
-	e.handler.WithLabelValues(stream, c.Group).Observe(c.Duration.Seconds())
-	e.lead.WithLabelValues(stream, c.Group).Observe(c.Latency.Seconds())
+}
+
+// recordMetrics are those of the records of a group and a stream. Looking them up by their labels for each record would
+// cost as much as reading the record.
+type recordMetrics struct {
+	outcomes      map[bus.Outcome]prometheus.Counter // nil with Python's labels, which are those of the record
+	handler, lead prometheus.Observer
+}
+
+// group returns the metrics of a group and a stream. Each outcome has a series from then on: Prometheus sees no increase
+// in a counter that it never saw at 0.
+func (e *events) group(counts *streamCounts, group string) *recordMetrics {
+	if g, ok := counts.groups.Load(group); ok {
+		return g.(*recordMetrics)
+	}
+	g := &recordMetrics{
+		handler: e.handler.WithLabelValues(counts.stream, group), lead: e.lead.WithLabelValues(counts.stream, group),
+	}
+	if e.python == nil {
+		g.outcomes = make(map[bus.Outcome]prometheus.Counter)
+		for _, outcome := range []bus.Outcome{bus.OutcomeHandled, bus.OutcomeRejected, bus.OutcomePostponed,
+			bus.OutcomeDeadLetter, bus.OutcomeFailed, bus.OutcomeUnfinished} {
+			g.outcomes[outcome] = e.consumed.WithLabelValues(counts.stream, group, string(outcome))
+		}
+	}
+	known, _ := counts.groups.LoadOrStore(group, g)
+	return known.(*recordMetrics)
+}
+
+// expect makes the series of what subscriptions have now, before the first record.
+func (e *events) expect(stats *bus.Stats) {
+	for i := range stats.Subscriptions {
+		s := &stats.Subscriptions[i]
+		for _, stream := range s.Streams {
+			e.group(e.streams.of(stream), s.Group)
+		}
+	}
 }
 
 func (e *events) onPublished(p bus.Published) {
@@ -89,29 +130,6 @@ func (e *events) onPublished(p bus.Published) {
 	}
 	e.published.WithLabelValues(labels...).Inc()
 	e.publish.WithLabelValues(stream).Observe(p.Duration.Seconds())
-}
-
-// outcomes are the values of the label outcome.
-func outcomes() []bus.Outcome {
-	return []bus.Outcome{bus.OutcomeHandled, bus.OutcomeRejected, bus.OutcomePostponed, bus.OutcomeDeadLetter,
-		bus.OutcomeFailed, bus.OutcomeUnfinished}
-}
-
-// expect makes the series of what subscriptions have now, before the first record: Prometheus sees no increase in a
-// counter that it never saw at 0. Python's labels are those of records.
-func (e *events) expect(stats *bus.Stats) {
-	if e.python != nil {
-		return
-	}
-	for i := range stats.Subscriptions {
-		s := &stats.Subscriptions[i]
-		for _, stream := range s.Streams {
-			label := e.streams.of(stream).stream
-			for _, outcome := range outcomes() {
-				e.consumed.WithLabelValues(label, s.Group, string(outcome))
-			}
-		}
-	}
 }
 
 // errorLabel returns one of a few words for an error.
@@ -149,6 +167,7 @@ type streamLabels struct {
 type streamCounts struct {
 	stream              string // the label
 	published, consumed atomic.Uint64
+	groups              sync.Map // of names of groups to *recordMetrics
 }
 
 // of returns the label of a stream, and its counts. It may be called concurrently.
