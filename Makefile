@@ -50,6 +50,10 @@ fuzz: ## run every fuzz test for FUZZTIME (5m), with bounded memory
 bench: ## run the benchmarks beside other clients, on a real Apache Kafka
 	cd bench && KAFKA=apache go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: pictures
+pictures: ## take the pictures of the documentation (needs Chromium)
+	go test ./cmd/logtail ./bus/monitor -run '^TestPictures$$' -pictures
+
 .PHONY: tidy
 tidy: ## tidy the modules
 	go mod tidy
