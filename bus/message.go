@@ -30,10 +30,11 @@ type Message[X any] struct {
 var errNotDelivered = errors.New("this Message was not delivered by a subscription: use the one that the handler was" +
 	" given; a test that calls the handler itself gives it a bustest.Message and its Context")
 
-// Commit commits the record's partition, for a subscription with ManualCommit: up to and including this record, or the record before
-// the first one whose handler has not returned, whichever comes first. This record's own handler, which calls Commit, counts as
-// returned, and so do the records of its [Batch] that stand before it. It returns when the group's coordinator has the offset, or when ctx ends; [ErrRevoked] says that the partition has been taken
-// away meanwhile, and that its next owner will handle the record again.
+// Commit commits the offset of the record's partition, for a subscription with ManualCommit, and returns when the
+// group's coordinator has it, or when ctx ends. The group goes on behind this record then; or, where the handler of an
+// earlier one has not returned, with that one. This record's own handler, which calls Commit, counts as returned, and so
+// do those of the records before it in its [Batch]. [ErrRevoked] says that the partition has been taken away meanwhile:
+// its next owner handles the record again.
 func (m *Message[X]) Commit(ctx context.Context) error {
 	if m.call == nil {
 		return commitInTest(ctx, m.Record, errNotDelivered)

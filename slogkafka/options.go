@@ -141,9 +141,9 @@ func LevelNames(names map[slog.Level]string) Option {
 // of a model or another value stays a number: that is what its schema says.
 func TextDurations() Option { return func(o *options) { o.record.TextDurations = true } }
 
-// Sample logs, of the records that have the same level and message, the first ones of each period and then one of every so
-// many, none if every is 0. Stats.Sampled counts those that are left out; they are not accepted. It goes by the times of the
-// records. Defaults to all records.
+// Sample logs a part of the records that have the same level and message: in each period the first ones, and then one of
+// every so many; none if every is 0. Periods go by the times of the records. What is left out is not accepted:
+// Stats.Sampled counts it. Defaults to all records.
 func Sample(first, every int, per time.Duration) Option {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {

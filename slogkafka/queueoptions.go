@@ -10,9 +10,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// QueueSize bounds what waits for its delivery, on its way to the broker included. Zero leaves a bound as it is. They
-// default to 100,000 records and 32 MiB, of which a record takes its bytes and about 400 more, and a quarter is for
-// the copies that are on their way. No record is longer than the queue is large: its values are shortened.
+// QueueSize bounds the records that wait for their delivery, those that are sent and not acknowledged included. Zero leaves
+// a bound unchanged. They default to 100,000 records and 32 MiB. A record takes its bytes and about 400 more, and a
+// quarter of the bytes is kept for the producer's copies of records that are sent. A record that could never fit has its
+// values shortened.
 func QueueSize(records, bytes int) Option {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {

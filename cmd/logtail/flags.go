@@ -44,8 +44,8 @@ func (o *options) beginFlags() *pflag.FlagSet {
 		"how far this one has come; what is in it overrules --lines, --from and --since; it passes records that a "+
 		"filter left out too")
 	fs.StringArrayVarP(&o.exclude, "exclude", "x", nil, "leave out the streams that match `PATTERN`; may be repeated")
-	fs.StringVar(&o.lookBack, "look-back", "5s,1000000", "how far --lines looks for records that pass: a time it "+
-		"takes, a `NUMBER` of records, both, or all")
+	fs.StringVar(&o.lookBack, "look-back", "5s,1000000", "how long --lines looks for records that pass the "+
+		"filters, and among how many of the latest: a duration, a `NUMBER`, or both; or all")
 	return fs
 }
 
