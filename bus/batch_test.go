@@ -21,6 +21,39 @@ import (
 // calls keeps the numbers of the records of each call.
 type calls struct{ list[[]int] }
 
+// want fails the test when the calls were others.
+func (c *calls) want(t *testing.T, want ...[]int) {
+	t.Helper()
+	if diff := cmp.Diff(want, c.get()); diff != "" {
+		t.Errorf("calls: -want +got\n%s", diff)
+	}
+}
+
+// newWorldWith is newWorld with a stream s of one partition that has these values.
+func newWorldWith(t *testing.T, values ...string) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.stream("s", 1)
+	w.put("s", 0, values...)
+	return w
+}
+
+// consumeFor runs the App until n records have been handled.
+func consumeFor(t *testing.T, app *bus.App, n int) {
+	t.Helper()
+	if handled, err := app.ConsumeFor(within(t, 30*time.Second), n); handled != n || err != nil {
+		t.Fatal(handled, err)
+	}
+}
+
+// wantCommitted fails the test when the group has committed another offset of the stream s.
+func (w *world) wantCommitted(group string, offset int64) {
+	w.t.Helper()
+	if c := w.committed(group, "s")[0]; c != offset {
+		w.t.Errorf("committed %d, want %d", c, offset)
+	}
+}
+
 func numbersOf(batch []Content) (numbers []int) {
 	for _, c := range batch {
 		numbers = append(numbers, c.N)
@@ -82,9 +115,7 @@ func TestBatchesOfEveryType(t *testing.T) {
 func getsBatches[T any](t *testing.T, number func(T) int) {
 	t.Helper()
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 10)...)
+	w := newWorldWith(t, contents(0, 10)...)
 	app, group := w.app(), w.group("g")
 	seen := observe(app)
 	var got numbers
@@ -97,9 +128,7 @@ func getsBatches[T any](t *testing.T, number func(T) int) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(4, 20*time.Millisecond))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 10); n != 10 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 10)
 	if !slices.Equal(got.get(), upTo(0, 10)) {
 		t.Errorf("got %v", got.get())
 	}
@@ -142,9 +171,7 @@ func TestABatchOfAnyNumber(t *testing.T) {
 // each record behind it: that would be 3 to the power of 12 calls.
 func TestAMiddlewareThatTriesABatchAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 12)...)
+	w := newWorldWith(t, contents(0, 12)...)
 	app := w.app()
 	seen := observe(app)
 	app.Use(func(next bus.Handler) bus.Handler {
@@ -165,9 +192,7 @@ func TestAMiddlewareThatTriesABatchAgain(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(w.group("g")), bus.Batch(12, time.Second), fast(5))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 12); n != 12 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 12)
 	// Three calls with all, then the first record alone, and batches that double.
 	if n := got.len(); n != 7 || len(seen.outcomes) != 12 {
 		t.Errorf("%d calls, want 7", n)
@@ -236,15 +261,15 @@ func TestOutcomesOfABatch(t *testing.T) {
 	}{
 		{name: "nil", calls: [][]int{all}},
 		{name: "a failed record is tried alone", err: bus.FailedAt(2, errBroken), calls: [][]int{all, {2}, {3, 4, 5}}},
-		{name: "a failed record is rejected", err: bus.FailedAt(2, bus.Reject(errBroken)), calls: [][]int{all, {3, 4,
-			5}}, dead: []int{2}},
+		{name: "a failed record is rejected", err: bus.FailedAt(2, bus.Reject(errBroken)),
+			calls: [][]int{all, {3, 4, 5}}, dead: []int{2}},
 		{name: "the last one is rejected", err: bus.FailedAt(5, bus.Reject(errBroken)), calls: [][]int{all}, dead: []int{5}},
 		{name: "a failed record waits", err: bus.FailedAt(2, bus.RetryAfter(time.Millisecond, errBroken)),
 			calls: [][]int{all, {2}, {3, 4, 5}}},
 		{name: "so many are written, and no error", err: bus.FailedAt(6, nil), calls: [][]int{all}},
 		{name: "a failed record is finished", err: bus.FailedAt(2, nil), calls: [][]int{all, {3, 4, 5}}},
-		{name: "wrapped", err: fmt.Errorf("write: %w", bus.FailedAt(2, bus.Reject(errBroken))), calls: [][]int{all,
-			{3, 4, 5}}, dead: []int{2}},
+		{name: "wrapped", err: fmt.Errorf("write: %w", bus.FailedAt(2, bus.Reject(errBroken))),
+			calls: [][]int{all, {3, 4, 5}}, dead: []int{2}},
 		{name: "it has failed for good", err: bus.FailedAt(2, errBroken), then: map[int]error{2: errBroken},
 			opts:  []bus.SubscribeOption{fast(2)},
 			calls: [][]int{all, {2}, {3, 4, 5}}, dead: []int{2}},
@@ -253,8 +278,8 @@ func TestOutcomesOfABatch(t *testing.T) {
 		{name: "the batch fails", err: errBroken, calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
 		{name: "the batch fails, with a single attempt", err: errBroken, opts: []bus.SubscribeOption{fast(1)},
 			calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
-		{name: "the batch panics", panic: true, opts: []bus.SubscribeOption{fast(1)}, calls: [][]int{all, {0}, {1, 2},
-			{3, 4, 5}}},
+		{name: "the batch panics", panic: true, opts: []bus.SubscribeOption{fast(1)},
+			calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
 		{name: "the batch is rejected", err: bus.Reject(errBroken), calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
 		{name: "the first is rejected", err: bus.Reject(errBroken), then: map[int]error{0: bus.Reject(errBroken)},
 			calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}, dead: []int{0}},
@@ -262,15 +287,13 @@ func TestOutcomesOfABatch(t *testing.T) {
 			opts:  []bus.SubscribeOption{fast(1)},
 			calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}, {3}, {4, 5}}},
 		{name: "the batch waits", err: bus.RetryAfter(time.Millisecond, errBroken), calls: [][]int{all, all}},
-		{name: "an index that it does not have", err: bus.FailedAt(6, bus.Reject(errBroken)), calls: [][]int{all, {0},
-			{1, 2}, {3, 4, 5}}},
+		{name: "an index that it does not have", err: bus.FailedAt(6, bus.Reject(errBroken)),
+			calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
 		{name: "a negative index", err: bus.FailedAt(-1, nil), calls: [][]int{all, {0}, {1, 2}, {3, 4, 5}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.stream("s", 1)
-			w.put("s", 0, contents(0, 6)...)
+			w := newWorldWith(t, contents(0, 6)...)
 			app, group := w.app(), w.group("g")
 			seen := observe(app)
 			var got calls
@@ -286,12 +309,8 @@ func TestOutcomesOfABatch(t *testing.T) {
 				return err
 			}, append([]bus.SubscribeOption{bus.Group(group), bus.Batch(6, 10*time.Second), bus.DeadLetter(), fast(5)},
 				test.opts...)...)
-			if n, err := app.ConsumeFor(within(t, 30*time.Second), 6); n != 6 || err != nil {
-				t.Fatal(n, err)
-			}
-			if diff := cmp.Diff(test.calls, got.get()); diff != "" {
-				t.Errorf("calls: -want +got\n%s", diff)
-			}
+			consumeFor(t, app, 6)
+			got.want(t, test.calls...)
 			for offset := range 6 {
 				want := bus.OutcomeHandled
 				if slices.Contains(test.dead, offset) {
@@ -304,9 +323,7 @@ func TestOutcomesOfABatch(t *testing.T) {
 			if s := stats(app); s.Finished != 6 || s.DeadLettered != uint64(len(test.dead)) {
 				t.Errorf("finished %d, dead letters %d", s.Finished, s.DeadLettered)
 			}
-			if c := w.committed(group, "s")[0]; c != 6 {
-				t.Errorf("committed %d", c)
-			}
+			w.wantCommitted(group, 6)
 		})
 	}
 }
@@ -328,18 +345,14 @@ func TestABatchEndsItsRun(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.stream("s", 1)
-			w.put("s", 0, contents(0, 6)...)
+			w := newWorldWith(t, contents(0, 6)...)
 			app, group := w.app(), w.group("g")
 			bus.MustSubscribe(app, "s", func(context.Context, []Content) error { return test.err }, bus.Group(group),
 				bus.Batch(6, 10*time.Second), fast(1))
 			if err := runs(t, app); errors.Is(err, errBroken) != test.fails || (err != nil) != test.fails {
 				t.Errorf("Run: %v", err)
 			}
-			if c := w.committed(group, "s")[0]; c != test.commit {
-				t.Errorf("committed %d, want %d", c, test.commit)
-			}
+			w.wantCommitted(group, test.commit)
 		})
 	}
 }
@@ -372,12 +385,8 @@ func TestRecordsOfABatchThatCannotBeDecoded(t *testing.T) {
 				got.add(numbersOf(batch))
 				return nil
 			}, append(test.opts, bus.Group(group), bus.Batch(8, 10*time.Second))...)
-			if n, err := app.ConsumeFor(within(t, 30*time.Second), 8); n != 8 || err != nil {
-				t.Fatal(n, err)
-			}
-			if diff := cmp.Diff(test.calls, got.get()); diff != "" {
-				t.Errorf("calls: -want +got\n%s", diff)
-			}
+			consumeFor(t, app, 8)
+			got.want(t, test.calls...)
 			want := make([]string, 8)
 			for i := range want {
 				want[i] = fmt.Sprintf("%d %s", i, bus.OutcomeHandled)
@@ -388,9 +397,7 @@ func TestRecordsOfABatchThatCannotBeDecoded(t *testing.T) {
 			if !slices.Equal(order.get(), want) {
 				t.Errorf("got %v", order.get())
 			}
-			if c := w.committed(group, "s")[0]; c != 8 {
-				t.Errorf("committed %d", c)
-			}
+			w.wantCommitted(group, 8)
 		})
 	}
 }
@@ -398,9 +405,7 @@ func TestRecordsOfABatchThatCannotBeDecoded(t *testing.T) {
 // A batch that exceeds its time, though its first record is not why, costs no record but the one that exceeds it alone.
 func TestTheTimeoutOfABatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 5)...)
+	w := newWorldWith(t, contents(0, 5)...)
 	app, group := w.app(), w.group("g")
 	seen := observe(app)
 	var got calls
@@ -412,12 +417,8 @@ func TestTheTimeoutOfABatch(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(5, 10*time.Second), bus.DeadLetter(), fast(5), bus.Timeout(100*time.Millisecond))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 5); n != 5 || err != nil {
-		t.Fatal(n, err)
-	}
-	if diff := cmp.Diff([][]int{{0, 1, 2, 3, 4}, {1}, {2, 3}, {2}, {3, 4}}, got.get()); diff != "" {
-		t.Errorf("calls: -want +got\n%s", diff)
-	}
+	consumeFor(t, app, 5)
+	got.want(t, []int{0, 1, 2, 3, 4}, []int{1}, []int{2, 3}, []int{2}, []int{3, 4})
 	for offset, outcomes := range seen.outcomes {
 		if want := offset == 2; (outcomes[0] == bus.OutcomeDeadLetter) != want {
 			t.Errorf("record %d: %v", offset, outcomes)
@@ -448,31 +449,23 @@ func TestBatchesByKey(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(12, 10*time.Second), bus.Concurrency(1, bus.ByKey))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 12); n != 12 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 12)
 	<-release
 	want := [][]int{upTo(0, 12), {4, 5, 7, 8, 10, 11}, {3}, {6, 9}}
-	if diff := cmp.Diff(want, got.get()); diff != "" {
-		t.Errorf("calls: -want +got\n%s", diff)
-	}
+	got.want(t, want...)
 }
 
 // Large records come in batches of at most 1 MiB, however many may be in one.
 func TestABatchHasAtMostAMebibyte(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, slices.Repeat([]string{strings.Repeat("x", 300<<10)}, 9)...)
+	w := newWorldWith(t, slices.Repeat([]string{strings.Repeat("x", 300<<10)}, 9)...)
 	app, group := w.app(), w.group("g")
 	var got list[int]
 	bus.MustSubscribe(app, "s", func(_ context.Context, batch [][]byte) error {
 		got.add(len(batch))
 		return nil
 	}, bus.Group(group), bus.Batch(500, 500*time.Millisecond))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 9); n != 9 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 9)
 	if !slices.Equal(got.get(), []int{3, 3, 3}) {
 		t.Errorf("batches of %v records", got.get())
 	}
@@ -481,9 +474,7 @@ func TestABatchHasAtMostAMebibyte(t *testing.T) {
 // Commit within a batch counts the records of the batch up to that one as finished, and passes no other.
 func TestManualCommitWithinABatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 10)...)
+	w := newWorldWith(t, contents(0, 10)...)
 	app, group := w.app(), w.group("g")
 	bus.MustSubscribe(app, "s", func(ctx context.Context, batch []*bus.Message[Content]) error {
 		for _, m := range batch {
@@ -499,20 +490,14 @@ func TestManualCommitWithinABatch(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.ManualCommit(), bus.Batch(5, 10*time.Second))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 10); n != 10 || err != nil {
-		t.Fatal(n, err)
-	}
-	if c := w.committed(group, "s")[0]; c != 7 {
-		t.Errorf("committed %d, want 7", c)
-	}
+	consumeFor(t, app, 10)
+	w.wantCommitted(group, 7)
 }
 
 // Middleware is called for each record of a batch, and what it makes of a record is true of that record alone.
 func TestMiddlewareOfBatches(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 8)...)
+	w := newWorldWith(t, contents(0, 8)...)
 	app, group := w.app(), w.group("g")
 	seen := observe(app)
 	var events list[string]
@@ -544,12 +529,8 @@ func TestMiddlewareOfBatches(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(8, 10*time.Second), fast(5))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 8); n != 8 || err != nil {
-		t.Fatal(n, err)
-	}
-	if diff := cmp.Diff([][]int{{0, 100, 3}, {5, 6, 7}, {7}}, got.get()); diff != "" {
-		t.Errorf("calls: -want +got\n%s", diff)
-	}
+	consumeFor(t, app, 8)
+	got.want(t, []int{0, 100, 3}, []int{5, 6, 7}, []int{7})
 	behind := "a record before this one in its batch is not finished; this one is handed over again"
 	want := []string{"3: <nil>", "2: <nil>", "0: <nil>", "7: " + behind, "6: the database is away", "5: <nil>", "7: <nil>"}
 	if diff := cmp.Diff(want, events.get()); diff != "" {
@@ -566,9 +547,7 @@ func TestMiddlewareOfBatches(t *testing.T) {
 // A middleware that recovers sees a panic of a batch's handler as an error; no record is lost, or waits for ever.
 func TestMiddlewareOfABatchThatPanics(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 4)...)
+	w := newWorldWith(t, contents(0, 4)...)
 	app, group := w.app(), w.group("g")
 	app.Use(func(next bus.Handler) bus.Handler {
 		return func(ctx context.Context, r *bus.Record) (err error) {
@@ -593,9 +572,7 @@ func TestMiddlewareOfABatchThatPanics(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(4, 10*time.Second), fast(2), bus.DeadLetter())
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 4); n != 4 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 4)
 	if s := stats(app); s.DeadLettered != 2 || !slices.Equal(got.get(), []int{0, 3}) {
 		t.Errorf("dead letters %d, handled %v", s.DeadLettered, got.get())
 	}
@@ -620,9 +597,7 @@ func TestTheSpanOfABatch(t *testing.T) {
 	app := w.app(bus.Config{TracerProvider: tracer})
 	bus.MustSubscribe(app, "s", func(context.Context, []Content) error { return nil }, bus.Group(w.group("g")),
 		bus.Batch(3, 10*time.Second))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 3); n != 3 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 3)
 	spans := tracer.spans.get()
 	if len(spans) != 1 || !spans[0].over() || spans[0].parent.IsValid() {
 		t.Fatalf("%d spans, want one that has ended and has no parent", len(spans))
@@ -648,9 +623,7 @@ func TestTheSpanOfABatch(t *testing.T) {
 // ConsumeFor ends with the record that it was asked for, and the rest of its batch is left.
 func TestConsumeForWithinABatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 10)...)
+	w := newWorldWith(t, contents(0, 10)...)
 	app, group := w.app(), w.group("g")
 	var got calls
 	bus.MustSubscribe(app, "s", func(_ context.Context, batch []Content) error {
@@ -660,23 +633,15 @@ func TestConsumeForWithinABatch(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(10, 10*time.Second))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 7); n != 7 || err != nil {
-		t.Fatal(n, err)
-	}
-	if diff := cmp.Diff([][]int{{0, 1, 2, 3, 4, 5, 6}, {3, 4, 5, 6}}, got.get()); diff != "" {
-		t.Errorf("calls: -want +got\n%s", diff)
-	}
-	if c := w.committed(group, "s")[0]; c != 7 {
-		t.Errorf("committed %d", c)
-	}
+	consumeFor(t, app, 7)
+	got.want(t, []int{0, 1, 2, 3, 4, 5, 6}, []int{3, 4, 5, 6})
+	w.wantCommitted(group, 7)
 }
 
 // A drain lets a batch with a handler finish and commits it; what fills a batch is left to the next owner.
 func TestADrainFinishesTheBatchThatRuns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 7)...)
+	w := newWorldWith(t, contents(0, 7)...)
 	app, group := w.app(), w.group("g")
 	began, release := make(chan struct{}), make(chan struct{})
 	var got calls
@@ -695,20 +660,14 @@ func TestADrainFinishesTheBatchThatRuns(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([][]int{{0, 1, 2, 3, 4}}, got.get()); diff != "" {
-		t.Errorf("calls: -want +got\n%s", diff)
-	}
-	if c := w.committed(group, "s")[0]; c != 5 {
-		t.Errorf("committed %d", c)
-	}
+	got.want(t, []int{0, 1, 2, 3, 4})
+	w.wantCommitted(group, 5)
 }
 
 // A drain past its time cancels a batch: what its handler says is finished is committed, and the rest comes again.
 func TestADrainPastItsTimeCancelsABatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 5)...)
+	w := newWorldWith(t, contents(0, 5)...)
 	group := w.group("g")
 	app := w.app(bus.Config{DrainTimeout: 50 * time.Millisecond})
 	seen := observe(app)
@@ -796,9 +755,7 @@ func TestARebalanceInTheMiddleOfABatch(t *testing.T) {
 // What fails in batches goes through retry streams as a single record does.
 func TestRetryStreamsOfBatches(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 6)...)
+	w := newWorldWith(t, contents(0, 6)...)
 	app, group := w.app(), w.group("g")
 	var got calls
 	bus.MustSubscribe(app, "s", func(ctx context.Context, batch []Content) error {
@@ -809,9 +766,7 @@ func TestRetryStreamsOfBatches(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(6, 100*time.Millisecond), bus.RetryTopics(10*time.Millisecond))
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 8); n != 8 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 8)
 	if s := stats(app); s.Postponed != 2 || s.DeadLettered != 0 {
 		t.Errorf("postponed %d, dead letters %d", s.Postponed, s.DeadLettered)
 	}
@@ -963,9 +918,7 @@ func playOutcomes(t *testing.T, lanes bus.Lanes, dead bool, seed uint64) {
 // counts, even where there is only one.
 func TestAPoisonRecordOfManyIsFoundInFewCalls(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stream("s", 1)
-	w.put("s", 0, contents(0, 1000)...)
+	w := newWorldWith(t, contents(0, 1000)...)
 	app, group := w.app(), w.group("g")
 	seen := observe(app)
 	var got calls
@@ -976,9 +929,7 @@ func TestAPoisonRecordOfManyIsFoundInFewCalls(t *testing.T) {
 		}
 		return nil
 	}, bus.Group(group), bus.Batch(500, 50*time.Millisecond), fast(1), bus.DeadLetter())
-	if n, err := app.ConsumeFor(within(t, 30*time.Second), 1000); n != 1000 || err != nil {
-		t.Fatal(n, err)
-	}
+	consumeFor(t, app, 1000)
 	for offset, outcomes := range seen.outcomes {
 		if (outcomes[0] == bus.OutcomeDeadLetter) != (offset == 437) {
 			t.Errorf("record %d: %v", offset, outcomes)
