@@ -1,6 +1,7 @@
 package group
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestDealOfALargeGroup(t *testing.T) {
 		join.Members = append(join.Members, wire.JoinedMember{MemberID: fmt.Sprint(i), Metadata: metadata})
 	}
 	began := time.Now()
-	d, err := m.deal(t.Context(), join)
+	d, err := m.deal(t.Context(), join, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +47,52 @@ func TestDealOfALargeGroup(t *testing.T) {
 	for id, b := range d.assignments {
 		if parts, _, err := assign.ParseAssignment(b); err != nil || len(parts) != 10*topics/members {
 			t.Fatalf("%s has %d partitions, %v", id, len(parts), err)
+		}
+	}
+}
+
+// TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame: the group stands still meanwhile. A member that has seen other topics,
+// or does not say, makes the leader look: here that fails.
+func TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame(t *testing.T) {
+	t.Parallel()
+	client, err := kafka.NewClient([]string{"127.0.0.1:1"}, kafka.DefaultSettings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	m := New(client, Config{Group: "g", Consumer: nobody{}, Match: func(string) bool { return true }})
+	m.resolver.open(client)
+	t.Cleanup(m.resolver.watch.Close)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	seen := map[string]int{"t": 4}
+	same := assign.HashTopics(seen)
+	for _, test := range []struct {
+		name   string
+		hashes []uint64
+		asks   bool
+	}{
+		{"alone", []uint64{same}, false},
+		{"all the same", []uint64{same, same}, false},
+		{"one has seen more", []uint64{same, assign.HashTopics(map[string]int{"t": 5})}, true},
+		{"one does not say", []uint64{same, 0}, true},
+	} {
+		join := &wire.JoinAnswer{Protocol: assign.Sticky{}.Name()}
+		for i, hash := range test.hashes {
+			metadata := assign.Subscription{Topics: []string{"t"}, UserData: assign.UserData{Topics: hash}.Encode()}.Encode()
+			join.Members = append(join.Members, wire.JoinedMember{MemberID: fmt.Sprint(i), Metadata: metadata})
+		}
+		d, err := m.deal(ended, join, seen)
+		if asks := err != nil; asks != test.asks {
+			t.Errorf("%s: error %v, want one: %t", test.name, err, test.asks)
+		}
+		if err != nil {
+			continue
+		}
+		for id, b := range d.assignments {
+			if parts, _, err := assign.ParseAssignment(b); err != nil || len(parts) != 4/len(test.hashes) {
+				t.Errorf("%s: member %s has %d partitions, %v", test.name, id, len(parts), err)
+			}
 		}
 	}
 }

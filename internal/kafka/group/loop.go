@@ -186,8 +186,8 @@ func (m *Member) do(work context.Context, a action) {
 		id, metadata := l.machine.id, m.subscription()
 		m.begin(work, func(ctx context.Context) news { return m.join(ctx, id, metadata) })
 	case doSync:
-		who, join, seen := identity{l.machine.id, l.machine.generation}, l.join, l.seen
-		m.begin(work, func(ctx context.Context) news { return m.sync(ctx, who, join, seen) })
+		who, join, seen, topics := identity{l.machine.id, l.machine.generation}, l.join, l.seen, l.topics
+		m.begin(work, func(ctx context.Context) news { return m.sync(ctx, who, join, seen, topics) })
 	case doAssign:
 		m.assign(work)
 	case doDrain:
@@ -258,12 +258,14 @@ func (m *Member) join(ctx context.Context, id string, metadata []byte) news {
 }
 
 // sync is a step: it deals out partitions if the member leads, gets the member's own, and looks up where they begin.
-func (m *Member) sync(ctx context.Context, who identity, join *wire.JoinAnswer, seen uint64) news {
+func (m *Member) sync(
+	ctx context.Context, who identity, join *wire.JoinAnswer, seen uint64, topics map[string]int,
+) news {
 	fail := func(err error) news { return news{event: event{what: failed, err: err}} }
 	var d deal
 	if join.Leader == join.MemberID {
 		var err error
-		if d, err = m.deal(ctx, join); err != nil {
+		if d, err = m.deal(ctx, join, topics); err != nil {
 			return fail(fmt.Errorf("assigning partitions to the group's members: %w", err))
 		}
 	}
@@ -289,8 +291,8 @@ type deal struct {
 }
 
 // deal assigns every partition of the topics that members subscribe to. A topic that is not there is left out, alone; a member
-// that cannot be read gets nothing, alone.
-func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) {
+// that cannot be read gets nothing, alone. seen are the topics that this member wants and has seen.
+func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer, seen map[string]int) (deal, error) {
 	assignor := assign.Find(join.Protocol)
 	if assignor == nil {
 		return deal{}, fmt.Errorf("the group has agreed on the assignor %q, which this member never offered", join.Protocol)
@@ -308,15 +310,20 @@ func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer) (deal, error) 
 			topics[topic] = 0
 		}
 	}
-	cluster, err := m.view(ctx, slices.Collect(maps.Keys(topics)))
-	if err != nil {
-		return deal{}, err
-	}
-	for topic := range topics {
-		topics[topic] = m.resolver.count(cluster, topic)
-		if !m.config.Match(topic) {
-			d.others[topic] = topics[topic]
+	hash := assign.HashTopics(seen)
+	if slices.ContainsFunc(members, func(member assign.Member) bool { return member.Seen != hash }) {
+		cluster, err := m.view(ctx, slices.Collect(maps.Keys(topics)))
+		if err != nil {
+			return deal{}, err
 		}
+		for topic := range topics {
+			topics[topic] = m.resolver.count(cluster, topic)
+			if !m.config.Match(topic) {
+				d.others[topic] = topics[topic]
+			}
+		}
+	} else { // all members want and have seen the same: nobody waits for another look
+		topics = seen
 	}
 	assigned := assignor.Assign(topics, members)
 	for _, member := range members {
