@@ -5,9 +5,10 @@ import (
 	"net"
 )
 
-// gatherConn sends a request that is written in parts with fewer system calls: each of them wakes the broker, which finds a
-// few bytes and waits again. A part that is small and not the last one is kept, and goes with the next one. It knows by
-// Kafka's framing where a request ends: each begins with the size of what follows. It is for one writer at a time.
+// gatherConn sends a request that is written in parts with fewer system calls: each of them wakes the broker, which
+// finds a few bytes and waits again. A part that is small and not the last one is kept, and goes with the next one.
+// It knows by Kafka's framing where a request ends: each begins with the size of what follows. It is for one writer
+// at a time.
 type gatherConn struct {
 	net.Conn
 	left int    // bytes of the request that were not given to Write yet

@@ -22,8 +22,8 @@ type store struct {
 
 // batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
 // queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
-// Guarded by partition.mu as long as it was not sent and then by Producer.mu, except encoded and stamp, which belong to the goroutine that
-// sends it. It counts for its group until its last promise is resolved.
+// Guarded by partition.mu as long as it was not sent and then by Producer.mu, except encoded and stamp, which belong to
+// the goroutine that sends it. It counts for its group until its last promise is resolved.
 type batch struct {
 	store    *store            // its records, and the memory that serves another batch after it
 	promises []*Promise        // by position; nil where the promise was resolved early

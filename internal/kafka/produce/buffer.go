@@ -10,8 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// room counts what the producer holds against its bounds, and lets in those who wait, first come first served: a large record at the head
-// holds back the small ones behind it, else it would never get in.
+// room counts what the producer holds against its bounds, and lets in those who wait, first come first served: a
+// large record at the head holds back the small ones behind it, else it would never get in.
 type room struct {
 	maxRecords, maxBytes int64
 	waiting              []*waiter // guarded by Producer.mu
@@ -29,8 +29,8 @@ type waiter struct {
 	in    bool
 }
 
-// take counts a record, if it fits and nobody waits. It needs no lock. Where it fails, the caller has to call admit: while
-// its record was counted, one that waits and fits may have been held back.
+// take counts a record, if it fits and nobody waits. It needs no lock. Where it fails, the caller has to call
+// admit: while its record was counted, one that waits and fits may have been held back.
 func (r *room) take(size int64) bool { return !r.full.Load() && r.count(size) }
 
 // count counts a record, if it fits. One that is larger than all of the room gets in when nothing else is there.
@@ -75,8 +75,8 @@ func (r *room) refuse() {
 	r.setWaiting(nil)
 }
 
-// reserve takes room for one record that has none, waiting for it until ctx ends or the record's deadline comes. It is
-// called with mu held and returns with mu held; in between it may have been released.
+// reserve takes room for one record that has none, waiting for it until ctx ends or the record's deadline comes. It
+// is called with mu held and returns with mu held; in between it may have been released.
 func (p *Producer) reserve(ctx context.Context, r *Record, size int64, reserved bool) error {
 	if p.closing.Load() {
 		if reserved {

@@ -11,9 +11,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// group counts the batches begun between two calls of Flush that have open promises, and the parked records, so that what Flush waits for is
-// a handful of counters however many records there are. A record counts for the group of its batch, which may be older than the record: Flush
-// does not cut batches short, and many concurrent calls of it do not make them small.
+// group counts the batches begun between two calls of Flush that have open promises, and the parked records, so
+// that what Flush waits for is a handful of counters however many records there are. A record counts for the group
+// of its batch, which may be older than the record: Flush does not cut batches short, and many concurrent calls of
+// it do not make them small.
 type group struct {
 	number uint64       // rising
 	live   atomic.Int64 // one more until the group has ended
@@ -43,8 +44,8 @@ type opened struct {
 	wakes      time.Time    // when the sender looks again by itself
 }
 
-// join returns the group of now, which counts a parked record more, that is left in the partition q if it is not nil. Once
-// the Producer closes it returns nil.
+// join returns the group of now, which counts a parked record more, that is left in the partition q if it is not
+// nil. Once the Producer closes it returns nil.
 func (p *Producer) join(q *partition) *group {
 	o := &p.opened
 	o.mu.Lock()
@@ -59,8 +60,8 @@ func (p *Producer) join(q *partition) *group {
 	return o.group
 }
 
-// openBatch opens a batch of group g for a partition; nil is the group of now, in which none is opened, and nil returned,
-// once the Producer closes. It is called with the partition's mutex held.
+// openBatch opens a batch of group g for a partition; nil is the group of now, in which none is opened, and nil
+// returned, once the Producer closes. It is called with the partition's mutex held.
 func (p *Producer) openBatch(q *partition, g *group) *batch {
 	m := p.stores.Get().(*store)
 	m.builder.Reset()

@@ -2,6 +2,7 @@ package produce
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
@@ -127,13 +129,15 @@ func TestANewBatchWakesTheSenderWhereThatWouldLookTooLate(t *testing.T) {
 		{name: "it looks after the linger", linger: time.Millisecond, wakes: time.Minute, signal: true},
 		{name: "it looks after the next sweep", linger: time.Hour, wakes: time.Minute, signal: true},
 		{name: "no linger", wakes: time.Minute, signal: true},
-		{name: "Flush waits", linger: time.Second, change: func(p *Producer) { p.opened.group.ended.Store(true) }, signal: true},
+		{name: "Flush waits", linger: time.Second,
+			change: func(p *Producer) { p.opened.group.ended.Store(true) }, signal: true},
 		{name: "Close waits", linger: time.Second, change: func(p *Producer) { p.closing.Store(true) }, signal: true},
 		{name: "a record waits for room", linger: time.Second,
 			change: func(p *Producer) { p.room.setWaiting([]*waiter{{}}) }, signal: true},
 	} {
 		p := &Producer{linger: test.linger, maxBatch: 1 << 20, wake: make(chan struct{}, 1),
-			opened: opened{group: newGroup(0), wakes: time.Now().Add(test.wakes)}, stores: sync.Pool{New: func() any { return new(store) }}}
+			opened: opened{group: newGroup(0), wakes: time.Now().Add(test.wakes)},
+			stores: sync.Pool{New: func() any { return new(store) }}}
 		if test.change != nil {
 			test.change(p)
 		}
@@ -180,12 +184,57 @@ func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
 	}
 }
 
-// A record whose partition is locked waits for nobody: who unlocks the partition puts it into a batch, before those that
-// are produced after it. Flush waits for it in between.
+// unsentProducer returns a Producer that has no sender. It closes when ctx ends.
+func unsentProducer(ctx context.Context) *Producer {
+	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, maxRecord: 1 << 20, started: time.Now(), ctx: ctx,
+		wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)}, room: room{maxRecords: 100, maxBytes: 1 << 20},
+		stores: sync.Pool{New: func() any { return new(store) }}}
+	p.known.Store(&map[string]*topic{})
+	return p
+}
+
+// Once Close has begun no batch takes a record more, not one that is open and waits for the answer before it.
+func TestNoOpenBatchTakesARecordOnceTheProducerCloses(t *testing.T) {
+	t.Parallel()
+	p := unsentProducer(t.Context())
+	tp := &topic{name: "a", partitions: []*partition{{}}}
+	tp.partitions[0].topic = tp
+	tp.setRoutes(1)
+	p.known.Store(&map[string]*topic{"a": tp})
+	var before, after Promise
+	p.Produce(t.Context(), Record{Topic: "a", Value: []byte("before")}, false, &before)
+	p.closing.Store(true)
+	p.Produce(t.Context(), Record{Topic: "a", Value: []byte("after")}, false, &after)
+	if !errors.Is(after.Err(), kafka.ErrClosed) || before.over() {
+		t.Errorf("the record before Close has ended: %t; the one after: %v, want ErrClosed", before.over(), after.Err())
+	}
+	if n := p.Stats().Records; n != 1 {
+		t.Errorf("it holds %d records, want 1", n)
+	}
+}
+
+// A record that is left in a partition when Close has given up all others fails, too: nobody would look there any more.
+func TestARecordThatIsLeftAfterTheEndFails(t *testing.T) {
+	t.Parallel()
+	ctx, end := context.WithCancel(t.Context())
+	p := unsentProducer(ctx)
+	q := &partition{topic: &topic{name: "a"}, fault: fault{err: context.Canceled}}
+	end()
+	p.abandon()
+	var promise Promise
+	if !p.leave(q, &entry{value: []byte("v")}, &promise, 10) {
+		t.Fatal("the record was refused")
+	}
+	if !errors.Is(promise.Err(), kafka.ErrClosed) {
+		t.Errorf("the record's error is %v, want ErrClosed", promise.Err())
+	}
+}
+
+// A record whose partition is locked waits for nobody: who unlocks the partition puts it into a batch, before those
+// that are produced after it. Flush waits for it in between.
 func TestARecordIsLeftInAPartitionThatIsLocked(t *testing.T) {
 	t.Parallel()
-	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)},
-		stores: sync.Pool{New: func() any { return new(store) }}}
+	p := unsentProducer(t.Context())
 	q := &partition{}
 	tp := &topic{partitions: []*partition{q}}
 	q.topic = tp
@@ -230,8 +279,7 @@ func TestARecordIsLeftInAPartitionThatIsLocked(t *testing.T) {
 // One goroutine does not take in what others leave for ever: the sender goes on with it.
 func TestTheSenderTakesOverFromAProduceThatWouldNotEnd(t *testing.T) {
 	t.Parallel()
-	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)},
-		stores: sync.Pool{New: func() any { return new(store) }}}
+	p := unsentProducer(t.Context())
 	q := &partition{topic: &topic{}}
 	var left atomic.Int64
 	p.opened.wakes = time.Now()

@@ -15,9 +15,10 @@
 //     anew with another id (identity.go); only there a record can be written twice.
 //   - What a retry may mend is retried until the record's context ends, or for ever. What it cannot mend fails at once.
 //   - Every promise is resolved exactly once: whoever takes it out of its batch, under mu, resolves it.
-//   - Three mutexes guard the state, none of which is held across I/O, sealing or logging. They are taken in this order: Producer.mu, which
-//     the sender has while it looks what is due; partition.mu for the batches that a partition has not sent; opened.mu for what
-//     opening a batch changes. Produce needs the first one for topics that are not known and while the buffer is full, only.
+//   - Three mutexes guard the state, none of which is held across I/O, sealing or logging. They are taken in this
+//     order: Producer.mu, which the sender has while it looks what is due; partition.mu for the batches that a
+//     partition has not sent; opened.mu for what opening a batch changes. Produce needs the first one for topics that
+//     are not known and while the buffer is full, only.
 package produce
 
 import (
@@ -190,7 +191,7 @@ func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *
 	e.timeMs = r.Time.UnixMilli()
 
 	reserved := p.room.take(size)
-	if reserved {
+	if reserved && !p.closing.Load() {
 		if t := (*p.known.Load())[r.Topic]; t != nil && p.addToBatch(t, &e, promise, size, nil) {
 			return
 		}

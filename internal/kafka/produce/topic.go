@@ -80,8 +80,9 @@ type partition struct {
 	id     int32
 	leader int32 // -1: none
 
-	// No Produce waits for mu: where it is locked, the record is left to who has it, and who unlocks it takes in what was left (see
-	// Producer.unlock). A goroutine that is interrupted while it has the mutex would stop all that come to this partition.
+	// No Produce waits for mu: where it is locked, the record is left to who has it, and who unlocks it takes in what
+	// was left (see Producer.unlock). A goroutine that is interrupted while it has the mutex would stop all that come
+	// to this partition.
 	mu      sync.Mutex
 	queue   []*batch               // closed, in order; guarded by mu
 	open    *batch                 // takes records; guarded by mu
@@ -107,9 +108,9 @@ func (q *partition) tryLock() bool {
 	return false
 }
 
-// unlock unlocks the partition, after the records that were left in it meanwhile are in its batches. Who leaves one tries the
-// mutex once more: either that succeeds, or the one who has it sees the record here. Where others leave records all the
-// time, the sender goes on with it.
+// unlock unlocks the partition, after the records that were left in it meanwhile are in its batches. Who leaves one
+// tries the mutex once more: either that succeeds, or the one who has it sees the record here. Where others leave
+// records all the time, the sender goes on with it.
 func (p *Producer) unlock(q *partition) {
 	for range maxTakeovers {
 		p.takeLeft(q)
@@ -152,6 +153,9 @@ func (p *Producer) leave(q *partition, e *entry, promise *Promise, size int64) b
 	}
 	if q.mu.TryLock() {
 		p.unlock(q)
+	}
+	if p.ctx.Err() != nil { // Close may have given up what was left before this one was there
+		p.abandon()
 	}
 	return true
 }
@@ -233,8 +237,8 @@ func (p *Producer) enter(name string, e *entry, promise *Promise, size int64) {
 	}
 }
 
-// addToBatch adds a record, that was produced in group g, to a batch of a known topic. Where g is nil it is produced now, and
-// false is returned if the Producer closes, which cannot be while Producer.mu is held.
+// addToBatch adds a record, that was produced in group g, to a batch of a known topic. Where g is nil it is produced
+// now, and false is returned if the Producer closes, which cannot be while Producer.mu is held.
 func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, g *group) bool {
 	to := t.routes.Load()
 	if e.key != nil {
@@ -304,14 +308,14 @@ func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int6
 	return true
 }
 
-// takes reports whether an open batch takes a record more. A batch of a later Flush does not: who waits for an earlier one
-// would not wait for it.
+// takes reports whether an open batch takes a record more. A batch of a later Flush does not: who waits for an
+// earlier one would not wait for it.
 func (p *Producer) takes(b *batch, size int64, g *group) bool {
 	return (g == nil || b.group.number <= g.number) && b.store.builder.Size()+int(size) <= p.maxBatch
 }
 
-// nextUnkeyed returns the partition for a batch of records without a key: the next one that has a leader, and no such batch if there is
-// one. Whole batches compress better and cost fewer requests than single records spread out.
+// nextUnkeyed returns the partition for a batch of records without a key: the next one that has a leader, and no
+// such batch if there is one. Whole batches compress better and cost fewer requests than single records spread out.
 func (r *routes) nextUnkeyed(next *atomic.Uint32) *partition {
 	var q *partition
 	for range r.led {
