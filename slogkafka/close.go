@@ -28,11 +28,12 @@ const (
 	maxReserve = 2 * time.Second
 )
 
-// Close ends the handler, and those derived from it: it takes no more records, and waits until those it has are delivered, or
-// ctx ends. It returns at most 50 ms after that. What is left then is dropped, and goes to the fallback, for which the last
-// quarter of the time is kept while nothing at all is delivered. An [*UndeliveredError] says how many records were left, and how
-// many reached neither Kafka nor the fallback. Calls after the first wait for it, each until its own ctx ends, and return the
-// same.
+// Close ends the handler, and those derived from it: it takes no more records, and waits until those it has are
+// delivered, or ctx ends. It returns at most 50 ms after that. What is left then is dropped, and goes to the fallback,
+// for which the last quarter of the time, at most 2 s, is kept while nothing at all is delivered. With [Spool] that
+// time is always kept, and what is left is written to the disk, which is no error. An [*UndeliveredError] says how many
+// records were left, and how many reached neither Kafka, nor the disk, nor the fallback. Calls after the first wait for
+// it, each until its own ctx ends, and return the same.
 //
 // The context of a signal is over when the signal came: Close needs another, such as one of context.WithTimeout with
 // context.Background.

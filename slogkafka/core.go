@@ -88,6 +88,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	} else {
 		o.refuse("the app is closed: every record will be refused: %w", err)
 		c.err = o.err
+		c.end() // what is on disk is for another handler: Close is not to wait for it
 		_ = h.Close(c.life)
 	}
 	if q.spooling.Load() && !c.closing.Load() && (!c.whenConfigured || c.isConfigured()) {
@@ -111,8 +112,8 @@ func (o *options) openStore(q *queue, stream string) *store {
 	return s
 }
 
-// maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB), with room
-// for its key and headers.
+// maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB),
+// with room for its key and headers.
 const maxRecord = 900 << 10
 
 // start runs the worker. Close ends it and waits for it.
@@ -137,7 +138,8 @@ func (c *core) waiting() error {
 	return c.queue.lastFailure()
 }
 
-// Flush returns when all records that were accepted before it have their outcome, delivered or dropped; or, with an error
+// Flush returns when all records that were accepted before it, those on disk too, have their outcome, delivered or
+// dropped; or, with an error
 // that names the broker and what is wrong with it, when ctx ends.
 func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx, h.why) }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // FlushOnPanic delivers what is queued when a panic passes by, for at most so long, and panics again. When three quarters
-// of the time are over and records are still queued, it closes the handler, so that they go to the fallback, as
+// of the time are over and records are still queued, it closes the handler, so that they go to the disk or the fallback, as
 // [Handler.Exit] does it. It does nothing without a panic. It is deferred where a goroutine begins, in main say:
 //
 //	defer handler.FlushOnPanic(5 * time.Second)

@@ -13,8 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// Handler ships log records to a stream of the bus. Make it with [NewHandler]. It may be used concurrently, and so may those
-// derived by WithAttrs and WithGroup, which share its queue, its counts and its end.
+// Handler ships log records to a stream of the bus. Make it with [NewHandler]. It may be used concurrently, and so
+// may those derived by WithAttrs and WithGroup, which share its queue, its counts and its end.
 type Handler struct {
 	*core
 	*call
@@ -23,8 +23,9 @@ type Handler struct {
 
 var _ slog.Handler = (*Handler)(nil)
 
-// NewHandler returns a handler that ships to the stream. It does no I/O: the first record starts its worker, which
-// initializes the app if need be. It declares the schema of its records with the app, and has App.Close close it.
+// NewHandler returns a handler that ships to the stream. It does no I/O but to open the directory of [Spool]: the
+// first record starts its worker, which initializes the app if need be, and records that are left there are delivered
+// without one. It declares the schema of its records with the app, and has App.Close close it.
 //
 // It never fails. An option that cannot be honoured it does without; [Handler.Err] tells.
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
@@ -80,9 +81,10 @@ type call struct {
 	onInvalid func(context.Context, InvalidRecord) string
 }
 
-// Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it returns. It
-// returns bus.ErrClosed after Close, [ErrFull] when the record found no room, and bus.ErrTooLarge when it never will, because its key is
-// too large for the queue; all are counted. Cancelling ctx does not keep the record from being delivered.
+// Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it
+// returns. It returns bus.ErrClosed after Close, [ErrFull] when the record found no room, and bus.ErrTooLarge when it
+// never will, because its key is too large for the queue; all are counted. Cancelling ctx does not keep the record
+// from being delivered.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if ctx == nil {
 		ctx = context.Background()

@@ -479,7 +479,7 @@ func FuzzSpooledRecord(f *testing.F) {
 	var m memories
 	for _, e := range []entry{
 		{value: []byte("{}"), stream: "logs"},
-		{value: []byte("{}"), key: []byte{}, stream: "other", time: time.Unix(1, 2), truncated: true},
+		{value: []byte("{}"), key: []byte{}, stream: "other", time: time.UnixMilli(-1), truncated: true},
 		{value: []byte("value"), key: []byte("key"), stream: "logs", span: trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
 		})},
@@ -501,4 +501,61 @@ func FuzzSpooledRecord(f *testing.F) {
 			t.Fatalf("%+v became %+v", r, again)
 		}
 	})
+}
+
+// A record that is to be sent again may go to the disk at once, and its memory serves another, while the outcomes of the
+// same batch are still counted: the other is not taken for it.
+func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
+	t.Parallel()
+	h := fake(new(fakeBus), Overflow(Spool(t.TempDir(), 1<<20)))
+	q, e := h.queue, entry{value: []byte("{}"), stream: "logs"}
+	logged := q.memory.get(&e)
+	if !q.reserve(&e, logged.charge()) || !q.shard(&e).push(logged, &e) { // as Handle does, but nothing runs
+		t.Fatal("the record found no room")
+	}
+	batch := q.take(nil)
+	if len(batch) != 1 {
+		t.Fatalf("%d records wait", len(batch))
+	}
+	r, disk, from := batch[0], q.disk(), batch[0].shard
+	r.err = context.DeadlineExceeded
+	disk.mu.Lock() // apply stops here, behind the shard of the record
+	applied := make(chan struct{})
+	go func() { defer close(applied); h.worker.apply(batch) }()
+	testkit.Until(t, "the record waits again", func() bool { return from.oldest() > 0 })
+	if moved := q.toDisk(gather(q.spoolable(), nil, 1, 1<<20)); len(moved) != 1 || moved[0] != r {
+		t.Fatalf("%d records were moved", len(moved))
+	}
+	disk.append(r) // its memory has a record from the disk now
+	r.state = sending
+	disk.next = nil
+	disk.mu.Unlock()
+	<-applied
+	disk.mu.Lock()
+	if r.state != sending {
+		t.Errorf("the outcome of one record was counted for another")
+	}
+	disk.finish(r)
+	disk.mu.Unlock()
+	mustClose(t, h)
+}
+
+// A handler of an App that is closed leaves the spool to the next one.
+func TestASpoolAndAClosedApp(t *testing.T) {
+	t.Parallel()
+	dir, f := t.TempDir(), new(fakeBus)
+	f.away()
+	h := fake(f, Overflow(Spool(dir, 1<<20)))
+	logNumbers(t, h, 0, 10)
+	mustSpool(t, h)
+	h = fake(&fakeBus{closed: true}, Overflow(Spool(dir, 1<<20)))
+	if err := h.Err(); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("Err is %v", err)
+	}
+	<-h.store.done
+	h = fake(new(fakeBus), Overflow(Spool(dir, 1<<20)))
+	mustClose(t, h)
+	if s := h.Stats(); s.Recovered != 10 || s.Delivered != 10 {
+		t.Errorf("the counts are %+v", s)
+	}
 }

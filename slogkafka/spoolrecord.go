@@ -25,13 +25,13 @@ var errSpoolRecord = errors.New("no log record of this version")
 func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
 	r.makeID(now)
 	var flags byte
-	var nanos int64
+	var millis int64
 	if r.keyLen >= 0 {
 		flags |= flagKey
 	}
 	if !r.time.IsZero() {
 		flags |= flagTime
-		nanos = r.time.UnixNano()
+		millis = r.time.UnixMilli() // as precise as Kafka's
 	}
 	if r.tried {
 		flags |= flagTried
@@ -40,7 +40,7 @@ func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
 		flags |= flagTruncated
 	}
 	dst = append(dst, spoolVersion, flags)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(nanos))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(millis))
 	dst = append(dst, r.id[:]...)
 	dst = appendPart(dst, r.stream)
 	dst = appendPart(dst, r.key())
@@ -59,7 +59,7 @@ func (m *memories) fromSpool(data []byte, stream string) (*queued, error) {
 	if len(data) < fixed || data[0] != spoolVersion {
 		return nil, errSpoolRecord
 	}
-	flags, nanos, id := data[1], int64(binary.LittleEndian.Uint64(data[2:])), data[2+8:fixed]
+	flags, millis, id := data[1], int64(binary.LittleEndian.Uint64(data[2:])), data[2+8:fixed]
 	var parts [5][]byte
 	rest := data[fixed:]
 	for i := range parts {
@@ -80,7 +80,7 @@ func (m *memories) fromSpool(data []byte, stream string) (*queued, error) {
 		r.keyLen = -1
 	}
 	if flags&flagTime != 0 {
-		r.time = time.Unix(0, nanos)
+		r.time = time.UnixMilli(millis)
 	}
 	if r.stream = stream; string(parts[0]) != stream {
 		r.stream = string(parts[0])

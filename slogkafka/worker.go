@@ -304,6 +304,9 @@ func (w *worker) apply(list []*queued) {
 				if s.reserves {
 					records, bytes = records+n, bytes+freed
 				}
+				if verdicts[j].what == again {
+					list[j] = nil // from here on it may go to the disk, and its memory be another record's
+				}
 			}
 		}
 		s.mu.Unlock()
