@@ -45,8 +45,9 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-func deliver(b *testing.B, app *bus.App, value []byte, goroutines int) {
-	h := NewHandler(app, "logs", Linger(5*time.Millisecond), Overflow(Block(time.Minute)), Fallback(slog.DiscardHandler))
+func deliver(b *testing.B, app *bus.App, value []byte, goroutines int, opts ...Option) {
+	opts = append(opts, Linger(5*time.Millisecond), Overflow(Block(time.Minute)), Fallback(slog.DiscardHandler))
+	h := NewHandler(app, "logs", opts...)
 	b.ResetTimer()
 	spread(b.N, goroutines, func() {
 		if err := h.ship(context.Background(), &entry{value: value, stream: "logs", time: time.Now()}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,10 @@ import (
 )
 
 // BenchmarkLatency prints how long a log call takes at 70,000 calls a second from 8 goroutines, in each state of the broker, and
-// with a fallback that blocks, beside slog.JSONHandler to io.Discard. Run it with -benchtime=140000x for two seconds each.
+// with a fallback that blocks, beside slog.JSONHandler to io.Discard. Run it with -benchtime=140000x for two seconds each, and with
+// KAFKA=apache for a broker that is stopped by SIGSTOP.
 func BenchmarkLatency(b *testing.B) {
-	cluster := kafkatest.Start(b)
+	cluster := kafkatest.Start(b, kafkatest.Own())
 	silent, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0") // it accepts, and never answers
 	if err != nil {
 		b.Fatal(err)
@@ -31,6 +33,8 @@ func BenchmarkLatency(b *testing.B) {
 	}{
 		{"slog", "", nil},
 		{"up", cluster.Servers()[0], nil},
+		{"stopped", cluster.Servers()[0], nil},
+		{"stopped, full", cluster.Servers()[0], []Option{QueueSize(1000, 0)}},
 		{"refused", "127.0.0.1:1", nil},
 		{"silent", silent.Addr().String(), nil},
 		{"refused, full", "127.0.0.1:1", []Option{QueueSize(1000, 0)}},
@@ -38,6 +42,10 @@ func BenchmarkLatency(b *testing.B) {
 		{"slog again", "", nil},
 	} {
 		b.Run(c.name, func(b *testing.B) {
+			stops := strings.HasPrefix(c.name, "stopped")
+			if stops && !cluster.CanPause() {
+				b.Skip("this Kafka cannot be stopped: run with KAFKA=apache")
+			}
 			var handler slog.Handler = slog.NewJSONHandler(nowhere{}, nil)
 			if c.server != "" {
 				app := bus.New(bus.Config{Servers: []string{c.server}, TopicPrefix: "latency.", Logger: slog.New(slog.DiscardHandler)})
@@ -47,6 +55,14 @@ func BenchmarkLatency(b *testing.B) {
 					_ = app.Close(ctx) // with a broker that is away it says what is left
 				}()
 				handler = NewHandler(app, "logs", append([]Option{Fallback(slog.DiscardHandler)}, c.opts...)...)
+			}
+			if stops {
+				slog.New(handler).Info("connects")
+				if err := handler.(*Handler).Flush(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				cluster.Pause(0)
+				defer cluster.Resume(0)
 			}
 			calls(b, slog.New(handler))
 		})

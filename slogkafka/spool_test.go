@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -34,13 +35,23 @@ func (f *fakeBus) count() int {
 	return len(f.taken)
 }
 
+// until waits for a state in the time of synctest, which stands still while the disk works.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
 // logNumbers logs records whose messages are numbers, and never more than the disk keeps up with.
 func logNumbers(t testing.TB, h *Handler, from, to int) {
 	t.Helper()
 	logger := slog.New(h)
 	for i := from; i < to; i++ {
 		if i%10 == 0 {
-			testkit.Until(t, "the queue has room", func() bool { return h.queue.records.Load() <= h.queue.maxRecords*3/4 })
+			until(t, "the queue has room", func() bool { return h.queue.records.Load() <= h.queue.maxRecords*3/4 })
 		}
 		logger.Info(strconv.Itoa(i))
 	}
@@ -109,32 +120,34 @@ func TestWhatFindsNoRoomIsSpooled(t *testing.T) {
 	for name, every := range syncs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const n = 3000
-			f, dir := new(fakeBus), t.TempDir()
-			f.away()
-			h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 16<<20)), SpoolSync(every))
-			if err := h.Err(); err != nil {
-				t.Fatal(err)
-			}
-			logNumbers(t, h, 0, n)
-			testkit.Until(t, "the queue is at rest", func() bool { return h.Stats().Queued <= 100 })
-			if s := h.Stats(); s.Accepted != n || s.Dropped > 0 || s.Spooled < n-100 || len(segments(t, dir)) == 0 {
-				t.Errorf("the counts are %+v", s)
-			}
-			f.back()
-			mustFlush(t, h)
-			wantNumbers(t, f, 0, n)
-			testkit.Until(t, "nothing goes to the disk", func() bool { return !h.queue.spooling.Load() })
-			logNumbers(t, h, n, n+100)
-			mustFlush(t, h)
-			wantNumbers(t, f, 0, n+100)
-			mustClose(t, h)
-			if s := h.Stats(); s.Delivered != n+100 || s.Spooled+s.Recovered+s.Dropped+s.Queued+s.Retries > 0 {
-				t.Errorf("the counts are %+v", s)
-			}
-			if left := segments(t, dir); len(left) > 0 {
-				t.Errorf("%d files are left", len(left))
-			}
+			synctest.Test(t, func(t *testing.T) {
+				const n = 3000
+				f, dir := new(fakeBus), t.TempDir()
+				f.away()
+				h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 16<<20)), SpoolSync(every))
+				if err := h.Err(); err != nil {
+					t.Fatal(err)
+				}
+				logNumbers(t, h, 0, n)
+				until(t, "the queue is at rest", func() bool { return h.Stats().Queued <= 100 })
+				if s := h.Stats(); s.Accepted != n || s.Dropped > 0 || s.Spooled < n-100 || len(segments(t, dir)) == 0 {
+					t.Errorf("the counts are %+v", s)
+				}
+				f.back()
+				mustFlush(t, h)
+				wantNumbers(t, f, 0, n)
+				until(t, "nothing goes to the disk", func() bool { return !h.queue.spooling.Load() })
+				logNumbers(t, h, n, n+100)
+				mustFlush(t, h)
+				wantNumbers(t, f, 0, n+100)
+				mustClose(t, h)
+				if s := h.Stats(); s.Delivered != n+100 || s.Spooled+s.Recovered+s.Dropped+s.Queued+s.Retries > 0 {
+					t.Errorf("the counts are %+v", s)
+				}
+				if left := segments(t, dir); len(left) > 0 {
+					t.Errorf("%d files are left", len(left))
+				}
+			})
 		})
 	}
 }
@@ -143,89 +156,93 @@ func TestWhatFindsNoRoomIsSpooled(t *testing.T) {
 // records, with all that belongs to a record.
 func TestTheNextStartDelivers(t *testing.T) {
 	t.Parallel()
-	const n = 500
-	dir := t.TempDir()
-	spool := []Option{
-		Overflow(Spool(dir, 16<<20)), oneKey(),
-		Stream(func(_ context.Context, r slog.Record) string { return "logs." + r.Message[:1] }),
-	}
-	first := &fakeBus{hang: true}
-	h := fake(first, spool...)
-	state, err := trace.ParseTraceState("vendor=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceState: state,
-	}))
-	for i := range n {
-		slog.New(h).InfoContext(ctx, strconv.Itoa(i))
-	}
-	testkit.Until(t, "records are on their way", func() bool { return first.tried() > 0 })
-	mustSpool(t, h)
-	if s := h.Stats(); s.Spooled != n || s.Queued+s.Dropped+s.Delivered > 0 {
-		t.Errorf("the counts are %+v", s)
-	}
-	balanced(t, h.Stats())
+	synctest.Test(t, func(t *testing.T) {
+		const n = 500
+		dir := t.TempDir()
+		spool := []Option{
+			Overflow(Spool(dir, 16<<20)), oneKey(),
+			Stream(func(_ context.Context, r slog.Record) string { return "logs." + r.Message[:1] }),
+		}
+		first := &fakeBus{hang: true}
+		h := fake(first, spool...)
+		state, err := trace.ParseTraceState("vendor=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceState: state,
+		}))
+		for i := range n {
+			slog.New(h).InfoContext(ctx, strconv.Itoa(i))
+		}
+		until(t, "records are on their way", func() bool { return first.tried() > 0 })
+		mustSpool(t, h)
+		if s := h.Stats(); s.Spooled != n || s.Queued+s.Dropped+s.Delivered > 0 {
+			t.Errorf("the counts are %+v", s)
+		}
+		balanced(t, h.Stats())
 
-	second := new(fakeBus)
-	second.away()
-	h = fake(second, spool...)
-	if s := h.Stats(); s.Recovered != n {
-		t.Errorf("the counts of the next handler are %+v", s)
-	}
-	second.back()
-	testkit.Until(t, "all are delivered, though nothing was logged", func() bool { return second.count() == n })
-	logNumbers(t, h, n, n+50)
-	mustClose(t, h)
-	wantNumbers(t, second, 0, n+50)
-	if s := h.Stats(); s.Recovered != n || s.Accepted != 50 || s.Delivered != n+50 {
-		t.Errorf("the counts are %+v", s)
-	}
-	for i, o := range second.taken[:n] {
-		headers := make(map[string]string)
-		for _, header := range o.Headers {
-			headers[header.Name] = string(header.Value)
+		second := new(fakeBus)
+		second.away()
+		h = fake(second, spool...)
+		if s := h.Stats(); s.Recovered != n {
+			t.Errorf("the counts of the next handler are %+v", s)
 		}
-		if string(o.Key) != "k" || time.Since(o.Time) > time.Minute || len(headers[bus.IDHeader]) != recordid.Length ||
-			!strings.HasPrefix(headers["traceparent"], "00-01") || headers["tracestate"] != "vendor=1" {
-			t.Fatalf("record %d has the key %q, the time %v and the headers %q", i, o.Key, o.Time, headers)
+		second.back()
+		until(t, "all are delivered, though nothing was logged", func() bool { return second.count() == n })
+		logNumbers(t, h, n, n+50)
+		mustClose(t, h)
+		wantNumbers(t, second, 0, n+50)
+		if s := h.Stats(); s.Recovered != n || s.Accepted != 50 || s.Delivered != n+50 {
+			t.Errorf("the counts are %+v", s)
 		}
-	}
-	h = fake(new(fakeBus), spool...)
-	if s := h.Stats(); s.Recovered > 0 {
-		t.Errorf("delivered records are there again: %+v", s)
-	}
-	mustClose(t, h)
+		for i, o := range second.taken[:n] {
+			headers := make(map[string]string)
+			for _, header := range o.Headers {
+				headers[header.Name] = string(header.Value)
+			}
+			if string(o.Key) != "k" || time.Since(o.Time) > time.Minute || len(headers[bus.IDHeader]) != recordid.Length ||
+				!strings.HasPrefix(headers["traceparent"], "00-01") || headers["tracestate"] != "vendor=1" {
+				t.Fatalf("record %d has the key %q, the time %v and the headers %q", i, o.Key, o.Time, headers)
+			}
+		}
+		h = fake(new(fakeBus), spool...)
+		if s := h.Stats(); s.Recovered > 0 {
+			t.Errorf("delivered records are there again: %+v", s)
+		}
+		mustClose(t, h)
+	})
 }
 
 // A record keeps its id on the way over the disk, so that it can be told when it was delivered before and is again.
 func TestARecordKeepsItsIDOverTheDisk(t *testing.T) {
 	t.Parallel()
-	ids := func(f *fakeBus) (ids []string) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for _, o := range f.taken {
-			ids = append(ids, string(o.Headers[len(o.Headers)-1].Value))
+	synctest.Test(t, func(t *testing.T) {
+		ids := func(f *fakeBus) (ids []string) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for _, o := range f.taken {
+				ids = append(ids, string(o.Headers[len(o.Headers)-1].Value))
+			}
+			return ids
 		}
-		return ids
-	}
-	dir := t.TempDir()
-	var tried fakeBus
-	deaf := &fakeBus{answer: func(o bus.Outgoing) error {
-		tried.taken = append(tried.taken, o)
-		return bus.ErrAuth // tried again in 30 s
-	}}
-	h := fake(deaf, oneKey(), Overflow(Spool(dir, 1<<20)))
-	logNumbers(t, h, 0, 10)
-	testkit.Until(t, "they were tried", func() bool { return deaf.tried() > 0 && h.lastFailure() != nil })
-	mustSpool(t, h)
-	f := new(fakeBus)
-	h = fake(f, oneKey(), Overflow(Spool(dir, 1<<20)))
-	mustClose(t, h)
-	if before, after := fmt.Sprint(ids(&tried)[:10]), fmt.Sprint(ids(f)); before != after {
-		t.Errorf("the ids were %s, and are %s", before, after)
-	}
+		dir := t.TempDir()
+		var tried fakeBus
+		deaf := &fakeBus{answer: func(o bus.Outgoing) error {
+			tried.taken = append(tried.taken, o)
+			return bus.ErrAuth // tried again in 30 s
+		}}
+		h := fake(deaf, oneKey(), Overflow(Spool(dir, 1<<20)))
+		logNumbers(t, h, 0, 10)
+		until(t, "they were tried", func() bool { return deaf.tried() > 0 && h.lastFailure() != nil })
+		mustSpool(t, h)
+		f := new(fakeBus)
+		h = fake(f, oneKey(), Overflow(Spool(dir, 1<<20)))
+		mustClose(t, h)
+		if before, after := fmt.Sprint(ids(&tried)[:10]), fmt.Sprint(ids(f)); before != after {
+			t.Errorf("the ids were %s, and are %s", before, after)
+		}
+	})
 }
 
 func (h *Handler) lastFailure() error { return h.queue.lastFailure() }
@@ -233,113 +250,119 @@ func (h *Handler) lastFailure() error { return h.queue.lastFailure() }
 // What the disk has no room for is dropped and counted, goes to the fallback, and the order of the others stays.
 func TestAFullSpool(t *testing.T) {
 	t.Parallel()
-	const n = 20_000
-	f, fallback := new(fakeBus), newRecorder()
-	f.away()
-	h := fake(f, oneKey(), QueueSize(1000, 0), Overflow(Spool(t.TempDir(), 1<<20)), Fallback(fallback))
-	logger := slog.New(h)
-	for i := range n {
-		if i%10 == 0 {
-			testkit.Until(t, "the queue has room, or the disk has none", func() bool {
-				return h.queue.records.Load() <= 750 || h.Stats().Dropped > 0
-			})
+	synctest.Test(t, func(t *testing.T) {
+		const n = 20_000
+		f, fallback := new(fakeBus), newRecorder()
+		f.away()
+		h := fake(f, oneKey(), QueueSize(1000, 0), Overflow(Spool(t.TempDir(), 1<<20)), Fallback(fallback))
+		logger := slog.New(h)
+		for i := range n {
+			if i%10 == 0 {
+				until(t, "the queue has room, or the disk has none", func() bool {
+					return h.queue.records.Load() <= 750 || h.Stats().Dropped > 0
+				})
+			}
+			logger.Info(strconv.Itoa(i))
+			balanced(t, h.Stats())
 		}
-		logger.Info(strconv.Itoa(i))
-		balanced(t, h.Stats())
-	}
-	s := h.Stats()
-	if s.Spooled < 1000 || s.DroppedBy[DroppedFull] == 0 || s.Dropped != s.DroppedBy[DroppedFull] {
-		t.Errorf("the counts are %+v", s)
-	}
-	f.back()
-	mustClose(t, h)
-	if s := h.Stats(); s.Delivered+s.Dropped != n || s.Spooled+s.Queued > 0 || s.Fallback+s.FallbackDropped != s.Dropped {
-		t.Errorf("the counts are %+v", s)
-	}
-	last := -1
-	for _, r := range f.records(t) {
-		i, err := strconv.Atoi(r.Message)
-		if err != nil || i <= last {
-			t.Fatalf("%q comes after %d", r.Message, last)
+		s := h.Stats()
+		if s.Spooled < 1000 || s.DroppedBy[DroppedFull] == 0 || s.Dropped != s.DroppedBy[DroppedFull] {
+			t.Errorf("the counts are %+v", s)
 		}
-		last = i
-	}
+		f.back()
+		mustClose(t, h)
+		if s := h.Stats(); s.Delivered+s.Dropped != n || s.Spooled+s.Queued > 0 || s.Fallback+s.FallbackDropped != s.Dropped {
+			t.Errorf("the counts are %+v", s)
+		}
+		last := -1
+		for _, r := range f.records(t) {
+			i, err := strconv.Atoi(r.Message)
+			if err != nil || i <= last {
+				t.Fatalf("%q comes after %d", r.Message, last)
+			}
+			last = i
+		}
+	})
 }
 
 // Damage on the disk costs records, and neither the delivery of the others nor the counts.
 func TestADamagedSpool(t *testing.T) {
 	t.Parallel()
-	const n = 4000
-	f, dir := new(fakeBus), t.TempDir()
-	f.away()
-	h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 4<<20)))
-	logNumbers(t, h, 0, n)
-	mustSpool(t, h)
-	spooled := h.Stats().Spooled
-	files := segments(t, dir)
-	if len(files) < 5 {
-		t.Fatalf("there are %d files", len(files))
-	}
-	data, err := os.ReadFile(files[1])
-	if err == nil {
-		data[len(data)/2] ^= 1
-		err = os.WriteFile(files[1], data, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, fallback := new(fakeBus), newRecorder()
-	h = fake(f, oneKey(), Overflow(Spool(dir, 4<<20)), Fallback(fallback))
-	testkit.Until(t, "what can be read is delivered", func() bool { s := h.Stats(); return s.Spooled+s.Queued == 0 })
-	mustClose(t, h)
-	s := h.Stats()
-	lost := s.DroppedBy[DroppedDamaged]
-	if s.Recovered != spooled || lost == 0 || lost > 800 || s.Lost != lost || s.FallbackDropped != lost ||
-		s.Delivered != spooled-lost || f.count() != int(s.Delivered) {
-		t.Errorf("%d are delivered; the counts are %+v", f.count(), s)
-	}
-	if fallback.count(dropNotice) == 0 {
-		t.Error("nobody is told")
-	}
-	if len(f.notices) != 1 || !bytes.Contains(f.notices[0].Value, fmt.Appendf(nil, `"damaged":%d`, lost)) {
-		t.Errorf("the stream says nothing of it: %d notices", len(f.notices))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4000
+		f, dir := new(fakeBus), t.TempDir()
+		f.away()
+		h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 4<<20)))
+		logNumbers(t, h, 0, n)
+		mustSpool(t, h)
+		spooled := h.Stats().Spooled
+		files := segments(t, dir)
+		if len(files) < 5 {
+			t.Fatalf("there are %d files", len(files))
+		}
+		data, err := os.ReadFile(files[1])
+		if err == nil {
+			data[len(data)/2] ^= 1
+			err = os.WriteFile(files[1], data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, fallback := new(fakeBus), newRecorder()
+		h = fake(f, oneKey(), Overflow(Spool(dir, 4<<20)), Fallback(fallback))
+		until(t, "what can be read is delivered", func() bool { s := h.Stats(); return s.Spooled+s.Queued == 0 })
+		mustClose(t, h)
+		s := h.Stats()
+		lost := s.DroppedBy[DroppedDamaged]
+		if s.Recovered != spooled || lost == 0 || lost > 800 || s.Lost != lost || s.FallbackDropped != lost ||
+			s.Delivered != spooled-lost || f.count() != int(s.Delivered) {
+			t.Errorf("%d are delivered; the counts are %+v", f.count(), s)
+		}
+		if fallback.count(dropNotice) == 0 {
+			t.Error("nobody is told")
+		}
+		if len(f.notices) != 1 || !bytes.Contains(f.notices[0].Value, fmt.Appendf(nil, `"damaged":%d`, lost)) {
+			t.Errorf("the stream says nothing of it: %d notices", len(f.notices))
+		}
+	})
 }
 
 // Records of levels without the policy are not spooled, and overtake those that are.
 func TestLevelsThatAreSpooled(t *testing.T) {
 	t.Parallel()
-	f := new(fakeBus)
-	f.away()
-	h := fake(f, oneKey(), QueueSize(100, 0), Overflow(DropOldest),
-		OverflowFrom(slog.LevelError, Spool(t.TempDir(), 1<<20)))
-	logger := slog.New(h)
-	for i := range 1000 {
-		if i%10 == 0 {
-			testkit.Until(t, "the disk keeps up", func() bool { return !h.queue.hasSpoolable() || h.queue.records.Load() < 50 })
+	synctest.Test(t, func(t *testing.T) {
+		f := new(fakeBus)
+		f.away()
+		h := fake(f, oneKey(), QueueSize(100, 0), Overflow(DropOldest),
+			OverflowFrom(slog.LevelError, Spool(t.TempDir(), 1<<20)))
+		logger := slog.New(h)
+		for i := range 1000 {
+			if i%10 == 0 {
+				until(t, "the disk keeps up", func() bool { return !h.queue.hasSpoolable() || h.queue.records.Load() < 50 })
+			}
+			logger.Error(strconv.Itoa(i))
+			logger.Info("info")
 		}
-		logger.Error(strconv.Itoa(i))
-		logger.Info("info")
-	}
-	s := h.Stats()
-	if s.Spooled < 900 || s.Spooled > 1000 || s.DroppedBy[DroppedFull] < 900 {
-		t.Errorf("the counts are %+v", s)
-	}
-	f.back()
-	mustClose(t, h)
-	errorsSeen := 0
-	for _, r := range f.records(t) {
-		if r.Level != slog.LevelError {
-			continue
+		s := h.Stats()
+		if s.Spooled < 900 || s.Spooled > 1000 || s.DroppedBy[DroppedFull] < 900 {
+			t.Errorf("the counts are %+v", s)
 		}
-		if r.Message != strconv.Itoa(errorsSeen) {
-			t.Fatalf("%q comes after %d", r.Message, errorsSeen-1)
+		f.back()
+		mustClose(t, h)
+		errorsSeen := 0
+		for _, r := range f.records(t) {
+			if r.Level != slog.LevelError {
+				continue
+			}
+			if r.Message != strconv.Itoa(errorsSeen) {
+				t.Fatalf("%q comes after %d", r.Message, errorsSeen-1)
+			}
+			errorsSeen++
 		}
-		errorsSeen++
-	}
-	if errorsSeen != 1000 {
-		t.Errorf("%d of 1000 errors were delivered; the counts are %+v", errorsSeen, h.Stats())
-	}
+		if errorsSeen != 1000 {
+			t.Errorf("%d of 1000 errors were delivered; the counts are %+v", errorsSeen, h.Stats())
+		}
+	})
 }
 
 func (q *queue) hasSpoolable() bool {
@@ -354,57 +377,61 @@ func (q *queue) hasSpoolable() bool {
 // Outcomes of records from the disk are as those of others.
 func TestOutcomesOfSpooledRecords(t *testing.T) {
 	t.Parallel()
-	dir, f := t.TempDir(), new(fakeBus)
-	f.away()
-	h := fake(f, oneKey(), Overflow(Spool(dir, 1<<20)))
-	logNumbers(t, h, 0, 100)
-	slog.New(h).Info("large", "text", strings.Repeat("x", 5000))
-	mustSpool(t, h)
-	failed, fallback := false, newRecorder()
-	f = &fakeBus{answer: func(o bus.Outgoing) error {
-		switch {
-		case len(o.Value) > 3000:
-			return bus.ErrTooLarge
-		case bytes.Contains(o.Value, []byte(`"message":"7"`)):
-			return errors.New("refused for good")
-		case bytes.Contains(o.Value, []byte(`"message":"9"`)) && !failed:
-			failed = true
-			return context.DeadlineExceeded
+	synctest.Test(t, func(t *testing.T) {
+		dir, f := t.TempDir(), new(fakeBus)
+		f.away()
+		h := fake(f, oneKey(), Overflow(Spool(dir, 1<<20)))
+		logNumbers(t, h, 0, 100)
+		slog.New(h).Info("large", "text", strings.Repeat("x", 5000))
+		mustSpool(t, h)
+		failed, fallback := false, newRecorder()
+		f = &fakeBus{answer: func(o bus.Outgoing) error {
+			switch {
+			case len(o.Value) > 3000:
+				return bus.ErrTooLarge
+			case bytes.Contains(o.Value, []byte(`"message":"7"`)):
+				return errors.New("refused for good")
+			case bytes.Contains(o.Value, []byte(`"message":"9"`)) && !failed:
+				failed = true
+				return context.DeadlineExceeded
+			}
+			return nil
+		}}
+		h = fake(f, oneKey(), Overflow(Spool(dir, 1<<20)), Fallback(fallback))
+		mustFlush(t, h)
+		s := h.Stats()
+		if s.Recovered != 101 || s.Delivered != 100 || s.DroppedBy[DroppedRejected] != 1 || s.Truncated != 1 ||
+			s.Retries == 0 {
+			t.Errorf("the counts are %+v", s)
 		}
-		return nil
-	}}
-	h = fake(f, oneKey(), Overflow(Spool(dir, 1<<20)), Fallback(fallback))
-	mustFlush(t, h)
-	s := h.Stats()
-	if s.Recovered != 101 || s.Delivered != 100 || s.DroppedBy[DroppedRejected] != 1 || s.Truncated != 1 ||
-		s.Retries == 0 {
-		t.Errorf("the counts are %+v", s)
-	}
-	mustClose(t, h)
-	if fallback.count("7") != 1 {
-		t.Error("the fallback has not got what was refused")
-	}
-	if left := segments(t, dir); len(left) > 0 {
-		t.Errorf("%d files are left", len(left))
-	}
+		mustClose(t, h)
+		if fallback.count("7") != 1 {
+			t.Error("the fallback has not got what was refused")
+		}
+		if left := segments(t, dir); len(left) > 0 {
+			t.Errorf("%d files are left", len(left))
+		}
+	})
 }
 
 // A call that waits for its record's acknowledgement ends when the record is on disk.
 func TestFlushOnWithASpool(t *testing.T) {
 	t.Parallel()
-	f := new(fakeBus)
-	f.away()
-	h := fake(f, oneKey(), QueueSize(4, 0), Overflow(Spool(t.TempDir(), 1<<20)), FlushOn(slog.LevelError, time.Hour))
-	for range 3 {
-		slog.New(h).Info("m")
-	}
-	testkit.Until(t, "they are on disk", func() bool { return h.Stats().Spooled > 0 })
-	err := h.Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelError, "m", 0))
-	if !errors.Is(err, errSpooled) {
-		t.Errorf("Handle returned %v", err)
-	}
-	f.back()
-	mustClose(t, h)
+	synctest.Test(t, func(t *testing.T) {
+		f := new(fakeBus)
+		f.away()
+		h := fake(f, oneKey(), QueueSize(4, 0), Overflow(Spool(t.TempDir(), 1<<20)), FlushOn(slog.LevelError, time.Hour))
+		for range 3 {
+			slog.New(h).Info("m")
+		}
+		until(t, "they are on disk", func() bool { return h.Stats().Spooled > 0 })
+		err := h.Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelError, "m", 0))
+		if !errors.Is(err, errSpooled) {
+			t.Errorf("Handle returned %v", err)
+		}
+		f.back()
+		mustClose(t, h)
+	})
 }
 
 // A handler that cannot have its spool says so, and drops what finds no room.
@@ -430,20 +457,22 @@ func TestASpoolThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := new(fakeBus)
-			f.away()
-			h := fake(f, append(tt.options, QueueSize(10, 0))...)
-			if err := h.Err(); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Err is %v, want one that says %q", err, tt.want)
-			}
-			for range 100 {
-				slog.New(h).Info("m")
-			}
-			if s := h.Stats(); h.store == nil && (s.DroppedBy[DroppedFull] != 90 || s.Spooled > 0) {
-				t.Errorf("the counts are %+v", s)
-			}
-			f.back()
-			mustClose(t, h)
+			synctest.Test(t, func(t *testing.T) {
+				f := new(fakeBus)
+				f.away()
+				h := fake(f, append(tt.options, QueueSize(10, 0))...)
+				if err := h.Err(); err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("Err is %v, want one that says %q", err, tt.want)
+				}
+				for range 100 {
+					slog.New(h).Info("m")
+				}
+				if s := h.Stats(); h.store == nil && (s.DroppedBy[DroppedFull] != 90 || s.Spooled > 0) {
+					t.Errorf("the counts are %+v", s)
+				}
+				f.back()
+				mustClose(t, h)
+			})
 		})
 	}
 }
@@ -451,27 +480,29 @@ func TestASpoolThatCannotBeUsed(t *testing.T) {
 // A directory that fails while it is used costs what the memory has no room for, and is told.
 func TestASpoolThatFails(t *testing.T) {
 	t.Parallel()
-	f, dir, fallback := new(fakeBus), filepath.Join(t.TempDir(), "spool"), newRecorder()
-	f.away()
-	h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 1<<20)), Fallback(fallback))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	for range 1000 {
-		slog.New(h).Info("m")
-	}
-	testkit.Until(t, "somebody is told", func() bool {
-		return fallback.count("slogkafka: log records cannot be spooled; those that find no room are dropped") > 0
+	synctest.Test(t, func(t *testing.T) {
+		f, dir, fallback := new(fakeBus), filepath.Join(t.TempDir(), "spool"), newRecorder()
+		f.away()
+		h := fake(f, oneKey(), QueueSize(100, 0), Overflow(Spool(dir, 1<<20)), Fallback(fallback))
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			slog.New(h).Info("m")
+		}
+		until(t, "somebody is told", func() bool {
+			return fallback.count("slogkafka: log records cannot be spooled; those that find no room are dropped") > 0
+		})
+		if s := h.Stats(); s.Spooled > 0 || s.Queued != 75 || s.DroppedBy[DroppedFull] != 925 {
+			t.Errorf("the counts are %+v", s)
+		}
+		f.back()
+		mustFlush(t, h)
+		if s := h.Stats(); s.Delivered != 75 {
+			t.Errorf("the counts are %+v", s)
+		}
+		mustClose(t, h)
 	})
-	if s := h.Stats(); s.Spooled > 0 || s.Queued != 75 || s.DroppedBy[DroppedFull] != 925 {
-		t.Errorf("the counts are %+v", s)
-	}
-	f.back()
-	mustFlush(t, h)
-	if s := h.Stats(); s.Delivered != 75 {
-		t.Errorf("the counts are %+v", s)
-	}
-	mustClose(t, h)
 }
 
 // FuzzSpooledRecord decodes any bytes; what it takes is the same when it is written again.
@@ -543,19 +574,21 @@ func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
 // A handler of an App that is closed leaves the spool to the next one.
 func TestASpoolAndAClosedApp(t *testing.T) {
 	t.Parallel()
-	dir, f := t.TempDir(), new(fakeBus)
-	f.away()
-	h := fake(f, Overflow(Spool(dir, 1<<20)))
-	logNumbers(t, h, 0, 10)
-	mustSpool(t, h)
-	h = fake(&fakeBus{closed: true}, Overflow(Spool(dir, 1<<20)))
-	if err := h.Err(); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("Err is %v", err)
-	}
-	<-h.store.done
-	h = fake(new(fakeBus), Overflow(Spool(dir, 1<<20)))
-	mustClose(t, h)
-	if s := h.Stats(); s.Recovered != 10 || s.Delivered != 10 {
-		t.Errorf("the counts are %+v", s)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		dir, f := t.TempDir(), new(fakeBus)
+		f.away()
+		h := fake(f, Overflow(Spool(dir, 1<<20)))
+		logNumbers(t, h, 0, 10)
+		mustSpool(t, h)
+		h = fake(&fakeBus{closed: true}, Overflow(Spool(dir, 1<<20)))
+		if err := h.Err(); !errors.Is(err, bus.ErrClosed) {
+			t.Errorf("Err is %v", err)
+		}
+		<-h.store.done
+		h = fake(new(fakeBus), Overflow(Spool(dir, 1<<20)))
+		mustClose(t, h)
+		if s := h.Stats(); s.Recovered != 10 || s.Delivered != 10 {
+			t.Errorf("the counts are %+v", s)
+		}
+	})
 }
