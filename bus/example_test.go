@@ -359,7 +359,7 @@ func ExampleDeadLetter() {
 	// {"schema":"PrintJob:1","data":{"name":"label","torn":true}}
 }
 
-func ExampleDeadLetter_replay() {
+func ExampleApp_ReplayDeadLetters() {
 	servers, stop := broker()
 	defer stop()
 	ctx := context.Background()
@@ -383,22 +383,19 @@ func ExampleDeadLetter_replay() {
 	}
 
 	outOfPaper = false
-	for record, err := range app.Tail(ctx, "jobs.printers.dead", bus.FromTime(lastNight), bus.StopAtEnd()) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		why, _ := record.Header(bus.ErrorHeader)
-		fmt.Printf("%s: %s\n", record.Value, why)
-		again := []bus.Outgoing{{Key: record.Key, Value: record.Value, Headers: record.Headers}}
-		if err := app.PublishBatch(ctx, "jobs.printers.replay", again); err != nil {
-			log.Fatal(err)
-		}
+	sinceLastNight := bus.DeadLetterSelection{
+		Where: func(d *bus.DeadLetterRecord) bool { return d.FailedTime.After(lastNight) },
 	}
+	count, err := app.ReplayDeadLetters(ctx, "jobs", "printers", sinceLastNight)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d of %d dead letters are handled again\n", count.Done, count.Open)
 	if _, err := app.ConsumeFor(ctx, 1); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
-	// {"schema":"PrintJob:1","data":{"name":"invoice"}}: the printer is out of paper
+	// 1 of 1 dead letters are handled again
 	// printed invoice
 }
 

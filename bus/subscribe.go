@@ -88,8 +88,8 @@ func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.ret
 // latest: [App.Health], [PartitionStats] and the log tell what to change. What fails in dead letters of dead letters
 // is rejected.
 //
-// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there is handled again,
-// by this group alone.
+// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there, by
+// [App.ReplayDeadLetters] say, is handled again, by this group alone.
 //
 // The stream has to have a name that Kafka takes: at most 249 characters with the prefix, and none that another topic
 // has when '.' and '_' are one. What is known of that is an error of Subscribe, or of [App.Run] when it begins; a

@@ -1,0 +1,382 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
+)
+
+// ErrNoDeadLetters says that a group has no stream of dead letters for a stream: it has never given up a record of it,
+// or one of the names is wrong.
+var ErrNoDeadLetters = errors.New("there are no dead letters")
+
+// DeadLetterState says what has been done with a dead letter.
+type DeadLetterState string
+
+const (
+	// DeadLetterOpen is one that nothing has been done with.
+	DeadLetterOpen DeadLetterState = "open"
+	// DeadLetterReplayed is one that its group was given again, by [App.ReplayDeadLetters].
+	DeadLetterReplayed DeadLetterState = "replayed"
+	// DeadLetterDropped is one that is not to be handled any more, by [App.DropDeadLetters].
+	DeadLetterDropped DeadLetterState = "dropped"
+)
+
+// DeadLetterRecord is a record that a group has given up.
+type DeadLetterRecord struct {
+	// Record is as it lies in the stream of dead letters: its key, value and headers are those of the record that was
+	// given up, and behind its headers are those of the failure ([ErrorHeader] and the others).
+	Record *Record
+	// Group is the one that gave the record up.
+	Group string
+	// FirstStream, FirstTopic, FirstPartition and FirstOffset tell where the record was read for the first time.
+	FirstStream, FirstTopic string
+	FirstPartition          int
+	FirstOffset             int64
+	// Attempts is how often it has been handled, Error and ErrorType the last error, and FailedTime when the record was
+	// given up; zero where its header has none.
+	Attempts         int
+	Error, ErrorType string
+	FailedTime       time.Time
+	State            DeadLetterState
+}
+
+// DeadLetterStream is a stream of dead letters.
+type DeadLetterStream struct {
+	// Stream is where the records came from, and Group the one that gave them up. Where names with dots do not say which
+	// part is which, and there is no record left that does, Group is what stands behind the last dot.
+	Stream, Group string
+	// Name is that of the stream that they lie in.
+	Name string
+	// Records is how many there are, whatever has been done with them.
+	Records int64
+	// Oldest and Newest are the times of the first and the last of them; zero where there are none.
+	Oldest, Newest time.Time
+}
+
+// DeadLetterStreams returns the streams of dead letters of the App's topic prefix, by name. The App is initialized if
+// need be.
+func (a *App) DeadLetterStreams(ctx context.Context) ([]DeadLetterStream, error) {
+	if a == nil {
+		return nil, errNilApp
+	}
+	if _, err := a.use(ctx); err != nil {
+		return nil, fmt.Errorf("bus: dead letters: %w", err)
+	}
+	found, err := a.Inspector().DeadLetters(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("bus: dead letters: %w", err)
+	}
+	streams := make([]DeadLetterStream, len(found))
+	for i, d := range found {
+		streams[i] = DeadLetterStream{Stream: d.Stream, Group: d.Group, Name: d.DeadStream, Records: d.Records}
+		if d.Oldest != nil {
+			streams[i].Oldest = *d.Oldest
+		}
+		if d.Newest != nil {
+			streams[i].Newest = *d.Newest
+		}
+	}
+	return streams, nil
+}
+
+// DeadLetters reads the records of a stream that a group has given up, those that are there at the call, each with what
+// has been done with it. Those of one partition come in their order. [ErrNoDeadLetters] says that there is no stream of
+// them. What cannot be read is an error, as with [StopAtEnd]: what ends without one is whole.
+func (a *App) DeadLetters(ctx context.Context, stream, group string) iter.Seq2[*DeadLetterRecord, error] {
+	return func(yield func(*DeadLetterRecord, error) bool) {
+		if err := a.readDeadLetters(ctx, stream, group, yield); err != nil {
+			yield(nil, fmt.Errorf("bus: dead letters of group %q and stream %q: %w", group, stream, err))
+		}
+	}
+}
+
+// readDeadLetters returns only the errors that keep it from beginning.
+func (a *App) readDeadLetters(ctx context.Context, stream, group string,
+	yield func(*DeadLetterRecord, error) bool,
+) error {
+	if a == nil {
+		return errNilApp
+	}
+	c, err := a.use(ctx)
+	if err != nil {
+		return err
+	}
+	dead := stream + "." + group + deadSuffix
+	if err := checkDeadLetters(ctx, c, dead); err != nil {
+		return err
+	}
+	marks, err := a.readMarks(ctx, c, stream, group)
+	if err != nil {
+		return err
+	}
+	for r, err := range a.Tail(ctx, dead, FromStart(), StopAtEnd()) {
+		if err != nil {
+			if !yield(nil, err) {
+				return nil
+			}
+			continue
+		}
+		d := newDeadLetterRecord(r, c.prefix, group)
+		if d.Group != group {
+			continue // of a group whose name, behind another stream's, makes the same name
+		}
+		d.State = marks.of(r)
+		if !yield(d, nil) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// checkDeadLetters returns why a stream of dead letters cannot be read.
+func checkDeadLetters(ctx context.Context, c *core, dead string) error {
+	if err := checkStream(dead); err != nil {
+		return err
+	}
+	cluster, err := c.client.Topics(ctx, c.prefix+dead)
+	if err != nil {
+		return err
+	}
+	if cluster.Topics[c.prefix+dead] == nil {
+		return fmt.Errorf("%w: no stream %q", ErrNoDeadLetters, dead)
+	}
+	return nil
+}
+
+func newDeadLetterRecord(r *Record, prefix, group string) *DeadLetterRecord {
+	h := historyOf(r, prefix)
+	d := &DeadLetterRecord{Record: r, Group: group, FirstStream: h.stream, FirstTopic: h.topic,
+		FirstPartition: h.partition, FirstOffset: h.offset, Attempts: h.attempts}
+	if name, ok := r.Header(GroupHeader); ok {
+		d.Group = string(name)
+	}
+	text, _ := r.Header(ErrorHeader)
+	kind, _ := r.Header(ErrorTypeHeader)
+	failed, _ := r.Header(FailedTimeHeader)
+	d.Error, d.ErrorType = string(text), string(kind)
+	if at, err := time.Parse(time.RFC3339Nano, string(failed)); err == nil {
+		d.FailedTime = at
+	}
+	return d
+}
+
+// replayMark is a record of <stream>.<group>.replay.log: what has been done with one dead letter. Its key is the dead
+// letter's place, <partition>/<offset>.
+type replayMark struct {
+	State DeadLetterState `json:"state"`
+	// RecordTime is the dead letter's time, in milliseconds: where the stream of dead letters was deleted and made again,
+	// another record has its place.
+	RecordTime int64     `json:"record_time"`
+	Time       time.Time `json:"time"`
+}
+
+type replayMarks map[string]replayMark
+
+func markKey(r *Record) string {
+	return strconv.Itoa(r.Partition) + "/" + strconv.FormatInt(r.Offset, 10)
+}
+
+// of returns the state of a dead letter.
+func (m replayMarks) of(r *Record) DeadLetterState {
+	if mark, ok := m[markKey(r)]; ok && mark.RecordTime == r.Time.UnixMilli() {
+		return mark.State
+	}
+	return DeadLetterOpen
+}
+
+// readMarks reads what has been done with the dead letters of a stream and a group.
+func (a *App) readMarks(ctx context.Context, c *core, stream, group string) (replayMarks, error) {
+	marks := make(replayMarks)
+	name := stream + "." + group + replaySuffix + logSuffix
+	if err := checkStream(name); err != nil {
+		return nil, err
+	}
+	cluster, err := c.client.Topics(ctx, c.prefix+name)
+	if err != nil || cluster.Topics[c.prefix+name] == nil {
+		return marks, err
+	}
+	for r, err := range a.Tail(ctx, name, FromStart(), StopAtEnd()) {
+		if err != nil {
+			return nil, fmt.Errorf("what has been replayed: %w", err)
+		}
+		var mark replayMark
+		switch {
+		case r.Value == nil:
+			delete(marks, string(r.Key))
+		case json.Unmarshal(r.Value, &mark) == nil:
+			marks[string(r.Key)] = mark
+		}
+	}
+	return marks, nil
+}
+
+// DeadLetterSelection says which dead letters are meant. The zero value means all that are open.
+type DeadLetterSelection struct {
+	// Where leaves out those for which it returns false: they stay open. Defaults to none.
+	Where func(*DeadLetterRecord) bool
+	// Limit is how many are taken at most, in the order in which they are read. Defaults to no limit.
+	Limit int
+	// DryRun only counts.
+	DryRun bool
+}
+
+// DeadLetterCount is what became of dead letters.
+type DeadLetterCount struct {
+	// Open is how many were open at the call.
+	Open int
+	// Selected is how many of these the selection takes, and Done how many were replayed or dropped.
+	Selected, Done int
+}
+
+// ReplayDeadLetters gives the records of a stream that a group has given up to that group again, and to no other: they
+// are written to the stream <stream>.<group>.replay, which the group's subscription with [DeadLetter] reads. Key and
+// value are unchanged, and records of one key keep their order; one without a key has none. A record that fails
+// again is a new dead letter.
+//
+// What was replayed is recorded in the compacted stream <stream>.<group>.replay.log, so that the next call leaves it
+// out: after an error, or when the process was killed, a call goes on where the last one ended. At most 100 records are
+// then replayed twice: those that had been written, and not yet recorded. When ctx ends, the records that are being
+// written are finished. Two calls at one time replay twice what both find
+// open.
+func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
+	DeadLetterCount, error,
+) {
+	count, err := a.markDeadLetters(ctx, stream, group, s, DeadLetterReplayed)
+	if err != nil {
+		return count, fmt.Errorf("bus: replaying dead letters of group %q and stream %q, of which %d are done: %w", group,
+			stream, count.Done, err)
+	}
+	return count, nil
+}
+
+// DropDeadLetters marks records that a group has given up as dropped: [App.ReplayDeadLetters] leaves them out from now
+// on. They stay where they are until their retention ends.
+func (a *App) DropDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
+	DeadLetterCount, error,
+) {
+	count, err := a.markDeadLetters(ctx, stream, group, s, DeadLetterDropped)
+	if err != nil {
+		return count, fmt.Errorf("bus: dropping dead letters of group %q and stream %q, of which %d are done: %w", group,
+			stream, count.Done, err)
+	}
+	return count, nil
+}
+
+// replayBatch is how many records are written before that is recorded: as many may be replayed twice after a crash.
+const replayBatch = 100
+
+// markDeadLetters replays or drops.
+func (a *App) markDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection,
+	state DeadLetterState,
+) (count DeadLetterCount, err error) {
+	m := marking{app: a, stream: stream, group: group, state: state, count: &count}
+	for d, err := range a.DeadLetters(ctx, stream, group) {
+		if err != nil && ctx.Err() != nil {
+			return count, err
+		}
+		if err != nil {
+			return count, errors.Join(err, m.write(ctx))
+		}
+		if d.State != DeadLetterOpen {
+			continue
+		}
+		count.Open++
+		if s.Where != nil && !s.Where(d) || s.Limit > 0 && count.Selected == s.Limit {
+			continue
+		}
+		count.Selected++
+		if s.DryRun {
+			continue
+		}
+		if m.records = append(m.records, d.Record); len(m.records) < replayBatch {
+			continue
+		}
+		if ctx.Err() != nil {
+			return count, context.Cause(ctx)
+		}
+		if err := m.write(ctx); err != nil {
+			return count, err
+		}
+	}
+	return count, m.write(ctx)
+}
+
+// marking collects dead letters of which the same is done.
+type marking struct {
+	app           *App
+	stream, group string
+	state         DeadLetterState
+	records       []*Record
+	count         *DeadLetterCount
+}
+
+// writeTime bounds the writing of a batch. The end of the caller's context does not cut it off: a batch that is half
+// done would be replayed again.
+const writeTime = 30 * time.Second
+
+// write replays the records if they are to be replayed, and then records what was done.
+func (m *marking) write(ctx context.Context) error {
+	if len(m.records) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	defer cancel()
+	c, err := m.app.use(ctx)
+	if err != nil {
+		return err
+	}
+	done, failed := m.records, error(nil)
+	if m.state == DeadLetterReplayed {
+		done, failed = m.replay(ctx, c)
+	}
+	m.records = nil
+	if err := m.record(ctx, c, done); err != nil {
+		return errors.Join(failed, fmt.Errorf("%d records were handed over, and that could not be recorded: the next call "+
+			"repeats them: %w", len(done), err))
+	}
+	m.count.Done += len(done)
+	return failed
+}
+
+// replay writes the records to the group's replay stream. It returns those that were acknowledged.
+func (m *marking) replay(ctx context.Context, c *core) (done []*Record, err error) {
+	name := m.stream + "." + m.group + replaySuffix
+	c.own.Store(c.prefix+name, kafka.TopicSpec{Source: c.prefix + m.stream + "." + m.group + deadSuffix})
+	batch := make([]Outgoing, len(m.records))
+	for i, r := range m.records {
+		batch[i] = Outgoing{Key: r.Key, Value: r.Value, Headers: r.Headers}
+	}
+	err = m.app.PublishBatch(ctx, name, batch)
+	for i, r := range m.records {
+		if batch[i].Err == nil {
+			done = append(done, r)
+		}
+	}
+	return done, err
+}
+
+// record writes down what was done with records.
+func (m *marking) record(ctx context.Context, c *core, done []*Record) error {
+	if len(done) == 0 {
+		return nil
+	}
+	name := m.stream + "." + m.group + replaySuffix + logSuffix
+	c.own.Store(c.prefix+name, kafka.TopicSpec{Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}})
+	now := time.Now().UTC()
+	marks := make([]Outgoing, len(done))
+	for i, r := range done {
+		value, err := json.Marshal(replayMark{State: m.state, RecordTime: r.Time.UnixMilli(), Time: now})
+		if err != nil {
+			return err
+		}
+		marks[i] = Outgoing{Key: []byte(markKey(r)), Value: value}
+	}
+	return m.app.PublishBatch(ctx, name, marks)
+}
