@@ -88,7 +88,7 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError(err) })
 	addTags(root.Flags(), &tags)
 	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
-	root.AddCommand(newBuild(streams), newBroker(streams), newVersion(streams), newCoverTool())
+	root.AddCommand(newBuild(streams), newBroker(streams), newDemo(streams), newACLs(streams), newVersion(streams), newCoverTool())
 	root.AddCommand(operate.Commands(streams)...)
 	root.AddCommand(contract.Commands(streams, contract.Apps{
 		Complete: completeTarget,

@@ -31,6 +31,7 @@ const scriptTime = time.Minute
 //	handle GROUP STREAM N                                        the group handles N records and commits them
 //	give-up GROUP STREAM N [ERROR]                               the group makes N records dead letters
 //	read STREAM N                                                prints N records: key, value, headers of the caller
+//	join GROUP STREAM                                            the group has a member until the script ends
 //	kafkaesk ARGUMENTS                                           in the process; standard input is that of stdin
 //	code N                                                       the exit code of the last kafkaesk
 //
@@ -51,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "read": readRecords,
+			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "read": readRecords, "join": joinGroup,
 			"kafkaesk": runKafkaesk, "code": checkCode,
 		},
 	})
@@ -178,6 +179,27 @@ func readRecords(ts *testscript.TestScript, _ bool, args []string) {
 	if n != 0 {
 		ts.Fatalf("%d records less than wanted", n)
 	}
+}
+
+// joinGroup runs a member of a group until the script ends.
+func joinGroup(ts *testscript.TestScript, _ bool, args []string) {
+	b := benchOf(ts)
+	app := b.newApp()
+	bus.MustSubscribe(app, args[1], func(context.Context, *bus.Record) error { return nil }, bus.Group(args[0]))
+	ctx, cancel := context.WithCancel(b.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	ts.Defer(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Error(err)
+		}
+		b.close(app)
+	})
+	testkit.Until(b.t, "the group has its partitions", func() bool {
+		s := app.Stats().Subscriptions
+		return len(s) == 1 && len(s[0].Assigned) > 0
+	})
 }
 
 func runKafkaesk(ts *testscript.TestScript, neg bool, args []string) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -82,4 +83,32 @@ func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// helpWidth is how many columns the text of a command's help takes at most.
+const helpWidth = 100
+
+// Wrap breaks the paragraphs of a help text into lines.
+func Wrap(text string) string {
+	var b strings.Builder
+	for n, paragraph := range strings.Split(text, "\n\n") {
+		if n > 0 {
+			b.WriteString("\n\n")
+		}
+		column := 0
+		for _, word := range strings.Fields(paragraph) {
+			switch {
+			case column == 0:
+			case column+1+len(word) > helpWidth:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+	}
+	return b.String()
 }

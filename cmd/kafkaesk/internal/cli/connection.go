@@ -188,7 +188,15 @@ func (c *Connection) CompleteGroups(_ *cobra.Command, _ []string, begun string) 
 	})
 }
 
-// Complete returns what of names begins with what is typed. ask is given a connection that ends with it.
+// Complete returns the names that ask finds and that begin with what is typed.
+func (c *Connection) Complete(begun string, ask func(context.Context, *inspect.Inspector) ([]string, error)) (
+	[]string, cobra.ShellCompDirective,
+) {
+	return c.complete(begun, func(ctx context.Context, client *kafka.Client, prefix string) ([]string, error) {
+		return ask(ctx, inspect.New(client, prefix))
+	})
+}
+
 func (c *Connection) complete(begun string, ask func(context.Context, *kafka.Client, string) ([]string, error)) (
 	[]string, cobra.ShellCompDirective,
 ) {
@@ -213,5 +221,5 @@ func (c *Connection) complete(begun string, ask func(context.Context, *kafka.Cli
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, begun) })
 	slices.Sort(names)
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }

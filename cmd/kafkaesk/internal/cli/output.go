@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,7 @@ func Print[T any](s Streams, o *Output, rows []T, columns []Column[T]) error {
 	for _, row := range rows {
 		line := make([]string, len(columns))
 		for n, c := range columns {
-			line[n] = string(logtext.AppendName(nil, c.Text(row)))
+			line[n] = Escape(c.Text(row))
 		}
 		lines = append(lines, line)
 	}
@@ -68,6 +69,9 @@ func Print[T any](s Streams, o *Output, rows []T, columns []Column[T]) error {
 	return nil
 }
 
+// Escape makes a text that brokers or records have a part in harmless to a terminal.
+func Escape(text string) string { return string(logtext.AppendName(nil, text)) }
+
 // PrintJSON writes rows as one JSON array, an object on each line.
 func PrintJSON[T any](s Streams, rows []T) error {
 	var b strings.Builder
@@ -81,7 +85,7 @@ func PrintJSON[T any](s Streams, rows []T) error {
 			b.WriteByte(',')
 		}
 		b.WriteByte('\n')
-		b.Write(text)
+		escapeJSON(&b, text)
 	}
 	if len(rows) > 0 {
 		b.WriteByte('\n')
@@ -91,6 +95,22 @@ func PrintJSON[T any](s Streams, rows []T) error {
 		return fmt.Errorf("writing JSON: %w", err)
 	}
 	return nil
+}
+
+// escapeJSON writes JSON in which no character controls a terminal: each is written as an escape sequence. They can be
+// in its strings alone.
+func escapeJSON(b *strings.Builder, text []byte) {
+	for _, r := range string(text) {
+		switch {
+		case r < 0x20 || !logtext.Active(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(b, `\u%04x`, r)
+		}
+	}
 }
 
 // widths returns the width of each column.

@@ -15,8 +15,9 @@ func newGroups(s cli.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "groups [GROUP]",
 		Short: "List consumer groups: state, members, streams, lag; or the members of one",
-		Long: "groups lists the consumer groups that read streams of the topic prefix. With GROUP it lists the members of that group\n" +
-			"and their partitions; as JSON it is the same object in both cases, members and partitions included.",
+		Long: cli.Wrap("groups lists the consumer groups that read streams of the topic prefix. With GROUP it lists the " +
+			"members of that group and their partitions; as JSON it is the same object in both cases, members " +
+			"and partitions included."),
 		Example: "  kafkaesk groups\n  kafkaesk groups mailer",
 		Args:    cli.AsUsage(cobra.MaximumNArgs(1)),
 	}
@@ -43,6 +44,7 @@ func newGroups(s cli.Streams) *cobra.Command {
 			return cli.Print(s, output, groups[0].Members, memberColumns())
 		})
 	}
+	cmd.AddCommand(newReset(s))
 	return cmd
 }
 

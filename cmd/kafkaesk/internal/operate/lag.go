@@ -29,19 +29,20 @@ func newLag(s cli.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lag [GROUP...]",
 		Short: "Tell how far groups are behind, and fail when a limit is exceeded",
-		Long: "lag tells how far groups are behind, by partition: LAG counts records, AGE is how long ago the oldest record was written that\n" +
-			"is not handled yet. Without GROUP these are all groups that read a stream of the topic prefix.\n\n" +
-			"With --max or --max-age it is a probe for cron and CI. What is not known exceeds no limit, but a group that does not\n" +
-			"exist is an error.\n\n" +
-			"Exit codes: 0 within the limits, 1 a limit is exceeded, 2 the command line is wrong, 3 no broker could be reached or none\n" +
-			"answered in time, 4 another error.",
+		Long: cli.Wrap("lag tells how far groups are behind, by partition: LAG counts records, AGE is how long ago the " +
+			"oldest record was written that is not handled yet. Without GROUP these are all groups that read a " +
+			"stream of the topic prefix.\n\n" +
+			"With --max or --max-age it is a probe for cron and CI. What is not known exceeds no limit, but a " +
+			"group that does not exist is an error.\n\n" +
+			"Exit codes: 0 within the limits, 1 a limit is exceeded, 2 the command line is wrong, 3 no broker " +
+			"could be reached or none answered in time, 4 another error."),
 		Example: "  kafkaesk lag\n  kafkaesk lag mailer --max 1000 --max-age 5m",
 		Args:    cli.AsUsage(cobra.ArbitraryArgs),
 	}
 	connection, output := cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	cmd.Flags().Int64Var(&l.lag, "max", 0, "fail when a partition has more than `N` records that are not handled")
-	cmd.Flags().DurationVar(&l.age, "max-age", 0, "fail when the oldest record that is not handled is older than a `DURATION`, "+
-		"like 5m")
+	cmd.Flags().DurationVar(&l.age, "max-age", 0, "fail when the oldest record that is not handled is older than "+
+		"a `DURATION`, like 5m")
 	cmd.ValidArgsFunction = connection.CompleteGroups
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := l.check(cmd)
@@ -75,7 +76,9 @@ func (l *limits) check(cmd *cobra.Command) error {
 }
 
 // run prints the lag, and returns an error when a limit is exceeded.
-func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *inspect.Inspector, names []string) error {
+func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *inspect.Inspector,
+	names []string,
+) error {
 	groups, err := i.Groups(ctx, names...)
 	if err != nil {
 		return err

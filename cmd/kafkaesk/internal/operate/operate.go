@@ -9,5 +9,5 @@ import (
 
 // Commands returns the commands.
 func Commands(s cli.Streams) []*cobra.Command {
-	return []*cobra.Command{newStreams(s), newGroups(s), newLag(s)}
+	return []*cobra.Command{newStreams(s), newGroups(s), newLag(s), newDead(s)}
 }

@@ -17,8 +17,9 @@ func newStreams(s cli.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "streams [PATTERN]",
 		Short: "List streams: partitions, records, retention, last record",
-		Long: "streams lists the streams of the topic prefix, or those that match PATTERN, in which * stands for any text.\n" +
-			"RECORDS counts offsets: more than there are records where a topic is compacted, or transactions are used.",
+		Long: cli.Wrap("streams lists the streams of the topic prefix, or those that match PATTERN, in which * stands for " +
+			"any text. RECORDS counts offsets: more than there are records where a topic is compacted, or " +
+			"transactions are used."),
 		Example: "  kafkaesk streams\n  kafkaesk streams 'content.*' -o json",
 		Args:    cli.AsUsage(cobra.MaximumNArgs(1)),
 	}

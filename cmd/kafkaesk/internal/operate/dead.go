@@ -1,0 +1,264 @@
+package operate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+)
+
+// deadRow is what is known of the dead letters of a stream and a group.
+type deadRow struct {
+	Stream   string         `json:"stream"`
+	Group    string         `json:"group"`
+	Records  int            `json:"records"`
+	Open     int            `json:"open"`
+	Replayed int            `json:"replayed"`
+	Dropped  int            `json:"dropped"`
+	Oldest   *time.Time     `json:"oldest"` // of those that are open
+	Newest   *time.Time     `json:"newest"`
+	Errors   map[string]int `json:"errors"` // of those that are open, by kind
+}
+
+func newDead(s cli.Streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dead",
+		Short: "List the records that groups have given up, and replay or drop them",
+		Long: cli.Wrap("dead lists the dead letters of each stream and group: how many there are, how many are open, " +
+			"replayed and dropped, and the oldest, the newest and the errors of those that are open. Errors " +
+			"are counted by kind: the error's type, or its text where the type says nothing, with # for " +
+			"numbers. It reads all dead letters."),
+		Example: "  kafkaesk dead\n  kafkaesk dead show content.edited mailer\n" +
+			"  kafkaesk dead replay content.edited mailer --where 'error~timeout' --dry-run",
+		Args: cli.AsUsage(cobra.NoArgs),
+	}
+	connection, output := cli.Connect(cmd, s), cli.AddOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := output.Check(); err != nil {
+			return err
+		}
+		return connection.App(cmd.Context(), func(ctx context.Context, app *bus.App) error {
+			rows, err := deadRows(ctx, app)
+			if err != nil {
+				return err
+			}
+			return cli.Print(s, output, rows, deadColumns())
+		})
+	}
+	cmd.AddCommand(newDeadShow(s), newDeadReplay(s), newDeadDrop(s))
+	return cmd
+}
+
+// deadRows reads all dead letters.
+func deadRows(ctx context.Context, app *bus.App) ([]deadRow, error) {
+	streams, err := app.DeadLetterStreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]deadRow, len(streams))
+	for n, d := range streams {
+		row := &rows[n]
+		*row = deadRow{Stream: d.Stream, Group: d.Group, Errors: make(map[string]int)}
+		for record, err := range app.DeadLetters(ctx, d.Stream, d.Group) {
+			if err != nil {
+				return nil, err
+			}
+			row.count(record)
+		}
+	}
+	return rows, nil
+}
+
+func (row *deadRow) count(d *bus.DeadLetterRecord) {
+	row.Records++
+	switch d.State {
+	case bus.DeadLetterReplayed:
+		row.Replayed++
+		return
+	case bus.DeadLetterDropped:
+		row.Dropped++
+		return
+	}
+	row.Open++
+	at := cmp.Or(d.FailedTime, d.Record.Time).UTC()
+	if row.Oldest == nil || at.Before(*row.Oldest) {
+		row.Oldest = &at
+	}
+	if row.Newest == nil || at.After(*row.Newest) {
+		row.Newest = &at
+	}
+	kind := errorKind(d)
+	if _, known := row.Errors[kind]; !known && len(row.Errors) >= mostKinds {
+		kind = "other"
+	}
+	row.Errors[kind]++
+}
+
+const (
+	// mostKinds bounds the kinds of errors of a stream and a group.
+	mostKinds = 100
+	// kindLength bounds the text of one.
+	kindLength = 60
+)
+
+// errorKind is the type of the error, or, where it is one of the standard library that any text may have, the beginning
+// of the text with # for each number.
+func errorKind(d *bus.DeadLetterRecord) string {
+	switch d.ErrorType {
+	case "", "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*errors.joinError":
+	default:
+		return d.ErrorType
+	}
+	var b strings.Builder
+	number := false
+	for _, r := range strings.TrimPrefix(d.Error, "rejected: ") {
+		if b.Len() >= kindLength || r == '\n' {
+			break
+		}
+		digit := unicode.IsDigit(r)
+		if digit && number {
+			continue
+		}
+		if number = digit; digit {
+			r = '#'
+		}
+		b.WriteRune(r)
+	}
+	return cmp.Or(b.String(), "without an error")
+}
+
+func deadColumns() []cli.Column[deadRow] {
+	number := func(head string, get func(deadRow) int) cli.Column[deadRow] {
+		text := func(r deadRow) string { return strconv.Itoa(get(r)) }
+		return cli.Column[deadRow]{Head: head, Number: true, Text: text}
+	}
+	return []cli.Column[deadRow]{
+		{Head: "STREAM", Text: func(r deadRow) string { return r.Stream }},
+		{Head: "GROUP", Text: func(r deadRow) string { return r.Group }},
+		number("RECORDS", func(r deadRow) int { return r.Records }),
+		number("OPEN", func(r deadRow) int { return r.Open }),
+		number("REPLAYED", func(r deadRow) int { return r.Replayed }),
+		number("DROPPED", func(r deadRow) int { return r.Dropped }),
+		{Head: "OLDEST", Text: func(r deadRow) string { return cli.Time(r.Oldest) }},
+		{Head: "NEWEST", Text: func(r deadRow) string { return cli.Time(r.Newest) }},
+		{Head: "ERRORS", Text: errorsOf},
+	}
+}
+
+// errorsOf lists the kinds of errors, the most frequent first.
+func errorsOf(r deadRow) string {
+	kinds := slices.SortedFunc(maps.Keys(r.Errors), func(a, b string) int {
+		return cmp.Or(cmp.Compare(r.Errors[b], r.Errors[a]), strings.Compare(a, b))
+	})
+	const most = 3
+	var texts []string
+	for n, kind := range kinds {
+		if n == most {
+			texts = append(texts, fmt.Sprintf("and %d more kinds", len(kinds)-most))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%d %s", r.Errors[kind], kind))
+	}
+	return orDash(strings.Join(texts, "; "))
+}
+
+// selecting are the flags of what is done with some dead letters.
+type selecting struct {
+	where  []string
+	limit  int
+	dryRun bool
+}
+
+// newDeadAction makes a command that does something with dead letters.
+func newDeadAction(s cli.Streams, cmd *cobra.Command, done string,
+	do func(context.Context, *bus.App, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error),
+) *cobra.Command {
+	var o selecting
+	cmd.Args = cli.AsUsage(cobra.ExactArgs(2))
+	connection := cli.Connect(cmd, s)
+	cmd.ValidArgsFunction = completeDead(connection)
+	cmd.Flags().StringArrayVar(&o.where, "where", nil, whereHelp)
+	cmd.Flags().IntVar(&o.limit, "limit", 0, "take `N` at most; 0: no limit")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say how many there are")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		selection, err := o.selection()
+		if err != nil {
+			return err
+		}
+		return connection.App(cmd.Context(), func(ctx context.Context, app *bus.App) error {
+			count, err := do(ctx, app, args[0], args[1], selection)
+			if err != nil {
+				return deadError(err)
+			}
+			n, are := count.Done, "are"
+			if o.dryRun {
+				n, are = count.Selected, "would be"
+			}
+			_, err = fmt.Fprintf(s.Err, "kafkaesk: %d of %d open dead letters %s %s\n", n, count.Open, are, done)
+			return err
+		})
+	}
+	return cmd
+}
+
+func (o *selecting) selection() (bus.DeadLetterSelection, error) {
+	if o.limit < 0 {
+		return bus.DeadLetterSelection{}, cli.UsageErrorf("--limit %d: want a number from 0", o.limit)
+	}
+	where, err := parseWhere(o.where, time.Now())
+	if err != nil {
+		return bus.DeadLetterSelection{}, cli.UsageError(err)
+	}
+	return bus.DeadLetterSelection{Where: where, Limit: o.limit, DryRun: o.dryRun}, nil
+}
+
+func newDeadReplay(s cli.Streams) *cobra.Command {
+	return newDeadAction(s, &cobra.Command{
+		Use:   "replay STREAM GROUP",
+		Short: "Have a group handle again what it has given up",
+		Long: cli.Wrap("replay gives the open dead letters of STREAM and GROUP to that group again, and to no other. Key " +
+			"and value are unchanged, and records of one key keep their order. The group's subscription reads " +
+			"them from STREAM.GROUP.replay; it needs not run now. What --where and --limit leave out stays " +
+			"open.\n\n" +
+			"Progress is kept in STREAM.GROUP.replay.log: after an error or a kill, the same command goes on, " +
+			"and repeats 100 records at most. Do not run two at one time."),
+		Example: "  kafkaesk dead replay content.edited mailer --where 'error~timeout' --limit 10",
+	}, "replayed", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
+		bus.DeadLetterCount, error,
+	) {
+		return app.ReplayDeadLetters(ctx, stream, group, o)
+	})
+}
+
+func newDeadDrop(s cli.Streams) *cobra.Command {
+	return newDeadAction(s, &cobra.Command{
+		Use:   "drop STREAM GROUP",
+		Short: "Mark dead letters so that they are not replayed",
+		Long: cli.Wrap("drop marks the open dead letters of STREAM and GROUP: they are not replayed any more, and not " +
+			"counted as open. They stay in Kafka until their retention ends."),
+		Example: "  kafkaesk dead drop content.edited mailer --where 'type=*bus.ValidationError' --dry-run",
+	}, "dropped", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
+		bus.DeadLetterCount, error,
+	) {
+		return app.DropDeadLetters(ctx, stream, group, o)
+	})
+}
+
+// deadError adds advice to an error that says that there are no dead letters.
+func deadError(err error) error {
+	if errors.Is(err, bus.ErrNoDeadLetters) {
+		return fmt.Errorf("%w: kafkaesk dead lists those that there are", err)
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+// Package acls tells what the brokers of a cluster with an authorizer have to allow an application.
+package acls
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+)
+
+// Kinds of resources and of patterns, as kafka-acls has them.
+const (
+	Topic    = "topic"
+	Group    = "group"
+	Literal  = "literal"
+	Prefixed = "prefixed"
+)
+
+// ACL is what has to be allowed on one resource, or on those whose names have a prefix.
+type ACL struct {
+	Resource   string   `json:"resource"` // topic or group
+	Name       string   `json:"name"`
+	Pattern    string   `json:"pattern"` // literal or prefixed
+	Operations []string `json:"operations"`
+	Why        string   `json:"why"`
+}
+
+// Options say what an application needs beside what it declares.
+type Options struct {
+	// Prefix is that of the topics' names.
+	Prefix string
+	// Publish are further streams that it writes to.
+	Publish []string
+	// NoCreate: its topics exist.
+	NoCreate bool
+	// Replay adds what it takes to replay and to drop dead letters.
+	Replay bool
+}
+
+// Needed returns the ACLs that an application needs, topics first, by name.
+func Needed(app *appinfo.App, o Options) []ACL {
+	n := needs{options: o, found: make(map[resource]*need)}
+	for _, stream := range app.Streams() {
+		n.write(o.Prefix+stream, Literal, "publish "+stream)
+	}
+	for _, stream := range o.Publish {
+		n.write(o.Prefix+stream, Literal, "publish "+stream)
+	}
+	for _, s := range app.Subscriptions {
+		n.subscription(s)
+	}
+	return n.list()
+}
+
+// resource is what an ACL is about.
+type resource struct{ kind, name, pattern string }
+
+type need struct{ operations, reasons []string }
+
+// needs collects ACLs.
+type needs struct {
+	options Options
+	found   map[resource]*need
+}
+
+func (n *needs) add(kind, name, pattern, why string, operations ...string) {
+	r := resource{kind, name, pattern}
+	if n.found[r] == nil {
+		n.found[r] = new(need)
+	}
+	found := n.found[r]
+	for _, op := range operations {
+		if !slices.Contains(found.operations, op) {
+			found.operations = append(found.operations, op)
+		}
+	}
+	if !slices.Contains(found.reasons, why) {
+		found.reasons = append(found.reasons, why)
+	}
+}
+
+// write allows to publish. Write implies Describe, and allows the idempotent producer its id.
+func (n *needs) write(name, pattern, why string) {
+	operations := []string{"Write"}
+	if !n.options.NoCreate {
+		operations = append(operations, "Create")
+	}
+	n.add(Topic, name, pattern, why, operations...)
+}
+
+// subscription allows to read what matches, to commit, and to move failed records.
+func (n *needs) subscription(s appinfo.Subscription) {
+	n.add(Group, s.Group, Literal, "consume as "+s.Group, "Read")
+	for _, pattern := range s.Patterns {
+		name, kind := n.options.Prefix+pattern, Literal
+		if fnmatch.HasMeta(pattern) {
+			name, kind = n.options.Prefix+literalPrefix(pattern), Prefixed
+		}
+		n.add(Topic, name, kind, s.Group+" reads "+pattern, "Read")
+		if s.DeadLetter || len(s.RetryMS) > 0 {
+			n.failures(s, pattern, name, kind)
+		}
+	}
+}
+
+// failures allows to move the failed records of a pattern's streams. Their topics are made like those they come from,
+// whose settings are asked for.
+func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
+	if !n.options.NoCreate {
+		n.add(Topic, name, kind, s.Group+" reads "+pattern, "DescribeConfigs")
+	}
+	if kind == Prefixed { // the streams are not known, but their names begin as the pattern does
+		n.write(name, Prefixed, "failed records of "+s.Group)
+		return
+	}
+	own := name + "." + s.Group
+	n.write(own+".dead", Literal, "dead letters of "+s.Group)
+	n.add(Topic, own+".replay", Literal, "replayed dead letters of "+s.Group, "Read")
+	for i := range s.RetryMS {
+		retry := own + ".retry." + strconv.Itoa(i+1)
+		n.write(retry, Literal, "retries of "+s.Group)
+		n.add(Topic, retry, Literal, "retries of "+s.Group, "Read")
+	}
+	if n.options.Replay {
+		n.add(Topic, own+".dead", Literal, "dead letters of "+s.Group, "Read", "DescribeConfigs")
+		n.write(own+".replay", Literal, "replayed dead letters of "+s.Group)
+		n.write(own+".replay.log", Literal, "what was replayed of "+s.Group)
+		n.add(Topic, own+".replay.log", Literal, "what was replayed of "+s.Group, "Read")
+	}
+}
+
+// literalPrefix is what every name begins with that a pattern matches.
+func literalPrefix(pattern string) string { return pattern[:strings.IndexAny(pattern, "*?[")] }
+
+// list returns what was collected. A prefix that is empty is every topic: Kafka writes it as the literal *.
+func (n *needs) list() []ACL {
+	all := []ACL{}
+	for r, found := range n.found {
+		if r.name == "" {
+			r.name, r.pattern = "*", Literal
+		}
+		all = append(all, ACL{Resource: r.kind, Name: r.name, Pattern: r.pattern, Operations: found.operations,
+			Why: strings.Join(found.reasons, "; ")})
+	}
+	slices.SortFunc(all, func(a, b ACL) int {
+		return cmp.Or(-strings.Compare(a.Resource, b.Resource), strings.Compare(a.Name, b.Name),
+			strings.Compare(a.Pattern, b.Pattern))
+	})
+	return all
+}
