@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
@@ -192,5 +197,103 @@ func TestDeadLettersHaveTheNamesOfTheirHeaders(t *testing.T) {
 	}, func() string { return fmt.Sprintf("%+v", dead) })
 	if d := dead[0]; d.Stream != "content.edited" || d.Group != group || d.Newest == nil {
 		t.Errorf("%+v", d)
+	}
+}
+
+// The lag counts records of a transaction that is open, as Kafka's own tool does. How old the oldest record is that can
+// be handled is not known before it ends.
+func TestTheAgeBehindAnOpenTransactionIsNotKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	group := w.prefix + "g"
+	if err := w.app.PublishRaw(w.ctx, "s", []byte("{}")); err != nil { // makes the topic
+		t.Fatal(err)
+	}
+	client, err := kafka.NewClient(w.cluster.Servers(), kafka.DefaultSettings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	tp := kafka.TopicPartition{Topic: w.prefix + "s", Partition: 3}
+	ends, err := client.ListHighWatermarks(w.ctx, []kafka.TopicPartition{tp})
+	if err == nil {
+		err = client.ResetOffsets(w.ctx, group, ends)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.TransactionalID(w.prefix+"writer"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err == nil {
+		defer writer.Close()
+		err = writer.BeginTransaction()
+	}
+	if err == nil {
+		at := time.Now().Add(-time.Hour)
+		err = writer.ProduceSync(w.ctx, &kgo.Record{Topic: tp.Topic, Partition: 3, Value: []byte("{}"), Timestamp: at}).FirstErr()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := w.app.Inspector().Lag(w.ctx, group)
+	if err != nil || len(rows) != 1 || *rows[0].Lag != 1 || rows[0].AgeSeconds != nil || !strings.Contains(rows[0].Note, "transaction") {
+		t.Errorf("while it is open: %+v, %v", rows, err)
+	}
+	if err := writer.EndTransaction(w.ctx, kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		rows, err = w.app.Inspector().Lag(w.ctx, group)
+		return err == nil && len(rows) == 1 && rows[0].AgeSeconds != nil && *rows[0].AgeSeconds >= 3600
+	}, func() string { return fmt.Sprintf("when it has ended: %+v, %v", rows, err) })
+	if *rows[0].Lag != 2 { // with the marker
+		t.Errorf("lag %d", *rows[0].Lag)
+	}
+}
+
+// Each group's age is that of the record at its own offset.
+func TestGroupsAtDifferentOffsetsOfAPartition(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	now := time.Now()
+	for i := range 3 {
+		w.publish("s", 1, now.Add(time.Duration(i-3)*time.Hour))
+	}
+	client, err := kafka.NewClient(w.cluster.Servers(), kafka.DefaultSettings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	parts := make([]kafka.TopicPartition, 7)
+	for n := range parts {
+		parts[n] = kafka.TopicPartition{Topic: w.prefix + "s", Partition: int32(n)}
+	}
+	ends, err := client.ListHighWatermarks(w.ctx, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(ends, func(_ kafka.TopicPartition, end int64) bool { return end == 0 })
+	groups := make([]string, 4)
+	for n := range groups {
+		groups[n] = fmt.Sprintf("%sg%d", w.prefix, n)
+		for tp := range ends {
+			ends[tp] = int64(n)
+		}
+		if err := client.ResetOffsets(w.ctx, groups[n], ends); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := w.app.Inspector().Lag(w.ctx, groups...)
+	if err != nil || len(rows) != 4 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	for n, row := range rows {
+		hours := -1.0
+		if row.AgeSeconds != nil {
+			hours = math.Floor(*row.AgeSeconds / 3600)
+		}
+		if *row.Lag != int64(3-n) || hours != float64(3-n) {
+			t.Errorf("%s: lag %d, %v hours", row.Group, *row.Lag, hours)
+		}
 	}
 }
