@@ -243,8 +243,7 @@ type DeadLetterCount struct {
 // What was replayed is recorded in the compacted stream <stream>.<group>.replay.log, so that the next call leaves it
 // out: after an error, or when the process was killed, a call goes on where the last one ended. At most 100 records are
 // then replayed twice: those that had been written, and not yet recorded. When ctx ends, the records that are being
-// written are finished. Two calls at one time replay twice what both find
-// open.
+// written are finished. Two calls at one time replay twice what both find open.
 func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
 	DeadLetterCount, error,
 ) {
@@ -338,8 +337,8 @@ func (m *marking) write(ctx context.Context) error {
 	}
 	m.records = nil
 	if err := m.record(ctx, c, done); err != nil {
-		return errors.Join(failed, fmt.Errorf("%d records were handed over, and that could not be recorded: the next call "+
-			"repeats them: %w", len(done), err))
+		return errors.Join(failed, fmt.Errorf("that %d records are %s could not be recorded: the next call finds them "+
+			"open: %w", len(done), m.state, err))
 	}
 	m.count.Done += len(done)
 	return failed
