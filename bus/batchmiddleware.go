@@ -14,7 +14,7 @@ var errBehind = errors.New("a record before this one in its batch is not finishe
 type nestedBatch struct {
 	chain  *batchChain
 	batch  *decodedBatch
-	passed []int // places of the records that have come through
+	passed []int // indexes of the records that have come through
 	errs   []error
 	shared bool // what the handler returned is not known to be of its first record
 }
@@ -22,19 +22,19 @@ type nestedBatch struct {
 // batchStep is the middleware of one record of a batch.
 type batchStep struct {
 	*nestedBatch
-	place  int
+	index  int
 	passed int  // records before it that have come through
 	called bool // the middleware has called next
 }
 
 type batchStepKey struct{}
 
-// run calls the middleware of the record at a place, and with it that of all records behind it.
-func (n *nestedBatch) run(ctx context.Context, place int) {
-	for ; place < len(n.errs); place++ {
-		s := &batchStep{nestedBatch: n, place: place, passed: len(n.passed)}
-		err := n.chain.middleware(context.WithValue(ctx, batchStepKey{}, s), n.batch.records[place])
-		n.errs[place] = printable(err)
+// run calls the middleware of the record at an index, and with it that of all records behind it.
+func (n *nestedBatch) run(ctx context.Context, index int) {
+	for ; index < len(n.errs); index++ {
+		s := &batchStep{nestedBatch: n, index: index, passed: len(n.passed)}
+		err := n.chain.middleware(context.WithValue(ctx, batchStepKey{}, s), n.batch.records[index])
+		n.errs[index] = printable(err)
 		if s.called {
 			return
 		}
@@ -51,22 +51,22 @@ func nextOfBatch(ctx context.Context, r *Record) error {
 	if !ok {
 		return errNoPlace
 	}
-	if s.called && errors.Is(s.errs[s.place], errBehind) {
+	if s.called && errors.Is(s.errs[s.index], errBehind) {
 		// To call next once more is for the record that has failed: if each one behind it did so, too, the calls of the
 		// handler would be multiplied.
 		return errBehind
 	}
 	s.called = true
-	s.nestedBatch.passed = append(s.nestedBatch.passed[:s.passed], s.place)
-	if r != s.batch.records[s.place] { // another record than the one that came in
-		element := s.batch.values.Index(s.place)
+	s.nestedBatch.passed = append(s.nestedBatch.passed[:s.passed], s.index)
+	if r != s.batch.records[s.index] { // another record than the one that came in
+		element := s.batch.values.Index(s.index)
 		element.SetZero()
 		if err := s.chain.decode(r, element); err != nil {
 			return Reject(err)
 		}
 	}
-	s.run(ctx, s.place+1)
-	return s.errs[s.place]
+	s.run(ctx, s.index+1)
+	return s.errs[s.index]
 }
 
 // call calls the handler with the records that have come through.
@@ -75,21 +75,21 @@ func (n *nestedBatch) call(ctx context.Context) {
 		return
 	}
 	b := n.chain.newBatch(len(n.passed))
-	for i, place := range n.passed {
-		b.records = append(b.records, n.batch.records[place])
+	for i, index := range n.passed {
+		b.records = append(b.records, n.batch.records[index])
 		b.values = b.values.Slice(0, i+1)
-		b.values.Index(i).Set(n.batch.values.Index(place))
+		b.values.Index(i).Set(n.batch.values.Index(index))
 	}
 	r := n.protected(ctx, b)
 	n.shared = r.shared
-	for i, place := range n.passed {
+	for i, index := range n.passed {
 		switch {
 		case i < r.finished:
-			n.errs[place] = nil
+			n.errs[index] = nil
 		case i == r.finished && r.err != nil:
-			n.errs[place] = r.err
+			n.errs[index] = r.err
 		default:
-			n.errs[place] = errBehind
+			n.errs[index] = errBehind
 		}
 	}
 }

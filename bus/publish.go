@@ -101,7 +101,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 		err = publishError(stream, err)
 		for i := range batch {
 			batch[i].Err = err
-			watched.tellOf(&batch[i], -1, -1)
+			watched.notifyOf(&batch[i], -1, -1)
 		}
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 	err = await(ctx, c.producer, stream, batch, promises)
 	for i := range batch {
 		partition, offset := promises[i].Placed()
-		watched.tellOf(&batch[i], partition, offset)
+		watched.notifyOf(&batch[i], partition, offset)
 	}
 	if span != nil {
 		endSend(span, -1, -1, err)
@@ -221,14 +221,14 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 	w := a.take()
 	defer a.give(w)
 	if r.watched != nil {
-		r.watched.told.Schema = d.name()
+		r.watched.published.Schema = d.name()
 	}
 	if w.value, err = d.encode(w.value[:0], data); err != nil {
 		r.fail(err)
 		return
 	}
 	if r.watched != nil {
-		r.watched.told.Size = len(w.value)
+		r.watched.published.Size = len(w.value)
 	}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {

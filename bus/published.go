@@ -73,7 +73,7 @@ type publication struct {
 	app       *App
 	functions []func(Published)
 	span      trace.Span // nil = none
-	told      Published  // what is known of it before the outcome
+	published Published  // what is known of it so far
 	began     time.Time
 
 	// Of one that nobody waits for:
@@ -91,14 +91,14 @@ func (a *App) watch(stream string, size int) *publication {
 	if functions == nil {
 		return nil
 	}
-	return &publication{app: a, functions: *functions, told: Published{Stream: stream, Size: size}, began: time.Now()}
+	return &publication{app: a, functions: *functions, published: Published{Stream: stream, Size: size}, began: time.Now()}
 }
 
-// tellOf tells of a record of a batch. It may be called without a publication.
-func (p *publication) tellOf(o *Outgoing, partition int32, offset int64) {
+// notifyOf is notify for a record of a batch. It may be called without a publication.
+func (p *publication) notifyOf(o *Outgoing, partition int32, offset int64) {
 	if p != nil {
-		p.told.Size = len(o.Value)
-		p.tell(partition, offset, o.Err)
+		p.published.Size = len(o.Value)
+		p.notify(partition, offset, o.Err)
 	}
 }
 
@@ -121,25 +121,25 @@ func (r *Receipt) end(ctx context.Context) error {
 		if err == nil {
 			partition, offset = r.promise.Placed()
 		}
-		r.watched.tell(partition, offset, err)
+		r.watched.notify(partition, offset, err)
 	}
 	return err
 }
 
-// tell ends the span and calls the functions.
-func (p *publication) tell(partition int32, offset int64, err error) {
+// notify ends the span and calls the functions.
+func (p *publication) notify(partition int32, offset int64, err error) {
 	if p.span != nil {
 		endSend(p.span, partition, offset, err)
 	}
-	p.told.Partition, p.told.Offset, p.told.Err = int(partition), offset, err
-	p.told.Duration = time.Since(p.began)
+	p.published.Partition, p.published.Offset, p.published.Err = int(partition), offset, err
+	p.published.Duration = time.Since(p.began)
 	for _, f := range p.functions {
-		p.app.call(f, p.told)
+		p.app.call(f, p.published)
 	}
 }
 
 // call calls a function of OnPublished. A record is acknowledged whatever the function does.
-func (a *App) call(f func(Published), told Published) {
+func (a *App) call(f func(Published), p Published) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -148,10 +148,10 @@ func (a *App) call(f func(Published), told Published) {
 		now, last := time.Now().UnixNano(), a.panicked.Load()
 		if (last == 0 || now-last > int64(panicPause)) && a.panicked.CompareAndSwap(last, now) {
 			ownlog.Logger(a.Logger()).Error("bus: a function of OnPublished panicked; others are not logged for a minute",
-				"stream", told.Stream, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+				"stream", p.Stream, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	f(told)
+	f(p)
 }
 
 // startSend begins the span of a publish, in which ctx then is. The record's headers name it as its parent, unless the
