@@ -74,3 +74,13 @@ kafka/down: ## stop it and delete its data
 .PHONY: broker
 broker: ## run the development broker on 127.0.0.1:9092
 	go run ./cmd/kafkaesk broker
+
+.PHONY: service
+service: ## run examples/service, with the development broker, until Ctrl-C
+	go build -o bin/ ./cmd/kafkaesk ./examples/service
+	@set -m; bin/kafkaesk broker --ephemeral & broker=$$!; trap 'kill $$broker' EXIT; \
+	KAFKAESK_KAFKA_SERVERS=127.0.0.1:9092 KAFKAESK_LISTEN=127.0.0.1:9095 bin/service
+
+.PHONY: release/snapshot
+release/snapshot: ## build what a release has, and publish nothing (needs goreleaser)
+	goreleaser release --snapshot --clean --skip=publish
