@@ -22,6 +22,7 @@
 //	    --log-level            KAFKAESK_LOG_LEVEL           debug, info, warn or error
 //
 // With --describe the program prints what the App declares, its schemas and subscriptions, as JSON, and ends without asking any broker.
+// With --version it prints the versions of the program, kafkaesk and Go.
 //
 // Settings may hold secrets, and every user of a machine can read the arguments of its processes: give such settings by the variable or
 // in a file, by @. No message prints them. A file with a password that others can read is a warning in the log. The worker removes

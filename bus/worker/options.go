@@ -21,6 +21,8 @@ type options struct {
 	listen string // the monitor's address; "" for none
 	// describe asks for what the App declares, instead of a worker.
 	describe bool
+	// version asks for the program's.
+	version bool
 	// warning is what is wrong with the file of the settings, if there is one.
 	warning string
 }
@@ -74,6 +76,7 @@ func parse(args []string, env func(string) (string, bool)) (options, error) {
 		}
 	}
 	fs.BoolVar(&o.describe, "describe", false, "")
+	fs.BoolVar(&o.version, "version", false, "")
 	ofPython := false
 	fs.Func("api-version", "", func(string) error { ofPython = true; return nil })
 	switch err := fs.Parse(args); {
@@ -171,6 +174,8 @@ func help(w io.Writer, program string) error {
 	}
 	_, err := fmt.Fprintf(w, `      --describe
         print what the app declares, its schemas and subscriptions, as JSON, and end; no broker is asked
+      --version
+        print the versions of the program, kafkaesk and Go, and end
 
 A flag wins over its variable, and both win over what the program configured. Settings may hold secrets: give such settings by the variable
 or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.

@@ -98,6 +98,12 @@ func (p process) run(ctx context.Context, app application) int {
 		p.complain(err)
 		return exitUsage
 	}
+	if o.version {
+		if _, err := fmt.Fprintln(p.stdout, buildinfo.Line(p.name)); err != nil {
+			return exitFailed
+		}
+		return exitOK
+	}
 	if o.describe {
 		app.Configure(o.config)
 		return p.describe(app)

@@ -441,3 +441,12 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("a secret in %s", stdout)
 	}
 }
+
+func TestVersionFlag(t *testing.T) {
+	t.Parallel()
+	app := &fakeApp{run: func(context.Context) error { t.Error("the App was run"); return nil }}
+	code, stdout, stderr := runWith(t, app, []string{"--version"}, nil)
+	if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "app (") || app.closed != 0 {
+		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/contract"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/operate"
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+	"github.com/kafkaesk/kafkaesk/internal/buildinfo"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
@@ -82,6 +83,8 @@ func newRoot(streams Streams) *cobra.Command {
 			return launch(cmd.Context(), args[0], args[1:], tagFlags(tags), streams)
 		},
 	}
+	root.Version = buildinfo.Line("kafkaesk")
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)

@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/internal/buildinfo"
 )
 
 const about = `Logtail prints the log records of the Kafka streams that match a PATTERN, and follows them. It joins no
@@ -73,7 +74,7 @@ func newCommand(o *options) *cobra.Command {
 		ValidArgsFunction: o.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if shown, _ := cmd.Flags().GetBool("version"); shown {
-				_, err := fmt.Fprintln(o.out, version())
+				_, err := fmt.Fprintln(o.out, buildinfo.Line("logtail"))
 				return err
 			}
 			if err := o.complete(cmd.Flags(), args, o.printing); err != nil {
@@ -100,22 +101,4 @@ func newCommand(o *options) *cobra.Command {
 	cmd.AddCommand(newServe(o), newCompletion(o), newManual(o))
 	o.completeFlags(cmd)
 	return cmd
-}
-
-// version puts together what the go command has noted in the program.
-func version() string {
-	line := "logtail (unknown version)"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return line
-	}
-	if info.Main.Version != "" {
-		line = "logtail " + info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			line += ", commit " + s.Value
-		}
-	}
-	return line + ", " + info.GoVersion
 }
