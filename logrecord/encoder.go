@@ -160,6 +160,12 @@ type builder struct {
 	rewrite bool   // a key came twice: what stands in buf is not the record
 	yields  bool   // what is written now gives way to what is there
 
+	lastType reflect.Type // of a value, and what is known of it
+	lastInfo *typeInfo
+
+	result      Result
+	spanContext trace.SpanContext
+
 	second int64 // the time that the text of clock is of
 	clock  []byte
 }
@@ -196,7 +202,7 @@ func NewEncoder(o Options) *Encoder {
 	s.head = append(s.head, begin...)
 	s.severities = s.names.levelTexts(o.Levels)
 	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
-	s.types.plans, s.types.report = jsonplan.Logged(methodOf), o.Report
+	s.types.plans, s.types.names, s.types.report = jsonplan.Logged(methodOf), &s.names, o.Report
 	s.builders.New = func() any { return newBuilder(s) }
 	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
 }
@@ -219,18 +225,6 @@ func newBuilder(s *shared) *builder {
 
 // load puts the attributes of With into the record.
 func (b *builder) load(w *with) {
-	b.loadText(w)
-	b.limit, b.total = b.shift+2*b.maxBytes, b.shift+4*b.maxBytes
-	b.path = append(b.path[:0], w.path[:len(w.open)]...)
-	b.at = 0
-	if n := len(w.open); n > 0 {
-		b.at = w.open[n-1]
-	}
-	b.deferMembers(w)
-}
-
-// loadText puts the text of With into the record, without what it takes to add to it.
-func (b *builder) loadText(w *with) {
 	b.shift = len(b.buf)
 	b.buf = append(b.buf, w.text...)
 	b.models = w.models
@@ -238,13 +232,21 @@ func (b *builder) loadText(w *with) {
 		b.notes = w.notes
 		b.moved, b.schemaErrors = slices.Clip(b.moved), slices.Clip(b.schemaErrors)
 	}
+	b.limit, b.total = b.shift+2*b.maxBytes, b.shift+4*b.maxBytes
+	b.path = b.path[:0]
+	b.at = 0
+	if n := len(w.open); n > 0 {
+		b.path = append(b.path, w.path[:n]...)
+		b.at = w.open[n-1]
+	}
+	b.deferMembers(w)
 }
 
 // release gives a builder back.
 func (s *shared) release(b *builder) {
 	// Larger memory is rarely needed, and not worth keeping.
 	const most = 256 << 10
-	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*32+cap(b.slots)*4 > most {
+	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*40+cap(b.slots)*4+(cap(b.table)+cap(b.spareTable))*8 > most {
 		return
 	}
 	if cap(b.path) > 0 {
@@ -253,6 +255,7 @@ func (s *shared) release(b *builder) {
 	if b.notes.any() {
 		b.notes = notes{}
 	}
+	b.result = Result{}
 	b.groups = b.groups[:0]
 	b.rewrite = false
 	s.builders.Put(b)
@@ -326,21 +329,26 @@ type Result struct {
 	Truncated bool
 	// Route is what Options.Route has for the record's models: that of the first one, "" if it has none for any.
 	Route string
+	// Span is that of the call's context, whose ids the record has; nil when there is none.
+	Span *trace.SpanContext
 }
 
 // Append appends the record of one log call to dst: JSON without a line's end, in an envelope if there is a SchemaID.
 // Nothing of r, or of the values in it, is used after it returns. The context gives the ids of its span, if it has one.
 func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record []byte, result Result) {
-	_ = e.Encode(ctx, &r, func(text []byte, what Result) error {
-		record, result = append(dst, text...), what
+	_ = e.Encode(ctx, &r, func(text []byte, what *Result) error {
+		record, result = append(dst, text...), *what
+		if what.Span != nil {
+			result.Span = new(*what.Span)
+		}
 		return nil
 	})
 	return record, result
 }
 
-// Encode gives the record of one log call to a function, in memory that serves the next record: the function must not keep
-// it, but may append to it. It is as Append makes it. Encode returns what the function returns.
-func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result Result) error) error {
+// Encode gives the record of one log call to a function, with its result, in memory that serves the next record: the function
+// must keep neither, but may append to the record. It is as Append makes it. Encode returns what the function returns.
+func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result *Result) error) error {
 	b := e.builder()
 	defer e.release(b)
 	b.buf = append(b.buf[:0], e.head...)
@@ -348,16 +356,12 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	if e.format == nil {
 		b.begin(r)
 	}
-	if r.NumAttrs() == 0 && e.fromContext == nil && e.format == nil && e.with.models&early == 0 {
-		b.loadText(&e.with) // the record is no more than that
-	} else {
-		b.load(&e.with)
-		if b.fromContext != nil || b.format != nil || e.with.models&early != 0 {
-			b.enterPending(len(b.buf)) // what they lead to needs the members
-		}
-		b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
-		b.call(&e.with, r)
+	b.load(&e.with)
+	if e.fromContext != nil || e.format != nil || e.with.models&early != 0 {
+		b.enterPending(len(b.buf)) // what they lead to needs the members
 	}
+	b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
+	b.call(&e.with, r)
 	for range e.with.open {
 		b.buf = append(closeWith(b.buf, '}'), ',')
 	}
@@ -377,7 +381,8 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	if e.enveloped {
 		b.buf = append(b.buf, '}')
 	}
-	result := Result{Invalid: len(b.schemaErrors) > 0, SchemaErrors: b.schemaErrors, Truncated: b.truncated, Route: b.notes.route}
+	result := &b.result
+	result.Invalid, result.SchemaErrors, result.Truncated, result.Route = len(b.schemaErrors) > 0, b.schemaErrors, b.truncated, b.notes.route
 	if len(b.buf) > e.maxBytes {
 		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as it gets
 		result.Truncated = true
@@ -396,21 +401,15 @@ func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
 	return slices.Concat(e.head[:around], text, []byte("}")), ok
 }
 
-// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not written.
+// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not written. It calls one
+// method of the slog.Record only, because each copies it.
 func (b *builder) call(w *with, r *slog.Record) {
-	if r.NumAttrs() == 0 {
-		return
-	}
-	if w.tooDeep != "" {
-		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
-		return
-	}
-	for _, name := range w.path[len(w.open):] {
-		b.open(name, false)
-	}
-	plain := b.replaceAttr == nil
+	first, plain := true, b.replaceAttr == nil
 	r.Attrs(func(a slog.Attr) bool {
-		if !plain || !b.plain(&a) {
+		if first && !b.openAll(w) {
+			return false
+		}
+		if first = false; !plain || !b.plain(&a) {
 			b.attr(a, false)
 		}
 		return true
@@ -418,6 +417,18 @@ func (b *builder) call(w *with, r *slog.Record) {
 	for len(b.groups) > 0 {
 		b.close()
 	}
+}
+
+// openAll opens the groups of WithGroup that are not open yet. It returns false when there are too many, which it notes in the record.
+func (b *builder) openAll(w *with) bool {
+	if w.tooDeep != "" {
+		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
+		return false
+	}
+	for _, name := range w.path[len(w.open):] {
+		b.open(name, false)
+	}
+	return true
 }
 
 // again writes the record anew, without what has been replaced.
@@ -458,9 +469,7 @@ func (b *builder) context(ctx context.Context) {
 // begin writes the base fields that are known when the record begins.
 func (b *builder) begin(r *slog.Record) {
 	if key := b.names.keys[ownTimestamp]; key != nil {
-		b.buf = append(b.buf, key...)
-		b.timestamp(r.Time)
-		b.buf = append(b.buf, ',')
+		b.buf = b.appendTime(append(b.buf, key...), r.Time)
 	}
 	b.level(r.Level)
 	if key := b.names.keys[ownMessage]; key != nil {
@@ -472,22 +481,17 @@ func (b *builder) begin(r *slog.Record) {
 	b.buf = append(b.buf, b.constant...)
 }
 
-// timestamp appends a record's time; null when it has none, or one that RFC 3339 cannot say. The text of a second serves all
+// appendTime appends a record's time and a comma; null when it has none, or one that RFC 3339 cannot say. The text of a second serves all
 // records of that second.
-func (b *builder) timestamp(t time.Time) {
+func (b *builder) appendTime(dst []byte, t time.Time) []byte {
 	if s := t.Unix(); s != b.second || len(b.clock) == 0 {
 		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
-			b.null()
-			return
+			return append(dst, "null,"...)
 		}
 		b.second, b.clock = s, t.UTC().AppendFormat(b.clock[:0], `"2006-01-02T15:04:05.`)
 	}
-	b.buf = append(b.buf, b.clock...)
-	ns := uint32(t.Nanosecond())
-	high, low := ns/100_000, ns%100_000 // two short chains of divisions take less time than a long one
-	b.buf = append(b.buf,
-		'0'+byte(high/1000), '0'+byte(high/100%10), '0'+byte(high/10%10), '0'+byte(high%10),
-		'0'+byte(low/10_000), '0'+byte(low/1000%10), '0'+byte(low/100%10), '0'+byte(low/10%10), '0'+byte(low%10), 'Z', '"')
+	dst = append(rawjson.AppendNine(append(dst, b.clock...), uint32(t.Nanosecond())), 'Z', '"', ',')
+	return dst
 }
 
 // finish writes what is known only at the end, all of it at the root.
@@ -507,8 +511,9 @@ func (b *builder) finish(ctx context.Context, r *slog.Record) {
 		b.buf = append(b.buf, b.source(r.PC)...)
 	}
 	if ctx != nil {
-		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-			b.span(&span)
+		if b.spanContext = trace.SpanContextFromContext(ctx); b.spanContext.IsValid() {
+			b.result.Span = &b.spanContext
+			b.span(b.result.Span)
 		}
 	}
 	if len(b.moved) > 0 {

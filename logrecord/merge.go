@@ -31,6 +31,12 @@ func (b *builder) attr(a slog.Attr, model bool) {
 		b.member(a.Key, a.Value, model)
 		return
 	}
+	if a.Value.Kind() == slog.KindAny && b.replaceAttr == nil {
+		if x := a.Value.Any(); x != nil && b.infoOf(reflect.TypeOf(x)).direct && says(x.(marked)) {
+			b.model(a.Key, x)
+			return
+		}
+	}
 	v, err := b.resolveAttr(&a)
 	if a.Equal(slog.Attr{}) || v.model && v.Equal(slog.Value{}) {
 		return
@@ -80,13 +86,21 @@ func (b *builder) isModel(v slog.Value) bool {
 	if x == nil {
 		return false
 	}
-	switch b.types.of(reflect.TypeOf(x)).model {
+	switch b.infoOf(reflect.TypeOf(x)).model {
 	case onPointer:
 		return says(addressed(reflect.ValueOf(x)).Interface().(marked))
 	case onValue:
 		return says(x.(marked))
 	}
 	return false
+}
+
+// infoOf returns what is known of a type: mostly of the last one again.
+func (b *builder) infoOf(t reflect.Type) *typeInfo {
+	if t != b.lastType {
+		b.lastType, b.lastInfo = t, b.types.of(t)
+	}
+	return b.lastInfo
 }
 
 // addressed returns a pointer to a copy of v.
@@ -203,7 +217,7 @@ func (b *builder) model(name string, m any) {
 	start := len(b.buf) - 1
 	before := b.buf[start]
 	b.buf = b.buf[:start]
-	b.modelValue(m, start)
+	info := b.modelValue(m, start)
 	switch text := b.buf[start:]; {
 	case rawjson.IsNull(text), len(text) == len("{}") && text[0] == '{':
 		b.buf = append(b.buf[:start], before)
@@ -212,8 +226,10 @@ func (b *builder) model(name string, m any) {
 		b.member(name, slog.AnyValue(m), false)
 	default:
 		text[0], text[len(text)-1] = before, ','
-		b.enterPending(start + 1)
-		b.fields(start + 1)
+		if info == nil || !b.addSigns(info) {
+			b.enterPending(start + 1)
+			b.fields(start + 1)
+		}
 	}
 }
 
@@ -229,18 +245,20 @@ func (b *builder) findRoute(m any) {
 	b.notes.route = b.shared.route[t]
 }
 
-// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.
-func (b *builder) modelValue(m any, start int) {
+// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text. It returns what is known of
+// its type, nil for what LogValue says.
+func (b *builder) modelValue(m any, start int) *typeInfo {
 	v := reflect.ValueOf(m)
 	t := v.Type()
 	for v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
 	}
-	if v.Kind() == reflect.Pointer || b.types.of(t).valuer {
+	if v.Kind() == reflect.Pointer || b.infoOf(t).valuer {
 		b.value(m)
-		return // nil, or what LogValue says, which is not what the type's schema is about
+		return nil // nil, or what LogValue says, which is not what the type's schema is about
 	}
-	plan := b.types.compiled(v.Type())
+	info := b.infoOf(v.Type())
+	plan := b.types.compiled(info, v.Type())
 	if t.Kind() != reflect.Pointer && plan.OnPointer() {
 		m = addressed(v).Interface()
 	}
@@ -251,6 +269,7 @@ func (b *builder) modelValue(m any, start int) {
 	if b.buf[start] == '{' && (!keeps || b.replaceAttr != nil) {
 		b.check(plan, m, start)
 	}
+	return info
 }
 
 // fields makes the members that stand in the buffer from i on, each with its comma, members of the innermost object.

@@ -144,14 +144,14 @@ func (b *builder) link(m member) int32 {
 // enter makes what stands in the buffer, from its key to the comma at end, a member of the innermost object. It replaces
 // one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is to be cut out.
 func (b *builder) enter(key, val, end int) bool {
-	name := b.buf[key : val-1]
-	sign := signOf(name)
 	if b.deferred {
-		if b.addSign(sign) {
+		if b.addKey(key, val-1) {
 			return true
 		}
 		b.enterPending(key)
 	}
+	name := b.buf[key : val-1]
+	sign := signOf(name)
 	if known := b.find(sign, name); known >= 0 {
 		if rawjson.IsNull(b.buf[val:end]) || b.yields && !b.isNull(known) {
 			return false

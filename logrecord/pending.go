@@ -1,6 +1,8 @@
 package logrecord
 
 import (
+	"bytes"
+	"hash/maphash"
 	"log/slog"
 	"slices"
 
@@ -8,32 +10,121 @@ import (
 )
 
 // pending stands for the layout while a call's attributes are written. Most records need none: no key comes twice, so that nothing
-// has to be found again. Therefore only the signs of the keys are kept, until a key may be there already or a group is opened.
-// Then the members that stand in the buffer are entered into the layout, behind those of With.
+// has to be found again. Therefore only the signs of the keys are kept, or, once they are many or two have one sign, a hash table of the
+// keys, until a key comes twice or a group is opened. Then the members that stand in the buffer are entered into the layout, behind those of With.
 type pending struct {
 	deferred bool // the layout is not valid: it lacks With's members, and those from start on
 	with     *with
 	start    int      // of the call's members in the buffer, which all belong to the innermost object
 	bits     uint64   // one for each sign of a key of With or of the call
-	signs    []uint32 // of the call's keys
+	signs    []uint32 // of the call's keys, while they are few
+	// table has the keys of the innermost object, With's too, when the signs do not suffice: by open addressing, in the upper half of an
+	// entry the hash of the key, in the lower one its place, counted from shift, plus 1. It is empty before.
+	table  []uint64
+	filled int // entries of the table
+	// spareTable is memory for the next table.
+	spareTable []uint64
 }
 
 // deferMembers puts off the layout.
 func (b *builder) deferMembers(w *with) {
 	b.deferred, b.pending.with, b.start, b.bits, b.signs = true, w, len(b.buf), w.layout.seen, b.signs[:0]
+	b.table, b.filled = b.table[:0], 0
 }
 
-// addSign keeps the sign of a key. It returns false when the key may be there already, or needs the layout to be found quickly.
-func (b *builder) addSign(sign uint32) bool {
-	if b.bits&bit(sign) != 0 && (slices.Contains(b.signs, sign) || slices.Contains(b.pending.with.signs, sign)) {
-		return false
+// addKey keeps the key that stands from start to end in the buffer. It returns false when the key may be there already.
+func (b *builder) addKey(start, end int) bool {
+	if len(b.table) > 0 {
+		return b.addToTable(start, end)
 	}
-	if len(b.signs) == few {
-		return false
+	sign := signOf(b.buf[start:end])
+	if b.has(sign) || len(b.signs) == few {
+		b.startTable(start)
+		return b.addToTable(start, end)
 	}
 	b.bits |= bit(sign)
 	b.signs = append(b.signs, sign)
 	return true
+}
+
+// startTable makes a table of the keys that stand in the buffer before end, and of With's, which all differ.
+func (b *builder) startTable(end int) {
+	b.makeTable(128)
+	w := b.pending.with
+	for i := range w.layout.members {
+		if m := &w.layout.members[i]; m.parent == b.at {
+			b.addToTable(b.shift+int(m.key), b.shift+int(m.val)-1)
+		}
+	}
+	for key := b.start; key < end; {
+		after := rawjson.SkipString(b.buf, key)
+		b.addToTable(key, after)
+		key = rawjson.Skip(b.buf, after+1) + 1
+	}
+}
+
+// makeTable makes an empty table, and returns the one before.
+func (b *builder) makeTable(size int) (before []uint64) {
+	before, b.table, b.filled = b.table, slices.Grow(b.spareTable[:0], size)[:size], 0
+	b.spareTable = before
+	clear(b.table)
+	return before
+}
+
+// addToTable adds a key that is new, else it returns false.
+func (b *builder) addToTable(start, end int) bool {
+	if 2*b.filled >= len(b.table) {
+		for _, entry := range b.makeTable(2 * len(b.table)) {
+			if entry != 0 {
+				b.table[b.emptyEntry(entry)] = entry
+				b.filled++
+			}
+		}
+	}
+	key := b.buf[start:end]
+	hash, mask := maphash.Bytes(b.seed, key)<<32, uint64(len(b.table)-1)
+	for i := hash >> 32 & mask; ; i = (i + 1) & mask {
+		switch entry := b.table[i]; {
+		case entry == 0:
+			b.table[i] = hash | uint64(start-b.shift+1)
+			b.filled++
+			return true
+		case (entry^hash)>>32 == 0 && bytes.HasPrefix(b.buf[b.shift+int(uint32(entry))-1:], key):
+			return false
+		}
+	}
+}
+
+// emptyEntry returns where an entry has its place that is not in the table.
+func (b *builder) emptyEntry(entry uint64) uint64 {
+	mask := uint64(len(b.table) - 1)
+	i := entry >> 32 & mask
+	for b.table[i] != 0 {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+// addSigns keeps the signs of the keys that a model may have written. It returns false when one of them may be there already.
+func (b *builder) addSigns(info *typeInfo) bool {
+	if !b.deferred || len(b.table) > 0 || len(info.signs) == 0 || len(b.signs)+len(info.signs) > few {
+		return false
+	}
+	if b.bits&info.bits != 0 {
+		for _, sign := range info.signs {
+			if b.has(sign) {
+				return false
+			}
+		}
+	}
+	b.bits |= info.bits
+	b.signs = append(b.signs, info.signs...)
+	return true
+}
+
+// has tells whether With or the call may have a key of that sign.
+func (b *builder) has(sign uint32) bool {
+	return b.bits&bit(sign) != 0 && (slices.Contains(b.signs, sign) || slices.Contains(b.pending.with.signs, sign))
 }
 
 // enterPending makes the layout valid, with the members that stand in the buffer before end.
@@ -62,7 +153,7 @@ func (b *builder) plain(a *slog.Attr) bool {
 	}
 	key := len(b.buf)
 	buf := appendString(b.buf, a.Key)
-	sign := signOf(buf[key:])
+	end := len(buf)
 	buf = append(buf, ':')
 	switch v := a.Value; v.Kind() {
 	case slog.KindString:
@@ -94,10 +185,12 @@ func (b *builder) plain(a *slog.Attr) bool {
 	default:
 		return false
 	}
-	if !b.addSign(sign) {
+	buf = append(buf, ',')
+	before := len(b.buf)
+	if b.buf = buf; !b.addKey(key, end) {
+		b.buf = b.buf[:before]
 		return false
 	}
 	b.steps--
-	b.buf = append(buf, ',')
 	return true
 }

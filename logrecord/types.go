@@ -14,6 +14,7 @@ var (
 	logValuerType = reflect.TypeFor[slog.LogValuer]()
 	slogValueType = reflect.TypeFor[slog.Value]()
 	markedType    = reflect.TypeFor[marked]()
+	errorType     = reflect.TypeFor[error]()
 )
 
 // receiver says on what a method can be called.
@@ -39,14 +40,20 @@ func receiverOf(t, method reflect.Type) receiver {
 type typeInfo struct {
 	model  receiver
 	valuer bool // it has LogValue
+	direct bool // it is a model, and a value of it is that and nothing else
 
 	once sync.Once
 	plan *jsonplan.Plan // of a model; see compiled
+	// The signs of the keys that its plan may write, and one bit for each of them; none when these are not known, or one of
+	// them names an own field.
+	signs []uint32
+	bits  uint64
 }
 
 // types are the types that an encoder has met. A program has only so many.
 type types struct {
 	plans  *jsonplan.Plans
+	names  *names
 	report func(error) // nil: nobody is told
 	known  sync.Map    // reflect.Type to *typeInfo
 }
@@ -56,26 +63,36 @@ func (ts *types) of(t reflect.Type) *typeInfo {
 		return info.(*typeInfo)
 	}
 	info := &typeInfo{model: receiverOf(t, markedType), valuer: receiverOf(t, logValuerType) != noMethod}
+	info.direct = info.model == onValue && !info.valuer && !t.Implements(errorType)
 	actual, _ := ts.known.LoadOrStore(t, info)
 	return actual.(*typeInfo)
 }
 
 // compiled returns the plan of a model's type, made with its schema at the first use. A type whose schema cannot be made is not checked,
 // and that is told once.
-func (ts *types) compiled(t reflect.Type) *jsonplan.Plan {
-	info := ts.of(t)
-	info.once.Do(func() {
-		s, err := schema.For(t)
-		if err != nil {
-			info.plan = ts.plans.Model(t, nil)
-			if ts.report != nil {
-				ts.report(wrongTags(t, err))
-			}
+func (ts *types) compiled(info *typeInfo, t reflect.Type) *jsonplan.Plan {
+	info.once.Do(func() { ts.compile(info, t) })
+	return info.plan
+}
+
+func (ts *types) compile(info *typeInfo, t reflect.Type) {
+	s, err := schema.For(t)
+	if err != nil {
+		info.plan = ts.plans.Model(t, nil)
+		if ts.report != nil {
+			ts.report(wrongTags(t, err))
+		}
+	} else {
+		info.plan = ts.plans.Model(t, s.Rule())
+	}
+	for _, name := range info.plan.Keys() {
+		if _, isOwn := ts.names.find(name); isOwn {
+			info.signs, info.bits = nil, 0
 			return
 		}
-		info.plan = ts.plans.Model(t, s.Rule())
-	})
-	return info.plan
+		sign := signOf(appendString(nil, name))
+		info.signs, info.bits = append(info.signs, sign), info.bits|bit(sign)
+	}
 }
 
 // Check returns what is wrong with the jsonschema tags of the log model T, nil if nothing is. Values of a type with wrong tags are logged

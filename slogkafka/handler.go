@@ -6,8 +6,6 @@ import (
 	"errors"
 	"log/slog"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 	"github.com/kafkaesk/kafkaesk/logrecord"
@@ -92,15 +90,15 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if h.sampler != nil && !h.sampler.keep(&r) {
 		return nil
 	}
-	return h.encoder.Encode(ctx, &r, func(value []byte, result logrecord.Result) error {
-		return h.enqueue(ctx, &r, value, &result)
+	return h.encoder.Encode(ctx, &r, func(value []byte, result *logrecord.Result) error {
+		return h.enqueue(ctx, &r, value, result)
 	})
 }
 
 // enqueue puts a record, with all that the options say of it, into the queue.
 func (h *Handler) enqueue(ctx context.Context, r *slog.Record, value []byte, result *logrecord.Result) error {
 	e := entry{
-		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: trace.SpanContextFromContext(ctx),
+		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: result.Span,
 		invalid: result.Invalid, truncated: result.Truncated,
 	}
 	if result.Route != "" {

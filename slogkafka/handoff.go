@@ -15,12 +15,12 @@ import (
 // entry is one finished log record, as Handle hands it over to the queue. The memory of value and key serves the next record:
 // ship copies what it keeps.
 type entry struct {
-	value  []byte            // the envelope
-	key    []byte            // nil: none
-	stream string            // where it goes
-	level  slog.Level        // for the policy of the level
-	time   time.Time         // of the log call; zero: none
-	span   trace.SpanContext // of the call's context, for the headers traceparent and tracestate; not valid: none
+	value  []byte             // the envelope
+	key    []byte             // nil: none
+	stream string             // where it goes
+	level  slog.Level         // for the policy of the level
+	time   time.Time          // of the log call; zero: none
+	span   *trace.SpanContext // of the call's context, for the headers traceparent and tracestate; nil: none
 
 	invalid   bool // it has schema_errors
 	truncated bool // values were shortened

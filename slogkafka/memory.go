@@ -102,7 +102,7 @@ func (w *waiter) end(err error) {
 // needs returns how much memory a record takes: its bytes, and those of its span.
 func (e *entry) needs() int {
 	n := len(e.value) + len(e.key)
-	if e.span.IsValid() {
+	if e.span != nil {
 		n += tracecontext.ParentLength
 	}
 	return n
@@ -140,8 +140,8 @@ func (m *memories) get(e *entry) *queued {
 	if e.key == nil {
 		r.keyLen = -1
 	}
-	if e.span.IsValid() {
-		r.memory = tracecontext.AppendParent(r.memory, e.span)
+	if e.span != nil {
+		r.memory = tracecontext.AppendParent(r.memory, *e.span)
 		if vendors := e.span.TraceState(); vendors.Len() > 0 {
 			r.vendors = vendors.String()
 		}

@@ -511,9 +511,9 @@ func FuzzSpooledRecord(f *testing.F) {
 	for _, e := range []entry{
 		{value: []byte("{}"), stream: "logs"},
 		{value: []byte("{}"), key: []byte{}, stream: "other", time: time.UnixMilli(-1), truncated: true},
-		{value: []byte("value"), key: []byte("key"), stream: "logs", span: trace.NewSpanContext(trace.SpanContextConfig{
+		{value: []byte("value"), key: []byte("key"), stream: "logs", span: new(trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
-		})},
+		}))},
 	} {
 		f.Add(m.get(&e).appendSpooled(nil, time.Unix(3, 0)))
 	}

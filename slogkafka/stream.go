@@ -67,7 +67,7 @@ func (h *streamHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.encoder.Encode(ctx, &r, h.write)
 }
 
-func (h *streamHandler) write(record []byte, _ logrecord.Result) error {
+func (h *streamHandler) write(record []byte, _ *logrecord.Result) error {
 	if h.text != nil {
 		record = h.text.Append(nil, &logtext.Record{Object: record})
 	} else {

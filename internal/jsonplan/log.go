@@ -70,8 +70,11 @@ func (w *Writer) full() bool {
 	return true
 }
 
+// shortText is the length in bytes up to which a text has room in any record.
+const shortText = 256
+
 // room is how many bytes a text may have: half of what is left, so that one that is too large leaves room for others.
-func (l *Log) room(used int) int { return max((l.Limit-used)/2, 256) }
+func (l *Log) room(used int) int { return max((l.Limit-used)/2, shortText) }
 
 // cutText appends a text, shortened when it is larger than any record may be.
 func (w *Writer) cutText(s string) {

@@ -30,6 +30,7 @@ type Plan struct {
 	rule *rule.Rule
 	// address tells that a copy of a value with an address has methods that the value itself has not.
 	address bool
+	keys    []string // of a struct that is written by its fields
 }
 
 // node is an encoder that may still be made: a recursive type refers to itself.
@@ -43,14 +44,20 @@ func (ps *Plans) For(t reflect.Type, r *rule.Rule) *Plan {
 		}
 	}
 	c := compiler{plans: ps, known: map[subject]*node{}}
-	_, onPointer := ps.method(t, true)
+	method, onPointer := ps.method(t, true)
 	made := &Plan{typ: t, ptr: reflect.PointerTo(t), root: c.node(t, r), rule: r, address: onPointer}
+	if t.Kind() == reflect.Struct && method == nil && t != timeType {
+		made.keys = keys(t)
+	}
 	if r != nil {
 		return made
 	}
 	kept, _ := ps.known.LoadOrStore(t, made)
 	return kept.(*Plan)
 }
+
+// Keys are the names of the members that the values may have, where they are objects of their fields; else there are none.
+func (p *Plan) Keys() []string { return p.keys }
 
 // OnPointer tells that methods of the pointer write the values: one that has no address is written as a copy.
 func (p *Plan) OnPointer() bool { return p.address }
@@ -125,7 +132,14 @@ func (ps *Plans) Model(t reflect.Type, r *rule.Rule) *Plan {
 		return p
 	}
 	c := compiler{plans: ps, known: map[subject]*node{}}
-	return &Plan{typ: t, ptr: p.ptr, root: &node{write: c.structEncoder(t, r)}, rule: r}
+	return &Plan{typ: t, ptr: p.ptr, root: &node{write: c.structEncoder(t, r)}, rule: r, keys: keys(t)}
+}
+
+func keys(t reflect.Type) (names []string) {
+	for _, f := range Fields(t) {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // Violations returns what v breaks of the schema. A value that cannot be written, and has a note in its place, breaks nothing; of a field that

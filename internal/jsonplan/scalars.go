@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
 // The encoders of the kinds that hold no others.
@@ -23,9 +25,9 @@ type unsigned interface {
 	~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr
 }
 
-func writeInt[T signed](w *Writer, p ptr) { w.Buf = strconv.AppendInt(w.Buf, int64(get[T](p)), 10) }
+func writeInt[T signed](w *Writer, p ptr) { w.Buf = rawjson.AppendInt(w.Buf, int64(get[T](p))) }
 func writeUint[T unsigned](w *Writer, p ptr) {
-	w.Buf = strconv.AppendUint(w.Buf, uint64(get[T](p)), 10)
+	w.Buf = rawjson.AppendUint(w.Buf, uint64(get[T](p)))
 }
 
 func writeFloat32(w *Writer, p ptr) { w.float(float64(get[float32](p)), 32) }

@@ -133,14 +133,17 @@ func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 }
 
 // scalars writes the fields of the struct at p from i on, up to the first that needs more than its kind, and returns that. It is what most fields
-// of published data are, and takes no call for each.
+// of published data and of log models are, and takes no call for each.
 func (w *Writer) scalars(members []member, i int, p ptr) int {
-	if w.Log != nil {
+	if w.Log != nil && (w.Log.checking || w.Log.Field != nil) {
 		return i
 	}
-	buf := w.Buf
+	buf, broken := w.Buf, w.invalidUTF8()
 	for ok := true; i < len(members); i++ {
 		m := &members[i]
+		if w.Log != nil && m.log != "" {
+			break
+		}
 		at, before := field(p, m.offset), len(buf)
 		if m.inPlace != reflect.Invalid {
 			buf = append(buf, m.key...)
@@ -157,11 +160,15 @@ func (w *Writer) scalars(members []member, i int, p ptr) int {
 				buf = append(text, '"')
 			}
 		case reflect.String:
-			buf = rawjson.AppendText(buf, get[string](at), rawjson.Escaped)
+			if text := get[string](at); w.Log == nil || len(text) <= shortText {
+				buf = rawjson.AppendText(buf, text, broken)
+			} else {
+				ok = false
+			}
 		case reflect.Int:
-			buf = strconv.AppendInt(buf, int64(get[int](at)), 10)
+			buf = rawjson.AppendInt(buf, int64(get[int](at)))
 		case reflect.Int64:
-			buf = strconv.AppendInt(buf, get[int64](at), 10)
+			buf = rawjson.AppendInt(buf, get[int64](at))
 		case reflect.Bool:
 			buf = strconv.AppendBool(buf, get[bool](at))
 		}

@@ -3,6 +3,7 @@ package rawjson
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -27,6 +28,14 @@ func TestNumbersAreStrconvs(t *testing.T) {
 			t.Errorf("%s is written %s", want, got)
 		}
 		if got, want := string(AppendInt([]byte("x"), int64(n))), "x"+strconv.FormatInt(int64(n), 10); got != want {
+			t.Errorf("%s is written %s", want, got)
+		}
+	}
+}
+
+func TestNineDigits(t *testing.T) {
+	for n := uint32(0); n < 1e9; n += 1 + n/7 + n%13 {
+		if got, want := string(AppendNine([]byte("x"), n)), fmt.Sprintf("x%09d", n); got != want {
 			t.Errorf("%s is written %s", want, got)
 		}
 	}
