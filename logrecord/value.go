@@ -23,8 +23,6 @@ const (
 // maxLevels is how deep values may nest. It ends what has no end, and keeps readers safe that recurse.
 const maxLevels = 64
 
-func (b *builder) null() { b.buf = append(b.buf, "null"...) }
-
 // room is how many bytes a text may have: half of what is left, so that one that is too large leaves room for others.
 func (b *builder) room() int { return max((b.limit-len(b.buf))/2, shortText) }
 
