@@ -43,17 +43,15 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 		return nil
 	}
 	c.begin.Do(c.start)
-	_, size := classOf(e.needs())
+	class, size := classOf(e.needs())
 	charge := int64(itemOverhead + size)
 	if !c.queue.reserve(e, charge) {
 		if why, ok := c.makeRoom(e, charge); !ok {
 			return c.reject(e, why)
 		}
 	}
-	r := c.queue.memory.get(e)
 	w := c.waiterFor(e.level)
-	r.waiter = w
-	if !c.queue.shard(e).push(r, e) {
+	if !c.queue.push(e, w, class, size) {
 		c.queue.release(1, charge)
 		return c.reject(e, closed)
 	}
@@ -88,9 +86,9 @@ func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 
 // refuse counts a record that is not even tried.
 func (c *core) refuse(e *entry, why reason, fallback bool) {
-	c.queue.shard(e).refuse(e, why)
+	c.queue.refuse(e, why)
 	if fallback && c.fallback.handler != nil {
-		r := c.queue.memory.get(e)
+		r := newQueued(e)
 		if c.fallback.reserve(r.charge()) {
 			c.fallback.give(r, why)
 		}
@@ -102,14 +100,14 @@ func (c *core) reject(e *entry, why reason) error {
 	if why == closed && c.fallback.callsUs() {
 		why = own
 	}
-	c.queue.shard(e).refuse(e, why)
+	c.queue.refuse(e, why)
 	switch why {
 	case own:
 		return nil
 	case full, tooLarge, closed:
 		c.worker.report.drop()
 		if c.fallback.reserve(int64(itemOverhead + e.needs())) {
-			c.fallback.give(c.queue.memory.get(e), why)
+			c.fallback.give(newQueued(e), why)
 		}
 	}
 	switch why {

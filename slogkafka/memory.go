@@ -2,8 +2,9 @@ package slogkafka
 
 import (
 	"math/bits"
-	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
@@ -12,28 +13,27 @@ import (
 )
 
 // queued is one accepted record, from Handle to its outcome. All its bytes lie in one piece of memory, and both serve
-// again for another record. What changes after the hand-over is guarded by the shard's mutex, or belongs to the worker
-// while the record is sending.
+// again for another record. What changes after it came in is guarded by the shard's mutex, or belongs to the worker
+// while the record is sending. What a log call writes lies together.
 type queued struct {
 	shard      *shard
 	prev, next *queued // among its shard's records without an outcome, in the order of seq
 	seq        uint64  // rising in the order of the calls
+	memory     []byte  // the value, the key and the ids of the span, one behind the other
 	state      state
+	truncated  bool
+	hasID      bool // the id is made
+	tried      bool // the producer had it
 
-	stream    string
-	time      time.Time
-	memory    []byte // the value, the key and the traceparent, one behind the other
-	valueLen  int
-	keyLen    int // -1: no key
-	vendors   string
-	truncated bool
+	valueLen, keyLen int // keyLen is -1 without a key
+	stream           string
+	time             time.Time
+	waiter           *waiter // of FlushOn; nil for most
 
-	id     [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
-	hasID  bool                  // the id is made
-	tried  bool                  // the producer had it
-	shifts int                   // how often the broker refused the time
-	err    error                 // of the last attempt
-	waiter *waiter               // of FlushOn; nil for most
+	vendors string
+	id      [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
+	shifts  int                   // how often the broker refused the time
+	err     error                 // of the last attempt
 }
 
 // state is where a record is on its way.
@@ -66,9 +66,25 @@ func (r *queued) key() []byte {
 	return r.memory[r.valueLen : r.valueLen+r.keyLen : r.valueLen+r.keyLen]
 }
 
+// span returns the ids of the record's span as bytes; none without one.
+func (r *queued) span() []byte { return r.memory[r.valueLen+max(0, r.keyLen):] }
+
+// spanLength is the length of a span's ids: of the trace, of the span, and the flags.
+const spanLength = len(trace.TraceID{}) + len(trace.SpanID{}) + 1
+
+// spanOf returns the span whose ids fill has copied.
+func spanOf(ids []byte) trace.SpanContext {
+	var c trace.SpanContextConfig
+	copy(c.TraceID[:], ids)
+	copy(c.SpanID[:], ids[len(c.TraceID):])
+	c.TraceFlags = trace.TraceFlags(ids[spanLength-1])
+	return trace.NewSpanContext(c)
+}
+
 // appendHeaders appends the record's headers, of which the last is its id.
 func (r *queued) appendHeaders(dst []shipping.Header, now time.Time) []shipping.Header {
-	if parent := r.memory[r.valueLen+max(0, r.keyLen):]; len(parent) > 0 {
+	if ids := r.span(); len(ids) > 0 {
+		parent := tracecontext.AppendParent(make([]byte, 0, tracecontext.ParentLength), spanOf(ids))
 		dst = append(dst, shipping.Header{Name: tracecontext.Parent, Value: parent})
 		if r.vendors != "" {
 			dst = append(dst, shipping.Header{Name: tracecontext.State, Value: []byte(r.vendors)})
@@ -103,17 +119,21 @@ func (w *waiter) end(err error) {
 func (e *entry) needs() int {
 	n := len(e.value) + len(e.key)
 	if e.span != nil {
-		n += tracecontext.ParentLength
+		n += spanLength
 	}
 	return n
 }
 
-// memories keeps the memory of records for others of about their size.
-type memories struct{ pools [classes]sync.Pool }
+// memories keeps records that are over, and their memory, for others of about their size. The queue keeps them, because
+// a sync.Pool forgets them when the garbage is collected, and what one processor has put into it comes to another late.
+type memories struct {
+	classes [classes][]*queued
+	bytes   int64 // what they take
+}
 
 const (
-	smallestMemory = 256
-	classes        = 33 // up to 64 KiB; longer records are rare, and not worth their memory
+	smallestMemory = 512 // most records need less, so that they all may have each other's memory
+	classes        = 29  // up to 64 KiB; longer records are rare, and not worth their memory
 )
 
 // classOf returns the class of n bytes, and how much memory it has: four classes for each doubling, so that at most a
@@ -131,42 +151,86 @@ func classOf(n int) (class, size int) {
 	return class, steps << (length - 3)
 }
 
-// get returns a record with a copy of what was handed over.
-func (m *memories) get(e *entry) *queued {
-	r := m.room(e.needs())
-	r.stream, r.time, r.truncated = e.stream, e.time, e.truncated
+// get returns a record of a class; nil if there is none. It does not look at the record, which is in another processor's cache.
+func (m *memories) get(class, size int) *queued {
+	if class == classes || len(m.classes[class]) == 0 {
+		return nil
+	}
+	last := len(m.classes[class]) - 1
+	r := m.classes[class][last]
+	m.classes[class][last], m.classes[class] = nil, m.classes[class][:last]
+	m.bytes -= int64(itemOverhead + size)
+	return r
+}
+
+// put takes a record that is over and was cleared, unless there is as much memory as most says.
+func (m *memories) put(r *queued, most int64) {
+	class, size := classOf(cap(r.memory))
+	if class == classes || size != cap(r.memory) || m.bytes+r.charge() > most {
+		return
+	}
+	m.bytes += r.charge()
+	m.classes[class] = append(m.classes[class], r)
+}
+
+// clear makes a record that is over ready for another one.
+func (r *queued) clear() {
+	r.shard, r.prev, r.next, r.memory, r.state, r.hasID, r.tried = nil, nil, nil, r.memory[:0], waiting, false, false
+	r.stream, r.vendors, r.waiter, r.err, r.shifts = "", "", nil, nil, 0
+}
+
+// cell is what a processor keeps, as a rule, for the records that are logged on it.
+type cell struct {
+	shard uint32  // where its records go
+	spare *queued // the memory of the next record; nil: none
+}
+
+// take returns the spare record if it is of that class, else one of the shard's, or a new one.
+func (c *cell) take(s *shard, class, size int) *queued {
+	r := c.spare
+	if c.spare = nil; r != nil && cap(r.memory) == size {
+		return r
+	}
+	if r = s.exchange(r, class, size); r == nil {
+		r = &queued{memory: make([]byte, 0, size)}
+	}
+	return r
+}
+
+// fetch brings a record's memory into the processor's cache, where it is not any more after the producer has used it.
+// It does so by writing to it, which takes place while the caller goes on. The next record is copied into it without
+// waiting for that.
+func (r *queued) fetch() {
+	const line = 64
+	r.state, r.waiter = waiting, nil
+	memory := r.memory[:cap(r.memory)]
+	for i := 0; i < len(memory); i += line {
+		memory[i] = 0
+	}
+}
+
+// fill copies what was handed over into a record that is empty.
+func (r *queued) fill(e *entry, w *waiter) {
+	r.stream, r.time, r.truncated, r.waiter = e.stream, e.time, e.truncated, w
 	r.memory = append(append(r.memory, e.value...), e.key...)
 	r.valueLen, r.keyLen = len(e.value), len(e.key)
 	if e.key == nil {
 		r.keyLen = -1
 	}
 	if e.span != nil {
-		r.memory = tracecontext.AppendParent(r.memory, *e.span)
+		id, parent := e.span.TraceID(), e.span.SpanID()
+		r.memory = append(append(append(r.memory, id[:]...), parent[:]...), byte(e.span.TraceFlags()))
 		if vendors := e.span.TraceState(); vendors.Len() > 0 {
 			r.vendors = vendors.String()
 		}
 	}
+}
+
+// newQueued returns a record that does not go into the queue, with a copy of what was handed over.
+func newQueued(e *entry) *queued {
+	r := &queued{memory: make([]byte, 0, e.needs())}
+	r.fill(e, nil)
 	return r
-}
-
-// room returns a record that is empty, with memory for n bytes.
-func (m *memories) room(n int) *queued {
-	class, size := classOf(n)
-	if class < classes {
-		if r, ok := m.pools[class].Get().(*queued); ok {
-			return r
-		}
-	}
-	return &queued{memory: make([]byte, 0, size)}
-}
-
-// put takes the memory of a record that is over.
-func (m *memories) put(r *queued) {
-	class, size := classOf(cap(r.memory))
-	if class < classes && size == cap(r.memory) {
-		*r = queued{memory: r.memory[:0]}
-		m.pools[class].Put(r)
-	}
 }
 
 // replace gives a record another value, which is shorter. Key and span stay.

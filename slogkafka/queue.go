@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
 // ErrFull is what Handle returns for a record that found no room in the queue, and was dropped.
@@ -38,26 +36,26 @@ type queue struct {
 	store  *store // nil: none
 
 	diskRecords int64 // how many records may be in memory that come from the disk, and how many may be sending
+	maxFree     int64 // of the memory that each shard keeps for further records
 
-	taking   sync.Mutex  // held while records are taken to be sent
-	spooling atomic.Bool // records that may go to the disk are not sent before they were there
-
-	hints  sync.Pool // *hint
-	hinted atomic.Uint32
+	cells  sync.Pool // *cell
+	celled atomic.Uint32
 	seed   maphash.Seed
-	memory memories
 
-	_              [64]byte
-	seq            atomic.Uint64 // of the last record
-	records, bytes atomic.Int64  // what the records take, those on their way in included
-	_              [64]byte
-	sent           atomic.Int64 // records that are sending
-	sentBytes      atomic.Int64
-	closed         atomic.Bool
-	retries        atomic.Uint64
-	batches        atomic.Uint64
+	_        [64]byte      // keeps what log calls write, and what they read, out of the cache lines that the worker writes
+	seq      atomic.Uint64 // of the last record
+	used     used
+	worker   atomic.Int32 // a workerState
+	spooling atomic.Bool  // records that may go to the disk are not sent before they were there
+	_        [64]byte
 
-	worker   atomic.Int32  // a workerState
+	taking    sync.Mutex   // held while records are taken to be sent
+	sent      atomic.Int64 // records that are sending
+	sentBytes atomic.Int64
+	closed    atomic.Bool
+	retries   atomic.Uint64
+	batches   atomic.Uint64
+
 	wake     chan struct{} // has room for one: the worker is to look again
 	urgent   chan struct{} // has room for one: the worker is not to pause
 	hurried  atomic.Int32  // calls that wait for outcomes: the worker does not linger
@@ -77,21 +75,19 @@ const (
 	lingering             // until there are more
 )
 
-// hint is the shard for the records of a processor: a pool of them gives each processor its own, as a rule.
-type hint struct{ shard uint32 }
-
 func newQueue(o options) *queue {
 	shards := 4
 	for shards < runtime.GOMAXPROCS(0) && shards < 64 {
 		shards *= 2
 	}
 	q := &queue{
-		maxRecords: int64(o.records), maxBytes: recordBytes(o.bytes), linger: o.linger, policies: o.policies,
+		maxRecords: min(int64(o.records), mostRecords), maxBytes: min(recordBytes(o.bytes), mostBytes), linger: o.linger, policies: o.policies,
 		shards: make([]shard, shards), seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
 		urgent: make(chan struct{}, 1),
 	}
 	q.window = int64(o.bytes) - q.maxBytes
-	q.hints.New = func() any { return &hint{q.hinted.Add(1)} }
+	q.maxFree = q.maxBytes / freeShare / int64(shards)
+	q.cells.New = func() any { return &cell{shard: q.celled.Add(1)} }
 	q.resolved.wake = make(chan struct{}, 1)
 	for i := range q.shards {
 		q.shards[i].queue = q
@@ -101,6 +97,9 @@ func newQueue(o options) *queue {
 	return q
 }
 
+// freeShare is the part of a queue's bytes that it may keep, beside them, for further records.
+const freeShare = 16
+
 // recordBytes returns how much of a queue's bytes records may take: a quarter is kept for the copies that the
 // producer has.
 func recordBytes(bytes int) int64 { return int64(bytes - bytes/4) }
@@ -108,24 +107,64 @@ func recordBytes(bytes int) int64 { return int64(bytes - bytes/4) }
 // largestRecord returns how long a record, with its key, may be in a queue of so many bytes: its memory is up to a
 // quarter longer.
 func largestRecord(bytes int) int {
-	return int(recordBytes(bytes)-itemOverhead)*4/5 - tracecontext.ParentLength
+	return int(recordBytes(bytes)-itemOverhead)*4/5 - spanLength
 }
 
 // shard returns the one for a record: records of one key share one, which keeps their order.
-func (q *queue) shard(e *entry) *shard {
-	var n uint64
+func (q *queue) shard(e *entry, c *cell) *shard {
+	n := uint64(c.shard)
 	if e.key != nil {
 		n = maphash.Bytes(q.seed, e.key)
-	} else {
-		h := q.hints.Get().(*hint)
-		n = uint64(h.shard)
-		q.hints.Put(h)
 	}
 	i := int(n % uint64(q.own))
 	if q.store != nil && !q.spools(e) {
 		i += q.own
 	}
 	return &q.shards[i]
+}
+
+// push takes a record in for which room was reserved. It returns false when the queue is closed.
+func (q *queue) push(e *entry, w *waiter, class, size int) bool {
+	c := q.cells.Get().(*cell)
+	defer q.cells.Put(c)
+	s := q.shard(e, c)
+	r := c.take(s, class, size)
+	r.fill(e, w)
+	spare, ok := s.push(r, e, class, size)
+	if c.spare = spare; spare != nil {
+		spare.fetch()
+	}
+	return ok
+}
+
+// refuse counts a record that does not get in.
+func (q *queue) refuse(e *entry, why reason) {
+	c := q.cells.Get().(*cell)
+	defer q.cells.Put(c)
+	q.shard(e, c).refuse(e, why)
+}
+
+// recycle gives back the memory of records that are over to their shards. The order of done changes.
+func (q *queue) recycle(done []*queued) {
+	for len(done) > 0 {
+		s, n := done[0].shard, 0
+		for i, r := range done {
+			if r.shard == s {
+				done[i], done[n] = done[n], r
+				r.clear()
+				n++
+			}
+		}
+		s.recycle(done[:n])
+		done = done[n:]
+	}
+}
+
+// trim lets go of the memory that is kept for further records.
+func (q *queue) trim() {
+	for i := range q.shards {
+		q.shards[i].trim()
+	}
 }
 
 // sources returns the shards whose records may be sent.
@@ -144,37 +183,40 @@ func (q *queue) lossy() []shard {
 	return q.shards[q.own : 2*q.own]
 }
 
+// used is how many records a queue has, those on their way in included, in the upper 24 bits, and how many bytes they
+// take in the others: both change at once.
+type used struct{ atomic.Uint64 }
+
+const (
+	usedShift   = 40
+	mostBytes   = 1<<usedShift - 1
+	mostRecords = 1<<(64-usedShift) - 1
+)
+
+func (u *used) records() int64 { return int64(u.Load() >> usedShift) }
+func (u *used) bytes() int64   { return int64(u.Load() & mostBytes) }
+
 // reserve takes room for a record of n bytes. It returns false when there is none. A quarter of it is for records
 // that may go to the disk, if there is one: others that flood the queue must not keep them out.
 func (q *queue) reserve(e *entry, n int64) bool {
-	most := q.maxBytes
+	records, bytes := q.maxRecords, q.maxBytes
 	if q.store != nil && !q.spools(e) {
-		most -= most / 4
-		if 4*q.records.Load() >= 3*q.maxRecords {
-			return false
-		}
+		records, bytes = (3*records+3)/4, bytes-bytes/4
 	}
 	for {
-		bytes := q.bytes.Load()
-		if bytes+n > most {
+		now := q.used.Load()
+		if int64(now>>usedShift) >= records || int64(now&mostBytes)+n > bytes {
 			return false
 		}
-		if q.bytes.CompareAndSwap(bytes, bytes+n) {
-			break
+		if q.used.CompareAndSwap(now, now+1<<usedShift+uint64(n)) {
+			return true
 		}
 	}
-	if q.records.Add(1) > q.maxRecords {
-		q.records.Add(-1)
-		q.bytes.Add(-n)
-		return false
-	}
-	return true
 }
 
 // release gives room back, and wakes who waits for it.
 func (q *queue) release(records, bytes int64) {
-	q.records.Add(-records)
-	q.bytes.Add(-bytes)
+	q.used.Add(-uint64(records<<usedShift + bytes))
 	q.changed.send()
 }
 
@@ -270,7 +312,7 @@ func (q *queue) nudge() {
 }
 
 func (q *queue) halfFull() bool {
-	return 2*q.records.Load() >= q.maxRecords || 2*q.bytes.Load() >= q.maxBytes
+	return 2*q.used.records() >= q.maxRecords || 2*q.used.bytes() >= q.maxBytes
 }
 
 // hasWaiting tells whether a record waits to be sent.

@@ -5,18 +5,31 @@ import "sync"
 // shard is a part of the queue, so that goroutines that log at one time do not wait for each other. It holds its
 // records in the order in which they came, until each has its outcome, and its own part of the counts: each part adds
 // up at every moment, and so does their sum.
+//
+// It has two mutexes. Goroutines that log take that of the intake, which is held for a few instructions only. That of
+// the list is taken first where both are needed.
 type shard struct {
 	queue *queue
 
-	mu          sync.Mutex
-	first, last *queued // all without an outcome
-	next        *queued // the first of them that waits; nil: none
-	closed      bool    // nothing comes in any more
-	reserves    bool    // its records have taken room of the queue; false: they come from the disk
-	readTo      uint64  // of those from the disk: all below it were read
-	counts      counts
+	intake struct {
+		sync.Mutex
+		records []*queued // those that are not in the list yet
+		free    memories  // of records that are over
+		closed  bool      // nothing comes in any more
+		counts  counts    // of what came in, or was refused
+	}
 
-	_ [64]byte // keeps two shards out of one cache line
+	_ [64]byte // keeps the two, which different processors use, out of one cache line
+
+	mu          sync.Mutex
+	first, last *queued   // all without an outcome
+	next        *queued   // the first of them that waits; nil: none
+	admitted    []*queued // memory for intake.records
+	reserves    bool      // its records have taken room of the queue; false: they come from the disk
+	readTo      uint64    // of those from the disk: all below it were read
+	counts      counts    // of outcomes: queued and bytes are what they take away
+
+	_ [64]byte
 }
 
 // counts are the counts of one shard.
@@ -29,24 +42,46 @@ type counts struct {
 	invalid, truncated  uint64
 }
 
-// push appends a record. It returns false when the queue is closed. The caller has counted its size.
-func (s *shard) push(r *queued, e *entry) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
+// push takes a record in. It returns false when the queue is closed, else memory of the class for the next record, nil if there is
+// none. The caller has reserved room for the record.
+func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bool) {
+	in := &s.intake
+	in.Lock()
+	if in.closed {
+		in.Unlock()
+		return nil, false
 	}
-	s.note(e)
-	r.seq = s.queue.seq.Add(1)
-	s.append(r)
-	return true
+	in.counts.note(e)
+	in.counts.queued++
+	in.counts.bytes += uint64(r.charge())
+	r.shard, r.seq = s, s.queue.seq.Add(1)
+	in.records = append(in.records, r)
+	spare = in.free.get(class, size)
+	in.Unlock()
+	return spare, true
 }
 
-// append puts a record behind the others. The caller holds the mutex.
-func (s *shard) append(r *queued) {
-	s.counts.queued++
-	s.counts.bytes += uint64(r.charge())
-	r.shard, r.state = s, waiting
+// mostKept is how many places the lists of records keep that have come in.
+const mostKept = 1 << 14
+
+// admit puts the records that have come in into the list. The caller holds the mutex.
+func (s *shard) admit() {
+	in := &s.intake
+	in.Lock()
+	came := in.records
+	in.records = s.admitted[:0]
+	in.Unlock()
+	for _, r := range came {
+		s.link(r)
+	}
+	clear(came)
+	if s.admitted = came; cap(came) > mostKept {
+		s.admitted = nil
+	}
+}
+
+// link puts a record behind the others of the list. The caller holds the mutex.
+func (s *shard) link(r *queued) {
 	r.prev = s.last
 	if s.last == nil {
 		s.first = r
@@ -59,23 +94,84 @@ func (s *shard) append(r *queued) {
 	}
 }
 
-// note counts a record as accepted. The caller holds the mutex.
-func (s *shard) note(e *entry) {
-	s.counts.accepted++
+// append takes in a record from the disk. The caller holds the mutex.
+func (s *shard) append(r *queued) {
+	s.counts.queued++
+	s.counts.bytes += uint64(r.charge())
+	r.shard = s
+	s.link(r)
+}
+
+// room returns an empty record with memory for n bytes.
+func (s *shard) room(n int) *queued {
+	class, size := classOf(n)
+	if r := s.exchange(nil, class, size); r != nil {
+		return r
+	}
+	return &queued{memory: make([]byte, 0, size)}
+}
+
+// exchange gives a record's memory back, unless it is nil, and returns memory of the class; nil if there is none.
+func (s *shard) exchange(r *queued, class, size int) *queued {
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	if r != nil {
+		s.intake.free.put(r, s.queue.maxFree)
+	}
+	return s.intake.free.get(class, size)
+}
+
+// recycle gives back the memory of records that are over.
+func (s *shard) recycle(records []*queued) {
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	for _, r := range records {
+		s.intake.free.put(r, s.queue.maxFree)
+	}
+}
+
+// trim lets go of the memory that is kept for further records.
+func (s *shard) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admitted = nil
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	s.intake.free = memories{}
+}
+
+// lock has nothing change in the shard until unlock, and brings into the list what has come in.
+func (s *shard) lock() {
+	s.mu.Lock()
+	s.admit()
+	s.intake.Lock()
+}
+
+func (s *shard) unlock() {
+	s.intake.Unlock()
+	s.mu.Unlock()
+}
+
+// bothCounts returns the counts of the intake and those of the list. The caller has locked the shard.
+func (s *shard) bothCounts() [2]*counts { return [2]*counts{&s.intake.counts, &s.counts} }
+
+// note counts a record as accepted.
+func (c *counts) note(e *entry) {
+	c.accepted++
 	if e.invalid {
-		s.counts.invalid++
+		c.invalid++
 	}
 	if e.truncated {
-		s.counts.truncated++
+		c.truncated++
 	}
 }
 
 // refuse counts a record that does not get in.
 func (s *shard) refuse(e *entry, why reason) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.note(e)
-	s.counts.dropped[why]++
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	s.intake.counts.note(e)
+	s.intake.counts.dropped[why]++
 }
 
 // take appends to batch the oldest records that wait, at most n, with about as many bytes as its share of the room.
@@ -83,6 +179,7 @@ func (s *shard) refuse(e *entry, why reason) {
 func (s *shard) take(batch []*queued, n int, share, room int64) ([]*queued, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	for r := s.next; r != nil && n > 0 && share > 0; r = s.next {
 		n--
 		share -= r.charge()
@@ -146,6 +243,7 @@ func (s *shard) dropOldest(seq uint64, why reason) *queued {
 func (s *shard) oldest() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	if s.next == nil {
 		return 0
 	}
@@ -156,6 +254,7 @@ func (s *shard) oldest() uint64 {
 func (s *shard) isWaiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	return s.next != nil
 }
 
@@ -163,6 +262,7 @@ func (s *shard) isWaiting() bool {
 func (s *shard) upTo(seq uint64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	n := 0
 	for r := s.first; r != nil && r.seq <= seq; r = r.next {
 		n++
@@ -172,9 +272,9 @@ func (s *shard) upTo(seq uint64) int {
 
 // close ends the intake.
 func (s *shard) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	s.intake.closed = true
 }
 
 // keep gives the records from the disk up: they stay there.
@@ -194,6 +294,7 @@ func (s *shard) keep() {
 func (s *shard) abandon(why reason) []*queued {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	var left []*queued
 	for s.first != nil {
 		left = append(left, s.first)

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
 )
 
-// A record in the spool is a version, flags, its time, its id, and then its stream, key, value, traceparent and
-// tracestate, each behind its length.
+// A record in the spool is a version, flags, its time, its id, and then its stream, key, value, the ids of its span
+// and tracestate, each behind its length.
 const spoolVersion = 1
 
 const (
@@ -45,7 +45,7 @@ func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
 	dst = appendPart(dst, r.stream)
 	dst = appendPart(dst, r.key())
 	dst = appendPart(dst, r.value())
-	dst = appendPart(dst, r.memory[r.valueLen+max(0, r.keyLen):])
+	dst = appendPart(dst, r.span())
 	return appendPart(dst, r.vendors)
 }
 
@@ -53,8 +53,8 @@ func appendPart[T string | []byte](dst []byte, part T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(part))), part...)
 }
 
-// fromSpool returns the record that appendSpooled has written. stream is the name that most records have.
-func (m *memories) fromSpool(data []byte, stream string) (*queued, error) {
+// fromSpool returns the record that appendSpooled has written, for a shard. stream is the name that most records have.
+func fromSpool(s *shard, data []byte, stream string) (*queued, error) {
 	const fixed = 2 + 8 + recordid.Length
 	if len(data) < fixed || data[0] != spoolVersion {
 		return nil, errSpoolRecord
@@ -69,12 +69,12 @@ func (m *memories) fromSpool(data []byte, stream string) (*queued, error) {
 		}
 		parts[i], rest = rest[width:width+int(n)], rest[width+int(n):]
 	}
-	key, value, parent := parts[1], parts[2], parts[3]
-	if len(rest) > 0 || len(key) > 0 && flags&flagKey == 0 {
+	key, value, span := parts[1], parts[2], parts[3]
+	if len(rest) > 0 || len(key) > 0 && flags&flagKey == 0 || len(span) != 0 && len(span) != spanLength {
 		return nil, errSpoolRecord
 	}
-	r := m.room(len(value) + len(key) + len(parent))
-	r.memory = append(append(append(r.memory, value...), key...), parent...)
+	r := s.room(len(value) + len(key) + len(span))
+	r.memory = append(append(append(r.memory, value...), key...), span...)
 	r.valueLen, r.keyLen = len(value), len(key)
 	if flags&flagKey == 0 {
 		r.keyLen = -1

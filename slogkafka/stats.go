@@ -106,26 +106,27 @@ func reasonOf(name string) reason {
 // snapshot returns the counts of one moment: nothing changes while all shards are locked.
 func (q *queue) snapshot() Stats {
 	for i := range q.shards {
-		q.shards[i].mu.Lock()
-		defer q.shards[i].mu.Unlock()
+		q.shards[i].lock()
+		defer q.shards[i].unlock()
 	}
 	s := Stats{DroppedBy: make(map[string]uint64), Retries: q.retries.Load(), Batches: q.batches.Load()}
 	now := time.Now()
 	spooled := int64(0)
 	for i := range q.shards {
-		c := &q.shards[i].counts
-		s.Recovered += c.recovered
-		spooled += c.spooled
-		s.Accepted += c.accepted
-		s.Delivered += c.delivered
-		s.Queued += c.queued
-		s.QueuedBytes += c.bytes
-		s.Invalid += c.invalid
-		s.Truncated += c.truncated
-		for why, n := range c.dropped {
-			if n > 0 {
-				s.Dropped += n
-				s.DroppedBy[reason(why).String()] += n
+		for _, c := range q.shards[i].bothCounts() {
+			s.Recovered += c.recovered
+			spooled += c.spooled
+			s.Accepted += c.accepted
+			s.Delivered += c.delivered
+			s.Queued += c.queued
+			s.QueuedBytes += c.bytes
+			s.Invalid += c.invalid
+			s.Truncated += c.truncated
+			for why, n := range c.dropped {
+				if n > 0 {
+					s.Dropped += n
+					s.DroppedBy[reason(why).String()] += n
+				}
 			}
 		}
 		if r := q.shards[i].first; r != nil && !r.time.IsZero() {
@@ -140,14 +141,16 @@ func (q *queue) snapshot() Stats {
 func (q *queue) missed() (n uint64, by [reasons]uint64) {
 	for i := range q.shards {
 		s := &q.shards[i]
-		s.mu.Lock()
-		for why, m := range s.counts.dropped {
-			if !reason(why).onPurpose() {
-				n += m
-				by[why] += m
+		s.lock()
+		for _, c := range s.bothCounts() {
+			for why, m := range c.dropped {
+				if !reason(why).onPurpose() {
+					n += m
+					by[why] += m
+				}
 			}
 		}
-		s.mu.Unlock()
+		s.unlock()
 	}
 	return n, by
 }

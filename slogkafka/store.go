@@ -172,10 +172,11 @@ func (s *store) write(now time.Time) bool {
 		return false
 	}
 	n, err := s.append(s.batch, now)
-	for _, r := range s.queue.toDisk(s.batch[:n]) {
+	moved := s.queue.toDisk(s.batch[:n])
+	for _, r := range moved {
 		r.waiter.end(errSpooled)
-		s.queue.memory.put(r)
 	}
+	s.queue.recycle(moved)
 	s.queue.giveBack(s.batch[n:])
 	if err != nil {
 		s.nextWrite = now.Add(spoolRetry)
@@ -220,7 +221,7 @@ func (s *store) read(now time.Time) bool {
 	lost := b.Lost
 	list := make([]*queued, 0, len(b.Records))
 	for i, data := range b.Records {
-		r, err := s.queue.memory.fromSpool(data, s.stream)
+		r, err := fromSpool(s.queue.disk(), data, s.stream)
 		if err != nil {
 			lost++
 			continue

@@ -133,6 +133,7 @@ func (q *queue) left() []*queued {
 	for i := range q.inMemory() {
 		s := &q.shards[i]
 		s.mu.Lock()
+		s.admit()
 		for r := s.first; r != nil; r = r.next {
 			left = append(left, r)
 		}

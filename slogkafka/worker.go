@@ -256,6 +256,8 @@ func (w *worker) collect(quit <-chan struct{}) {
 				w.unwatched.Store(false)
 				w.report.stalled(w.report.why())
 				stalled.Reset(reportEvery)
+			} else {
+				w.queue.trim()
 			}
 		case <-quit:
 			w.apply(w.queue.resolved.take(list))
@@ -291,26 +293,17 @@ func (w *worker) apply(list []*queued) {
 		result.add(r.err, verdicts[i])
 	}
 	var records, bytes int64
-	for i := range q.shards {
-		s := &q.shards[i]
+	for i, r := range list { // each is looked at once: one that waits again may go to the disk, and its memory be another record's
+		s := r.shard
 		s.mu.Lock()
-		for j, r := range list {
-			switch {
-			case r == nil || r.shard != s:
-			case r.state == finished:
-				list[j] = nil // Close has given it up, and counted it
-			default:
-				n, freed := s.apply(r, verdicts[j])
-				if s.reserves {
-					records, bytes = records+n, bytes+freed
-				}
-				if verdicts[j].what == again {
-					list[j] = nil // from here on it may go to the disk, and its memory be another record's
-				}
-			}
+		if r.state == finished {
+			list[i] = nil // Close has given it up, and counted it
+		} else if n, freed := s.apply(r, verdicts[i]); s.reserves {
+			records, bytes = records+n, bytes+freed
 		}
 		s.mu.Unlock()
 	}
+	done := list[:0]
 	q.sent.Add(-int64(len(list)))
 	q.sentBytes.Add(-sentBytes)
 	if result.refused != nil {
@@ -324,9 +317,10 @@ func (w *worker) apply(list []*queued) {
 			w.lost(r, verdicts[j].why)
 		default:
 			r.waiter.end(nil)
-			q.memory.put(r)
+			done = append(done, r)
 		}
 	}
+	q.recycle(done)
 	w.tell(&result)
 	q.release(records, bytes)
 	if q.store != nil {
