@@ -94,7 +94,7 @@ type shared struct {
 	route       map[reflect.Type]string
 	names       names
 	severities  []levelText // from the lowest level on
-	constant    []byte      // the base fields that are the same in all records
+	constant    []byte      // the base fields that are the same in all records, with the comma behind the message
 	lateNulls   []byte      // exception, trace and stack of a record that has none
 	addSource   bool
 	trace       slog.Leveler
@@ -471,12 +471,10 @@ func (b *builder) begin(r *slog.Record) {
 	if key := b.names.keys[ownTimestamp]; key != nil {
 		b.buf = b.appendTime(append(b.buf, key...), r.Time)
 	}
-	b.level(r.Level)
-	if key := b.names.keys[ownMessage]; key != nil {
-		b.buf = append(b.buf, key...)
+	b.level(r.Level) // with the key of the message
+	if b.names.keys[ownMessage] != nil {
 		b.limit = len(b.buf) + 2*b.maxBytes
 		b.string(r.Message)
-		b.buf = append(b.buf, ',')
 	}
 	b.buf = append(b.buf, b.constant...)
 }
@@ -511,7 +509,8 @@ func (b *builder) finish(ctx context.Context, r *slog.Record) {
 		b.buf = append(b.buf, b.source(r.PC)...)
 	}
 	if ctx != nil {
-		if b.spanContext = trace.SpanContextFromContext(ctx); b.spanContext.IsValid() {
+		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+			b.spanContext = span
 			b.result.Span = &b.spanContext
 			b.span(b.result.Span)
 		}

@@ -162,9 +162,12 @@ func (n *names) find(name string) (own, bool) {
 	return f, found
 }
 
-// constant returns the base fields that are the same in all records, each with its comma.
+// constant returns the comma behind the message, and the base fields that are the same in all records, each with its comma.
 func (n *names) constant(b Base) []byte {
 	var text []byte
+	if n.keys[ownMessage] != nil {
+		text = append(text, ',')
+	}
 	for i, value := range []*string{b.Logger, b.Hostname, b.Service, b.Namespace, b.Cluster} {
 		if key := n.keys[int(ownLogger)+i]; key != nil {
 			text = append(text, key...)
@@ -194,7 +197,7 @@ func (n *names) lateNulls() []byte {
 type levelText struct {
 	level slog.Level
 	name  string
-	text  []byte // the fields severity and level
+	text  []byte // the fields severity and level, and the key of the message
 }
 
 // levelTexts returns the levels that have names, from the lowest on.
@@ -218,10 +221,10 @@ func (n *names) appendLevel(dst []byte, name string, l slog.Level) []byte {
 	if key := n.keys[ownLevel]; key != nil {
 		dst = append(strconv.AppendInt(append(dst, key...), n.number(l), 10), ',')
 	}
-	return dst
+	return append(dst, n.keys[ownMessage]...)
 }
 
-// level writes the fields severity and level. A level without a name has that of the one below it.
+// level writes the fields severity and level, and the key of the message. A level without a name has that of the one below it.
 func (b *builder) level(l slog.Level) {
 	name := b.severities[0].name
 	for i := range b.severities {
