@@ -19,8 +19,16 @@ import (
 )
 
 // With a broker that takes nothing the live heap grows by what QueueSize says, and a tenth, however much is logged: the copies that
-// the producer has are a part of it.
+// the producer has are a part of it, and so is what is on its way to the disk and back.
 func TestTheHeapStaysWithinTheBound(t *testing.T) {
+	for name, policy := range map[string]slogkafka.Policy{
+		"drop newest": slogkafka.DropNewest, "spool": slogkafka.Spool(t.TempDir(), 1<<30),
+	} {
+		t.Run(name, func(t *testing.T) { heapWithin(t, policy) })
+	}
+}
+
+func heapWithin(t *testing.T, policy slogkafka.Policy) {
 	const bound = 32 << 20
 	cluster := kafkatest.Start(t, kafkatest.Kfake())
 	app := bus.New(bus.Config{Servers: cluster.Servers(), Logger: slog.New(slog.DiscardHandler)})
@@ -30,13 +38,17 @@ func TestTheHeapStaysWithinTheBound(t *testing.T) {
 	fault := cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	defer fault.Remove()
 	before := liveHeap()
-	h := slogkafka.NewHandler(app, "logs", slogkafka.QueueSize(0, bound), slogkafka.Fallback(slog.DiscardHandler))
+	h := slogkafka.NewHandler(app, "logs", slogkafka.QueueSize(0, bound), slogkafka.Overflow(policy),
+		slogkafka.Fallback(slog.DiscardHandler))
 	logger, text := slog.New(h), strings.Repeat("x", 150)
 	for range 5 {
 		for range 50_000 {
 			logger.Info("m", "text", text)
 		}
-		testkit.Until(t, "the queue is full", func() bool { return h.Stats().QueuedBytes > bound/2 })
+		testkit.Until(t, "the queue is full", func() bool {
+			s := h.Stats()
+			return s.QueuedBytes > bound/2 || s.Spooled > 0
+		})
 	}
 	testkit.Until(t, "the broker has refused", func() bool { return app.Stats().Producer.Retries > 2 })
 	grown := int64(liveHeap()) - int64(before)
