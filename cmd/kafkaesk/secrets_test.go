@@ -48,7 +48,7 @@ func TestSecretsNeverPrint(t *testing.T) {
 			"the environment": {args: []string{"-b", servers}, env: map[string]string{"KAFKAESK_KAFKA_SETTINGS": settings}},
 			"a profile":       {args: []string{"--profile", "p"}, env: map[string]string{"XDG_CONFIG_HOME": dir}},
 		} {
-			for _, command := range []string{"streams", "groups", "lag g", "publish s --schema S:1", "doctor"} {
+			for _, command := range []string{"streams", "groups", "lag g", "publish s --schema S:1", "doctor", "dead"} {
 				t.Run(command+", "+name+", by "+way, func(t *testing.T) {
 					t.Parallel()
 					var out, errs bytes.Buffer
