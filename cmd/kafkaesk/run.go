@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,6 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/operate"
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/buildinfo"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
@@ -27,7 +26,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	root := newRoot(streams)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if errors.Is(err, syscall.EPIPE) { // the reader has seen enough
+	if cliflags.ReaderGone(err) { // the reader has seen enough
 		return cli.OK
 	}
 	code, err := cli.Code(err)

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
@@ -59,7 +59,7 @@ func (o *options) main(ctx context.Context, args []string) int {
 	cmd.SetOut(o.out)
 	cmd.SetErr(stderr)
 	ran, err := cmd.ExecuteContextC(ctx)
-	if err == nil || errors.Is(err, syscall.EPIPE) { // the reader has seen enough
+	if err == nil || cliflags.ReaderGone(err) { // the reader has seen enough
 		return exitOK
 	}
 	code := exitUsage // what cobra says by itself is about the command line
