@@ -64,7 +64,9 @@ func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 			found = append(found, d)
 		}
 		d := &found[len(found)-1]
-		d.Records += ends[tp] - firsts[tp]
+		if first, known := firsts[tp]; known {
+			d.Records += max(ends[tp]-first, 0) // without an end, nothing is known of the partition
+		}
 		if r, ok := oldest[tp]; ok {
 			d.see(&r)
 		}

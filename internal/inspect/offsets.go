@@ -103,5 +103,5 @@ func (i *Inspector) newest(ctx context.Context, firsts, ends offsets) map[string
 	return times
 }
 
-// hasTime reports whether a record has a time: Kafka's -1 is none.
-func hasTime(t time.Time) bool { return t.UnixMilli() > 0 }
+// hasTime reports whether a record has a time that can be shown: Kafka's -1 is none, and JSON has no year beyond 9999.
+func hasTime(t time.Time) bool { return t.UnixMilli() > 0 && t.UTC().Year() <= 9999 }
