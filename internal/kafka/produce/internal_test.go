@@ -300,3 +300,45 @@ func TestTheSenderTakesOverFromAProduceThatWouldNotEnd(t *testing.T) {
 		t.Errorf("%d records are in the batch, want %d", got, left.Load())
 	}
 }
+
+// A Produce may have joined a group when Close begins, and leave its record in the partition when Close has given up what
+// the partition has: the record fails then, as nobody would send it.
+func TestARecordThatIsLeftAfterCloseFails(t *testing.T) {
+	t.Parallel()
+	client, err := kafka.NewClient([]string{"localhost:1"}, kafka.DefaultSettings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for _, locked := range []bool{false, true} {
+		p := New(client, Options{})
+		q := &partition{topic: &topic{name: "a"}, leader: -1}
+		if !p.room.take(10) {
+			t.Fatal("there is no room")
+		}
+		var promise Promise
+		c := park(&entry{value: []byte("value")}, &promise, 10, p.join(q))
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = p.Close(ended) // of nothing that it knows of
+		if locked {        // by a Produce that takes in what was left
+			q.mu.Lock()
+			go p.unlock(q)
+		}
+		p.push(q, c)
+		select {
+		case <-promise.Done():
+			if err := promise.Err(); !errors.Is(err, kafka.ErrClosed) || errors.Is(err, ErrUnacknowledged) {
+				t.Errorf("the record fails with %v, want one that says that the producer is closed", err)
+			}
+		default:
+			t.Error("the record has no outcome")
+		}
+		if n := p.room.records.Load(); n != 0 {
+			t.Errorf("%d records hold room, want none", n)
+		}
+		if err := p.Flush(ended); err != nil {
+			t.Error(err)
+		}
+	}
+}

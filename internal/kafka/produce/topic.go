@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
@@ -144,7 +145,14 @@ func (p *Producer) leave(q *partition, e *entry, promise *Promise, size int64) b
 	if g == nil {
 		return false
 	}
-	c := park(e, promise, size, g)
+	p.push(q, park(e, promise, size, g))
+	return true
+}
+
+// push adds a record to those that are left in a partition. Close may have given up what the partition had since the
+// record joined its group: nobody sends the record then, and it fails here. Producer.mu is not held in that case, as
+// Close cannot have begun while it is.
+func (p *Producer) push(q *partition, c *parked) {
 	for {
 		c.next = q.left.Load()
 		if q.left.CompareAndSwap(c.next, c) {
@@ -154,10 +162,11 @@ func (p *Producer) leave(q *partition, e *entry, promise *Promise, size int64) b
 	if q.mu.TryLock() {
 		p.unlock(q)
 	}
-	if p.ctx.Err() != nil { // Close may have given up what was left before this one was there
-		p.abandon()
+	if p.ctx.Err() != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.failUnsent(q, fmt.Errorf("produce: to %q: %w before the record was sent", q.topic.name, kafka.ErrClosed))
 	}
-	return true
 }
 
 func (p *Producer) idle(q *partition) bool {
