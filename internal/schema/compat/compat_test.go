@@ -335,3 +335,31 @@ func drawValue(t *rapid.T, s any) any {
 	}
 	return nil
 }
+
+// References to definitions that refer to others twice do not multiply.
+func TestManyReferences(t *testing.T) {
+	t.Parallel()
+	const definitions = 40
+	var b strings.Builder
+	b.WriteString(`{"$ref":"#/$defs/0","$defs":{`)
+	for i := range definitions {
+		fmt.Fprintf(&b, `"%d":{"minLength":%d,"allOf":[{"$ref":"#/$defs/%d"},{"$ref":"#/$defs/%d"}]},`, i, i, i+1, i+1)
+	}
+	fmt.Fprintf(&b, `"%d":{"type":"string"}}}`, definitions)
+	got, err := side{root(t, b.String())}.flatten(root(t, b.String()))
+	if err != nil || len(got.parts) != definitions+1 {
+		t.Errorf("%d parts, %v; want %d", len(got.parts), err, definitions+1)
+	}
+	if problems, err := Check([]byte(`{"type":"string","minLength":39}`), []byte(b.String()), Full); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+func root(t *testing.T, document string) any {
+	t.Helper()
+	parsed, err := parse([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}

@@ -38,12 +38,13 @@ func (c conjunction) and(other conjunction) conjunction {
 // side is one of the two documents.
 type side struct{ root any }
 
-// flatten follows references and allOf.
+// flatten follows references and allOf. Each reference is followed once: the second time it says nothing new, and
+// references to definitions that refer to one another multiply.
 func (s side) flatten(schema any) (conjunction, error) {
-	return s.flattenBelow(schema, nil)
+	return s.flattenBelow(schema, make(map[string]bool))
 }
 
-func (s side) flattenBelow(schema any, above []string) (conjunction, error) {
+func (s side) flattenBelow(schema any, followed map[string]bool) (conjunction, error) {
 	switch schema := schema.(type) {
 	case nil:
 		return conjunction{}, nil
@@ -54,17 +55,13 @@ func (s side) flattenBelow(schema any, above []string) (conjunction, error) {
 		if hasConstraint(schema) {
 			all.parts = []object{schema}
 		}
-		if ref, ok := schema["$ref"].(string); ok {
-			for _, earlier := range above {
-				if earlier == ref {
-					return all, nil // it refers to itself, which says nothing
-				}
-			}
+		if ref, ok := schema["$ref"].(string); ok && !followed[ref] {
+			followed[ref] = true
 			target, err := s.resolve(ref)
 			if err != nil {
 				return all, err
 			}
-			referred, err := s.flattenBelow(target, append(above, ref))
+			referred, err := s.flattenBelow(target, followed)
 			if err != nil {
 				return all, err
 			}
@@ -72,7 +69,7 @@ func (s side) flattenBelow(schema any, above []string) (conjunction, error) {
 		}
 		members, _ := schema["allOf"].([]any)
 		for _, member := range members {
-			more, err := s.flattenBelow(member, above)
+			more, err := s.flattenBelow(member, followed)
 			if err != nil {
 				return all, err
 			}
