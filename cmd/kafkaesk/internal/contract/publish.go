@@ -14,6 +14,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
+	"github.com/kafkaesk/kafkaesk/internal/envelope"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
@@ -149,33 +150,32 @@ func envelopeHead(name string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"schema":%s,"data":`, bytes.TrimSpace(b.Bytes())), nil
 }
 
-// value makes the value of a record out of a line.
+// value makes the value of a record out of a line. It is one that every subscription can read: encoding/json passes
+// names in other letters, and bytes that are no UTF-8, which subscriptions refuse.
 func (f *form) value(line []byte) ([]byte, error) {
 	if !json.Valid(line) {
 		var v any
 		return nil, fmt.Errorf("it is no JSON document: %w", json.Unmarshal(line, &v))
 	}
-	if f.head == nil {
-		return line, checkEnvelope(line)
-	}
-	if f.schema != nil {
-		if err := f.schema.Check(line); err != nil {
-			return nil, err
+	value := line
+	if f.head != nil {
+		if f.schema != nil {
+			if err := f.schema.Check(line); err != nil {
+				return nil, err
+			}
 		}
+		value = append(append(slices.Clone(f.head), line...), '}')
 	}
-	return append(append(slices.Clone(f.head), line...), '}'), nil
+	switch e, err := envelope.Parse(value); {
+	case f.head == nil && (err != nil || e.Data == nil || !appinfo.IsName(string(e.Schema))):
+		return nil, errors.Join(errNoEnvelope, err)
+	case err != nil:
+		return nil, fmt.Errorf("no subscription could read it: %w", err)
+	}
+	return value, nil
 }
 
-func checkEnvelope(line []byte) error {
-	var e struct {
-		Schema *string
-		Data   json.RawMessage
-	}
-	if err := json.Unmarshal(line, &e); err != nil || e.Schema == nil || e.Data == nil {
-		return errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of each line`)
-	}
-	return nil
-}
+var errNoEnvelope = errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of each line`)
 
 // Batches of what has been read already: larger ones gain nothing.
 const (

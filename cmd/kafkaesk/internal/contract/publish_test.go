@@ -1,0 +1,34 @@
+package contract
+
+import "testing"
+
+// TestOnlyWhatSubscriptionsCanReadIsPublished has lines that encoding/json takes for valid.
+func TestOnlyWhatSubscriptionsCanReadIsPublished(t *testing.T) {
+	t.Parallel()
+	head, err := envelopeHead("Content:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		head []byte
+		line string
+		want bool
+	}{
+		{"an envelope", nil, `{"data":null,"schema":"Content:1"}`, true},
+		{"names in other letters", nil, `{"Schema":"Content:1","DATA":{}}`, false},
+		{"no version", nil, `{"schema":"Content","data":{}}`, false},
+		{"no data", nil, `{"schema":"Content:1"}`, false},
+		{"no object", nil, `[]`, false},
+		{"an envelope that is no UTF-8", nil, "{\"schema\":\"Content:1\",\"data\":\"\xff\"}", false},
+		{"data", head, `{"a":"\u00e9"}`, true},
+		{"data that are no UTF-8", head, "\"\xff\"", false},
+		{"half of a surrogate pair", head, `"\ud800"`, false},
+	}
+	for _, test := range tests {
+		f := form{head: test.head}
+		if value, err := f.value([]byte(test.line)); (err == nil) != test.want {
+			t.Errorf("%s: %s, %v; want a value: %t", test.name, value, err, test.want)
+		}
+	}
+}
