@@ -83,16 +83,32 @@ func NewApp(t testing.TB, opts ...Option) *bus.App {
 // partitions.
 func Servers(t testing.TB) []string {
 	t.Helper()
-	broker, err := devkafka.Start(devkafka.Options{})
+	servers, end, err := StartKafka()
 	if err != nil {
-		t.Fatalf("bustest: start the broker: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := broker.Close(); err != nil {
-			t.Errorf("bustest: close the broker: %v", err)
+		if err := end(); err != nil {
+			t.Error(err)
 		}
 	})
-	return broker.Addrs()
+	return servers
+}
+
+// StartKafka starts a Kafka as [Servers] does, for a TestMain or for a program that shows something, and returns its address for
+// [bus.Config]. Its records are in memory, and gone after end, which the caller has to call.
+func StartKafka() (servers []string, end func() error, err error) {
+	broker, err := devkafka.Start(devkafka.Options{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("bustest: start the broker: %w", err)
+	}
+	end = func() error {
+		if err := broker.Close(); err != nil {
+			return fmt.Errorf("bustest: close the broker: %w", err)
+		}
+		return nil
+	}
+	return broker.Addrs(), end, nil
 }
 
 // Run runs the App until the test ends. It returns when the member of every subscription has joined its group and has

@@ -2,9 +2,9 @@
 //
 //	go run ./examples/content
 //
-// It needs nothing but Go: without KAFKA=host:port in the environment, it runs a small Kafka of its own. On a Kafka that stays, run it
-// twice: the group goes on where it was. (A worker of the same app beside it would take its share of the records, and this program would
-// wait for the rest.)
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. On
+// a Kafka that stays, run it twice: the group goes on where it was. (A worker of the same app beside it would take its share
+// of the records, and this program would wait for the rest.)
 package main
 
 import (
@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/bus/bustest"
 	"github.com/kafkaesk/kafkaesk/examples/content/app"
-	"github.com/kafkaesk/kafkaesk/internal/devkafka"
 )
 
 func main() {
@@ -35,14 +35,14 @@ func run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 
-	servers := strings.Split(os.Getenv("KAFKA"), ",")
+	servers := strings.Split(os.Getenv("KAFKAESK_KAFKA_SERVERS"), ",")
 	if servers[0] == "" {
-		broker, err := devkafka.Start(devkafka.Options{})
+		own, end, err := bustest.StartKafka()
 		if err != nil {
 			return err
 		}
-		defer func() { _ = broker.Close() }()
-		servers = broker.Addrs()
+		defer func() { _ = end() }()
+		servers = own
 	}
 
 	service := app.App()

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 // check runs the example as a process of its own, and looks at what it prints.
 func check(t *testing.T, kafka string) {
 	t.Helper()
-	stdout, stderr := testkit.Output(t, "KAFKA="+kafka)
+	stdout, stderr := testkit.Output(t, "KAFKAESK_KAFKA_SERVERS="+kafka)
 	handled, ofHome := []string{}, []string{} // edits of the page home
 	var others strings.Builder
 	for line := range strings.Lines(stdout) {

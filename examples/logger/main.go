@@ -2,8 +2,8 @@
 //
 //	go run ./examples/logger
 //
-// It needs nothing but Go: without KAFKA=host:port in the environment, it runs a small Kafka of its own. With a Kafka that stays,
-// you can watch the records come in: logtail -b $KAFKA 'logs.*'
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own.
+// With a Kafka that stays, you can watch the records come in: logtail 'logs.*'
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kafkaesk/kafkaesk/bus"
-	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+	"github.com/kafkaesk/kafkaesk/bus/bustest"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
@@ -50,14 +50,14 @@ func run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 
-	servers := strings.Split(os.Getenv("KAFKA"), ",")
+	servers := strings.Split(os.Getenv("KAFKAESK_KAFKA_SERVERS"), ",")
 	if servers[0] == "" {
-		broker, err := devkafka.Start(devkafka.Options{})
+		own, end, err := bustest.StartKafka()
 		if err != nil {
 			return err
 		}
-		defer func() { _ = broker.Close() }()
-		servers = broker.Addrs()
+		defer func() { _ = end() }()
+		servers = own
 	}
 
 	// An app is a program's place on the bus. It connects when it is first used. Close delivers what is still on its way.

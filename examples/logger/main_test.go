@@ -63,7 +63,7 @@ func check(t *testing.T, stdout, stderr string) {
 
 func TestWithNothingButGo(t *testing.T) {
 	t.Parallel()
-	stdout, stderr := testkit.Output(t, "KAFKA="+"")
+	stdout, stderr := testkit.Output(t, "KAFKAESK_KAFKA_SERVERS="+"")
 	check(t, stdout, stderr)
 }
 
@@ -73,7 +73,7 @@ func TestOnAKafkaThatStays(t *testing.T) {
 	cluster := kafkatest.Start(t, kafkatest.Own()) // the streams of the example have no prefix
 	servers := strings.Join(cluster.Servers(), ",")
 	for range 2 {
-		stdout, stderr := testkit.Output(t, "KAFKA="+servers)
+		stdout, stderr := testkit.Output(t, "KAFKAESK_KAFKA_SERVERS="+servers)
 		check(t, stdout, stderr)
 	}
 	t.Run("kcat reads the envelopes", func(t *testing.T) {

@@ -3,8 +3,8 @@
 //
 //	go run ./examples/parallel
 //
-// It needs nothing but Go: without KAFKA=host:port in the environment, it runs a small Kafka of its own. It ends when every job has come
-// to an end, and tells how.
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. It
+// ends when every job has come to an end, and tells how.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
-	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+	"github.com/kafkaesk/kafkaesk/bus/bustest"
 )
 
 func main() {
@@ -36,14 +36,14 @@ func run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 
-	servers := strings.Split(os.Getenv("KAFKA"), ",")
+	servers := strings.Split(os.Getenv("KAFKAESK_KAFKA_SERVERS"), ",")
 	if servers[0] == "" {
-		broker, err := devkafka.Start(devkafka.Options{})
+		own, end, err := bustest.StartKafka()
 		if err != nil {
 			return err
 		}
-		defer func() { _ = broker.Close() }()
-		servers = broker.Addrs()
+		defer func() { _ = end() }()
+		servers = own
 	}
 
 	began := time.Now()

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 // check runs the example as a process of its own, and looks at what it prints.
 func check(t *testing.T, kafka string) {
 	t.Helper()
-	stdout, stderr := testkit.Output(t, "KAFKA="+kafka)
+	stdout, stderr := testkit.Output(t, "KAFKAESK_KAFKA_SERVERS="+kafka)
 	var text strings.Builder
 	for line := range strings.Lines(stdout) {
 		if before, _, ok := strings.Cut(line, "; the last error: "); ok {

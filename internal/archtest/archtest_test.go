@@ -36,7 +36,7 @@ var rules = []rule{
 	{name: "franz-go and kfake are the development broker and test kits", from: []string{"..."},
 		except: []string{"internal/devkafka", "internal/kafkatest/..."}, imports: []string{"github.com/twmb/franz-go/..."}},
 	{name: "the development broker is for development", from: []string{"..."},
-		except: []string{"cmd/kafkaesk", "bus/bustest", "examples/...", "internal/kafkatest"}, imports: []string{module + "/internal/devkafka"}},
+		except: []string{"cmd/kafkaesk", "bus/bustest", "internal/kafkatest"}, imports: []string{module + "/internal/devkafka"}},
 	{name: "cobra stays under cmd", from: []string{"..."}, except: []string{"cmd/..."}, imports: []string{"github.com/spf13/cobra/..."}, tests: true},
 	{name: "Prometheus stays in bus/monitor", from: []string{"..."}, except: []string{"bus/monitor"}, imports: []string{"github.com/prometheus/..."}, tests: true},
 	{name: "testcontainers stays in internal/kafkatest", from: []string{"..."}, except: []string{"internal/kafkatest"},
@@ -58,7 +58,8 @@ var rules = []rule{
 	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "internal/spool", "cmd/..."},
 		except:  []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
 		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
-	{name: "what is to be copied is made of what every module may import", from: []string{"examples/service/..."},
+	{name: "examples are made of what every module may import", from: []string{"examples/..."}, imports: []string{module + "/internal/..."}},
+	{name: "examples/service can be copied with its tests", from: []string{"examples/service/..."},
 		imports: []string{module + "/internal/..."}, tests: true},
 	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit", "internal/browsertest"}, imports: []string{module + "/..."}},
 	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."}, imports: []string{"github.com/stretchr/..."}, tests: true},
@@ -137,6 +138,16 @@ func anyMatch(patterns []string, path string) bool {
 }
 
 // list asks the go command for the module's packages.
+// --tz and TZ name a zone, which logtail knows where the machine has no zone data, too.
+func TestLogtailHasZoneData(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t) {
+		if p.ImportPath == module+"/cmd/logtail" && !slices.Contains(p.Imports, "time/tzdata") {
+			t.Error("cmd/logtail does not import time/tzdata")
+		}
+	}
+}
+
 func list(t *testing.T) []pkg {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
