@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -277,6 +279,60 @@ func (b *bench) deleteRecords(stream string, before int64) (partition int32) {
 	}
 	b.t.Fatal("no partition has so many records")
 	return 0
+}
+
+// STREAM/PARTITION@OFFSET prints a record wherever it stands in its partition, without an error about what follows it.
+func TestOneRecordByItsPlace(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, message := range []string{"first", "second", "third"} {
+		if err := b.app.PublishRaw(t.Context(), "logs.a", []byte(logValue(message, "INFO", 20)), bus.Key("k")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdout, _, _ := b.run("--no-follow", "-n", "1", "logs.a")
+	var last struct {
+		Partition int32 `json:"_partition"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &last); err != nil {
+		t.Fatalf("%v in %q", err, stdout)
+	}
+	check := func() {
+		t.Helper()
+		s := b.serve(nil, "logs.a")
+		for offset, want := range []string{"first", "second", "third"} {
+			place := fmt.Sprintf("logs.a/%d@%d", last.Partition, offset)
+			if stdout, stderr, code := b.run("-q", place); messages(t, stdout) != want || stderr != "" || code != exitOK {
+				t.Errorf("%s: code %d, stdout %q, stderr %q, want %s", place, code, stdout, stderr, want)
+			}
+			if status, text := s.answer(t, "api/record?place="+place, ""); status != http.StatusOK || !strings.Contains(text, want) {
+				t.Errorf("%s on the page: status %d: %s", place, status, text)
+			}
+		}
+	}
+	check()
+
+	p, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.Servers()...), kgo.TransactionalID(b.prefix),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	open := &kgo.Record{Topic: b.prefix + "logs.a", Partition: last.Partition, Value: []byte(logValue("open", "INFO", 20))}
+	if err := p.ProduceSync(t.Context(), open).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	_, stderr, code := b.run("-q", fmt.Sprintf("logs.a/%d@3", last.Partition))
+	if code != exitFailed || !strings.Contains(stderr, "a transaction is open") {
+		t.Errorf("the record in the transaction: code %d, stderr %q", code, stderr)
+	}
+	if err := p.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Records behind an open transaction are told in one line, and come when it has ended.

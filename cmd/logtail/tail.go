@@ -197,6 +197,10 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 
 // fault tells what could not be read.
 func (o *options) fault(f *faults, e *fetch.PartitionError) {
+	tp := kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}
+	if o.place != nil && (tp != o.place.tp || e.Offset > o.place.offset) {
+		return // the one record that is asked for is in another partition, or before what cannot be read
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++

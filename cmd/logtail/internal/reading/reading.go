@@ -139,7 +139,8 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	if r.Opened != nil {
 		r.Opened(r.session.Topics(), r.session.Starts, r.session.Ends, r.session.All())
 	}
-	starts, ends := r.session.Starts, r.session.Ends
+	// TellOpen needs the session's own ends: Bounds may end a partition earlier.
+	starts, ends := r.session.Starts, maps.Clone(r.session.Ends)
 	if !r.Until.IsZero() && r.Until.Before(time.Now()) {
 		if ends, err = r.session.At(ctx, r.Until.Add(lateness)); err != nil {
 			return err
