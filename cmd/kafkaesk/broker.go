@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -77,6 +78,9 @@ func (o *brokerOptions) run(ctx context.Context, streams Streams) error {
 		AllowRemote: o.allowRemote,
 		Logger:      slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program listens there: end it, or give --addr 127.0.0.1:0, which takes a free port", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ It is for development: no replication, no authentication, no promise of durabili
 
   read logs          logtail -b %[1]s 'logs.*'
   connect an app     bus.New(bus.Config{Servers: []string{"%[1]s"}})
-  look around        kcat -b %[1]s -L
+  look around        kafkaesk streams -b %[1]s
 `, addr, data)
 	<-ctx.Done()
 	if err := b.Close(); err != nil {

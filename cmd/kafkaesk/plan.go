@@ -76,7 +76,9 @@ func withoutWorker(module, dir string, err error) error {
 	case strings.Contains(text, "no required module provides"):
 		return fmt.Errorf("the module %s does not require kafkaesk, and nothing is changed in it here. Run, in %s,\n\n\tgo get %s", module, dir, workerPath)
 	case strings.Contains(text, "missing go.sum entry"):
-		return fmt.Errorf("%w\nNothing is changed in the module %s here. Run, in %s,\n\n\tgo mod tidy", err, module, dir)
+		// go mod tidy alone does not help: it sums what the module's own packages import, and nothing of theirs imports a worker.
+		return fmt.Errorf("the module %s lacks sums of what the generated main imports, and nothing is changed in it here: %w\n"+
+			"Run, in %s,\n\n\tgo mod edit -tool=%s\n\tgo mod tidy", module, err, dir, commandPath)
 	default:
 		return err
 	}

@@ -181,7 +181,7 @@ func TestTargetsThatDoNotRun(t *testing.T) {
 		{target: "net/http:App", want: []string{"a package of Go itself"}},
 		{target: "./alone", want: []string{"the module example.com/alone does not require kafkaesk", filepath.Join(dir, "alone") + ",\n\n\tgo get github.com/kafkaesk/kafkaesk/bus/worker"}},
 		{target: "./alone/uses", want: []string{"go get github.com/kafkaesk/kafkaesk/bus/worker"}},
-		{target: "./unsummed", want: []string{"missing go.sum entry", "go mod tidy"}},
+		{target: "./unsummed", want: []string{"missing go.sum entry", "go mod edit -tool=" + commandPath + "\n\tgo mod tidy"}},
 	}
 	before := snapshot(t, dir)
 	t.Run("resolve", func(t *testing.T) {

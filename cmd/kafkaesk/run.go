@@ -25,7 +25,7 @@ type Streams = cli.Streams
 func Run(ctx context.Context, args []string, streams Streams) int {
 	root := newRoot(streams)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if cliflags.ReaderGone(err) { // the reader has seen enough
 		return cli.OK
 	}
@@ -34,7 +34,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		complain(streams, err)
 	}
 	if code == cli.Usage && err != nil {
-		fmt.Fprintln(streams.Err, "Try 'kafkaesk --help'.")
+		fmt.Fprintf(streams.Err, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	return code
 }
@@ -65,15 +65,19 @@ func newRoot(streams Streams) *cobra.Command {
 			"This needs Go, so it is for development. A production image gets a program whose main calls worker.Main(app), of the package\n" +
 			"github.com/kafkaesk/kafkaesk/bus/worker, or the one that kafkaesk build makes.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 no broker could be reached; those of a worker are its own.",
-		DisableFlagsInUseLine: true,
-		SilenceErrors:         true, // Run prints them, once
-		SilenceUsage:          true,
-		ValidArgsFunction:     completeTarget,
-		Args: cli.AsUsage(func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 && !looksLikeTarget(args[0]) {
-				return fmt.Errorf("unknown command %q", args[0])
+		DisableFlagsInUseLine:      true,
+		SilenceErrors:              true, // Run prints them, once
+		SilenceUsage:               true,
+		ValidArgsFunction:          completeTarget,
+		SuggestionsMinimumDistance: 2,
+		Args: cli.AsUsage(func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || looksLikeTarget(args[0]) {
+				return nil
 			}
-			return nil
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return fmt.Errorf("unknown command %q: is it %s?", args[0], strings.Join(near, " or "))
+			}
+			return fmt.Errorf("unknown command %q; a directory with an app begins with ./", args[0])
 		}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

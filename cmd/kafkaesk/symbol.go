@@ -12,10 +12,12 @@ import (
 	"strings"
 )
 
-// Packages that a generated main imports.
 const (
+	// Packages that a generated main imports.
 	busPath    = "github.com/kafkaesk/kafkaesk/bus"
 	workerPath = busPath + "/worker"
+	// This program, which a module may list as a tool.
+	commandPath = "github.com/kafkaesk/kafkaesk/cmd/kafkaesk"
 )
 
 // form is how to get an App out of a symbol.

@@ -238,7 +238,7 @@ func (d *doctor) cluster(ctx context.Context, conn *kafka.ProbeConn) {
 		for i, b := range seen.Brokers {
 			addresses[i] = b.Address()
 		}
-		return fmt.Sprintf("the cluster has %d brokers: %s", len(addresses), strings.Join(addresses, ", ")), nil
+		return "brokers of the cluster: " + strings.Join(addresses, ", "), nil
 	}) {
 		return
 	}

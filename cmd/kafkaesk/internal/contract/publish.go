@@ -49,9 +49,9 @@ func newPublish(s cli.Streams, apps Apps) *cobra.Command {
 		Use:   "publish STREAM",
 		Short: "Publish JSON documents from standard input, one on each line",
 		Long: "publish publishes the JSON documents on standard input, one on each line, to a stream.\n\n" +
-			"With --schema Content:1 each is the data of that schema. --schema-file checks it by a JSON Schema, and --app by the schema that\n" +
-			"an app declares, which need not be named where the app has one for the stream. Without --schema and --app each line is a\n" +
-			"whole envelope, {\"schema\":\"Content:1\",\"data\":{...}}.\n\n" +
+			"With --schema Content:1 each is the data of that schema. Data is checked only with --schema-file, by a JSON Schema, or with --app,\n" +
+			"by the schema that an app declares, which need not be named where the app has one for the stream. Without --schema and --app\n" +
+			"each line is a whole envelope, {\"schema\":\"Content:1\",\"data\":{...}}.\n\n" +
 			"A line that is invalid, or refused by the brokers, is reported with its number and not published; the others are, in their order.\n" +
 			"Empty lines are passed over. A stream that does not exist is created.\n\n" +
 			"Exit codes: 0 all lines are published, 1 some are not, 2 the command line is wrong, 3 no broker could be reached.",
