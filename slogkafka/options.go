@@ -198,7 +198,8 @@ func Logger(name string) Option { return func(o *options) { o.record.Base.Logger
 // Hostname sets the field hostname. Defaults to the name of the host.
 func Hostname(name string) Option { return func(o *options) { o.record.Base.Hostname = &name } }
 
-// Service sets the field service. Defaults to the hostname less its last two dash parts, as a pod's deployment is called.
+// Service sets the field service. Defaults to the hostname less its last two dash parts, as a pod's deployment is
+// called, and to "unknown" where the hostname has no dash: set it where the program is no pod.
 func Service(name string) Option { return func(o *options) { o.record.Base.Service = &name } }
 
 // Namespace sets the field namespace. Defaults to that of the Kubernetes service account, else null.

@@ -16,8 +16,10 @@ func (spooling) policy() {}
 // Spool keeps on disk what the queue has no room for while Kafka is away, and delivers it later, in order. When the
 // queue is half full, records are moved to files in the directory, of at most so many bytes together (at least 1
 // MiB), and as long as some are there, new ones follow them. What is left when the handler is closed is written too,
-// and the next one that has the directory delivers it; Stats.Recovered counts that. Records that neither the queue
-// nor the disk has room for are dropped, as with [DropNewest]: no log call waits for the disk.
+// and the next one that has the directory delivers it; Stats.Recovered counts that.
+//
+// No log call waits for the disk. Records are dropped, as with [DropNewest], when the queue and the disk are full, and
+// also when they come faster than the disk takes them and the queue is full: [QueueSize] bounds such a burst.
 //
 // The directory has one owner: a second handler, of this process or another, works without, and so does one whose
 // directory cannot be used; see [Handler.Err]. It is made with mode 0700, files in it with 0600: records lie there in

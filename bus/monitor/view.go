@@ -375,7 +375,8 @@ func partitionSection(groups []inspect.Group) section {
 
 func deadSection(now time.Time, dead []inspect.DeadLetters) section {
 	s := section{ID: "dead", Title: "Dead letters", Empty: "None.",
-		Note:    "The command kafkaesk dead show STREAM GROUP prints them with their errors.",
+		Note: "Replayed and dropped ones count too: kafkaesk dead says how many are open, and kafkaesk dead show STREAM " +
+			"GROUP prints them with their errors.",
 		Columns: slices.Concat(left("Stream", "Group"), right("Records", "Oldest", "Newest"))}
 	for _, d := range dead {
 		s.add(d.DeadStream, text(d.Stream), text(d.Group), count(d.Records, "bad"), since(now, d.Oldest),
