@@ -258,9 +258,7 @@ func TestAFullSpool(t *testing.T) {
 		logger := slog.New(h)
 		for i := range n {
 			if i%10 == 0 {
-				until(t, "the queue has room, or the disk has none", func() bool {
-					return h.queue.used.records() <= 750 || h.Stats().Dropped > 0
-				})
+				synctest.Wait() // the store has written what it can
 			}
 			logger.Info(strconv.Itoa(i))
 			balanced(t, h.Stats())
