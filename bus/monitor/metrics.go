@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -258,7 +259,7 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	for _, b := range c.monitoring.Connections() {
-		emit(to, c.brokers, &b, b.Address)
+		emit(to, c.brokers, &b, labelValue(b.Address))
 	}
 }
 
@@ -331,6 +332,9 @@ func (g *groupStats) add(s *bus.SubscriptionStats) {
 	g.OutOfRange += s.OutOfRange
 }
 
+// labelValue returns a text as the value of a label may be: for one that is no UTF-8 the whole scrape would fail.
+func labelValue(text string) string { return strings.ToValidUTF8(text, "\ufffd") }
+
 // sumLogs returns the counts of the App's log handlers, by stream.
 func sumLogs(app monitoring.App) []*logStats {
 	var all []*logStats
@@ -339,9 +343,10 @@ func sumLogs(app monitoring.App) []*logStats {
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(all, func(s *logStats) bool { return s.stream == a.Stream })
+		stream := labelValue(a.Stream) // nobody has checked it: a handler never fails
+		at := slices.IndexFunc(all, func(s *logStats) bool { return s.stream == stream })
 		if at < 0 {
-			all = append(all, &logStats{h.Stats(), a.Stream})
+			all = append(all, &logStats{h.Stats(), stream})
 			continue
 		}
 		all[at].add(h.Stats())
