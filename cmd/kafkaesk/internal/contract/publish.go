@@ -183,7 +183,7 @@ const (
 	batchBytes   = 1 << 20
 )
 
-// run publishes the lines of standard input.
+// run publishes the lines of standard input, and says how many it has published, also when it is interrupted.
 func (p *publish) run(ctx context.Context, sending *bus.App) error {
 	p.sending = sending
 	if err := p.declare(); err != nil {
@@ -195,12 +195,14 @@ func (p *publish) run(ctx context.Context, sending *bus.App) error {
 	for {
 		batch, ended, err := p.next(ctx, lines)
 		p.publish(ctx, batch)
-		if err != nil {
-			return err
+		if err == nil && !ended {
+			continue
 		}
-		if ended {
-			return p.summary()
+		p.summary()
+		if err == nil && p.counts.invalid+p.counts.failed > 0 {
+			return cli.Exit(cli.Failed)
 		}
+		return err
 	}
 }
 
@@ -307,8 +309,8 @@ func (p *publish) complain(number int, err error) {
 	fmt.Fprintf(logtext.Writer{W: p.streams.Err}, "kafkaesk: line %d: %s\n", number, text)
 }
 
-// summary says how many records became what, and ends the program with 1 when not all were published.
-func (p *publish) summary() error {
+// summary says how many records became what.
+func (p *publish) summary() {
 	c := p.counts
 	fmt.Fprintf(p.streams.Err, "kafkaesk: %d published", c.published)
 	if c.invalid > 0 {
@@ -318,8 +320,4 @@ func (p *publish) summary() error {
 		fmt.Fprintf(p.streams.Err, ", %d failed", c.failed)
 	}
 	fmt.Fprintln(p.streams.Err)
-	if c.invalid+c.failed > 0 {
-		return cli.Exit(cli.Failed)
-	}
-	return nil
 }

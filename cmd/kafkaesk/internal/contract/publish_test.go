@@ -1,6 +1,15 @@
 package contract
 
-import "testing"
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+)
 
 // TestOnlyWhatSubscriptionsCanReadIsPublished has lines that encoding/json takes for valid.
 func TestOnlyWhatSubscriptionsCanReadIsPublished(t *testing.T) {
@@ -30,5 +39,20 @@ func TestOnlyWhatSubscriptionsCanReadIsPublished(t *testing.T) {
 		if value, err := f.value([]byte(test.line)); (err == nil) != test.want {
 			t.Errorf("%s: %s, %v; want a value: %t", test.name, value, err, test.want)
 		}
+	}
+}
+
+// Whoever goes on where publish was interrupted has to know how far it came.
+func TestPublishSaysHowFarItCame(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("input/output error")
+	var errs bytes.Buffer
+	in := io.MultiReader(strings.NewReader("no JSON\n"), iotest.ErrReader(broken))
+	p := &publish{streams: cli.Streams{In: in, Err: &errs}}
+	if err := p.run(t.Context(), nil); !errors.Is(err, broken) {
+		t.Errorf("error %v, want %v", err, broken)
+	}
+	if !strings.HasSuffix(errs.String(), "\nkafkaesk: 0 published, 1 invalid\n") {
+		t.Errorf("standard error:\n%s", &errs)
 	}
 }
