@@ -59,9 +59,11 @@ func (p *pythonEvents) topic(stream string) string {
 // onConsumed counts a record, and returns the values of the labels stream_id, group_id, partition and error.
 func (p *pythonEvents) onConsumed(c *bus.Consumed, stream string) []string {
 	topic, partition := p.topic(stream), strconv.Itoa(c.Record.Partition)
-	p.mu.Lock()
-	p.partitions[consumedPartition{topic, c.Group, partition}] = true
-	p.mu.Unlock()
+	if stream != otherStreams { // whose series are those of many topics: no revoke is theirs
+		p.mu.Lock()
+		p.partitions[consumedPartition{topic, c.Group, partition}] = true
+		p.mu.Unlock()
+	}
 	p.consumedTime.WithLabelValues(topic, c.Group, partition).Observe(c.Duration.Seconds())
 	p.lead.WithLabelValues(topic, c.Group, partition).Observe(c.Latency.Seconds())
 	p.consumedOffset.WithLabelValues(c.Group, partition, topic).Set(float64(c.Record.Offset))
