@@ -32,8 +32,9 @@ func newLag(s cli.Streams) *cobra.Command {
 		Long: cli.Wrap("lag tells how far groups are behind, by partition: LAG counts records, AGE is how long ago the " +
 			"oldest record was written that is not handled yet. Without GROUP these are all groups that read a " +
 			"stream of the topic prefix.\n\n" +
-			"With --max or --max-age it is a probe for cron and CI. What is not known exceeds no limit, but a " +
-			"group that does not exist is an error.\n\n" +
+			"With --max or --max-age it is a probe for cron and CI. A partition without a committed " +
+			"offset, and an age that is not known, exceed no limit. A group that does not exist is an error, and so " +
+			"is a partition whose broker does not answer.\n\n" +
 			"Exit codes: 0 within the limits, 1 a limit is exceeded, 2 the command line is wrong, 3 no broker " +
 			"could be reached or none answered in time, 4 another error."),
 		Example: "  kafkaesk lag\n  kafkaesk lag mailer --max 1000 --max-age 5m",
@@ -52,15 +53,19 @@ func newLag(s cli.Streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = connection.Inspector(cmd.Context(), func(ctx context.Context, i *inspect.Inspector) error {
+		return asLag(connection.Inspector(cmd.Context(), func(ctx context.Context, i *inspect.Inspector) error {
 			return l.run(ctx, s, output, i, args)
-		})
-		if _, coded := errors.AsType[*cli.ExitError](err); err != nil && !coded {
-			return &cli.ExitError{Code: lagOther, Err: err}
-		}
-		return err
+		}))
 	}
 	return cmd
+}
+
+// asLag gives an error that has no exit code the one that lag has for it.
+func asLag(err error) error {
+	if _, coded := errors.AsType[*cli.ExitError](err); err != nil && !coded {
+		return &cli.ExitError{Code: lagOther, Err: err}
+	}
+	return err
 }
 
 // check refuses limits that cannot be meant.
@@ -93,8 +98,20 @@ func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *
 	if err := cli.Print(s, output, rows, lagColumns()); err != nil {
 		return err
 	}
+	return l.verdict(rows)
+}
+
+// verdict returns an error when a limit is exceeded. That it cannot be told, because the broker that has the records
+// does not answer, is another error: a probe must not pass then.
+func (l *limits) verdict(rows []inspect.Lag) error {
 	if over := l.exceeded(rows); len(over) > 0 {
 		return &cli.ExitError{Code: cli.Failed, Err: errors.New(strings.Join(over, "; "))}
+	}
+	for _, r := range rows {
+		if (l.hasLag || l.hasAge) && r.Committed != nil && r.End == nil {
+			return fmt.Errorf("group %s, %s/%d: whether a limit is exceeded is not known: %s", r.Group, r.Stream,
+				r.Partition, r.Note)
+		}
 	}
 	return nil
 }
