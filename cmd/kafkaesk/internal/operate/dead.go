@@ -91,18 +91,29 @@ func (row *deadRow) count(d *bus.DeadLetterRecord) {
 		return
 	}
 	row.Open++
-	at := cmp.Or(d.FailedTime, d.Record.Time).UTC()
-	if row.Oldest == nil || at.Before(*row.Oldest) {
-		row.Oldest = &at
-	}
-	if row.Newest == nil || at.After(*row.Newest) {
-		row.Newest = &at
+	if at := givenUp(d); at != nil {
+		if row.Oldest == nil || at.Before(*row.Oldest) {
+			row.Oldest = at
+		}
+		if row.Newest == nil || at.After(*row.Newest) {
+			row.Newest = at
+		}
 	}
 	kind := errorKind(d)
 	if _, known := row.Errors[kind]; !known && len(row.Errors) >= mostKinds {
 		kind = "other"
 	}
 	row.Errors[kind]++
+}
+
+// givenUp is when a record was given up, or written where no header says so; nil for none, and for a time beyond the
+// years that JSON has.
+func givenUp(d *bus.DeadLetterRecord) *time.Time {
+	at := cmp.Or(d.FailedTime, d.Record.Time).UTC()
+	if at.IsZero() || at.Year() < 0 || at.Year() > 9999 {
+		return nil
+	}
+	return &at
 }
 
 const (

@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,14 +41,11 @@ type deadHeader struct {
 func newDeadLetter(d *bus.DeadLetterRecord) deadLetter {
 	l := deadLetter{Partition: d.Record.Partition, Offset: d.Record.Offset, State: string(d.State), Attempts: d.Attempts,
 		Error: d.Error, ErrorType: d.ErrorType, FirstStream: d.FirstStream, FirstPartition: d.FirstPartition,
-		FirstOffset: d.FirstOffset, Key: textOrBytes(d.Record.Key), Headers: []deadHeader{}}
-	if at := cmp.Or(d.FailedTime, d.Record.Time).UTC(); !at.IsZero() {
-		l.FailedTime = &at
-	}
+		FirstOffset: d.FirstOffset, Key: textOrBytes(d.Record.Key), Headers: []deadHeader{}, FailedTime: givenUp(d)}
 	for _, h := range d.Record.Headers {
 		l.Headers = append(l.Headers, deadHeader{h.Name, textOrBytes(h.Value)})
 	}
-	if l.Value = textOrBytes(d.Record.Value); json.Valid(d.Record.Value) {
+	if l.Value = textOrBytes(d.Record.Value); json.Valid(d.Record.Value) && utf8.Valid(d.Record.Value) {
 		l.Value = json.RawMessage(d.Record.Value)
 	}
 	return l
