@@ -98,22 +98,25 @@ func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *
 	if err := cli.Print(s, output, rows, lagColumns()); err != nil {
 		return err
 	}
-	return l.verdict(rows)
+	return l.verdict(ctx, rows)
 }
 
 // verdict returns an error when a limit is exceeded. That it cannot be told, because the broker that has the records
-// does not answer, is another error: a probe must not pass then.
-func (l *limits) verdict(rows []inspect.Lag) error {
+// does not answer, or the time is over, is another error: a probe must not pass then.
+func (l *limits) verdict(ctx context.Context, rows []inspect.Lag) error {
 	if over := l.exceeded(rows); len(over) > 0 {
 		return &cli.ExitError{Code: cli.Failed, Err: errors.New(strings.Join(over, "; "))}
 	}
+	if !l.hasLag && !l.hasAge {
+		return nil
+	}
 	for _, r := range rows {
-		if (l.hasLag || l.hasAge) && r.Committed != nil && r.End == nil {
+		if r.Committed != nil && r.End == nil {
 			return fmt.Errorf("group %s, %s/%d: whether a limit is exceeded is not known: %s", r.Group, r.Stream,
 				r.Partition, r.Note)
 		}
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // exceeded says where a limit is exceeded.

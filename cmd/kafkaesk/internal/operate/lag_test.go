@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"context"
 	"testing"
 
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
@@ -28,8 +29,13 @@ func TestAProbeFailsWhenTheLagIsNotKnown(t *testing.T) {
 		{"not known, and only the age has a limit", limits{hasAge: true, age: 2e9}, []inspect.Lag{noEnd}, lagOther},
 		{"not known, and without a limit", limits{}, []inspect.Lag{noEnd}, cli.OK},
 	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if code, _ := cli.Code(asLag(probe.verdict(over, []inspect.Lag{known}))); code != lagOther {
+		t.Errorf("the time is over: exit code %d, want %d", code, lagOther)
+	}
 	for _, test := range tests {
-		err := asLag(test.limits.verdict(test.rows))
+		err := asLag(test.limits.verdict(t.Context(), test.rows))
 		if code, _ := cli.Code(err); code != test.want {
 			t.Errorf("%s: exit code %d, %v; want %d", test.name, code, err, test.want)
 		}
