@@ -313,6 +313,7 @@ type marking struct {
 	stream, group string
 	state         DeadLetterState
 	records       []*Record
+	log           string // where it is recorded; "" until that stream is there
 	count         *DeadLetterCount
 }
 
@@ -331,17 +332,39 @@ func (m *marking) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.makeLog(ctx, c); err != nil {
+		return err
+	}
 	done, failed := m.records, error(nil)
 	if m.state == DeadLetterReplayed {
 		done, failed = m.replay(ctx, c)
 	}
 	m.records = nil
-	if err := m.record(ctx, c, done); err != nil {
+	if err := m.record(ctx, done); err != nil {
 		return errors.Join(failed, fmt.Errorf("that %d records are %s could not be recorded: the next call finds them "+
 			"open: %w", len(done), m.state, err))
 	}
 	m.count.Done += len(done)
 	return failed
+}
+
+// makeLog makes the stream that record writes to. It is there before the first record is replayed: where it cannot be
+// made, each call would replay the same records.
+func (m *marking) makeLog(ctx context.Context, c *core) error {
+	if m.log != "" {
+		return nil
+	}
+	log := m.stream + "." + m.group + replaySuffix + logSuffix
+	spec := kafka.TopicSpec{Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}
+	c.own.Store(c.prefix+log, spec)
+	m.app.mu.Lock()
+	cfg := m.app.cfg
+	m.app.mu.Unlock()
+	if err := m.app.ensureTopic(ctx, c, &cfg, c.prefix+log, spec); err != nil {
+		return fmt.Errorf("the stream %q, which says what was done: %w", log, err)
+	}
+	m.log = log
+	return nil
 }
 
 // replay writes the records to the group's replay stream. It returns those that were acknowledged.
@@ -362,12 +385,10 @@ func (m *marking) replay(ctx context.Context, c *core) (done []*Record, err erro
 }
 
 // record writes down what was done with records.
-func (m *marking) record(ctx context.Context, c *core, done []*Record) error {
+func (m *marking) record(ctx context.Context, done []*Record) error {
 	if len(done) == 0 {
 		return nil
 	}
-	name := m.stream + "." + m.group + replaySuffix + logSuffix
-	c.own.Store(c.prefix+name, kafka.TopicSpec{Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}})
 	now := time.Now().UTC()
 	marks := make([]Outgoing, len(done))
 	for i, r := range done {
@@ -377,5 +398,5 @@ func (m *marking) record(ctx context.Context, c *core, done []*Record) error {
 		}
 		marks[i] = Outgoing{Key: []byte(markKey(r)), Value: value}
 	}
-	return m.app.PublishBatch(ctx, name, marks)
+	return m.app.PublishBatch(ctx, m.log, marks)
 }

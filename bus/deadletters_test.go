@@ -198,6 +198,23 @@ func TestAStreamOfDeadLettersThatIsMadeAgain(t *testing.T) {
 	}
 }
 
+// Where it cannot be recorded what was replayed, nothing is: each call would replay it again.
+func TestNothingIsReplayedWithoutARecordOfIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.app(bus.Config{CreateTopics: new(false)})
+	w.stream("s.g.dead", 1)
+	w.stream("s.g.replay", 1)
+	w.put("s.g.dead", 0, contents(0, 3)...)
+	n, err := app.ReplayDeadLetters(t.Context(), "s", "g", bus.DeadLetterSelection{})
+	if err == nil || n.Done != 0 || !strings.Contains(err.Error(), `"s.g.replay.log"`) {
+		t.Errorf("%+v, %v; want an error that names the stream that there is not", n, err)
+	}
+	if end := w.ends("s.g.replay")[0]; end != 0 {
+		t.Errorf("%d records are replayed, want none", end)
+	}
+}
+
 func TestDeadLettersThatThereAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
