@@ -195,8 +195,8 @@ func (m replayMarks) of(r *Record) DeadLetterState {
 func (a *App) readMarks(ctx context.Context, c *core, stream, group string) (replayMarks, error) {
 	marks := make(replayMarks)
 	name := stream + "." + group + replaySuffix + logSuffix
-	if err := checkStream(name); err != nil {
-		return nil, err
+	if len(c.prefix+name) > longestTopic {
+		return marks, nil // nothing was ever replayed
 	}
 	cluster, err := c.client.Topics(ctx, c.prefix+name)
 	if err != nil || cluster.Topics[c.prefix+name] == nil {
@@ -355,6 +355,10 @@ func (m *marking) makeLog(ctx context.Context, c *core) error {
 		return nil
 	}
 	log := m.stream + "." + m.group + replaySuffix + logSuffix
+	if n := len(c.prefix + log); n > longestTopic {
+		return fmt.Errorf("the topic %q, which would say what was done, has a name of %d characters where Kafka allows %d",
+			c.prefix+log, n, longestTopic)
+	}
 	spec := kafka.TopicSpec{Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}
 	c.own.Store(c.prefix+log, spec)
 	m.app.mu.Lock()

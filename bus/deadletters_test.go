@@ -215,6 +215,21 @@ func TestNothingIsReplayedWithoutARecordOfIt(t *testing.T) {
 	}
 }
 
+// A name that is too long for the stream of what was replayed is an error of a replay, and of nothing else.
+func TestDeadLettersOfALongName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.app()
+	long := strings.Repeat("s", 249-len(w.prefix+".g.dead"))
+	w.stream(long+".g.dead", 1)
+	w.put(long+".g.dead", 0, contents(0, 1)...)
+	n, err := app.ReplayDeadLetters(t.Context(), long, "g", bus.DeadLetterSelection{})
+	if err == nil || n.Open != 1 || n.Done != 0 ||
+		!strings.Contains(err.Error(), "Kafka allows 249") {
+		t.Errorf("%+v, %v; want one that is open, and an error that says that the name is too long", n, err)
+	}
+}
+
 func TestDeadLettersThatThereAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
