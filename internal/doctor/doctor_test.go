@@ -137,12 +137,12 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 func TestAPortThatNeverAnswers(t *testing.T) {
 	t.Parallel()
 	var open []net.Conn
-	address := listen(t, func(c net.Conn) { open = append(open, c) })
-	t.Cleanup(func() {
+	t.Cleanup(func() { // after the cleanup of listen, which waits for whoever appends
 		for _, c := range open {
 			c.Close()
 		}
 	})
+	address := listen(t, func(c net.Conn) { open = append(open, c) })
 	o := Options{Servers: []string{address}, Timeout: 100 * time.Millisecond}
 	results, healthy := examine(t, o)
 	wantFailure(t, results, healthy, stepVersions, "no answer within 100ms", "never answers")
