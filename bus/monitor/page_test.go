@@ -38,13 +38,6 @@ func cellOf(section, key, label string) string {
 		section, key, label)
 }
 
-func noProblems(t *testing.T, p *browsertest.Page) {
-	t.Helper()
-	if problems := p.Problems(); len(problems) > 0 {
-		t.Errorf("the browser has seen: %s", strings.Join(problems, "\n"))
-	}
-}
-
 // The page shows the lag while a handler is blocked, and that it is gone after its release, without being loaded again.
 func TestThePageShowsTheLag(t *testing.T) {
 	t.Parallel()
@@ -79,7 +72,7 @@ func TestThePageShowsTheLag(t *testing.T) {
 	page.Until(cellOf("groups", group, "Oldest") + ` === "-"`)
 	page.Until(`!document.querySelector("#partitions tbody tr")`)
 	page.Until(`document.body.dataset.same === "yes"`)
-	noProblems(t, page)
+	page.NoProblems()
 
 	// A reader without JavaScript sees the same.
 	plain := browser.Open("about:blank", 1400, 900)
@@ -107,7 +100,7 @@ func TestThePageOnAPhone(t *testing.T) {
 	if width > 360 {
 		t.Errorf("the page is %d pixels wide on a phone of 360", width)
 	}
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // What others write into Kafka is text: names of streams and groups, schemas, errors, and the names of members.
@@ -159,7 +152,7 @@ func TestHostileTextsDoNothing(t *testing.T) {
 		if strings.Contains(seen.Title, "hacked") || seen.Strange > 0 || strings.Contains(seen.Text, "\u202e") {
 			t.Errorf("title %q, %d strange elements, bidi %v", seen.Title, seen.Strange, strings.Contains(seen.Text, "\u202e"))
 		}
-		noProblems(t, p)
+		p.NoProblems()
 	}
 }
 

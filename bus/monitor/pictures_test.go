@@ -77,5 +77,5 @@ func TestPictures(t *testing.T) {
 	phone := browser.Open(url+"#groups", 390, 760)
 	phone.Until(cellOf("groups", "billing", "State") + ` === "stable"`)
 	phone.Screenshot(filepath.Join(dir, "monitor-phone.png"))
-	noProblems(t, page)
+	page.NoProblems()
 }

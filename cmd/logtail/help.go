@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -52,30 +53,9 @@ func flagText(f *pflag.Flag) string {
 
 func wrap(text string) string { return wrapTo(text, helpWidth) }
 
-// wrapTo breaks paragraphs into lines of at most width columns.
+// wrapTo breaks paragraphs into lines of at most width columns, each with its end.
 func wrapTo(text string, width int) string {
-	var b strings.Builder
-	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		column := 0
-		for _, word := range strings.Fields(paragraph) {
-			switch {
-			case column == 0:
-			case column+1+len(word) > width:
-				b.WriteString("\n")
-				column = 0
-			default:
-				b.WriteString(" ")
-				column++
-			}
-			b.WriteString(word)
-			column += len(word)
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
+	return cliflags.Wrap(strings.Trim(text, "\n"), width) + "\n"
 }
 
 func indent(text string) string {

@@ -48,7 +48,7 @@ pre { margin: 0; padding: 14px 18px; font: 13px/1.5 "DejaVu Sans Mono", monospac
 	page.Click("#whole-trace")
 	page.Until(`document.querySelector("#detail").textContent.includes("of this one: 3")`)
 	page.Screenshot(filepath.Join(dir, "logtail-page.png"))
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // publishSample writes what a small shop may log.

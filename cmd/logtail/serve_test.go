@@ -78,13 +78,6 @@ func (s *served) answer(t *testing.T, path, host string) (int, string) {
 
 const shownRows = `[...document.querySelectorAll("#rows li[data-place] .text")].map(e => e.textContent)`
 
-func noProblems(t *testing.T, p *browsertest.Page) {
-	t.Helper()
-	if problems := p.Problems(); len(problems) > 0 {
-		t.Errorf("the browser has seen: %s", strings.Join(problems, "\n"))
-	}
-}
-
 func tracedValue(message, trace string, status int) string {
 	return fmt.Sprintf(`{"schema":"LogRecord:1","data":{"message":%q,"severity":"ERROR","level":40,"trace_id":%q,`+
 		`"status":%d,"order":{"id":9007199254740993},"timestamp":%q}}`, message, trace, status,
@@ -153,7 +146,7 @@ func TestThePage(t *testing.T) {
 	if place, _ := url.Parse(link); !regexp.MustCompile(`^logs\.shop/\d@\d+$`).MatchString(place.Query().Get("record")) {
 		t.Errorf("the permalink is %s", link)
 	}
-	noProblems(t, page)
+	page.NoProblems()
 	s.stop()
 	if code := <-s.code; code != exitOK {
 		t.Errorf("exit code %d; %s", code, s.stderr.String())
@@ -172,10 +165,10 @@ func TestFirstSettingsOfThePage(t *testing.T) {
 	page := browser.Open(s.url, 1000, 600)
 	page.Until(shownRows + `.length === 1 && document.querySelector("#level").value === "error"`)
 	page.Until(`location.search.includes("level=error") && location.search.includes("field=status%3E%3D500")`)
-	noProblems(t, page)
+	page.NoProblems()
 	page = browser.Open(s.url+"?level=info&stream=logs.a&grep=info", 1000, 600)
 	page.Until(shownRows + `.length === 1 && document.querySelector("#stream").value === "logs.a"`)
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // A page shows the streams of the command line, and no other, whatever it asks for.
@@ -239,7 +232,7 @@ func TestHostileRecordsDoNothingInThePage(t *testing.T) {
 			t.Errorf("the page shows %q", r)
 		}
 	}
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // A page that takes its rows too slowly is told how many it missed.
@@ -256,7 +249,7 @@ func TestThePageTellsWhatWasMissed(t *testing.T) {
 	s := b.serve(func(o *options) { o.queueRows = 100 }, "logs.*") // so many wait; the page begins with more, which come at once
 	page := browsertest.New(t).Open(s.url, 800, 600)
 	page.Until(shownRows + `.length === 100 && document.querySelector("#rows .gap").textContent.startsWith("50 rows missed")`)
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // A page that has lost its connection goes on where it was, without a row twice.
@@ -312,7 +305,7 @@ func TestAHiddenPageReadsNothing(t *testing.T) {
 	page.Until(shownRows + ".length === 4")
 	b.publish("logs.a", logValue("after", "INFO", 20), time.Now())
 	page.Until(shownRows + `.length === 5 && ` + shownRows + `[4] === "after"`)
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // A broker that goes away and comes back is told, and waited for.
@@ -328,7 +321,7 @@ func TestThePageWaitsForABroker(t *testing.T) {
 	b.cluster.Restart(0)
 	b.publish("logs.a", logValue("after", "INFO", 20), time.Now())
 	page.Until(shownRows + `[1] === "after" && document.querySelector("#status").textContent.includes("answers again")`)
-	noProblems(t, page)
+	page.NoProblems()
 }
 
 // So many pages may read, and one more is told why it may not. A place that is free again is taken.

@@ -244,6 +244,14 @@ func (p *Page) Problems() []string {
 	return append([]string(nil), p.problems...)
 }
 
+// NoProblems fails the test, and goes on, when there are [Page.Problems].
+func (p *Page) NoProblems() {
+	p.b.t.Helper()
+	if problems := p.Problems(); len(problems) > 0 {
+		p.b.t.Errorf("the browser has seen: %s", strings.Join(problems, "\n"))
+	}
+}
+
 // event keeps problems.
 func (p *Page) event(m message) {
 	problem := false

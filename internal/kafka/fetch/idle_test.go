@@ -2,16 +2,14 @@ package fetch_test
 
 import (
 	"fmt"
-	"net"
-	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // TestIdlePartitionsCostNothing is invariant 27, as far as fetching goes: twenty idle topics of seven partitions cost
@@ -41,7 +39,7 @@ func TestIdlePartitionsCostNothing(t *testing.T) {
 		before, began := f.Stats().Requests, time.Now()
 		seen := make(map[string]bool)
 		b.waitFor(func() bool {
-			for _, c := range connectionsTo(t, b.cluster.Servers()) {
+			for _, c := range testkit.ConnectionsTo(t, b.cluster.Servers()) {
 				seen[c] = true
 			}
 			goroutines = runtime.NumGoroutine()
@@ -69,29 +67,4 @@ func TestIdlePartitionsCostNothing(t *testing.T) {
 	if s := f.Stats(); s.Brokers != 1 || s.Partitions != topics*partitions || s.Failures > 0 {
 		t.Errorf("stats %+v", s)
 	}
-}
-
-// connectionsTo returns the local addresses of the connections of this machine to servers, as Linux lists them.
-func connectionsTo(t *testing.T, servers []string) (local []string) {
-	t.Helper()
-	const established = "01"
-	ports := make(map[string]bool)
-	for _, s := range servers {
-		a, err := net.ResolveTCPAddr("tcp4", s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[fmt.Sprintf("%04X", a.Port)] = true
-	}
-	table, err := os.ReadFile("/proc/self/net/tcp")
-	if err != nil {
-		t.Skipf("needs Linux to count connections: %v", err)
-	}
-	for line := range strings.Lines(string(table)) {
-		f := strings.Fields(line) // number, local address, remote address, state
-		if _, port, _ := strings.Cut(f[2], ":"); ports[port] && f[3] == established {
-			local = append(local, f[1])
-		}
-	}
-	return local
 }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
 
 // Streams are what the program shares with the world. Out gets data only, Err everything else.
@@ -89,26 +90,4 @@ func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 const helpWidth = 100
 
 // Wrap breaks the paragraphs of a help text into lines.
-func Wrap(text string) string {
-	var b strings.Builder
-	for n, paragraph := range strings.Split(text, "\n\n") {
-		if n > 0 {
-			b.WriteString("\n\n")
-		}
-		column := 0
-		for _, word := range strings.Fields(paragraph) {
-			switch {
-			case column == 0:
-			case column+1+len(word) > helpWidth:
-				b.WriteByte('\n')
-				column = 0
-			default:
-				b.WriteByte(' ')
-				column++
-			}
-			b.WriteString(word)
-			column += len(word)
-		}
-	}
-	return b.String()
-}
+func Wrap(text string) string { return cliflags.Wrap(text, helpWidth) }

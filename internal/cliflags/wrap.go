@@ -1,0 +1,29 @@
+package cliflags
+
+import "strings"
+
+// Wrap breaks the paragraphs of a help text, which an empty line parts, into lines of at most width columns. The last line
+// has no end.
+func Wrap(text string, width int) string {
+	var b strings.Builder
+	for n, paragraph := range strings.Split(text, "\n\n") {
+		if n > 0 {
+			b.WriteString("\n\n")
+		}
+		column := 0
+		for _, word := range strings.Fields(paragraph) {
+			switch {
+			case column == 0:
+			case column+1+len(word) > width:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+	}
+	return b.String()
+}
