@@ -1,10 +1,11 @@
 package bus
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 type deepNode struct {
@@ -61,14 +62,12 @@ func TestDecodeIsNotAmplified(t *testing.T) {
 			t.Run(name+" as "+kind, func(t *testing.T) {
 				cost := func(n int) uint64 {
 					r := &Record{Value: []byte(`{"schema":"A:1","data":` + shape(n) + "}")}
-					var before, after runtime.MemStats
-					runtime.ReadMemStats(&before)
-					err := decode(r)
-					runtime.ReadMemStats(&after)
+					var err error
+					allocated := testkit.AllocatedBytes(func() { err = decode(r) })
 					if err != nil && len(err.Error()) > 2000 {
 						t.Errorf("the error has %d bytes: %.300s", len(err.Error()), err)
 					}
-					return after.TotalAlloc - before.TotalAlloc
+					return allocated
 				}
 				const n, constant = 8_000, 128 << 10
 				once, twice := cost(n), cost(2*n)

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // Values whose LogValue never comes to an end.
@@ -108,10 +109,8 @@ func TestWorkIsLinear(t *testing.T) {
 				r := slog.NewRecord(at, 0, "m", 0)
 				r.AddAttrs(all...)
 				e := NewEncoder(Options{Base: fixedBase(), MaxBytes: 16 << 20})
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				text, _ := e.Append(nil, context.Background(), r)
-				runtime.ReadMemStats(&after)
+				var text []byte
+				allocated := testkit.AllocatedBytes(func() { text, _ = e.Append(nil, context.Background(), r) })
 				if err := unique(text); err != nil {
 					t.Errorf("%d: %v", n, err)
 				}
@@ -123,7 +122,7 @@ func TestWorkIsLinear(t *testing.T) {
 				if len(b.slots) < 2*len(b.members) {
 					t.Errorf("%d members in a table of %d", len(b.members), len(b.slots))
 				}
-				return after.TotalAlloc - before.TotalAlloc
+				return allocated
 			}
 			if small, large := cost(4_000), cost(16_000); large > 8*small {
 				t.Errorf("4,000 cost %d bytes, 16,000 cost %d", small, large)

@@ -1,9 +1,10 @@
 package envelope
 
 import (
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // A value of twice the size takes at most twice the memory, whatever its shape; most take none. The test is not
@@ -30,14 +31,12 @@ func TestParseIsNotAmplified(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cost := func(n int) uint64 {
 				value := []byte(shape(n))
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				_, err := Parse(value)
-				runtime.ReadMemStats(&after)
+				var err error
+				allocated := testkit.AllocatedBytes(func() { _, err = Parse(value) })
 				if err != nil && len(err.Error()) > 1000 {
 					t.Errorf("the error has %d bytes", len(err.Error()))
 				}
-				return after.TotalAlloc - before.TotalAlloc
+				return allocated
 			}
 			if once, twice := cost(n), cost(2*n); twice > 2*once+constant || once > uint64(8*len(shape(n))) {
 				t.Errorf("%d bytes are allocated for n, %d for 2n", once, twice)

@@ -8,8 +8,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +53,22 @@ func Eventually(t testing.TB, holds func() bool, state func() string) {
 func Until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	Eventually(t, holds, func() string { return what })
+}
+
+// AllocatedBytes returns how many bytes f allocates: the fewest of three calls, as the allocations of all goroutines are
+// counted. Pools are emptied before each call. A test that calls it must not run in parallel with others.
+func AllocatedBytes(f func()) uint64 {
+	fewest := uint64(math.MaxUint64)
+	for range 3 {
+		runtime.GC()
+		runtime.GC() // a pool keeps its contents for one cycle
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		fewest = min(fewest, after.TotalAlloc-before.TotalAlloc)
+	}
+	return fewest
 }
 
 // logBytes is how much of a log is kept: its end.

@@ -135,20 +135,11 @@ func TestFetchResponseBounds(t *testing.T) {
 		for number, size := range map[uint32]int{1<<31 - 1: len(body), 100 << 20: DefaultResponseLimit} {
 			b := bytes.Clone(body)
 			binary.BigEndian.PutUint32(b[i:], number)
-			if n := allocated(func() { _, _ = readFetch(bytes.NewReader(b), size, nil) }); n > believed+(64<<10) {
+			if n := allocatedBy(func() { _, _ = readFetch(bytes.NewReader(b), size, nil) }); n > believed+(64<<10) {
 				t.Errorf("%d at %d of %d: %d bytes allocated", number, i, size, n)
 			}
 		}
 	}
-}
-
-// allocated returns how many bytes f allocates, if nothing else runs.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
 }
 
 // TestFetchResponseGrows reads records that are longer than a length is believed.

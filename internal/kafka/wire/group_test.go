@@ -254,7 +254,7 @@ func TestGroupAnswersBounds(t *testing.T) {
 					b = append(b, body[at+len(huge):]...)
 				}
 				in := &conn{Reader: bytes.NewReader(answer(1, b))}
-				if n := allocated(func() { _, _ = c.request.RawExchange(in) }); n > 512<<10 {
+				if n := allocatedBy(func() { _, _ = c.request.RawExchange(in) }); n > 512<<10 {
 					t.Errorf("%x at %d: %d bytes allocated", huge, at, n)
 				}
 			}

@@ -373,7 +373,8 @@ func TestOtherWriters(t *testing.T) {
 	}
 }
 
-// allocatedBy returns how many bytes f allocates. It is for tests that do not run beside others.
+// allocatedBy returns how many bytes one call of f allocates. It is for tests that do not run beside others, and for
+// bounds far above what the runtime allocates meanwhile.
 func allocatedBy(f func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // The check of a value of twice the size takes at most twice the steps and the memory, whatever the shape.
@@ -45,13 +46,13 @@ func TestCheckIsLinear(t *testing.T) {
 
 // cost returns the steps and the allocated bytes of a check.
 func cost(r *Rule, value string) (steps int, allocated uint64) {
-	var before, after runtime.MemStats
 	data := []byte(value)
-	runtime.ReadMemStats(&before)
-	c := newRun(data)
-	r.check(&c, 0)
-	runtime.ReadMemStats(&after)
-	return c.applied, after.TotalAlloc - before.TotalAlloc
+	allocated = testkit.AllocatedBytes(func() {
+		c := newRun(data)
+		r.check(&c, 0)
+		steps = c.applied
+	})
+	return steps, allocated
 }
 
 func compiledRule(t *testing.T, doc string) *Rule {

@@ -1,7 +1,6 @@
 package form
 
 import (
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/entry"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // A record of twice the size is printed in at most twice the bytes, and with twice the memory, in every form. The test
@@ -62,12 +62,12 @@ func TestOutputIsNotAmplified(t *testing.T) {
 			t.Run(output+"/"+name, func(t *testing.T) {
 				cost := func(n int) (printed int, allocated uint64) {
 					r := shape(n)
-					var o entry.Opener
-					var before, after runtime.MemStats
-					runtime.ReadMemStats(&before)
-					out := printer.Append(nil, o.Open(r))
-					runtime.ReadMemStats(&after)
-					return len(out), after.TotalAlloc - before.TotalAlloc
+					var out []byte
+					allocated = testkit.AllocatedBytes(func() {
+						var o entry.Opener
+						out = printer.Append(nil, o.Open(r))
+					})
+					return len(out), allocated
 				}
 				cost(n) // what is kept for the next record is there
 				printed, allocated := cost(n)
