@@ -60,8 +60,10 @@ type SubscriptionStats struct {
 	Generation int32
 	Protocol   string
 	Leader     bool
-	// Rebalances counts the generations that the member has been part of.
-	Rebalances uint64
+	// Rebalances counts the generations of the group that gave the member its partitions. Of them Revoked have ended in
+	// order: its handlers finished, and what they did was committed. Lost ended because the group went on without the
+	// member, which was silent for longer than its session: what it finished since its last commit is handled again.
+	Rebalances, Revoked, Lost uint64
 	// Times are zero for what has not happened yet.
 	LastRebalance, LastHeartbeat, LastCommit time.Time
 
@@ -164,7 +166,8 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 	m := now.Member
 	s := SubscriptionStats{
 		Patterns: x.patterns, Group: x.group, Handler: x.handler,
-		State: m.State.String(), MemberID: m.MemberID, Generation: m.Generation, Protocol: m.Protocol, Leader: m.Leader, Rebalances: m.Rebalances,
+		State: m.State.String(), MemberID: m.MemberID, Generation: m.Generation, Protocol: m.Protocol, Leader: m.Leader,
+		Rebalances: m.Rebalances, Revoked: m.Revoked, Lost: m.Lost,
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
 		Streams:  x.core.streamsOf(m.Topics),
 		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.pausedSince(),

@@ -41,6 +41,7 @@
 //	                                                   when none does
 //	kafkaesk_consumer_healthy{group}                   1 when all of the App's subscriptions of the group are healthy
 //	kafkaesk_consumer_assigned_partitions{group}       and further gauges and counters of a group; /metrics explains each
+//	kafkaesk_consumer_rebalances_total{group,event}    event: assigned, revoked, or lost: the group went on without it
 //	kafkaesk_consumed_messages_total{stream,group,outcome}
 //	kafkaesk_handler_duration_seconds{stream,group}    the work on a record, with attempts, pauses and its dead letter
 //	kafkaesk_message_lead_time_seconds{stream,group}   from the record's timestamp to the end of the work

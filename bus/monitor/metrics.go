@@ -54,6 +54,7 @@ type statsCollector struct {
 	monitoring monitoring.App
 
 	build, ready, lag, oldest, logDropped, logOldest *prometheus.Desc
+	rebalances                                       []*prometheus.Desc // under our name, and Python's
 
 	groups   []metric[*groupStats]
 	producer []metric[*bus.ProducerStats]
@@ -74,6 +75,9 @@ func newStatsCollector(app *bus.App, python bool) *statsCollector {
 			"partition; open transactions count. None while it is not known.", "stream", "group", "partition"),
 		oldest: desc("kafkaesk_consumer_oldest_unhandled_timestamp_seconds", "Time of the first record of a partition "+
 			"that was read and is not finished. None when there is no such record.", "stream", "group", "partition"),
+		rebalances: []*prometheus.Desc{desc("kafkaesk_consumer_rebalances_total", "Generations of the group by what "+
+			"became of the App's members: assigned, when they got partitions; revoked, when they gave them back in "+
+			"order; lost, when the group went on without them.", "group", "event")},
 		logDropped: desc("kafkaesk_log_dropped_total", "Log records that are lost to Kafka, by reason.", "stream", "reason"),
 		logOldest: desc("kafkaesk_log_oldest_timestamp_seconds", "Time of the oldest log record that is queued. None "+
 			"when none is.", "stream"),
@@ -82,6 +86,8 @@ func newStatsCollector(app *bus.App, python bool) *statsCollector {
 	if python {
 		c.groups = append(c.groups, gauge("kafkaesk_consumer_health", "As kafkaesk_consumer_healthy, under Python's name.",
 			healthy, "group_id"))
+		c.rebalances = append(c.rebalances, desc("kafkaesk_consumer_rebalanced_total",
+			"As kafkaesk_consumer_rebalances_total, under Python's name.", "group_id", "event"))
 	}
 	return c
 }
@@ -119,8 +125,6 @@ func groupMetrics() []metric[*groupStats] {
 			func(g *groupStats) float64 { return float64(g.Waiting) }, group),
 		gauge("kafkaesk_consumer_buffered_bytes", "Memory of records that are handled, wait, or were fetched.",
 			func(g *groupStats) float64 { return float64(g.Bytes) }, group),
-		counter("kafkaesk_consumer_rebalances_total", "Generations of the group that the App's members have been part of.",
-			func(g *groupStats) float64 { return float64(g.Rebalances) }, group),
 		counter("kafkaesk_consumer_finished_records_total", "Records that are done with, whatever became of them.",
 			func(g *groupStats) float64 { return float64(g.Finished) }, group),
 		counter("kafkaesk_consumer_retries_total", "Attempts after the first one.",
@@ -209,7 +213,8 @@ func brokerMetrics() []metric[*kafka.ConnStats] {
 
 // Describe implements prometheus.Collector.
 func (c *statsCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.build, c.ready, c.lag, c.oldest, c.logDropped, c.logOldest} {
+	single := []*prometheus.Desc{c.build, c.ready, c.lag, c.oldest, c.logDropped, c.logOldest}
+	for _, d := range slices.Concat(single, c.rebalances) {
 		to <- d
 	}
 	describe(to, c.groups)
@@ -235,6 +240,11 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	emit(to, c.producer, &stats.Producer)
 	for _, g := range sumGroups(&stats, problems) {
 		emit(to, c.groups, g, g.group)
+		for event, n := range map[string]uint64{"assigned": g.Rebalances, "revoked": g.Revoked, "lost": g.Lost} {
+			for _, d := range c.rebalances {
+				to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), g.group, event)
+			}
+		}
 		for i := range g.Assigned {
 			p := &g.Assigned[i]
 			labels := []string{p.Stream, g.group, strconv.Itoa(p.Partition)}
@@ -324,6 +334,8 @@ func (g *groupStats) add(s *bus.SubscriptionStats) {
 	g.Bytes += s.Bytes
 	g.Abandoned += s.Abandoned
 	g.Rebalances += s.Rebalances
+	g.Revoked += s.Revoked
+	g.Lost += s.Lost
 	g.Finished += s.Finished
 	g.Retried += s.Retried
 	g.DeadLettered += s.DeadLettered

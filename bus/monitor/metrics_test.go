@@ -11,8 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/bus/monitor"
+	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
@@ -141,6 +146,34 @@ func TestSeriesOfRevokedPartitionsAreRemoved(t *testing.T) {
 	}
 }
 
+// A rebalance is counted by what became of the member: lost when the group went on without it, else revoked. Each event
+// has a series from the start.
+func TestRebalancesAreCountedByEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, kafkatest.Kfake())
+	app, group := w.app(), w.group("g")
+	bus.MustSubscribe(app, "content", func(context.Context, *bus.Record) error { return nil }, bus.Group(group))
+	h := monitor.Handler(app)
+	publish(t, app, "content", 1, time.Now())
+	counted := func(s series, assigned, revoked, lost float64) bool {
+		const name = "kafkaesk_consumer_rebalances_total"
+		at := func(event string) string { return fmt.Sprintf("%s{event=%q,group=%q}", name, event, group) }
+		got := s.of(name)
+		return len(got) == 3 && got[at("assigned")] == assigned && got[at("revoked")] == revoked && got[at("lost")] == lost
+	}
+	if s := scrape(t, h); !counted(s, 0, 0, 0) {
+		t.Errorf("before Run:\n%s", s)
+	}
+	stop := w.run(app)
+	eventually(t, h, func(s series) bool { return counted(s, 1, 0, 0) })
+	w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+	eventually(t, h, func(s series) bool { return counted(s, 2, 0, 1) })
+	stop()
+	if s := scrape(t, h); !counted(s, 2, 1, 1) {
+		t.Errorf("after Run:\n%s", s)
+	}
+}
+
 // A dashboard for Python's kafkaesk finds its names and labels; and no record is counted twice.
 func TestPythonMetrics(t *testing.T) {
 	t.Parallel()
@@ -165,6 +198,10 @@ func TestPythonMetrics(t *testing.T) {
 		if all, got := s.sum(name), s.sum(name, stream); all != want || got != want {
 			t.Errorf("%s is %v, and with Python's labels %v, want %v", name, all, got, want)
 		}
+	}
+	rebalanced := fmt.Sprintf("kafkaesk_consumer_rebalanced_total{event=\"assigned\",group_id=%q}", group)
+	if got := s[rebalanced]; got != 1 {
+		t.Errorf("consumer_rebalanced_total is %v", got)
 	}
 	if got := s[fmt.Sprintf("kafkaesk_consumer_health{group_id=%q}", group)]; got != 1 {
 		t.Errorf("consumer_health is %v", got)

@@ -131,8 +131,9 @@ type Status struct {
 	Topics map[string]int
 	// Committed is what is known to be committed of its partitions; those without a commit are not in it.
 	Committed map[kafka.TopicPartition]int64
-	// Rebalances counts the generations it has been in.
-	Rebalances uint64
+	// Rebalances counts the generations it has been in. Of them Revoked have ended by a drain that the group waits for, and
+	// Lost because the group went on without the member.
+	Rebalances, Revoked, Lost uint64
 	// LastRebalance, LastHeartbeat and LastCommit are when these last succeeded; zero if never.
 	LastRebalance, LastHeartbeat, LastCommit time.Time
 	// LastError is what last went wrong, and stays when it is over; LastErrorAt is when.

@@ -79,6 +79,7 @@ func (m *Member) live(stopping, work context.Context) {
 		actions := l.machine.on(time.Now(), n.event)
 		if before == Stable && l.machine.state == Draining {
 			l.why = reason(n.event)
+			m.countEnd(n.event)
 		}
 		for _, a := range actions {
 			m.do(work, a)
@@ -97,6 +98,16 @@ func reason(e event) string {
 	default:
 		return e.err.Error()
 	}
+}
+
+// countEnd counts the end of a generation by the event that ended it.
+func (m *Member) countEnd(e event) {
+	lost := e.what == beaten || e.what == refused
+	if f := faultOf(e.err); lost && f != none && f != rebalancing {
+		m.note(func(s *Status) { s.Lost++ })
+		return
+	}
+	m.note(func(s *Status) { s.Revoked++ })
 }
 
 // take keeps what news brings, and logs it.
