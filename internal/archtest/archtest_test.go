@@ -57,11 +57,11 @@ var rules = []rule{
 		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce", module + "/internal/kafka/consume", module + "/internal/lanes"}},
 	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "internal/spool", "cmd/..."},
 		except:  []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
-		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
+		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit/...", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
 	{name: "examples are made of what every module may import", from: []string{"examples/..."}, imports: []string{module + "/internal/..."}},
 	{name: "examples/service can be copied with its tests", from: []string{"examples/service/..."},
 		imports: []string{module + "/internal/..."}, tests: true},
-	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit", "internal/browsertest"}, imports: []string{module + "/..."}},
+	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit/...", "internal/browsertest"}, imports: []string{module + "/..."}},
 	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."}, imports: []string{"github.com/stretchr/..."}, tests: true},
 }
 

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,13 +15,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kafkaesk/kafkaesk/internal/schema"
+	"github.com/kafkaesk/kafkaesk/internal/testkit/property"
 )
 
 // agree holds the verdict for one value against v5's on the JSON that encoding/json writes.
 func agree(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, s *schema.Schema, v reflect.Value) (valid bool) {
+}, s *schema.Schema, v5 *jsonschema.Schema, v reflect.Value) (valid bool) {
 	t.Helper()
 	out, err := s.Append([]byte("kept"), v.Addr().Interface())
 	var invalid *schema.Invalid
@@ -33,28 +33,21 @@ func agree(t interface {
 	if wantErr != nil || string(out) != "kept"+string(want) {
 		t.Fatalf("encoded\n%s\nwant\n%s %v", out, want, wantErr)
 	}
-	verdict := compiled(s).Validate(decoded(want))
+	verdict := v5.Validate(decoded(want))
 	if (err == nil) != (verdict == nil) {
 		t.Fatalf("the verdict is %v, and v5's %#v\n%s\n%s", err, verdict, want, s.JSON())
 	}
 	return err == nil
 }
 
-var documents sync.Map // *schema.Schema to *jsonschema.Schema
-
 // compiled returns v5's own schema.
 func compiled(s *schema.Schema) *jsonschema.Schema {
-	if known, ok := documents.Load(s); ok {
-		return known.(*jsonschema.Schema)
-	}
 	c := jsonschema.NewCompiler()
 	c.Draft, c.AssertFormat = jsonschema.Draft2020, true
 	if err := c.AddResource("schema:///x", bytes.NewReader(s.JSON())); err != nil {
 		panic(err)
 	}
-	made := c.MustCompile("schema:///x")
-	documents.Store(s, made)
-	return made
+	return c.MustCompile("schema:///x")
 }
 
 func decoded(data []byte) (v any) {
@@ -75,7 +68,8 @@ func TestPlanAgreesOnWrittenTypes(t *testing.T) {
 		t.Run(typ.String(), func(t *testing.T) {
 			t.Parallel()
 			s := must(t, typ)
-			rapid.Check(t, func(t *rapid.T) { agree(t, s, values(t, typ, 0)) })
+			v5 := compiled(s)
+			rapid.Check(t, func(t *rapid.T) { agree(t, s, v5, values(t, typ, 0)) })
 		})
 	}
 }
@@ -97,8 +91,9 @@ func TestPlanAgreesOnRandomTypes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		v5 := compiled(s)
 		for range 8 {
-			if agree(t, s, values(t, typ, 0)) {
+			if agree(t, s, v5, values(t, typ, 0)) {
 				valid++
 			} else {
 				invalid++
@@ -112,16 +107,17 @@ func TestPlanAgreesOnRandomTypes(t *testing.T) {
 
 // FuzzPlan gives the same generators to the fuzzer: go test -fuzz FuzzPlan.
 func FuzzPlan(f *testing.F) {
-	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
+	property.Fuzz(f, func(t *rapid.T) {
 		typ := structs().Draw(t, "struct")
 		s, err := schema.For(typ)
 		if err != nil {
 			t.Skip(err)
 		}
+		v5 := compiled(s)
 		for range 4 {
-			agree(t, s, values(t, typ, 0))
+			agree(t, s, v5, values(t, typ, 0))
 		}
-	}))
+	})
 }
 
 // FuzzPlanText looks for texts and numbers that v5 sees differently.
@@ -130,6 +126,7 @@ func FuzzPlanText(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	v5 := compiled(s)
 	f.Add("abc", int64(3), uint64(2), 0.1, float32(0.1))
 	f.Add("b\xff", int64(-1), uint64(1<<63), 1e21, float32(16777216))
 	f.Fuzz(func(t *testing.T, text string, i int64, u uint64, d float64, e float32) {
@@ -137,9 +134,9 @@ func FuzzPlanText(f *testing.F) {
 			t.Skip("no number")
 		}
 		v := reflect.ValueOf(&scalars{text, text, text, text, text, i, u, d, e, d}).Elem()
-		agree(t, s, v)
+		agree(t, s, v5, v)
 		v = reflect.ValueOf(&scalars{Int: 3, Uint: 2, Float: 0.15, Float32: 0.2, Long: "abc", Short: text, Word: text}).Elem()
-		agree(t, s, v)
+		agree(t, s, v5, v)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
+	"github.com/kafkaesk/kafkaesk/internal/testkit/property"
 )
 
 // writesTheSame holds what the plan writes for v against encoding/json: the same bytes, or errors of the same text. Where v has nil slices and
@@ -315,7 +316,7 @@ func TestWriterOnRandomTypes(t *testing.T) {
 	rapid.Check(t, writerOnRandomTypes)
 }
 
-func FuzzWriter(f *testing.F) { f.Fuzz(rapid.MakeFuzz(writerOnRandomTypes)) }
+func FuzzWriter(f *testing.F) { property.Fuzz(f, writerOnRandomTypes) }
 
 func writerOnRandomTypes(t *rapid.T) {
 	typ := shapes(0).Draw(t, "type")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
+	"github.com/kafkaesk/kafkaesk/internal/testkit/property"
 )
 
 func decoded(data []byte) (v any) {
@@ -167,7 +168,7 @@ func TestVerdictIsThatOfV5(t *testing.T) {
 }
 
 // FuzzVerdict gives the same generators to the fuzzer.
-func FuzzVerdict(f *testing.F) { f.Fuzz(rapid.MakeFuzz(verdicts)) }
+func FuzzVerdict(f *testing.F) { property.Fuzz(f, verdicts) }
 
 // FuzzValue holds one schema of many keywords against v5, for any value.
 func FuzzValue(f *testing.F) {
