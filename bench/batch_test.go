@@ -13,9 +13,9 @@ import (
 // perCall is what a call of the handler takes.
 const perCall = time.Millisecond
 
-// BenchmarkBatch handles records of 200 bytes, one call at a time, with a handler that needs a millisecond for a call and
-// nothing for a record, as a sink does that writes to a database: single records, and batches of up to 500. The time
-// is that from the first call to the end of the last one.
+// BenchmarkBatch handles records of 200 bytes, one call at a time, with a handler that needs a millisecond for a call
+// and nothing for a record, as a sink does that writes to a database: single records, and batches of up to 500. The
+// time is that from the first call to the end of the last one.
 func BenchmarkBatch(b *testing.B) {
 	cluster := kafkatest.Start(b)
 	c := cell{servers: cluster.Servers(), prefix: cluster.Prefix(b)}

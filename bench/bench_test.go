@@ -63,8 +63,8 @@ func topic(b *testing.B, servers []string, name string) {
 	}
 }
 
-// rounds is how often the peers take turns: the machine's speed drifts, so what is compared lies side by side. In every other round
-// the last one begins, because a broker gets faster while it runs.
+// rounds is how often the peers take turns: the machine's speed drifts, so what is compared lies side by side. In every
+// other round the last one begins, because a broker gets faster while it runs.
 const rounds = 4
 
 type peer struct {
@@ -83,8 +83,8 @@ func inTurns(b *testing.B, peers ...peer) {
 	}
 }
 
-// BenchmarkPublish publishes typed values and waits until the broker has them all (acks=all, no compression). Ours validates each
-// value and writes the envelope and the kafkaesk-id header; the peer sends json.Marshal's bytes.
+// BenchmarkPublish publishes typed values and waits until the broker has them all (acks=all, no compression). Ours
+// validates each value and writes the envelope and the kafkaesk-id header; the peer sends json.Marshal's bytes.
 func BenchmarkPublish(b *testing.B) {
 	cluster := kafkatest.Start(b)
 	list := events()

@@ -16,7 +16,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// consumed is how many records they handle: so many that what a consumer has fetched before it hands on the first one matters little.
+// consumed is how many records they handle: so many that what a consumer has fetched before it hands on the first one
+// matters little.
 const consumed = 3_000_000
 
 // Content is what the consumers decode: 200 bytes with the envelope.
@@ -37,7 +38,8 @@ type envelope struct {
 
 func content() []byte {
 	value, err := json.Marshal(envelope{Schema: "Content:1", Data: Content{
-		ID: "content-000000000042", Author: "ada.lovelace@example.com", Path: "/content/articles/2026/11/notes-on-the-engine-42",
+		ID: "content-000000000042", Author: "ada.lovelace@example.com",
+		Path: "/content/articles/2026/11/notes-on-the-engine-42",
 		Size: 1843, Tags: []string{"web", "draft"}, Done: true,
 	}})
 	if err != nil {
@@ -46,9 +48,10 @@ func content() []byte {
 	return value
 }
 
-// BenchmarkConsumeRaw handles 3,000,000 records of 200 bytes in a group of one member, as often as b.N says, with handlers that look at
-// the bytes only. Offsets are committed every second. Each time is a new group, and the time is that from the first record handled to
-// the last one: to join a group takes seconds, which belong to the broker's settings.
+// BenchmarkConsumeRaw handles 3,000,000 records of 200 bytes in a group of one member, as often as b.N says, with
+// handlers that look at the bytes only. Offsets are committed every second. Each time is a new group, and the time is
+// that from the first record handled to the last one: to join a group takes seconds, which belong to the broker's
+// settings.
 func BenchmarkConsumeRaw(b *testing.B) {
 	consume(b,
 		func(b *testing.B, c cell) {
@@ -62,8 +65,8 @@ func BenchmarkConsumeRaw(b *testing.B) {
 		func(value []byte) bool { return len(value) > 0 })
 }
 
-// BenchmarkConsumeTyped is the same with the data of each record decoded into a struct: by encoding/json, of the whole envelope, for the
-// peers.
+// BenchmarkConsumeTyped is the same with the data of each record decoded into a struct: by encoding/json, of the whole
+// envelope, for the peers.
 func BenchmarkConsumeTyped(b *testing.B) {
 	consume(b,
 		func(b *testing.B, c cell) {
@@ -119,8 +122,8 @@ func (w *stopwatch) note(good bool) {
 	}
 }
 
-// consumeAll has a consumer read everything, b.N times, and reports the rate. The consumer calls note for each record, and returns when
-// its context has ended, which the stopwatch does.
+// consumeAll has a consumer read everything, b.N times, and reports the rate. The consumer calls note for each record,
+// and returns when its context has ended, which the stopwatch does.
 func consumeAll(b *testing.B, consume func(ctx context.Context, w *stopwatch)) {
 	b.ReportAllocs()
 	var total time.Duration

@@ -78,7 +78,8 @@ func contendOurs(b *testing.B, servers []string, keys [][]byte) {
 }
 
 func contendFranz(b *testing.B, servers []string, keys [][]byte) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.DefaultProduceTopic("a"), kgo.ProducerLinger(5*time.Millisecond),
+	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.DefaultProduceTopic("a"),
+		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(250_000), kgo.MaxBufferedBytes(64<<20))
 	if err != nil {
 		b.Fatal(err)

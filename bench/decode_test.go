@@ -56,7 +56,8 @@ func BenchmarkDecode(b *testing.B) {
 
 // rawBatch returns a batch of n records whose values are made-up text of size bytes.
 func rawBatch(tb testing.TB, c wire.Compression, n, size int) []byte {
-	words := []string{"order", "payment", "customer", "timeout", "retry", "the", "of", "service", "request", "failed", "completed"}
+	words := []string{"order", "payment", "customer", "timeout", "retry", "the", "of", "service", "request",
+		"failed", "completed"}
 	random := rand.New(rand.NewPCG(1, 2))
 	var builder wire.Builder
 	for i := range n {

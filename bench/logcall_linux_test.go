@@ -44,18 +44,20 @@ type logShape struct {
 	calls int // in a row
 }
 
-// BenchmarkLogCall compares the CPU of a log call, in the goroutine that logs, with slog.JSONHandler's to io.Discard: ours with
-// everything up to the hand-off to the queue, to a broker that takes the records meanwhile. A figure is the time divided by
-// slog.JSONHandler's, the median of rounds in which all take turns; slog-ns is the time of that. It reads the thread's clock,
-// so that what else the machine does hardly counts.
+// BenchmarkLogCall compares the CPU of a log call, in the goroutine that logs, with slog.JSONHandler's to io.Discard:
+// ours with everything up to the hand-off to the queue, to a broker that takes the records meanwhile. A figure is the
+// time divided by slog.JSONHandler's, the median of rounds in which all take turns; slog-ns is the time of that. It
+// reads the thread's clock, so that what else the machine does hardly counts.
 func BenchmarkLogCall(b *testing.B) {
 	cluster := kafkatest.Start(b)
-	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: cluster.Prefix(b), Logger: slog.New(slog.DiscardHandler)})
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: cluster.Prefix(b),
+		Logger: slog.New(slog.DiscardHandler)})
 	if err := app.Initialize(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = app.Close(context.Background()) }()
-	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: 1})
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
+		TraceFlags: 1})
 	traced := trace.ContextWithSpanContext(b.Context(), span)
 	for _, shape := range []logShape{
 		{"5 attributes", logPeers(b, app, nil), logFive, b.Context(), 2000},
@@ -155,20 +157,23 @@ func logModel(ctx context.Context, l *slog.Logger) {
 }
 
 func withTen(h slog.Handler) slog.Handler {
-	return slog.New(h).With("a", "one", "b", 2, "c", true, "d", "four", "e", 5, "f", "six", "g", 7.5, "h", "eight", "i", 9, "j", "ten").Handler()
+	return slog.New(h).With("a", "one", "b", 2, "c", true, "d", "four", "e", 5, "f", "six", "g", 7.5, "h", "eight", "i", 9,
+		"j", "ten").Handler()
 }
 
 // baseFields are what every record of ours has besides time, level and message.
 func baseFields() []slog.Attr {
 	return []slog.Attr{
-		slog.Any("logger", nil), slog.String("hostname", "web-api-7c9d-x2x"), slog.String("service", "web-api"), slog.String("namespace", "prod"),
+		slog.Any("logger", nil), slog.String("hostname", "web-api-7c9d-x2x"), slog.String("service", "web-api"),
+		slog.String("namespace", "prod"),
 		slog.String("cluster", "eu-1"), slog.Any("exception", nil), slog.Any("trace", nil), slog.Any("stack", nil),
 	}
 }
 
 func oursAndSlog(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handler, opts ...slogkafka.Option) []logPeer {
 	opts = append([]slogkafka.Option{
-		slogkafka.Hostname("web-api-7c9d-x2x"), slogkafka.Service("web-api"), slogkafka.Namespace("prod"), slogkafka.Cluster("eu-1"),
+		slogkafka.Hostname("web-api-7c9d-x2x"), slogkafka.Service("web-api"), slogkafka.Namespace("prod"),
+		slogkafka.Cluster("eu-1"),
 	}, opts...)
 	ours := slogkafka.NewHandler(app, "logs", append(opts, slogkafka.QueueSize(100_000, 256<<20))...)
 	flush := func() {
@@ -196,7 +201,8 @@ func derived(peers []logPeer, with func(slog.Handler) slog.Handler) []logPeer {
 
 func logPeers(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handler) []logPeer {
 	zero := zerolog.NewSlogHandler(zerolog.New(io.Discard).With().Timestamp().Logger()).WithAttrs(baseFields())
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard),
+		zap.InfoLevel)
 	peers := []logPeer{
 		{"zerolog", slog.New(zero), func() {}},
 		{"zap", slog.New(zapslog.NewHandler(core).WithAttrs(baseFields())), func() {}},
@@ -205,11 +211,13 @@ func logPeers(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handler) 
 	return append(oursAndSlog(b, app, with), derived(peers, with)...)
 }
 
-func slogKafkaPeers(b *testing.B, cluster *kafkatest.Cluster, app *bus.App, with func(slog.Handler) slog.Handler) []logPeer {
+func slogKafkaPeers(b *testing.B, cluster *kafkatest.Cluster, app *bus.App,
+	with func(slog.Handler) slog.Handler) []logPeer {
 	name := cluster.Prefix(b) + "slog-kafka"
 	topic(b, cluster.Servers(), name)
 	transport := &kafka.Transport{}
-	writer := &kafka.Writer{Transport: transport, Addr: kafka.TCP(cluster.Servers()...), Topic: name, Async: true, MaxAttempts: 3, BatchTimeout: time.Millisecond}
+	writer := &kafka.Writer{Transport: transport, Addr: kafka.TCP(cluster.Servers()...), Topic: name, Async: true,
+		MaxAttempts: 3, BatchTimeout: time.Millisecond}
 	b.Cleanup(func() { _ = writer.Close(); transport.CloseIdleConnections() })
 	pause := func() { time.Sleep(20 * time.Millisecond) } // it has no way to wait for what it has queued
 	peers := []logPeer{
@@ -218,8 +226,8 @@ func slogKafkaPeers(b *testing.B, cluster *kafkatest.Cluster, app *bus.App, with
 	return append(oursAndSlog(b, app, with), derived(peers, with)...)
 }
 
-// mapHandler logs as samber/slog-kafka does: it makes a map of the attributes with slog-common, marshals it, and hands it to a
-// kafka-go Writer. (The module itself cannot be had from the proxy that this was measured behind.)
+// mapHandler logs as samber/slog-kafka does: it makes a map of the attributes with slog-common, marshals it, and hands
+// it to a kafka-go Writer. (The module itself cannot be had from the proxy that this was measured behind.)
 type mapHandler struct {
 	writer *kafka.Writer
 	attrs  []slog.Attr
@@ -237,7 +245,8 @@ func (h mapHandler) Handle(ctx context.Context, r slog.Record) error {
 	attrs = slogcommon.RemoveEmptyAttrs(slogcommon.ReplaceError(attrs, "error", "err"))
 	key, keyErr := r.Time.MarshalBinary()
 	value, err := json.Marshal(map[string]any{
-		"logger.name": "bench", "timestamp": r.Time.UTC(), "level": r.Level.String(), "message": r.Message, "extra": slogcommon.AttrsToMap(attrs...),
+		"logger.name": "bench", "timestamp": r.Time.UTC(), "level": r.Level.String(), "message": r.Message,
+		"extra": slogcommon.AttrsToMap(attrs...),
 	})
 	if err := cmp.Or(keyErr, err); err != nil {
 		return err

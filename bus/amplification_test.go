@@ -25,8 +25,8 @@ type decodedFields struct {
 	Any   any               `json:"any"`
 }
 
-// Data of twice the size takes at most twice the memory to decode and to check, whatever its shape, and its error is short. The
-// test is not parallel: it counts what the process allocates.
+// Data of twice the size takes at most twice the memory to decode and to check, whatever its shape, and its error is
+// short. The test is not parallel: it counts what the process allocates.
 func TestDecodeIsNotAmplified(t *testing.T) {
 	repeat := strings.Repeat
 	validated, err := decoderOf[decodedFields](true)
@@ -37,20 +37,26 @@ func TestDecodeIsNotAmplified(t *testing.T) {
 		"a field again":         func(n int) string { return `{` + repeat(`"name":"xx",`, n) + `"count":1}` },
 		"a field in other case": func(n int) string { return `{` + repeat(`"NAME":"xx","name":"xx",`, n) + `"count":1}` },
 		"unknown fields":        func(n int) string { return `{` + repeat(`"other":[{}],`, n) + `"count":1}` },
-		"a long unknown key":    func(n int) string { return `{"` + repeat("k", n) + `":{` + repeat(`"a":1,`, n) + `"b":2}}` },
-		"an escaped key":        func(n int) string { return `{"` + repeat(`\u0061`, n) + `":1}` },
-		"map entries":           func(n int) string { return `{"named":{` + repeat(`"a":"b",`, n) + `"c":"d"}}` },
-		"a chain":               func(n int) string { return `{"deep":` + repeat(`{"next":`, n/16) + "null" + repeat("}", n/16) + "}" },
-		"lists of lists":        func(n int) string { return `{"deep":{"all":[` + repeat(`{"all":[{}]},`, n) + `{}]}}` },
-		"nested values":         func(n int) string { return `{"any":` + repeat("[", n) + repeat("]", n) + "}" },
-		"values of any":         func(n int) string { return `{"any":[` + repeat("{},", n) + "1]}" },
-		"exponents":             func(n int) string { return `{"count":1e999999,"all":[` + repeat("1e999999,", n) + "1]}" },
-		"foreign numbers":       func(n int) string { return `{"all":[` + repeat("3.0,", n) + "1]}" },
-		"foreign times":         func(n int) string { return `{"times":[` + repeat(`"2024-01-01T00:00:00",`, n) + `"2024"]}` },
-		"digits":                func(n int) string { return `{"count":` + repeat("9", n) + "}" },
-		"violations":            func(n int) string { return `{"texts":[` + repeat("1,", n) + `""],"name":1}` },
-		"what is no UTF-8":      func(n int) string { return `{"name":"` + repeat("\xff", n) + `"}` },
-		"cut off":               func(n int) string { return repeat(`{"deep":`, n) },
+		"a long unknown key": func(n int) string {
+			return `{"` + repeat("k", n) + `":{` + repeat(`"a":1,`, n) + `"b":2}}`
+		},
+		"an escaped key": func(n int) string { return `{"` + repeat(`\u0061`, n) + `":1}` },
+		"map entries":    func(n int) string { return `{"named":{` + repeat(`"a":"b",`, n) + `"c":"d"}}` },
+		"a chain": func(n int) string {
+			return `{"deep":` + repeat(`{"next":`, n/16) + "null" + repeat("}", n/16) + "}"
+		},
+		"lists of lists":  func(n int) string { return `{"deep":{"all":[` + repeat(`{"all":[{}]},`, n) + `{}]}}` },
+		"nested values":   func(n int) string { return `{"any":` + repeat("[", n) + repeat("]", n) + "}" },
+		"values of any":   func(n int) string { return `{"any":[` + repeat("{},", n) + "1]}" },
+		"exponents":       func(n int) string { return `{"count":1e999999,"all":[` + repeat("1e999999,", n) + "1]}" },
+		"foreign numbers": func(n int) string { return `{"all":[` + repeat("3.0,", n) + "1]}" },
+		"foreign times": func(n int) string {
+			return `{"times":[` + repeat(`"2024-01-01T00:00:00",`, n) + `"2024"]}`
+		},
+		"digits":           func(n int) string { return `{"count":` + repeat("9", n) + "}" },
+		"violations":       func(n int) string { return `{"texts":[` + repeat("1,", n) + `""],"name":1}` },
+		"what is no UTF-8": func(n int) string { return `{"name":"` + repeat("\xff", n) + `"}` },
+		"cut off":          func(n int) string { return repeat(`{"deep":`, n) },
 	} {
 		for kind, decode := range map[string]func(*Record) error{
 			"struct":           func(r *Record) error { _, err := Decode[decodedFields](r); return err },

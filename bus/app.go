@@ -21,8 +21,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// App is one application on the bus: its schemas, what it publishes and what it reads. One App has one set of connections, which
-// all its work shares. Make it with [New]; all its methods may be called concurrently.
+// App is one application on the bus: its schemas, what it publishes and what it reads. One App has one set of
+// connections, which all its work shares. Make it with [New]; all its methods may be called concurrently.
 //
 // An App needs no start: the first use initializes it. [App.Close] ends it, for good.
 //
@@ -137,11 +137,11 @@ func (a *App) String() string {
 // Format prints what String returns, whatever the verb: an App knows secrets, and %+v would show them.
 func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
 
-// Initialize connects the App: it checks the configuration, waits for a broker until ctx ends, checks that the brokers are new
-// enough, calls the functions given to [App.OnInitialize], and creates the streams that schemas declare. It returns
-// [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials. After an error it can be called again;
-// after success it calls only functions that were added to OnInitialize since. A call of a method without an error that was in vain,
-// as a [App.Configure] that came too late, is an error of Initialize.
+// Initialize connects the App: it checks the configuration, waits for a broker until ctx ends, checks that the brokers
+// are new enough, calls the functions given to [App.OnInitialize], and creates the streams that schemas declare. It
+// returns [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials. After an error it
+// can be called again; after success it calls only functions that were added to OnInitialize since. A call of a method
+// without an error that was in vain, as a [App.Configure] that came too late, is an error of Initialize.
 func (a *App) Initialize(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: initialize: %w", errNilApp)
@@ -173,7 +173,8 @@ func (a *App) Initialize(ctx context.Context) error {
 		return fmt.Errorf("bus: initialize: %w", err)
 	}
 	if err := a.begin(ctx, c); err != nil && (a.ready.Load() || a.logs.attached()) {
-		return fmt.Errorf("bus: initialize: %w", err) // what uses the App already goes on, as what is logged about the error does
+		// what uses the App already goes on, as what is logged about the error does
+		return fmt.Errorf("bus: initialize: %w", err)
 	} else if err != nil {
 		a.core.Store(nil)
 		// What the functions published is not awaited: Initialize failed, and said so.
@@ -246,7 +247,8 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	}
 	if p := cfg.TopicPrefix; p != a.warnedPrefix && p != "" && isLetterOrDigit(p[len(p)-1]) {
 		a.warnedPrefix = p
-		log.Warn("bus: the topic prefix ends in a letter or a digit, so patterns may also match topics of a longer prefix: end it in a dot",
+		log.Warn("bus: the topic prefix ends in a letter or a digit, so patterns may also match topics of a longer prefix: "+
+			"end it in a dot",
 			"prefix", p)
 	}
 	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines), outcomes: aside.New(maxOutcomes)}
@@ -315,8 +317,8 @@ func (a *App) ensureTopic(ctx context.Context, c *core, cfg *Config, topic strin
 	return err
 }
 
-// beginning marks the context that the functions of OnInitialize get, so that what they publish does not wait for the very
-// Initialize that calls them.
+// beginning marks the context that the functions of OnInitialize get, so that what they publish does not wait for the
+// very Initialize that calls them.
 type beginning struct{}
 
 // use returns the App's core, initializing it if need be.
@@ -347,7 +349,8 @@ func (a *App) opened(ctx context.Context) *core {
 	return nil
 }
 
-// Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the outcomes are.
+// Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the
+// outcomes are.
 func (a *App) Flush(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: flush: %w", errNilApp)
@@ -362,11 +365,12 @@ func (a *App) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the App: a [App.Run] that is under way drains, commits and leaves its groups; then the functions given to [App.OnFinalize] are
-// called, for what was initialized; then it waits until what was published has its outcome, and closes the connections. When ctx ends first it stops waiting:
-// handlers are cancelled, records that are left fail with [ErrClosed], and the error says how many. Close returns by ctx's deadline and
-// leaves no goroutine or connection behind, but for a handler that does not return when its context ends. Calls after the first wait for
-// it and return the same.
+// Close ends the App: a [App.Run] that is under way drains, commits and leaves its groups; then the functions given to
+// [App.OnFinalize] are called, for what was initialized; then it waits until what was published has its outcome, and
+// closes the connections. When ctx ends first it stops waiting: handlers are cancelled, records that are left fail with
+// [ErrClosed], and the error says how many. Close returns by ctx's deadline and leaves no goroutine or connection
+// behind, but for a handler that does not return when its context ends. Calls after the first wait for it and return
+// the same.
 func (a *App) Close(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: close: %w", errNilApp)

@@ -153,7 +153,8 @@ func TestSchemaConflicts(t *testing.T) {
 func TestSchemasWithoutAType(t *testing.T) {
 	app := bus.New(bus.Config{})
 	for version := range 2 {
-		if err := bus.Schema[any](app, "Log", bus.Version(version+1), bus.SchemaJSON([]byte(`{"type":"object"}`))); err != nil {
+		if err := bus.Schema[any](app, "Log", bus.Version(version+1),
+			bus.SchemaJSON([]byte(`{"type":"object"}`))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -199,7 +200,9 @@ func TestTheAdviceAboutAMissingSchemaWorks(t *testing.T) {
 		{Draft{Text: "a"}, `bus.Schema[bus_test.Draft](app, "")`, func() error { return bus.Schema[Draft](app, "") }},
 		{map[string]any{"a": 1}, `bus.Schema[map[string]interface {}](app, "Doc")`,
 			func() error { return bus.Schema[map[string]interface{}](app, "Doc") }},
-		{[]string{"a"}, `bus.Schema[[]string](app, "Doc")`, func() error { return bus.Schema[[]string](app, "Doc", bus.Version(2)) }},
+		{[]string{"a"}, `bus.Schema[[]string](app, "Doc")`, func() error {
+			return bus.Schema[[]string](app, "Doc", bus.Version(2))
+		}},
 		{nil, "PublishRaw with a nil value", func() error { return app.PublishRaw(t.Context(), "advice.nil", nil) }},
 	} {
 		err := app.Publish(t.Context(), "advice", test.value)
@@ -216,7 +219,8 @@ func TestTheAdviceAboutAMissingSchemaWorks(t *testing.T) {
 			t.Errorf("%T: %v", test.value, err)
 		}
 	}
-	if err := bus.Schema[map[string]any](bus.NewRouter(), ""); err == nil || !strings.Contains(err.Error(), `(app, "Doc")`) {
+	if err := bus.Schema[map[string]any](bus.NewRouter(), ""); err == nil ||
+		!strings.Contains(err.Error(), `(app, "Doc")`) {
 		t.Errorf("a type without a name: %v", err)
 	}
 }
@@ -228,7 +232,8 @@ func TestSuppliedSchemaDecides(t *testing.T) {
 		t.Error(err)
 	}
 	var invalid *bus.ValidationError
-	if err := app.Publish(t.Context(), "free", map[string]any{"b": 1}); !errors.As(err, &invalid) || invalid.Rule != "required" {
+	if err := app.Publish(t.Context(), "free", map[string]any{"b": 1}); !errors.As(err, &invalid) ||
+		invalid.Rule != "required" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -238,7 +243,8 @@ func TestAPrefixThatEndsInALetterOrDigitIsWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	for prefix, want := range map[string]int{"app": 1, "App1": 1, "APP": 1, "app.": 0, "app-": 0, "app_": 0, "": 0} {
 		var log bytes.Buffer
-		app := bus.New(bus.Config{Servers: []string{"127.0.0.1:1"}, TopicPrefix: prefix, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		app := bus.New(bus.Config{Servers: []string{"127.0.0.1:1"}, TopicPrefix: prefix,
+			Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 2 {

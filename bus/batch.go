@@ -17,11 +17,12 @@ const batchBytes = 1 << 20
 // handler takes a slice, []T, []*[Message], []*[Record] or [][]byte, of up to max records of one lane, in order.
 // Without Batch a slice is the data of one record, which is a JSON array.
 //
-// A batch is handed over as soon as it has max records or 1 MiB, or when the first of them has waited for wait. While its
-// partition holds as many unfinished records as it may (max_poll_records, or 2 MiB) no more of them come, and it is
-// handed over at once. A wait of 0 takes what is there. A lane is a partition ([ByPartition]); or a share of the keys of a partition, so that a batch may
-// have many keys, while those of one key come one after another ([ByKey]); or nothing, and batches of a partition are
-// handled beside each other ([Unordered]). [Concurrency] says how many handlers run at once.
+// A batch is handed over as soon as it has max records or 1 MiB, or when the first of them has waited for wait. While
+// its partition holds as many unfinished records as it may (max_poll_records, or 2 MiB) no more of them come, and it is
+// handed over at once. A wait of 0 takes what is there. A lane is a partition ([ByPartition]); or a share of the keys
+// of a partition, so that a batch may have many keys, while those of one key come one after another ([ByKey]); or
+// nothing, and batches of a partition are handled beside each other ([Unordered]). [Concurrency] says how many handlers
+// run at once.
 //
 // nil finishes all records of the call. [FailedAt] says which record has failed, and how. Any other error applies to
 // the first record, which is then called for alone, after a pause of the [RetryPolicy]: only an error of a call for

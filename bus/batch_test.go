@@ -167,8 +167,8 @@ func TestABatchOfAnyNumber(t *testing.T) {
 	}
 }
 
-// A middleware that tries again has a batch's handler called again for the record that has failed, and not once more for
-// each record behind it: that would be 3 to the power of 12 calls.
+// A middleware that tries again has a batch's handler called again for the record that has failed, and not once more
+// for each record behind it: that would be 3 to the power of 12 calls.
 func TestAMiddlewareThatTriesABatchAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorldWith(t, contents(0, 12)...)

@@ -86,7 +86,9 @@ func TestTheLargestRecordsCanBeDeadLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bus.MustSubscribe(app, "s", func(context.Context, []byte) error { return bus.Reject(errors.New(strings.Repeat("e", 8<<10))) },
+	bus.MustSubscribe(app, "s", func(context.Context, []byte) error {
+		return bus.Reject(errors.New(strings.Repeat("e", 8<<10)))
+	},
 		bus.Group(group), bus.DeadLetter())
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 4); err != nil {
 		t.Fatal(err)
@@ -125,10 +127,13 @@ func TestHeadersGiveWayToTheRecord(t *testing.T) {
 			w.stream("s", 1)
 			w.stream("s."+group+".dead", 1, fmt.Sprintf("max.message.bytes=%d", test.limit))
 			w.putRecords(&kgo.Record{Topic: w.prefix + "s", Value: make([]byte, value), Headers: []kgo.RecordHeader{
-				{Key: "a", Value: make([]byte, own)}, {Key: "b", Value: []byte("short")}, {Key: bus.IDHeader, Value: []byte("the id")},
+				{Key: "a", Value: make([]byte, own)}, {Key: "b", Value: []byte("short")},
+				{Key: bus.IDHeader, Value: []byte("the id")},
 			}})
 			app := w.app()
-			bus.MustSubscribe(app, "s", func(context.Context, []byte) error { return bus.Reject(errors.New(strings.Repeat("e", 9_000))) },
+			bus.MustSubscribe(app, "s", func(context.Context, []byte) error {
+				return bus.Reject(errors.New(strings.Repeat("e", 9_000)))
+			},
 				bus.Group(group), bus.DeadLetter())
 			if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
 				t.Fatal(err)
@@ -172,7 +177,8 @@ func TestARecordThatCannotBeADeadLetterWaitsForTheTopicToBeChanged(t *testing.T)
 		return nil
 	}, bus.Group(group), bus.DeadLetter())
 	stop := running(t, app)
-	eventually(t, func() bool { return app.Health(t.Context()) != nil && got.len() == 2 }, func() string { return fmt.Sprint(got.get()) })
+	eventually(t, func() bool { return app.Health(t.Context()) != nil && got.len() == 2 },
+		func() string { return fmt.Sprint(got.get()) })
 	advice := fmt.Sprintf("set max.message.bytes of topic %s%s to ", w.prefix, dead)
 	if err := app.Health(t.Context()); !strings.Contains(err.Error(), advice) || !errors.Is(err, bus.ErrTooLarge) {
 		t.Errorf("Health: %v", err)
@@ -198,7 +204,8 @@ func TestARecordThatCannotBeADeadLetterWaitsForTheTopicToBeChanged(t *testing.T)
 	w.configure(dead, "max.message.bytes", "100000")
 	got.wait(t, 4)
 	w.waitCommitted(group, "s", map[int32]int64{0: 2, 1: 2})
-	if err := app.Health(t.Context()); err != nil || slices.ContainsFunc(blocked(), func(b string) bool { return b != "" }) {
+	if err := app.Health(t.Context()); err != nil ||
+		slices.ContainsFunc(blocked(), func(b string) bool { return b != "" }) {
 		t.Errorf("afterwards: %v, %q", err, blocked())
 	}
 	if err := stop(); err != nil {

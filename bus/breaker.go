@@ -9,20 +9,20 @@ import (
 
 // Breaker pauses a subscription while something that its handlers need is down, a database say. After so many failed
 // calls in a row, of all its lanes in this App together, no handler is called but one for each probe: the time after
-// which one record is tried. When that call succeeds the others go on, within a probe. Until then no record is given up:
-// the call that opens the breaker and those of the probes are not attempts of the [RetryPolicy], [Timeout] does not
-// run and begins anew then, and nothing goes to dead letters or retry streams, but what is rejected. What was finished before stays so, and
-// the committed offset waits with the records.
+// which one record is tried. When that call succeeds the others go on, within a probe. Until then no record is given
+// up: the call that opens the breaker and those of the probes are not attempts of the [RetryPolicy], [Timeout] does not
+// run and begins anew then, and nothing goes to dead letters or retry streams, but what is rejected. What was finished
+// before stays so, and the committed offset waits with the records.
 //
-// A failed call is one that returns an error without a meaning of its own, that panics, or that [Timeout] ends. [Reject],
-// [RetryAfter], [Abort], [ErrStop] and data that cannot be decoded keep theirs and count neither way. A success sets the
-// count to 0.
+// A failed call is one that returns an error without a meaning of its own, that panics, or that [Timeout] ends.
+// [Reject], [RetryAfter], [Abort], [ErrStop] and data that cannot be decoded keep theirs and count neither way. A
+// success sets the count to 0.
 //
-// A breaker cannot tell a record that always fails from a dependency that is down, where a lane has nothing else to try.
-// With after up to the attempts of the policy (5) no record is given up while a dependency is down, and such a record
-// pauses its subscription until it is mended, unless another lane's success says otherwise; with a larger after it becomes
-// a dead letter, and so may a few records at the start of a failure. Return Reject for what no retry mends. The log tells
-// of the pause, and each minute that it goes on, with the error; [SubscriptionStats] has PausedSince.
+// A breaker cannot tell a record that always fails from a dependency that is down, where a lane has nothing else to
+// try. With after up to the attempts of the policy (5) no record is given up while a dependency is down, and such a
+// record pauses its subscription until it is mended, unless another lane's success says otherwise; with a larger after
+// it becomes a dead letter, and so may a few records at the start of a failure. Return Reject for what no retry mends.
+// The log tells of the pause, and each minute that it goes on, with the error; [SubscriptionStats] has PausedSince.
 //
 // after has to be 1 or more and probe above 0: else Subscribe returns an error. With [Batch] a probe is one record.
 func Breaker(after int, probe time.Duration) SubscribeOption {
@@ -58,8 +58,8 @@ func newBreaker(o *breakerOptions, log *slog.Logger) *breaker {
 // isOpen reports whether records have to ask admit one by one.
 func (b *breaker) isOpen() bool { return b != nil && b.open.Load() }
 
-// admit asks for a call. It returns 0 when the call may be made, and whether it is the probe; else how long the record has
-// to wait before it asks again.
+// admit asks for a call. It returns 0 when the call may be made, and whether it is the probe; else how long the record
+// has to wait before it asks again.
 func (b *breaker) admit(now time.Time) (probe bool, wait time.Duration) {
 	if !b.isOpen() {
 		return false, 0

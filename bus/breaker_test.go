@@ -59,7 +59,8 @@ func TestABreakerGivesNoRecordUp(t *testing.T) {
 				return errDown
 			}, append(opts, bus.Group(group), bus.Breaker(3, 2*time.Millisecond))...)
 			stop := running(t, app)
-			eventually(t, func() bool { return calls.Load() >= want }, func() string { return fmt.Sprint(calls.Load(), " calls") })
+			eventually(t, func() bool { return calls.Load() >= want },
+				func() string { return fmt.Sprint(calls.Load(), " calls") })
 			if stats(app).PausedSince.IsZero() {
 				t.Error("it is not paused")
 			}
@@ -70,7 +71,8 @@ func TestABreakerGivesNoRecordUp(t *testing.T) {
 			}
 			s := stats(app)
 			if s.DeadLettered != 0 || s.Postponed != 0 || s.Rejected != 0 || s.Finished != partitions*each {
-				t.Errorf("%d dead letters, %d postponed, %d rejected, %d finished", s.DeadLettered, s.Postponed, s.Rejected, s.Finished)
+				t.Errorf("%d dead letters, %d postponed, %d rejected, %d finished", s.DeadLettered, s.Postponed,
+					s.Rejected, s.Finished)
 			}
 			// Beside a probe only calls run that began before it opened.
 			if n := most.Load(); n > 4 {
@@ -170,7 +172,8 @@ func TestABreakerOfBatches(t *testing.T) {
 func TestBreakersThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, b := range []bus.SubscribeOption{bus.Breaker(0, time.Second), bus.Breaker(3, 0)} {
-		err := bus.Subscribe(bus.New(bus.Config{}), "s", func(context.Context, []byte) error { return nil }, bus.Group("g"), b)
+		err := bus.Subscribe(bus.New(bus.Config{}), "s", func(context.Context, []byte) error { return nil }, bus.Group("g"),
+			b)
 		if err == nil || !strings.Contains(err.Error(), "breaker after") {
 			t.Errorf("error %v", err)
 		}

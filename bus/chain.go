@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// chain makes the innermost part of a subscription's handler, which is called for each attempt at a record: decode it, then the
-// application's middleware, then the application's handler. What lies around it is in process.go.
+// chain makes the innermost part of a subscription's handler, which is called for each attempt at a record: decode it,
+// then the application's middleware, then the application's handler. What lies around it is in process.go.
 func chain[T any](
 	x *runner, decode func(*Record) (T, error), handler func(context.Context, T) error, middleware []Middleware,
 ) Handler {
@@ -82,7 +82,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// stackOf returns the stack of a panic as an attribute for the log, which would tell only the panic's text; none for other errors.
+// stackOf returns the stack of a panic as an attribute for the log, which would tell only the panic's text; none for
+// other errors.
 func stackOf(err error) []any {
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		return []any{"stack", string(p.Stack)}

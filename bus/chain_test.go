@@ -118,7 +118,9 @@ func TestMiddlewareMayReplaceTheRecord(t *testing.T) {
 		}
 	})
 	var got numbers
-	bus.MustSubscribe(app, "s", func(ctx context.Context, m *bus.Message[Content]) error { return got.handle(ctx, m.Data) }, bus.Group(group), bus.DeadLetter())
+	bus.MustSubscribe(app, "s", func(ctx context.Context, m *bus.Message[Content]) error {
+		return got.handle(ctx, m.Data)
+	}, bus.Group(group), bus.DeadLetter())
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 3); err != nil {
 		t.Fatal(err)
 	}
@@ -145,9 +147,11 @@ func TestConsumedTellsHowEachRecordWent(t *testing.T) {
 		time.Sleep(work)
 		return []error{nil, bus.Reject(errBroken), bus.RetryAfter(time.Hour, errBroken), nil}[c.N]
 	}, bus.Group(w.group("g")), bus.Concurrency(1, bus.ByPartition))
-	bus.MustSubscribe(app, "retried", func(context.Context, Content) error { return errBroken }, bus.Group(w.group("r")), bus.RetryTopics(time.Hour))
+	bus.MustSubscribe(app, "retried", func(context.Context, Content) error { return errBroken }, bus.Group(w.group("r")),
+		bus.RetryTopics(time.Hour))
 	stop := running(t, app)
-	eventually(t, func() bool { return seen.len() == 3 && stats(app).Retried == 1 }, func() string { return fmt.Sprint(seen.get()) })
+	eventually(t, func() bool { return seen.len() == 3 && stats(app).Retried == 1 },
+		func() string { return fmt.Sprint(seen.get()) })
 	if err := stop(); err != nil { // its pause ends with the partition
 		t.Error(err)
 	}
@@ -162,7 +166,8 @@ func TestConsumedTellsHowEachRecordWent(t *testing.T) {
 		}
 	}
 	want := map[string]bus.Outcome{
-		"s/0": bus.OutcomeHandled, "s/1": bus.OutcomeRejected, "s/2": bus.OutcomeUnfinished, "retried/0": bus.OutcomePostponed,
+		"s/0": bus.OutcomeHandled, "s/1": bus.OutcomeRejected, "s/2": bus.OutcomeUnfinished,
+		"retried/0": bus.OutcomePostponed,
 	}
 	for where, outcome := range want {
 		if c := got[where]; c.Outcome != outcome {
@@ -188,9 +193,11 @@ func TestAFailedRecordIsConsumedAsFailed(t *testing.T) {
 			app := w.app()
 			var seen list[bus.Consumed]
 			app.OnConsumed(func(_ context.Context, c bus.Consumed) { seen.add(c) })
-			bus.MustSubscribe(app, "s", func(context.Context, Content) error { return outcome }, bus.Group(w.group("g")), fast(2))
+			bus.MustSubscribe(app, "s", func(context.Context, Content) error { return outcome }, bus.Group(w.group("g")),
+				fast(2))
 			_ = runs(t, app)
-			if all := seen.get(); len(all) != 1 || all[0].Outcome != bus.OutcomeFailed || !errors.Is(all[0].Err, outcome) && name != "abort" {
+			if all := seen.get(); len(all) != 1 || all[0].Outcome != bus.OutcomeFailed || !errors.Is(all[0].Err, outcome) &&
+				name != "abort" {
 				t.Errorf("got %+v", all)
 			}
 		})

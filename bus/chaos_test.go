@@ -16,8 +16,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// The consumer's main test: members come and go at random, handlers fail and panic, coordinators and leaders move, and nothing may be lost,
-// committed too early or out of order. What happens when is decided by the seed and by how many records are handled, never by a clock.
+// The consumer's main test: members come and go at random, handlers fail and panic, coordinators and leaders move, and
+// nothing may be lost, committed too early or out of order. What happens when is decided by the seed and by how many
+// records are handled, never by a clock.
 func TestThirtyMembersComeAndGo(t *testing.T) {
 	t.Run("by partition, leaders and coordinators move", func(t *testing.T) {
 		t.Parallel()
@@ -58,7 +59,8 @@ type chaos struct {
 	random  *rand.Rand
 	poison  map[int]bool
 	log     logged
-	// byPartition: no member works by key. Then nothing that is finished lies beyond a record that is not, and a rebalance repeats nothing.
+	// byPartition: no member works by key. Then nothing that is finished lies beyond a record that is not, and a rebalance
+	// repeats nothing.
 	byPartition bool
 
 	buried         atomic.Int64 // dead letters as OnConsumed tells them
@@ -139,8 +141,10 @@ func (c *chaos) run(shuffles, moves int) {
 	if _, again := c.l.count(); c.byPartition && again > 0 && !c.log.has("the last commit of the generation has failed") {
 		t.Errorf("%d records were handled again, though nobody crashed and every commit arrived\n%s", again, &c.log)
 	}
-	t.Attr("figures", fmt.Sprintf("seed %d: %s; %d members, %d leader shuffles, %d coordinator moves, %d errors, %d panics, %d dead letters of %d poison records, %v",
-		c.seed, c.l.verdict(), c.joined, shuffles, moves, c.errors.Load(), c.panics.Load(), letters, chaosPoison, took.Round(time.Millisecond)))
+	t.Attr("figures", fmt.Sprintf("seed %d: %s; %d members, %d leader shuffles, %d coordinator moves, %d errors, %d "+
+		"panics, %d dead letters of %d poison records, %v",
+		c.seed, c.l.verdict(), c.joined, shuffles, moves, c.errors.Load(), c.panics.Load(), letters, chaosPoison,
+		took.Round(time.Millisecond)))
 }
 
 // deeds returns what is done to the group, in random order.
@@ -250,8 +254,8 @@ func (c *chaos) handle(_ context.Context, m *bus.Message[Numbered]) error {
 	return nil
 }
 
-// letters checks that the dead letters are exactly the poison records, and returns how many there are. One is there twice only when its
-// record was given up twice, because it was read again after a rebalance.
+// letters checks that the dead letters are exactly the poison records, and returns how many there are. One is there
+// twice only when its record was given up twice, because it was read again after a rebalance.
 func (c *chaos) letters() int {
 	app := c.w.app()
 	found, all := make(map[int]int), 0

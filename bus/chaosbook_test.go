@@ -16,8 +16,8 @@ type chaosSpot struct {
 	offset    int64
 }
 
-// chaosBook is what many members of one group do with records that are numbered, and what must not happen there. Half of the records are
-// keyed: those with an even number, by keyOf.
+// chaosBook is what many members of one group do with records that are numbered, and what must not happen there. Half
+// of the records are keyed: those with an even number, by keyOf.
 type chaosBook struct {
 	t *testing.T
 
@@ -146,7 +146,8 @@ func (l *chaosBook) sent(r *kmsg.OffsetCommitRequest) {
 func (l *chaosBook) checkLocked(partition int32, offset int64) {
 	if offset > l.mark[partition] {
 		l.tooFar++
-		l.t.Errorf("partition %d: offset %d is committed, and %d is the first that is not finished", partition, offset, l.mark[partition])
+		l.t.Errorf("partition %d: offset %d is committed, and %d is the first that is not finished", partition, offset,
+			l.mark[partition])
 	}
 }
 
@@ -178,6 +179,8 @@ func (l *chaosBook) verdict() string {
 	if l.overlaps+l.disordered > 0 {
 		l.t.Errorf("%d handlers of one key at the same time, %d records out of order", l.overlaps, l.disordered)
 	}
-	return fmt.Sprintf("%d of %d handled, %d again, out of order %d, overlapping %d, longest pause %v, %d commits and %d looks at them: too far %d, fallen %d",
-		ids, len(l.finished), again, l.disordered, l.overlaps, l.pause.Round(time.Millisecond), l.requests, l.sampled, l.tooFar, l.fallen)
+	return fmt.Sprintf("%d of %d handled, %d again, out of order %d, overlapping %d, longest pause %v, %d commits and "+
+		"%d looks at them: too far %d, fallen %d",
+		ids, len(l.finished), again, l.disordered, l.overlaps, l.pause.Round(time.Millisecond), l.requests, l.sampled,
+		l.tooFar, l.fallen)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// A handler that closes the App waits for itself. That ends when the time to finish does, and its record is handled again by the next App.
+// A handler that closes the App waits for itself. That ends when the time to finish does, and its record is handled
+// again by the next App.
 func TestCloseWithinAHandlerEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// A stream that is missing must neither starve those that are there nor make the group rebalance without end, and listening must not
-// create it: that would be with the broker's number of partitions and retention.
+// A stream that is missing must neither starve those that are there nor make the group rebalance without end, and
+// listening must not create it: that would be with the broker's number of partitions and retention.
 func TestAMissingStreamIsWaitedForAndNotCreated(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
@@ -44,7 +44,8 @@ func waitForMissing(t *testing.T, w *world) {
 	time.Sleep(watched) // it is the test: nothing happens meanwhile
 	s := stats(apps[0])
 	if s.Generation != generation || s.State != "stable" {
-		t.Errorf("the group has gone from generation %d to %d, and is %s, because a stream is missing", generation, s.Generation, s.State)
+		t.Errorf("the group has gone from generation %d to %d, and is %s, because a stream is missing", generation,
+			s.Generation, s.State)
 	}
 	if w.hasTopic("missing") {
 		t.Error("listening has created the stream")
@@ -53,10 +54,12 @@ func waitForMissing(t *testing.T, w *world) {
 	w.stream("missing", 1)
 	w.put("missing", 0, contents(20, 1)...)
 	got.wait(t, 21)
-	t.Attr("figures", fmt.Sprintf("generation %d for %v with a stream missing; it was consumed %v after it was created", generation, watched, time.Since(begin).Round(time.Millisecond)))
+	t.Attr("figures", fmt.Sprintf("generation %d for %v with a stream missing; it was consumed %v after it was created",
+		generation, watched, time.Since(begin).Round(time.Millisecond)))
 }
 
-// With the settings' defaults, and auto_offset_reset=latest: the first record of a new stream was written after the subscription.
+// With the settings' defaults, and auto_offset_reset=latest: the first record of a new stream was written after the
+// subscription.
 func TestNewStreamsAreConsumedFromTheirFirstRecord(t *testing.T) {
 	t.Parallel()
 	const streams = 3
@@ -82,7 +85,8 @@ func TestNewStreamsAreConsumedFromTheirFirstRecord(t *testing.T) {
 		got.wait(t, i+1)
 		slowest = max(slowest, time.Since(begin))
 	}
-	t.Attr("figures", fmt.Sprintf("%d new streams: consumed from their first record within %v of being created", streams, slowest.Round(time.Millisecond)))
+	t.Attr("figures", fmt.Sprintf("%d new streams: consumed from their first record within %v of being created", streams,
+		slowest.Round(time.Millisecond)))
 	if limit := 5 * time.Second; slowest > limit {
 		t.Errorf("it took more than %v", limit)
 	}
@@ -92,7 +96,8 @@ func TestADeletedStreamIsNoErrorLoop(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, embedded())
-		requests := w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch, kmsg.JoinGroup, kmsg.OffsetCommit, kmsg.ListOffsets}, Observe: true, Count: -1})
+		requests := w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch, kmsg.JoinGroup, kmsg.OffsetCommit,
+			kmsg.ListOffsets}, Observe: true, Count: -1})
 		deleteOne(t, w, requests.Hits)
 	})
 	t.Run("real", func(t *testing.T) {
@@ -117,7 +122,8 @@ func deleteOne(t *testing.T, w *world, requests func() int) {
 	w.put("content.goes", 1, contents(5, 5)...)
 	got.wait(t, 10)
 	w.delete("content.goes")
-	eventually(t, func() bool { s := stats(app); return s.State == "stable" && len(s.Assigned) == 1 }, says("the stream is still assigned"))
+	eventually(t, func() bool { s := stats(app); return s.State == "stable" && len(s.Assigned) == 1 },
+		says("the stream is still assigned"))
 	lines, before := strings.Count(log.String(), "\n"), requests()
 	const watched = 2 * time.Second
 	time.Sleep(watched) // it is the test: nothing happens meanwhile
@@ -125,7 +131,9 @@ func deleteOne(t *testing.T, w *world, requests func() int) {
 	w.put("content.stays", 0, contents(10, 1)...)
 	got.wait(t, 11)
 	warnings := strings.Count(log.String(), "level=WARN") + strings.Count(log.String(), "level=ERROR")
-	t.Attr("figures", fmt.Sprintf("%v after a stream was deleted: %d log lines, %d requests; %d warnings and errors in all", watched, lines, sent, warnings))
+	t.Attr("figures",
+		fmt.Sprintf("%v after a stream was deleted: %d log lines, %d requests; %d warnings and errors in all", watched, lines,
+			sent, warnings))
 	// One partition is read, with 100 ms for a fetch that finds nothing.
 	if lines > 4 || sent > 60 || warnings > 4 {
 		t.Errorf("the log:\n%s", &log)
@@ -140,8 +148,8 @@ func deleteOne(t *testing.T, w *world, requests func() int) {
 	got.wait(t, 12)
 }
 
-// A consumer begins before anything is there, another program creates the stream, a third publishes at once: many times over, because a
-// broker that has just heard of a topic answers with errors for a while.
+// A consumer begins before anything is there, another program creates the stream, a third publishes at once: many times
+// over, because a broker that has just heard of a topic answers with errors for a while.
 func TestPublishRightAfterAnotherProgramCreatedTheStream(t *testing.T) {
 	t.Parallel()
 	const rounds = 20

@@ -57,7 +57,8 @@ func TestManualCommitCommitsWhatItIsCalledFor(t *testing.T) {
 	}
 }
 
-// Commit waits for no other record, but does not pass one either. When that has been handled, what was asked for is committed.
+// Commit waits for no other record, but does not pass one either. When that has been handled, what was asked for is
+// committed.
 func TestManualCommitDoesNotPassAnUnfinishedRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -155,7 +156,8 @@ func TestForwardKeepsValueKeyAndHeaders(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w.putRecords(&kgo.Record{
 		Topic: w.prefix + "s", Key: []byte("k"), Value: []byte(` {"data" : {"title":"t"}}`),
-		Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "kafkaesk-id", Value: []byte("id")}, {Key: "a", Value: []byte{0xff}}},
+		Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "kafkaesk-id", Value: []byte("id")},
+			{Key: "a", Value: []byte{0xff}}},
 	})
 	app := w.app()
 	bus.MustSubscribe(app, "s", func(ctx context.Context, m *bus.Message[Content]) error {
@@ -172,7 +174,8 @@ func TestForwardKeepsValueKeyAndHeaders(t *testing.T) {
 		t.Fatal(len(same), len(other))
 	}
 	want := []string{"a=1", "kafkaesk-id=id", "a=\xff"}
-	if r := same[0]; string(r.Key) != "k" || string(r.Value) != ` {"data" : {"title":"t"}}` || !slices.Equal(headers(r), want) {
+	if r := same[0]; string(r.Key) != "k" || string(r.Value) != ` {"data" : {"title":"t"}}` ||
+		!slices.Equal(headers(r), want) {
 		t.Errorf("key %q, value %s, headers %q", r.Key, r.Value, headers(r))
 	}
 	if r := other[0]; string(r.Key) != "k2" || !r.Time.Equal(at) || !slices.Equal(headers(r), append(want, "b=2")) {

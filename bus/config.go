@@ -19,9 +19,11 @@ type Config struct {
 	// Servers are the brokers to ask first, each as host:port. The App finds the others of the cluster through them.
 	Servers []string
 	// TopicPrefix stands in front of every stream's name to make its topic, nothing in between. One that ends in a letter
-	// or a digit gets a warning: a pattern of an App with the prefix "app" matches topics of "apple.", too. Defaults to none.
+	// or a digit gets a warning: a pattern of an App with the prefix "app" matches topics of "apple.", too. Defaults to
+	// none.
 	TopicPrefix string
-	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most 3.
+	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most
+	// 3.
 	ReplicationFactor int
 	// CreateTopics says whether the App creates the topics that it publishes to: those of its schemas' streams, of
 	// dead letters and of retries. Nil means true. Set it to new(false) where others create topics: then a topic that
@@ -38,12 +40,12 @@ type Config struct {
 	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol it makes it
 	// SASL_SSL. Defaults to what the settings say.
 	SASL *SASL
-	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this logger.
-	// The logger that slog.Default returns before any slog.SetDefault stands for text on standard error.
-	// Defaults to warnings and errors as text on standard error.
+	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this
+	// logger. The logger that slog.Default returns before any slog.SetDefault stands for text on standard error. Defaults
+	// to warnings and errors as text on standard error.
 	Logger *slog.Logger
-	// DisableAutoCommit makes every subscription one with [ManualCommit] (enable.auto.commit): nothing is committed but what
-	// [Message.Commit] was called for.
+	// DisableAutoCommit makes every subscription one with [ManualCommit] (enable.auto.commit): nothing is committed but
+	// what [Message.Commit] was called for.
 	DisableAutoCommit bool
 	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
 	DrainTimeout time.Duration
@@ -115,41 +117,46 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 
 // Settings are connection and client settings by the names that aiokafka gives them, as Python's kafkaesk takes them:
 //
-//	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_plain_username": "u", "sasl_plain_password": "p"}
+//	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN",
+//		"sasl_plain_username": "u", "sasl_plain_password": "p"}
 //
 // These are honoured; in brackets is what they default to:
 //
-//   - the connection: client_id (the name of the program), request_timeout_ms (40 s), retry_backoff_ms (100 ms), connections_max_idle_ms (3 min),
-//     metadata_max_age_ms
-//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for OAUTHBEARER see [Config.SASL]),
-//     sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile, ssl_password, ssl_check_hostname (true)
-//   - publishing: acks (all), enable_idempotence (true), compression_type (none, and snappy for log streams; or gzip, lz4, zstd), linger_ms (5 ms),
-//     max_batch_size (512 KiB), max_request_size (1 MiB)
+//   - the connection: client_id (the name of the program), request_timeout_ms (40 s), retry_backoff_ms (100 ms),
+//     connections_max_idle_ms (3 min), metadata_max_age_ms
+//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for
+//     OAUTHBEARER see [Config.SASL]), sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile,
+//     ssl_password, ssl_check_hostname (true)
+//   - publishing: acks (all), enable_idempotence (true), compression_type (none, and snappy for log streams; or gzip,
+//     lz4, zstd), linger_ms (5 ms), max_batch_size (512 KiB), max_request_size (1 MiB)
 //   - reading: client_rack (none; where the program runs, as broker.rack names it: brokers with a rack-aware
 //     replica.selector.class then have it read from the nearest replica), isolation_level (read_committed),
 //     fetch_max_wait_ms (500 ms), fetch_min_bytes (1), fetch_max_bytes (50 MiB), max_partition_fetch_bytes (1 MiB)
-//   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s), heartbeat_interval_ms (3 s),
-//     rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records, group_instance_id
+//   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s),
+//     heartbeat_interval_ms (3 s), rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records,
+//     group_instance_id
 //
 // With acks 1 only the partition's leader has a record when it is acknowledged, so the record is lost if that broker is
 // lost. The producer is not idempotent then.
 //
-// Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a setting
-// that cannot be honoured and would change the meaning, or a name nobody knows, is an error of [App.Initialize].
+// Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a
+// setting that cannot be honoured and would change the meaning, or a name nobody knows, is an error of
+// [App.Initialize].
 //
-// Settings may hold secrets, so they print their names only, whatever the verb. Go's fmt cannot keep to that where a Config or Settings
-// stand in an unexported field of another struct: there it prints the map's values. [ParseSettings], [ConfigFromEnv] and an [App] hold each
-// password in a value that does not print there either. A map that a program writes itself, as the one above, holds plain strings and
-// prints them: read it from a file by ParseSettings, or give the password by [SASLPassword].
+// Settings may hold secrets, so they print their names only, whatever the verb. Go's fmt cannot keep to that where a
+// Config or Settings stand in an unexported field of another struct: there it prints the map's values. [ParseSettings],
+// [ConfigFromEnv] and an [App] hold each password in a value that does not print there either. A map that a program
+// writes itself, as the one above, holds plain strings and prints them: read it from a file by ParseSettings, or give
+// the password by [SASLPassword].
 //
-// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone. With SASL_SSL, and an
-// ssl_cafile of an authority of one's own, only brokers that this authority has signed get them: PLAIN sends the password as it is, and
-// without TLS so can whoever is in between read it.
+// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone. With
+// SASL_SSL, and an ssl_cafile of an authority of one's own, only brokers that this authority has signed get them: PLAIN
+// sends the password as it is, and without TLS so can whoever is in between read it.
 type Settings map[string]any
 
-// ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize] does: what is
-// wrong on a command line is told before any broker is asked. An empty text means none. The passwords do not print, wherever the Settings
-// stand.
+// ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize]
+// does: what is wrong on a command line is told before any broker is asked. An empty text means none. The passwords do
+// not print, wherever the Settings stand.
 func ParseSettings(text string) (Settings, error) {
 	if text == "" {
 		return nil, nil

@@ -12,8 +12,8 @@ import (
 // programs that are neither. A variable that is not set or empty leaves its field at its zero value.
 //
 //   - KAFKAESK_KAFKA_SERVERS: [Config.Servers], as host:port[,host:port]
-//   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one. When others can read a
-//     file that has a password, a warning on standard error says so.
+//   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one. When
+//     others can read a file that has a password, a warning on standard error says so.
 //   - KAFKAESK_TOPIC_PREFIX: [Config.TopicPrefix]
 //   - KAFKAESK_REPLICATION_FACTOR: [Config.ReplicationFactor]
 //   - KAFKAESK_DRAIN_TIMEOUT: [Config.DrainTimeout], as in 30s

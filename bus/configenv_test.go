@@ -15,7 +15,8 @@ import (
 
 func TestConfigFromEnv(t *testing.T) {
 	const prefix = "KAFKAESK_"
-	for _, name := range []string{"KAFKA_SERVERS", "KAFKA_SETTINGS", "TOPIC_PREFIX", "REPLICATION_FACTOR", "DRAIN_TIMEOUT"} {
+	for _, name := range []string{"KAFKA_SERVERS", "KAFKA_SETTINGS", "TOPIC_PREFIX", "REPLICATION_FACTOR",
+		"DRAIN_TIMEOUT"} {
 		t.Setenv(prefix+name, "") // as good as not set, and set back at the end
 	}
 	file := filepath.Join(t.TempDir(), "settings.json")
@@ -38,11 +39,15 @@ func TestConfigFromEnv(t *testing.T) {
 			env:  map[string]string{"KAFKA_SETTINGS": "@" + file},
 			want: bus.Config{Settings: bus.Settings{"client_id": "file"}},
 		},
-		"no file":        {env: map[string]string{"KAFKA_SETTINGS": "@" + file + ".not"}, err: "$KAFKAESK_KAFKA_SETTINGS: open"},
-		"a server":       {env: map[string]string{"KAFKA_SERVERS": "secret"}, err: "$KAFKAESK_KAFKA_SERVERS: server 1: want host:port"},
-		"a setting":      {env: map[string]string{"KAFKA_SETTINGS": `{"sasl_password":"secret"}`}, err: "unknown setting"},
-		"no JSON":        {env: map[string]string{"KAFKA_SETTINGS": "secret"}, err: "$KAFKAESK_KAFKA_SETTINGS: bus: settings are not"},
-		"replicas":       {env: map[string]string{"REPLICATION_FACTOR": "0"}, err: "$KAFKAESK_REPLICATION_FACTOR: want a number"},
+		"no file": {env: map[string]string{"KAFKA_SETTINGS": "@" + file + ".not"},
+			err: "$KAFKAESK_KAFKA_SETTINGS: open"},
+		"a server": {env: map[string]string{"KAFKA_SERVERS": "secret"},
+			err: "$KAFKAESK_KAFKA_SERVERS: server 1: want host:port"},
+		"a setting": {env: map[string]string{"KAFKA_SETTINGS": `{"sasl_password":"secret"}`}, err: "unknown setting"},
+		"no JSON": {env: map[string]string{"KAFKA_SETTINGS": "secret"},
+			err: "$KAFKAESK_KAFKA_SETTINGS: bus: settings are not"},
+		"replicas": {env: map[string]string{"REPLICATION_FACTOR": "0"},
+			err: "$KAFKAESK_REPLICATION_FACTOR: want a number"},
 		"drain timeout":  {env: map[string]string{"DRAIN_TIMEOUT": "30"}, err: "$KAFKAESK_DRAIN_TIMEOUT: want a duration"},
 		"drain negative": {env: map[string]string{"DRAIN_TIMEOUT": "-1s"}, err: "$KAFKAESK_DRAIN_TIMEOUT: want a duration"},
 	} {

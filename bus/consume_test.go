@@ -24,7 +24,8 @@ import (
 // quick are settings that make a test wait less: for heartbeats, for commits, for new topics.
 func quick(more ...bus.Settings) bus.Settings {
 	s := bus.Settings{
-		"heartbeat_interval_ms": 100, "auto_commit_interval_ms": 100, "metadata_max_age_ms": 200, "fetch_max_wait_ms": 100, "retry_backoff_ms": 20,
+		"heartbeat_interval_ms": 100, "auto_commit_interval_ms": 100, "metadata_max_age_ms": 200, "fetch_max_wait_ms": 100,
+		"retry_backoff_ms": 20,
 	}
 	for _, m := range more {
 		for name, value := range m {
@@ -34,11 +35,12 @@ func quick(more ...bus.Settings) bus.Settings {
 	return s
 }
 
-// embedded asks for a fake cluster of the test's own, to inject faults into. The option given changes nothing; that there is one
-// says that no other Kafka will do.
+// embedded asks for a fake cluster of the test's own, to inject faults into. The option given changes nothing; that
+// there is one says that no other Kafka will do.
 func embedded() kafkatest.Option { return kafkatest.Kfake(kfake.DefaultNumPartitions(7)) }
 
-// world is what Apps of one test have in common: a cluster, a prefix, and a client that shares no code with what is tested.
+// world is what Apps of one test have in common: a cluster, a prefix, and a client that shares no code with what is
+// tested.
 type world struct {
 	t       *testing.T
 	cluster *kafkatest.Cluster
@@ -60,7 +62,8 @@ func newWorld(t *testing.T, opts ...kafkatest.Option) *world {
 func (w *world) connect() {
 	w.t.Helper()
 	raw, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.UnknownTopicRetries(-1), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		kgo.MetadataMinAge(10*time.Millisecond), kgo.UnknownTopicRetries(-1),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -68,7 +71,8 @@ func (w *world) connect() {
 	w.raw = raw
 }
 
-// app returns an App of this world, which is closed with the test. Fields that are set in config replace those of the world.
+// app returns an App of this world, which is closed with the test. Fields that are set in config replace those of the
+// world.
 func (w *world) app(config ...bus.Config) *bus.App {
 	w.t.Helper()
 	app := w.unclosed(config...)
@@ -78,7 +82,8 @@ func (w *world) app(config ...bus.Config) *bus.App {
 
 // unclosed is app for tests that close it themselves.
 func (w *world) unclosed(config ...bus.Config) *bus.App {
-	app := bus.New(bus.Config{Servers: w.cluster.Servers(), TopicPrefix: w.prefix, Settings: quick(), Logger: testkit.Logger(w.t)})
+	app := bus.New(bus.Config{Servers: w.cluster.Servers(), TopicPrefix: w.prefix, Settings: quick(),
+		Logger: testkit.Logger(w.t)})
 	for _, more := range config {
 		app.Configure(more)
 	}
@@ -164,7 +169,8 @@ func (w *world) committed(group, stream string) map[int32]int64 {
 	return offsets
 }
 
-// patiently asks until the answer is not one to ask again for: a broker that has just started has no coordinators at first.
+// patiently asks until the answer is not one to ask again for: a broker that has just started has no coordinators at
+// first.
 func (w *world) patiently(what string, ask func() error) {
 	w.t.Helper()
 	var err error
@@ -266,7 +272,8 @@ func (l *list[T]) len() int {
 // wait waits until there are n.
 func (l *list[T]) wait(t *testing.T, n int) []T {
 	t.Helper()
-	eventually(t, func() bool { return l.len() >= n }, func() string { return fmt.Sprintf("%d of %d: %v", l.len(), n, l.get()) })
+	eventually(t, func() bool { return l.len() >= n },
+		func() string { return fmt.Sprintf("%d of %d: %v", l.len(), n, l.get()) })
 	return l.get()
 }
 

@@ -45,7 +45,8 @@ func subscribeToManyIdle(t *testing.T, w *world) {
 			peaks[server] = max(peaks[server], n-before[server])
 		}
 	}
-	eventually(t, func() bool { look(); return len(stats(app).Assigned) == streams*partitions }, says("the partitions are not assigned"))
+	eventually(t, func() bool { look(); return len(stats(app).Assigned) == streams*partitions },
+		says("the partitions are not assigned"))
 	const watched = 2 * time.Second
 	for begin := time.Now(); time.Since(begin) < watched; time.Sleep(10 * time.Millisecond) {
 		look() // nothing happens meanwhile, but polls
@@ -54,7 +55,8 @@ func subscribeToManyIdle(t *testing.T, w *world) {
 		t.Errorf("the member is %s", s.State)
 	}
 	counts := slices.Collect(maps.Values(peaks))
-	t.Attr("figures", fmt.Sprintf("%d idle partitions: at most %v connections to a broker, from the start and for %v", streams*partitions, counts, watched))
+	t.Attr("figures", fmt.Sprintf("%d idle partitions: at most %v connections to a broker, from the start and for %v",
+		streams*partitions, counts, watched))
 	if len(counts) != len(w.cluster.Servers()) || slices.Max(counts) > most {
 		t.Errorf("more than %d to one", most)
 	}

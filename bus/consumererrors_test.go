@@ -20,23 +20,26 @@ import (
 func passingErrors() map[kmsg.Key][]*kerr.Error {
 	coordinator := []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator}
 	membership := []*kerr.Error{kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.RebalanceInProgress}
-	leader := []*kerr.Error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.ReplicaNotAvailable, kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.UnknownServerError}
+	leader := []*kerr.Error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition,
+		kerr.ReplicaNotAvailable, kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch,
+		kerr.UnknownServerError}
 	return map[kmsg.Key][]*kerr.Error{
 		kmsg.FindCoordinator: coordinator,
 		kmsg.JoinGroup:       append(slices.Clone(coordinator), kerr.UnknownMemberID, kerr.RebalanceInProgress),
 		kmsg.SyncGroup:       slices.Concat(coordinator, membership),
 		kmsg.Heartbeat:       slices.Concat(coordinator, membership),
 		kmsg.OffsetFetch:     coordinator,
-		kmsg.OffsetCommit:    slices.Concat(coordinator, membership, []*kerr.Error{kerr.RequestTimedOut, kerr.UnknownTopicOrPartition}),
-		kmsg.LeaveGroup:      append(slices.Clone(coordinator), kerr.UnknownMemberID),
-		kmsg.Fetch:           leader,
-		kmsg.ListOffsets:     leader,
-		kmsg.Metadata:        {kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.ListenerNotFound},
+		kmsg.OffsetCommit: slices.Concat(coordinator, membership, []*kerr.Error{kerr.RequestTimedOut,
+			kerr.UnknownTopicOrPartition}),
+		kmsg.LeaveGroup:  append(slices.Clone(coordinator), kerr.UnknownMemberID),
+		kmsg.Fetch:       leader,
+		kmsg.ListOffsets: leader,
+		kmsg.Metadata:    {kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.ListenerNotFound},
 	}
 }
 
-// Each error of each request, once, three times in a row, and for two seconds: all records are handled and committed, and Run ends without an
-// error. Those of one length go on at the same time, each with an App and a group of its own.
+// Each error of each request, once, three times in a row, and for two seconds: all records are handled and committed,
+// and Run ends without an error. Those of one length go on at the same time, each with an App and a group of its own.
 func TestErrorsOfEveryRequestLoseNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -65,7 +68,8 @@ func TestErrorsOfEveryRequestLoseNothing(t *testing.T) {
 						}
 					}
 					switch key {
-					case kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.OffsetCommit, kmsg.LeaveGroup:
+					case kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.OffsetCommit,
+						kmsg.LeaveGroup:
 						fault.Group = w.group(c.name)
 						fault.Topic = ""
 					}
@@ -86,7 +90,8 @@ func TestErrorsOfEveryRequestLoseNothing(t *testing.T) {
 				}
 			}
 			cases.Wait()
-			t.Attr("figures", fmt.Sprintf("%d errors of %d requests, answered %d times: nothing lost, the slowest, %s, took %v", n, len(passingErrors()), hits, slow, slowest.Round(time.Millisecond)))
+			t.Attr("figures", fmt.Sprintf("%d errors of %d requests, answered %d times: nothing lost, the slowest, %s, took %v",
+				n, len(passingErrors()), hits, slow, slowest.Round(time.Millisecond)))
 		})
 	}
 }

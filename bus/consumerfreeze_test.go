@@ -13,8 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// A program that stands still for longer than its session is no member any more, and does not know. What it had handled it must not commit
-// when it wakes up: another has come further.
+// A program that stands still for longer than its session is no member any more, and does not know. What it had handled
+// it must not commit when it wakes up: another has come further.
 func TestAConsumerThatFrozeCommitsNothingWhenItWakes(t *testing.T) {
 	t.Parallel()
 	const records = 20
@@ -30,7 +30,8 @@ func TestAConsumerThatFrozeCommitsNothingWhenItWakes(t *testing.T) {
 	w.put("work", 0, number(0, records)...)
 	settings := quick(bus.Settings{"session_timeout_ms": 1000, "auto_commit_interval_ms": 3_600_000})
 	var frozen, awake list[int]
-	p := spawnConsumer(t, consumerConfig{Servers: w.cluster.Servers(), Prefix: w.prefix, Group: group, Settings: settings, Pause: 20 * time.Millisecond},
+	p := spawnConsumer(t, consumerConfig{Servers: w.cluster.Servers(), Prefix: w.prefix, Group: group, Settings: settings,
+		Pause: 20 * time.Millisecond},
 		func(id int, _ chaosSpot) { frozen.add(id) })
 	frozen.wait(t, 5)
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -64,7 +65,8 @@ func TestAConsumerThatFrozeCommitsNothingWhenItWakes(t *testing.T) {
 	}, func() string { return fmt.Sprintf("handled %v and %v", frozen.get(), awake.get()) })
 	p.stop()
 	eventually(t, func() bool { return w.committed(group, "work")[0] == 2*records }, says("the last commit"))
-	t.Attr("figures", fmt.Sprintf("%d records handled and not committed by the frozen program; taken over after %v, and committed to %d; never less than %d after it woke",
+	t.Attr("figures", fmt.Sprintf("%d records handled and not committed by the frozen program; taken over after %v, and "+
+		"committed to %d; never less than %d after it woke",
 		again, takeover.Round(time.Millisecond), records, lowest))
 	if lowest < records {
 		t.Errorf("the committed offset fell from %d to %d", records, lowest)

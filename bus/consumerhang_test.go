@@ -47,7 +47,8 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 		ending = 5 * time.Second
 		slack  = 5 * time.Second // for a busy machine; what waits for the broker takes longer
 	)
-	settings := quick(bus.Settings{"session_timeout_ms": int(session.Milliseconds()), "request_timeout_ms": 3000, "rebalance_timeout_ms": 10_000})
+	settings := quick(bus.Settings{"session_timeout_ms": int(session.Milliseconds()), "request_timeout_ms": 3000,
+		"rebalance_timeout_ms": 10_000})
 	w.stream("work", 2)
 	w.put("work", 0, contents(0, 50)...)
 	w.put("work", 1, contents(50, 50)...)
@@ -58,7 +59,8 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 		ended  chan error
 	}
 	begin := func(group string, servers ...string) *member {
-		m := &member{app: w.unclosed(bus.Config{Settings: settings, Servers: servers}), got: new(numbers), ended: make(chan error, 1)}
+		m := &member{app: w.unclosed(bus.Config{Settings: settings, Servers: servers}), got: new(numbers),
+			ended: make(chan error, 1)}
 		bus.MustSubscribe(m.app, "work", m.got.handle, bus.Group(w.group(group)))
 		var ctx context.Context
 		ctx, m.cancel = context.WithCancel(context.Background())
@@ -78,7 +80,8 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 	hung := time.Now()
 
 	var noticed, ended, closed, late time.Duration
-	eventually(t, func() bool { return staying.app.Health(t.Context()) != nil }, says("Health does not notice that the broker hangs"))
+	eventually(t, func() bool { return staying.app.Health(t.Context()) != nil },
+		says("Health does not notice that the broker hangs"))
 	noticed = time.Since(hung)
 	t.Logf("Health: %v", staying.app.Health(t.Context()))
 
@@ -131,10 +134,12 @@ func outlive(t *testing.T, w *world, hang, resume func()) {
 		t.Errorf("Run ends with %v", err)
 	}
 	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-	t.Attr("figures", fmt.Sprintf("session %v: Health knows after %v; Run ends in %v; Close(%v) in %v; a Run that began meanwhile, and its Close, in %v; all is well %v after the broker goes on, %d handled again",
+	t.Attr("figures", fmt.Sprintf("session %v: Health knows after %v; Run ends in %v; Close(%v) in %v; a Run that began "+
+		"meanwhile, and its Close, in %v; all is well %v after the broker goes on, %d handled again",
 		session, round(noticed), round(ended), limit, round(closed), round(late), round(recovered), staying.got.len()-200))
 	if noticed > session+slack || ended > ending+slack || closed > limit+slack || late > 2*limit+slack {
-		t.Errorf("something takes too long, see the figures: Health may take %v more than the session, Run %v, and Close %v more than its deadline",
+		t.Errorf("something takes too long, see the figures: Health may take %v more than the session, Run %v, and Close "+
+			"%v more than its deadline",
 			slack, ending+slack, slack)
 	}
 }

@@ -14,10 +14,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// What a killed program had handled and not committed is handled again, by others; nothing else is, and nothing is lost.
+// What a killed program had handled and not committed is handled again, by others; nothing else is, and nothing is
+// lost.
 func TestKillingConsumersLosesNothingAndRepeatsOnlyWhatWasNotCommitted(t *testing.T) {
 	t.Parallel()
-	killConsumers(t, 100_000, 6, consumerConfig{Pause: 100 * time.Microsecond}) // or all is handled before the first commit
+	// or all is handled before the first commit
+	killConsumers(t, 100_000, 6, consumerConfig{Pause: 100 * time.Microsecond})
 }
 
 // The same in the middle of batches.
@@ -77,7 +79,8 @@ func killConsumers(t *testing.T, records, kills int, config consumerConfig) {
 		p.stop()
 	}
 	handled, again := h.count()
-	t.Attr("figures", fmt.Sprintf("seed %d: %d records, %d consumers killed, %d of them in all: lost %d, repeated %d, %d were not committed, %v",
+	t.Attr("figures", fmt.Sprintf("seed %d: %d records, %d consumers killed, %d of them in all: lost %d, repeated %d, "+
+		"%d were not committed, %v",
 		seed, records, kills, spawned, records-handled, again, uncommitted, took.Round(time.Millisecond)))
 	if handled < records || again > uncommitted {
 		t.Fail()
@@ -148,7 +151,8 @@ func (h *handovers) count() (handled, again int) {
 	return h.handled, again
 }
 
-// publishNumbered publishes records to the stream work, half of them keyed as keyOf says, and returns when all are acknowledged.
+// publishNumbered publishes records to the stream work, half of them keyed as keyOf says, and returns when all are
+// acknowledged.
 func publishNumbered(ctx context.Context, w *world, records int) {
 	app := w.unclosed(bus.Config{MaxBufferedRecords: 20_000})
 	defer closeApp(w.t, app)

@@ -32,7 +32,8 @@ func (w *world) in(t *testing.T) *world {
 	return &world{t: t, cluster: w.cluster, prefix: w.cluster.Prefix(t), raw: w.raw}
 }
 
-// killOneNode kills the node that coordinates the group and leads a third of the partitions, while records are published and consumed.
+// killOneNode kills the node that coordinates the group and leads a third of the partitions, while records are
+// published and consumed.
 func killOneNode(t *testing.T, w *world) {
 	const records, partitions = 60_000, 7
 	group, book := w.group("killed"), newChaosBook(t, records, partitions)
@@ -95,8 +96,8 @@ func killOneNode(t *testing.T, w *world) {
 	}
 }
 
-// joinElsewhere gives the members a server that does not coordinate their group. A heartbeat that goes to whatever broker is configured would
-// be refused, and the member would learn of nothing.
+// joinElsewhere gives the members a server that does not coordinate their group. A heartbeat that goes to whatever
+// broker is configured would be refused, and the member would learn of nothing.
 func joinElsewhere(t *testing.T, w *world) {
 	const interval = time.Second
 	w.stream("work", 4)
@@ -108,7 +109,8 @@ func joinElsewhere(t *testing.T, w *world) {
 			others = append(others, address)
 		}
 	}
-	config := bus.Config{Servers: others[:1], Settings: quick(bus.Settings{"heartbeat_interval_ms": int(interval.Milliseconds()), "session_timeout_ms": 3000})}
+	config := bus.Config{Servers: others[:1],
+		Settings: quick(bus.Settings{"heartbeat_interval_ms": int(interval.Milliseconds()), "session_timeout_ms": 3000})}
 	join := func() *bus.App {
 		app := w.app(config)
 		bus.MustSubscribe(app, "work", new(numbers).handle, bus.Group(group))
@@ -126,12 +128,15 @@ func joinElsewhere(t *testing.T, w *world) {
 		return beats >= 4 // for longer than a session
 	}, says("heartbeats are not answered"))
 	b := join()
-	eventually(t, func() bool { return stats(b).State == "joining" || stats(b).State == "stable" }, says("the second member does not join"))
+	eventually(t, func() bool { return stats(b).State == "joining" || stats(b).State == "stable" },
+		says("the second member does not join"))
 	begin := time.Now()
-	eventually(t, func() bool { s := stats(a); return s.State != "stable" || s.Rebalances > 1 }, says("the first member does not notice the second"))
+	eventually(t, func() bool { s := stats(a); return s.State != "stable" || s.Rebalances > 1 },
+		says("the first member does not notice the second"))
 	noticed := time.Since(begin)
 	stable(t, 4, a, b)
-	t.Attr("figures", fmt.Sprintf("heartbeats every %v: a rebalance is noticed after %v", interval, noticed.Round(time.Millisecond)))
+	t.Attr("figures", fmt.Sprintf("heartbeats every %v: a rebalance is noticed after %v", interval,
+		noticed.Round(time.Millisecond)))
 	if limit := interval + time.Second; noticed > limit {
 		t.Errorf("it took more than %v", limit)
 	}

@@ -28,8 +28,8 @@ type consumerConfig struct {
 	Batch         int           // how many records a handler takes at most; 0 = it takes single ones
 }
 
-// consume is the program: it tells on standard output of each record that its handler has had, before the handler returns and so before the
-// record can be committed, and ends with standard input.
+// consume is the program: it tells on standard output of each record that its handler has had, before the handler
+// returns and so before the record can be committed, and ends with standard input.
 func consume(config string) error {
 	var c consumerConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {

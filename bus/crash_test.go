@@ -18,8 +18,8 @@ type Numbered struct {
 	N   int    `json:"n"`
 }
 
-// Half of the records are keyed. What is promised: every receipt resolves, what was acknowledged is there, once, and each key's
-// records are in order. The embedded broker keeps to it as well; the real one is what counts.
+// Half of the records are keyed. What is promised: every receipt resolves, what was acknowledged is there, once, and
+// each key's records are in order. The embedded broker keeps to it as well; the real one is what counts.
 func TestKillingTheBrokerThreeTimesLosesRepeatsAndReordersNothing(t *testing.T) {
 	const records, keys, kills = 200_000, 100, 3
 	cluster := kafkatest.Start(t, kafkatest.Own())
@@ -84,7 +84,8 @@ func TestKillingTheBrokerThreeTimesLosesRepeatsAndReordersNothing(t *testing.T) 
 		acknowledged[i] = true
 	}
 	lost, repeated, disordered, read := compare(ctx, t, app, acknowledged)
-	t.Attr("figures", fmt.Sprintf("%d published, %d failed, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
+	t.Attr("figures", fmt.Sprintf("%d published, %d failed, %d kills, %v (%.0f records/s): read back %d, lost %d, "+
+		"repeated %d, out of order %d",
 		records, failed, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered))
 	if failed+lost+repeated+disordered > 0 {
 		t.Fail()
@@ -92,7 +93,8 @@ func TestKillingTheBrokerThreeTimesLosesRepeatsAndReordersNothing(t *testing.T) 
 }
 
 // compare reads all back.
-func compare(ctx context.Context, t *testing.T, app *bus.App, acknowledged []bool) (lost, repeated, disordered, read int) {
+func compare(ctx context.Context, t *testing.T, app *bus.App,
+	acknowledged []bool) (lost, repeated, disordered, read int) {
 	t.Helper()
 	seen := make([]bool, len(acknowledged))
 	latest := make(map[string]int)

@@ -45,9 +45,11 @@ func TestAPoisonRecordGoesToTheDeadLettersUnchanged(t *testing.T) {
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	w.put("s", 2, contents(0, 1)...)
 	w.putRecords(&kgo.Record{
-		Topic: w.prefix + "s", Partition: 2, Key: []byte("the key"), Value: []byte(`{"schema":"Content:1", "data" : {"title":"p","n":1}}`), Timestamp: at,
+		Topic: w.prefix + "s", Partition: 2, Key: []byte("the key"), Value: []byte(`{"schema":"Content:1", "data" : {` +
+			`"title":"p","n":1}}`), Timestamp: at,
 		Headers: []kgo.RecordHeader{
-			{Key: "twice", Value: []byte("1")}, {Key: "kafkaesk-id", Value: []byte("the id")}, {Key: "twice", Value: []byte{0xff, 0}},
+			{Key: "twice", Value: []byte("1")}, {Key: "kafkaesk-id", Value: []byte("the id")},
+			{Key: "twice", Value: []byte{0xff, 0}},
 			{Key: "traceparent", Value: []byte(parent)}, {Key: "null"},
 		},
 	})
@@ -55,7 +57,8 @@ func TestAPoisonRecordGoesToTheDeadLettersUnchanged(t *testing.T) {
 	app := w.app()
 	var got numbers
 	began := time.Now()
-	bus.MustSubscribe(app, "s", rejectAt(1, fmt.Errorf("while storing: %w\xff", errBroken), &got), bus.Group(group), bus.DeadLetter(), fast(3))
+	bus.MustSubscribe(app, "s", rejectAt(1, fmt.Errorf("while storing: %w\xff", errBroken), &got), bus.Group(group),
+		bus.DeadLetter(), fast(3))
 	stop := running(t, app)
 	w.waitCommitted(group, "s", map[int32]int64{2: 3})
 	if all := got.get(); !slices.Equal(all, []int{0, 1, 1, 1, 2}) {
@@ -78,8 +81,10 @@ func TestAPoisonRecordGoesToTheDeadLettersUnchanged(t *testing.T) {
 	}
 	want := []string{
 		"twice=1", "kafkaesk-id=the id", "twice=\xff\x00", "traceparent=" + parent, "null=",
-		"kafkaesk-group=" + group, "kafkaesk-first-stream=s", "kafkaesk-first-topic=" + w.prefix + "s", "kafkaesk-first-partition=2", "kafkaesk-first-offset=1",
-		"kafkaesk-first-time=2026-11-23T12:00:00.005Z", "kafkaesk-attempts=3", "kafkaesk-error=while storing: the database is away\uFFFD",
+		"kafkaesk-group=" + group, "kafkaesk-first-stream=s", "kafkaesk-first-topic=" + w.prefix + "s",
+		"kafkaesk-first-partition=2", "kafkaesk-first-offset=1",
+		"kafkaesk-first-time=2026-11-23T12:00:00.005Z", "kafkaesk-attempts=3",
+		"kafkaesk-error=while storing: the database is away\uFFFD",
 		"kafkaesk-error-type=*fmt.wrapError",
 	}
 	if diff := gocmp.Diff(want, headers(r, bus.FailedTimeHeader)); diff != "" {
@@ -110,15 +115,20 @@ func TestWhatDeadLettersSayOfTheError(t *testing.T) {
 			text: "rejected: envelope: ", kind: "*fmt.wrapError", attempts: "1", prefixed: true,
 		},
 		{
-			name: "breaks its schema", value: `{"schema":"Content:1","data":{"title":"","n":-1}}`, handler: handleContent, opts: []bus.SubscribeOption{bus.Validate()},
-			text: `rejected: data breaks schema bus_test.Content: field "n": minimum: `, kind: "*bus.ValidationError", attempts: "1", prefixed: true,
+			name: "breaks its schema", value: `{"schema":"Content:1","data":{"title":"","n":-1}}`, handler: handleContent,
+			opts: []bus.SubscribeOption{bus.Validate()},
+			text: `rejected: data breaks schema bus_test.Content: field "n": minimum: `, kind: "*bus.ValidationError",
+			attempts: "1", prefixed: true,
 		},
 		{
-			name: "a panic", handler: func(context.Context, Content) error { panic("oops") }, opts: []bus.SubscribeOption{fast(2)},
+			name: "a panic", handler: func(context.Context, Content) error { panic("oops") },
+			opts: []bus.SubscribeOption{fast(2)},
 			text: "panic: oops\ngoroutine ", kind: "*bus.PanicError", attempts: "2", prefixed: true,
 		},
 		{
-			name: "a long text", handler: func(context.Context, Content) error { return bus.Reject(errors.New(strings.Repeat("ä", 10_000))) },
+			name: "a long text", handler: func(context.Context, Content) error {
+				return bus.Reject(errors.New(strings.Repeat("ä", 10_000)))
+			},
 			text: "rejected: " + strings.Repeat("ä", (8<<10-10)/2), kind: "*errors.errorString", attempts: "1",
 		},
 	}
@@ -142,7 +152,8 @@ func TestWhatDeadLettersSayOfTheError(t *testing.T) {
 			if ok := text == test.text || test.prefixed && strings.HasPrefix(text, test.text); !ok {
 				t.Errorf("error %.200q, want %.200q", text, test.text)
 			}
-			if kind, n := header(all[0], bus.ErrorTypeHeader), header(all[0], bus.AttemptsHeader); kind != test.kind || n != test.attempts {
+			if kind, n := header(all[0], bus.ErrorTypeHeader), header(all[0], bus.AttemptsHeader); kind != test.kind ||
+				n != test.attempts {
 				t.Errorf("type %s after %s attempts, want %s after %s", kind, n, test.kind, test.attempts)
 			}
 		})
@@ -160,12 +171,14 @@ func TestATombstoneStaysOneInTheDeadLetters(t *testing.T) {
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
 		t.Fatal(err)
 	}
-	if all := deadLetters(t, app, "s", group); len(all) != 1 || all[0].Value != nil || all[0].Key == nil || len(all[0].Key) != 0 {
+	if all := deadLetters(t, app, "s", group); len(all) != 1 || all[0].Value != nil || all[0].Key == nil ||
+		len(all[0].Key) != 0 {
 		t.Errorf("got %+v", all)
 	}
 }
 
-// refuse makes the broker answer every write to topics that end in .dead with a code, until the function that is returned is called.
+// refuse makes the broker answer every write to topics that end in .dead with a code, until the function that is
+// returned is called.
 func refuse(w *world, code *kerr.Error) (mend func()) {
 	var mended atomic.Bool
 	fake := w.cluster.Fake()
@@ -218,7 +231,8 @@ func TestAFailingDeadLetterBlocksItsLaneAndNeverSkips(t *testing.T) {
 			w.put("s", 1, contents(10, 100)...) // the other partition goes on
 			got.wait(t, 102)
 			if code == kerr.TopicAuthorizationFailed {
-				eventually(t, func() bool { return errors.Is(stats(app).LastError, bus.ErrAuth) }, func() string { return fmt.Sprint(stats(app).LastError) })
+				eventually(t, func() bool { return errors.Is(stats(app).LastError, bus.ErrAuth) },
+					func() string { return fmt.Sprint(stats(app).LastError) })
 				if !log.has("cannot be moved") {
 					t.Errorf("the log does not tell:\n%s", log)
 				}
@@ -241,7 +255,8 @@ func TestAFailingDeadLetterBlocksItsLaneAndNeverSkips(t *testing.T) {
 			}
 			// At least once: the first run's may have been on its way when its time was over.
 			all := deadLetters(t, app, "s", group)
-			if len(all) == 0 || slices.ContainsFunc(all, func(r *bus.Record) bool { return header(r, bus.FirstOffsetHeader) != "1" }) {
+			if len(all) == 0 || slices.ContainsFunc(all,
+				func(r *bus.Record) bool { return header(r, bus.FirstOffsetHeader) != "1" }) {
 				t.Errorf("dead letters %+v", all)
 			}
 		})

@@ -124,7 +124,8 @@ func TestASelectionOfDeadLetters(t *testing.T) {
 		t.Errorf("replay: %+v, %v", n, err)
 	}
 	const open, dropped, replayed = bus.DeadLetterOpen, bus.DeadLetterDropped, bus.DeadLetterReplayed
-	if got, want := f.states(t, f.one), []bus.DeadLetterState{open, dropped, open, dropped, open, replayed}; !slices.Equal(got, want) {
+	if got, want := f.states(t, f.one), []bus.DeadLetterState{open, dropped, open, dropped, open,
+		replayed}; !slices.Equal(got, want) {
 		t.Errorf("states %v, want %v", got, want)
 	}
 	if got := f.handled[f.one].wait(t, 1); len(got) != 1 || string(got[0].Value) != contents(5, 1)[0] {
@@ -234,11 +235,13 @@ func TestDeadLettersThatThereAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	app := w.app()
-	if _, err := app.ReplayDeadLetters(t.Context(), "s", "g", bus.DeadLetterSelection{}); !errors.Is(err, bus.ErrNoDeadLetters) ||
+	if _, err := app.ReplayDeadLetters(t.Context(), "s", "g", bus.DeadLetterSelection{}); !errors.Is(err,
+		bus.ErrNoDeadLetters) ||
 		!strings.Contains(err.Error(), `"s.g.dead"`) {
 		t.Error(err)
 	}
-	if _, err := app.DropDeadLetters(t.Context(), "s s", "g", bus.DeadLetterSelection{}); err == nil || errors.Is(err, bus.ErrNoDeadLetters) {
+	if _, err := app.DropDeadLetters(t.Context(), "s s", "g", bus.DeadLetterSelection{}); err == nil ||
+		errors.Is(err, bus.ErrNoDeadLetters) {
 		t.Error(err)
 	}
 	if all, err := app.DeadLetterStreams(t.Context()); err != nil || len(all) != 0 {

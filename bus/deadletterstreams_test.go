@@ -60,7 +60,8 @@ func TestGroupsThatReadDeadLettersDoNotWriteEachOthersForEver(t *testing.T) {
 		return dead, rejected
 	}
 	// One of work's, one of each watcher of it, and each watcher fails on the other's.
-	eventually(t, func() bool { _, rejected := figures(); return rejected == 2 }, func() string { return fmt.Sprint(figures()) })
+	eventually(t, func() bool { _, rejected := figures(); return rejected == 2 },
+		func() string { return fmt.Sprint(figures()) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -80,7 +81,8 @@ func TestTopicsForFailedRecordsAreLikeTheirSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	group := w.group("g")
-	w.stream("s", 1, "max.message.bytes=4000000", "retention.ms=2592000000", "cleanup.policy=compact,delete", "retention.bytes=1000000")
+	w.stream("s", 1, "max.message.bytes=4000000", "retention.ms=2592000000", "cleanup.policy=compact,delete",
+		"retention.bytes=1000000")
 	value := fmt.Sprintf(`{"schema":"Content:1","data":{"title":%q,"n":1}}`, strings.Repeat("t", 1_500_000))
 	large := w.app(bus.Config{Settings: quick(bus.Settings{"max_request_size": 4_000_000})})
 	if err := large.PublishRaw(t.Context(), "s", []byte(value), bus.Key([]byte("k"))); err != nil {
@@ -98,7 +100,8 @@ func TestTopicsForFailedRecordsAreLikeTheirSource(t *testing.T) {
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 2); err != nil {
 		t.Fatal(err)
 	}
-	if all := deadLetters(t, app, "s", group); len(all) != 1 || string(all[0].Value) != value || header(all[0], bus.AttemptsHeader) != "2" {
+	if all := deadLetters(t, app, "s", group); len(all) != 1 || string(all[0].Value) != value ||
+		header(all[0], bus.AttemptsHeader) != "2" {
 		t.Fatalf("%d dead letters", len(all))
 	}
 	for topic, want := range map[string][]string{
@@ -135,11 +138,13 @@ func TestReplayedDeadLettersAreHandledAgain(t *testing.T) {
 	eventually(t, func() bool { return stats(app).DeadLettered == 2 }, says("no dead letters"))
 	replay := "s." + mine + ".replay"
 	for _, r := range deadLetters(t, app, "s", mine) {
-		if err := app.PublishBatch(t.Context(), replay, []bus.Outgoing{{Key: r.Key, Value: r.Value, Headers: r.Headers}}); err != nil {
+		if err := app.PublishBatch(t.Context(), replay,
+			[]bus.Outgoing{{Key: r.Key, Value: r.Value, Headers: r.Headers}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func() bool { return stats(app).DeadLettered == 3 && stats(app).Finished == 5 }, func() string { return fmt.Sprintf("%+v", stats(app)) })
+	eventually(t, func() bool { return stats(app).DeadLettered == 3 && stats(app).Finished == 5 },
+		func() string { return fmt.Sprintf("%+v", stats(app)) })
 	w.waitCommitted(other, "s", map[int32]int64{0: 3})
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -148,9 +153,12 @@ func TestReplayedDeadLettersAreHandledAgain(t *testing.T) {
 		t.Errorf("handled %v, and by another group %v", got.get(), others.get())
 	}
 	all := deadLetters(t, app, "s", mine)
-	again := all[slices.IndexFunc(all, func(r *bus.Record) bool { return header(r, bus.ErrorHeader) == "rejected: failure 3" })]
+	again := all[slices.IndexFunc(all, func(r *bus.Record) bool {
+		return header(r, bus.ErrorHeader) == "rejected: failure 3"
+	})]
 	for name, want := range map[string]string{
-		bus.FirstStreamHeader: "s", bus.FirstTopicHeader: w.prefix + "s", bus.FirstOffsetHeader: "0", bus.AttemptsHeader: "2", bus.GroupHeader: mine,
+		bus.FirstStreamHeader: "s", bus.FirstTopicHeader: w.prefix + "s", bus.FirstOffsetHeader: "0", bus.AttemptsHeader: "2",
+		bus.GroupHeader: mine,
 	} {
 		if text := header(again, name); text != want {
 			t.Errorf("header %s is %q, want %q", name, text, want)
@@ -167,7 +175,8 @@ func TestNotBeforeNeverDelaysLongerThanTheDelay(t *testing.T) {
 	retry := "s." + group + ".retry.1"
 	w.stream(retry, 1)
 	for i, at := range []string{"9999-12-31T23:59:59Z", "2300-01-01T00:00:00Z", "tomorrow"} {
-		record := &kgo.Record{Topic: w.prefix + retry, Value: []byte(contents(i, 1)[0]), Headers: []kgo.RecordHeader{{Key: bus.NotBeforeHeader, Value: []byte(at)}}}
+		record := &kgo.Record{Topic: w.prefix + retry, Value: []byte(contents(i, 1)[0]),
+			Headers: []kgo.RecordHeader{{Key: bus.NotBeforeHeader, Value: []byte(at)}}}
 		if i == 1 {
 			record.Timestamp = time.Now().Add(30 * time.Minute) // the clock that wrote it is wrong altogether
 		}
@@ -196,7 +205,8 @@ func TestADeadLetterThatIsPublishedAnewLosesTheHeadersOfItsFailure(t *testing.T)
 		Headers: []kgo.RecordHeader{{Key: "mine", Value: []byte("1")}, {Key: bus.IDHeader, Value: []byte("id")}},
 	})
 	app := w.app()
-	bus.MustSubscribe(app, "s", func(context.Context, Content) error { return bus.Reject(errBroken) }, bus.Group(group), bus.DeadLetter())
+	bus.MustSubscribe(app, "s", func(context.Context, Content) error { return bus.Reject(errBroken) }, bus.Group(group),
+		bus.DeadLetter())
 	if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +214,8 @@ func TestADeadLetterThatIsPublishedAnewLosesTheHeadersOfItsFailure(t *testing.T)
 	bus.MustSubscribe(mender, "*.dead", func(ctx context.Context, m *bus.Message[Content]) error {
 		batch := []bus.Outgoing{{Value: m.Record.Value, Headers: m.Record.Headers}}
 		return errors.Join(m.Forward(ctx, "forwarded"), mender.PublishBatch(ctx, "batch", batch),
-			mender.PublishRaw(ctx, "raw", m.Record.Value, bus.AddHeader("mine", "1"), bus.AddHeader(bus.IDHeader, "id"), bus.AddHeader(bus.ErrorHeader, "e")))
+			mender.PublishRaw(ctx, "raw", m.Record.Value, bus.AddHeader("mine", "1"), bus.AddHeader(bus.IDHeader, "id"),
+				bus.AddHeader(bus.ErrorHeader, "e")))
 	}, bus.Group(w.group("mender")))
 	if _, err := mender.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
 		t.Fatal(err)

@@ -12,14 +12,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
-// decoderOf returns what makes a handler's argument out of a record, or says why there can be no argument of that type. The decoder
-// may be called concurrently.
+// decoderOf returns what makes a handler's argument out of a record, or says why there can be no argument of that type.
+// The decoder may be called concurrently.
 //
-// []byte is the record's value as it is, *Record the record, map[string]any the value decoded, *Message all of it; any other T is the
-// envelope's data. With validate, data is checked against the JSON Schema of its Go type.
+// []byte is the record's value as it is, *Record the record, map[string]any the value decoded, *Message all of it; any
+// other T is the envelope's data. With validate, data is checked against the JSON Schema of its Go type.
 //
-// Integers beyond 2^53 lose digits in a map[string]any, as they do everywhere in Go: its numbers are float64. Take a struct, or
-// json.RawMessage, where they matter.
+// Integers beyond 2^53 lose digits in a map[string]any, as they do everywhere in Go: its numbers are float64. Take a
+// struct, or json.RawMessage, where they matter.
 func decoderOf[T any](validate bool) (func(*Record) (T, error), error) {
 	var none T
 	if m, ok := any(none).(decodes[T]); ok {
@@ -260,7 +260,8 @@ func (c *codec) decode(r *Record, x any) (envelope.Envelope, error) {
 	if err == nil {
 		return e, nil
 	}
-	// Other languages write some values as encoding/json does not take them. They are looked for only now: mostly there are none.
+	// Other languages write some values as encoding/json does not take them. They are looked for only now: mostly there
+	// are none.
 	adapted, changed := jsonplan.Adapt(c.typ, e.Data)
 	if !changed {
 		return e, err
@@ -278,15 +279,16 @@ func (c *codec) decodeData(data []byte, x any) error {
 	}
 	if err := unmarshal(data, x); err != nil {
 		if c.typ.Kind() == reflect.Slice && data[0] == '{' {
-			return fmt.Errorf("decode data into %v: %w (a handler of many records at once needs the option bus.Batch)", c.typ, err)
+			return fmt.Errorf("decode data into %v: %w (a handler of many records at once needs the option bus.Batch)", c.typ,
+				err)
 		}
 		return fmt.Errorf("decode data into %v: %w", c.typ, err)
 	}
 	return nil
 }
 
-// unmarshal is json.Unmarshal with an error of bounded length: encoding/json repeats a number that it cannot decode, however
-// many digits the record gives it.
+// unmarshal is json.Unmarshal with an error of bounded length: encoding/json repeats a number that it cannot decode,
+// however many digits the record gives it.
 func unmarshal(data []byte, x any) error {
 	err := json.Unmarshal(data, x)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && len(wrong.Value) > maxNumberText {

@@ -50,7 +50,8 @@ func TestWhatAHandlerGets(t *testing.T) {
 	t.Run("raw JSON", func(t *testing.T) { gets(t, whole(` {"a" : 1} `), json.RawMessage(`{"a" : 1}`)) })
 	t.Run("raw null", func(t *testing.T) { gets(t, whole(`null`), json.RawMessage(`null`)) })
 	t.Run("the whole message", func(t *testing.T) {
-		gets(t, value, map[string]any{"schema": "Note:2", "data": map[string]any{"title": "a", "n": 9007199254740992.0}, "id": "x"})
+		gets(t, value, map[string]any{"schema": "Note:2", "data": map[string]any{"title": "a", "n": 9007199254740992.0},
+			"id": "x"})
 	})
 	t.Run("the whole message without data", func(t *testing.T) { gets(t, `{"a":[]}`, map[string]any{"a": []any{}}) })
 	t.Run("the value", func(t *testing.T) { gets(t, "no JSON\xff", []byte("no JSON\xff")) })
@@ -82,7 +83,8 @@ func TestWhatAHandlerGets(t *testing.T) {
 			t.Errorf("message: got %+v, %v", m, err)
 		}
 		for _, err := range []error{
-			second(Decode[note](r)), second(Decode[*Message[note]](r)), second(Decode[map[string]int](r)), second(Decode[any](r)),
+			second(Decode[note](r)), second(Decode[*Message[note]](r)), second(Decode[map[string]int](r)),
+			second(Decode[any](r)),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "the value is empty") {
 				t.Errorf("no pointer: got %v", err)
@@ -174,7 +176,8 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		{"another type", fails[note], `{"data":"x"}`, "decode data into bus.note: json: cannot unmarshal string"},
 		{"a slice without Batch", fails[[]note], `{"data":{"n":1}}`, "decode data into []bus.note: json: cannot unmarshal " +
 			"object into Go value of type []bus.note (a handler of many records at once needs the option bus.Batch)"},
-		{"another type in a field", fails[note], `{"data":{"n":"9"}}`, "decode data into bus.note: json: cannot unmarshal string into Go struct field note.n of type int64"},
+		{"another type in a field", fails[note], `{"data":{"n":"9"}}`, "decode data into bus.note: json: cannot unmarshal " +
+			"string into Go struct field note.n of type int64"},
 		{"null for a struct", fails[note], `{"data":null}`, isNull("bus.note")},
 		{"null for a number", fails[int], `{"data":null}`, isNull("int")},
 		{"null for a text", fails[string], `{"data":null}`, isNull("string")},
@@ -188,7 +191,8 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		{"no object for a map", fails[map[string]any], `null`, "envelope: at byte 0: the value is no JSON object"},
 		{"half a surrogate pair in a map", fails[map[string]any], `{"data":"\ud800"}`, "envelope: not Unicode at byte 9"},
 		{"half a surrogate pair in raw JSON", fails[json.RawMessage], `{"data":"\ud800"}`, "envelope: not Unicode at byte 9"},
-		{"a number too large for a map", fails[map[string]any], `{"data":1e999}`, "decode the value: json: cannot unmarshal number 1e999"},
+		{"a number too large for a map", fails[map[string]any], `{"data":1e999}`,
+			"decode the value: json: cannot unmarshal number 1e999"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -216,23 +220,34 @@ func TestWhatNoHandlerCanTake(t *testing.T) {
 		want string
 	}{
 		{"a record by value", refusal[Record](false), "a record is handed on by its address: take a *bus.Record"},
-		{"a message by value", refusal[Message[int]](false), "bus.Message[int] is no data: take a *bus.Message[X], X being the type of the data"},
-		{"a type around a message", refusal[*struct{ Message[int] }](false), "*struct { bus.Message[int] } is no data: take a *bus.Message[X], X being the type of the data"},
-		{"a message of a message", refusal[*Message[*Message[int]]](false), "*bus.Message[int] is no data: take a *bus.Message[X], X being the type of the data"},
-		{"a message of a record", refusal[*Message[*Record]](false), "a bus.Message has its record in the field Record: its type argument is the type of the data"},
+		{"a message by value", refusal[Message[int]](false), "bus.Message[int] is no data: take a *bus.Message[X], X being " +
+			"the type of the data"},
+		{"a type around a message", refusal[*struct{ Message[int] }](false),
+			"*struct { bus.Message[int] } is no data: take a *bus.Message[X], X being the type of the data"},
+		{"a message of a message", refusal[*Message[*Message[int]]](false), "*bus.Message[int] is no data: take a " +
+			"*bus.Message[X], X being the type of the data"},
+		{"a message of a record", refusal[*Message[*Record]](false), "a bus.Message has its record in the field Record: " +
+			"its type argument is the type of the data"},
 		{"a channel", refusal[chan int](false), "JSON cannot be decoded into chan int: take a struct"},
 		{"a function", refusal[func()](false), "JSON cannot be decoded into func(): take a struct"},
 		{"a complex number", refusal[complex64](false), "JSON cannot be decoded into complex64: take a struct"},
 		{"a pointer to a function", refusal[*func()](false), "JSON cannot be decoded into *func(): take a struct"},
 		{"a pointer to a pointer", refusal[**note](false), "JSON cannot be decoded into **bus.note: take a struct"},
 		{"an error", refusal[error](false), "JSON cannot be decoded into the interface error: take a struct, or any"},
-		{"an interface", refusal[io.Reader](false), "JSON cannot be decoded into the interface io.Reader: take a struct, or any"},
-		{"a message of an error", refusal[*Message[error]](false), "JSON cannot be decoded into the interface error: take a struct, or any"},
-		{"Validate with bytes", refusal[[]byte](true), "option Validate checks data, and []uint8 is not data: take a struct, or a *bus.Message of one"},
-		{"Validate with a record", refusal[*Record](true), "option Validate checks data, and *bus.Record is not data: take a struct, or a *bus.Message of one"},
-		{"Validate with a map", refusal[map[string]any](true), "option Validate checks data, and map[string]interface {} is not data: take a struct, or a *bus.Message of one"},
-		{"Validate with raw JSON", refusal[json.RawMessage](true), "option Validate has nothing to check in json.RawMessage: take a struct"},
-		{"Validate with a message of bytes", refusal[*Message[[]byte]](true), "option Validate has nothing to check in []uint8: take a struct"},
+		{"an interface", refusal[io.Reader](false), "JSON cannot be decoded into the interface io.Reader: take a struct, " +
+			"or any"},
+		{"a message of an error", refusal[*Message[error]](false), "JSON cannot be decoded into the interface error: take " +
+			"a struct, or any"},
+		{"Validate with bytes", refusal[[]byte](true), "option Validate checks data, and []uint8 is not data: take a " +
+			"struct, or a *bus.Message of one"},
+		{"Validate with a record", refusal[*Record](true), "option Validate checks data, and *bus.Record is not data: take " +
+			"a struct, or a *bus.Message of one"},
+		{"Validate with a map", refusal[map[string]any](true), "option Validate checks data, and map[string]interface {} " +
+			"is not data: take a struct, or a *bus.Message of one"},
+		{"Validate with raw JSON", refusal[json.RawMessage](true), "option Validate has nothing to check in " +
+			"json.RawMessage: take a struct"},
+		{"Validate with a message of bytes", refusal[*Message[[]byte]](true),
+			"option Validate has nothing to check in []uint8: take a struct"},
 		{"Validate with anything", refusal[any](true), "option Validate has nothing to check in interface {}: take a struct"},
 		{"Validate with a bad tag", refusal[badTag](true), "option Validate: schema: type bus.badTag"},
 	} {

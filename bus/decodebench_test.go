@@ -14,10 +14,12 @@ type page struct {
 	Tags    []string `json:"tags"`
 }
 
-var pageRecord = &Record{Value: []byte(`{"schema":"Page:1","data":{"id":"018f6f3e-7d1c-7c3e-9c50-6a2b1e4f9d11","title":"A longer title, as an ` +
-	`editor would write it for a page of the shop","version":17,"price":1249.5,"tags":["new","sale","spring","garden"]}}`)}
+var pageRecord = &Record{Value: []byte(`{"schema":"Page:1","data":{"id":"018f6f3e-7d1c-7c3e-9c50-6a2b1e4f9d11",` +
+	`"title":"A longer title, as an editor would write it for a page of the shop","version":17,"price":1249.5,` +
+	`"tags":["new","sale","spring","garden"]}}`)}
 
-// BenchmarkDecode is one record for each kind of handler. "encoding/json" is what a handler of bytes would do by itself.
+// BenchmarkDecode is one record for each kind of handler. "encoding/json" is what a handler of bytes would do by
+// itself.
 func BenchmarkDecode(b *testing.B) {
 	b.Run("encoding-json", func(b *testing.B) {
 		repeat(b, func() {

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 )
 
-// bound is the model of the handlers in testdata/python/consume.jsonl: an int, an optional str and an optional datetime.
+// bound is the model of the handlers in testdata/python/consume.jsonl: an int, an optional str and an optional
+// datetime.
 type bound struct {
 	N    int        `json:"n"`
 	S    *string    `json:"s,omitempty"`
@@ -30,8 +31,8 @@ type pythonCase struct {
 	Got   json.RawMessage
 }
 
-// differs are the cases in which Go's verdict is another than Python's, with the reason. A case with a pydantic version behind it is one
-// where the other version agrees with Go.
+// differs are the cases in which Go's verdict is another than Python's, with the reason. A case with a pydantic version
+// behind it is one where the other version agrees with Go.
 type differs map[string]string
 
 var (
@@ -69,7 +70,8 @@ func TestHandlersGetWhatPythonsGet(t *testing.T) {
 	cases := readPythonCases(t)
 	sameModel := func(got bound, python json.RawMessage) string {
 		var want bound
-		if zoned, changed := jsonplan.Adapt(reflect.TypeFor[bound](), bytes.TrimSpace(python)); changed { // a time as Python has it
+		// a time as Python has it
+		if zoned, changed := jsonplan.Adapt(reflect.TypeFor[bound](), bytes.TrimSpace(python)); changed {
 			python = zoned
 		}
 		if err := json.Unmarshal(python, &want); err != nil {
@@ -89,17 +91,19 @@ func TestHandlersGetWhatPythonsGet(t *testing.T) {
 		compare(t, cases["model"], true, and(typing, headers), sameModel)
 	})
 	t.Run("model and schema", func(t *testing.T) {
-		noSchema := differs{"no-schema": "Python's handler asks for a schema and stops the process; a Message has an empty one"}
-		compare(t, cases["model+schema"], false, and(typing, unchecked, headers, noSchema), func(got *Message[bound], python json.RawMessage) string {
-			var want struct {
-				Data   json.RawMessage
-				Schema string
-			}
-			if err := json.Unmarshal(python, &want); err != nil {
-				return err.Error()
-			}
-			return cmp.Diff(want.Schema, got.Schema) + sameModel(got.Data, want.Data)
-		})
+		noSchema := differs{"no-schema": "Python's handler asks for a schema and stops the process; a Message has an empty " +
+			"one"}
+		compare(t, cases["model+schema"], false, and(typing, unchecked, headers, noSchema),
+			func(got *Message[bound], python json.RawMessage) string {
+				var want struct {
+					Data   json.RawMessage
+					Schema string
+				}
+				if err := json.Unmarshal(python, &want); err != nil {
+					return err.Error()
+				}
+				return cmp.Diff(want.Schema, got.Schema) + sameModel(got.Data, want.Data)
+			})
 	})
 	t.Run("unannotated", func(t *testing.T) {
 		objects := differs{
@@ -107,13 +111,14 @@ func TestHandlersGetWhatPythonsGet(t *testing.T) {
 			"list":   "a map[string]any is an object",
 			"number": "a map[string]any is an object",
 		}
-		compare(t, cases["unannotated"], false, and(objects, headers), func(got map[string]any, python json.RawMessage) string {
-			var want map[string]any
-			if err := json.Unmarshal(python, &want); err != nil {
-				return err.Error()
-			}
-			return cmp.Diff(want, got)
-		})
+		compare(t, cases["unannotated"], false, and(objects, headers),
+			func(got map[string]any, python json.RawMessage) string {
+				var want map[string]any
+				if err := json.Unmarshal(python, &want); err != nil {
+					return err.Error()
+				}
+				return cmp.Diff(want, got)
+			})
 	})
 	t.Run("bytes", func(t *testing.T) {
 		compare(t, cases["bytes"], false, headers, func(got []byte, python json.RawMessage) string {
@@ -135,9 +140,10 @@ func TestHandlersGetWhatPythonsGet(t *testing.T) {
 	})
 }
 
-// compare decodes all cases for a handler of T. A record that Go decodes has to be one that Python's handler gets, and to mean the same,
-// but where it is known to differ; and where it is known to, it has to.
-func compare[T any](t *testing.T, cases []pythonCase, validate bool, known differs, same func(got T, python json.RawMessage) string) {
+// compare decodes all cases for a handler of T. A record that Go decodes has to be one that Python's handler gets, and
+// to mean the same, but where it is known to differ; and where it is known to, it has to.
+func compare[T any](t *testing.T, cases []pythonCase, validate bool, known differs,
+	same func(got T, python json.RawMessage) string) {
 	t.Helper()
 	decode, err := decoderOf[T](validate)
 	if err != nil {
@@ -171,7 +177,8 @@ func compare[T any](t *testing.T, cases []pythonCase, validate bool, known diffe
 	}
 }
 
-// readPythonCases returns the cases by handler. The headers that some have are left out: a decoder does not look at them.
+// readPythonCases returns the cases by handler. The headers that some have are left out: a decoder does not look at
+// them.
 func readPythonCases(t *testing.T) map[string][]pythonCase {
 	t.Helper()
 	file, err := os.ReadFile("testdata/python/consume.jsonl")

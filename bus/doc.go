@@ -1,4 +1,5 @@
-// Package bus is a publish/subscribe bus on Kafka with a contract that services in any language can share: every record's value is
+// Package bus is a publish/subscribe bus on Kafka with a contract that services in any language can share: every
+// record's value is
 //
 //	{"schema":"Content:1","data":{...}}
 //
@@ -18,15 +19,15 @@
 //
 //	err := app.Publish(ctx, "content.edited", Content{Title: "Notes"}, bus.Key("42"))
 //
-// A nil error means that all in-sync replicas have the record. The producer is idempotent: a reply that was lost, or a broker that was
-// killed, does not write a record twice, and records of one key keep their order. A broker that is away is waited for until the context
-// ends. [App.PublishAsync] returns at once, with a [Receipt].
+// A nil error means that all in-sync replicas have the record. The producer is idempotent: a reply that was lost, or a
+// broker that was killed, does not write a record twice, and records of one key keep their order. A broker that is away
+// is waited for until the context ends. [App.PublishAsync] returns at once, with a [Receipt].
 //
 // # Streams and topics
 //
-// A stream is the name an application uses; its topic is [Config.TopicPrefix] and the stream. A topic that does not exist is created
-// before the first publish: 7 partitions, a replication factor of at most 3, and the retention of the schema. A stream carries one schema
-// id; versions of that id may follow each other.
+// A stream is the name an application uses; its topic is [Config.TopicPrefix] and the stream. A topic that does not
+// exist is created before the first publish: 7 partitions, a replication factor of at most 3, and the retention of the
+// schema. A stream carries one schema id; versions of that id may follow each other.
 //
 // # Subscribing
 //
@@ -38,28 +39,30 @@
 //
 //	err := app.Run(ctx)
 //
-// It runs as one member of its group. The members of a group, in this process and in others, share the records of its streams; every group
-// gets all of them. The type of the handler's argument says what it gets: a struct the data, a *[Message] the data with its record, []byte the
-// value, *[Record] the record, map[string]any the whole message. [Subscribe] has the details. [App.Run] ends with its context; package worker
-// makes a program of it.
+// It runs as one member of its group. The members of a group, in this process and in others, share the records of its
+// streams; every group gets all of them. The type of the handler's argument says what it gets: a struct the data, a
+// *[Message] the data with its record, []byte the value, *[Record] the record, map[string]any the whole message.
+// [Subscribe] has the details. [App.Run] ends with its context; package worker makes a program of it.
 //
 // # What is finished
 //
 // Every acknowledged record reaches a handler of each group at least once. The handler's error is the record's outcome:
 //
 //   - nil: it is done.
-//   - Any other error, or a panic: it is tried again, as the [RetryPolicy] says. Then it is a dead letter, or, without [DeadLetter], Run ends.
-//   - [Reject]: it is given up at once. It is a dead letter, or, without DeadLetter, counted and logged. So is what cannot be decoded.
+//   - Any other error, or a panic: it is tried again, as the [RetryPolicy] says. Then it is a dead letter, or, without
+//     [DeadLetter], Run ends.
+//   - [Reject]: it is given up at once. It is a dead letter, or, without DeadLetter, counted and logged. So is what
+//     cannot be decoded.
 //   - [RetryAfter]: it is tried again after a time.
 //   - [Abort]: Run ends, and the record is not committed.
 //   - [ErrStop]: the subscription ends without an error, and the record is not committed.
 //
-// [RetryTopics] sends records that have failed through streams of their own, so that none waits for them. [Message.Forward] sends a record to
-// any stream.
+// [RetryTopics] sends records that have failed through streams of their own, so that none waits for them.
+// [Message.Forward] sends a record to any stream.
 //
-// Only what lies below the first unfinished record of a partition is ever committed: every second, when the partition is taken away, and at
-// the end. So a crash brings back the records that were in work, and what was finished within the last second. [ManualCommit] leaves the word
-// to the handler.
+// Only what lies below the first unfinished record of a partition is ever committed: every second, when the partition
+// is taken away, and at the end. So a crash brings back the records that were in work, and what was finished within the
+// last second. [ManualCommit] leaves the word to the handler.
 //
 // # Order
 //
@@ -75,14 +78,15 @@
 //
 // # Rebalances and the end
 //
-// When partitions are taken away, and when Run ends, nothing further begins; handlers that run may finish, for [Config.DrainTimeout]; what they
-// did is committed; then the member joins again, or leaves. Heartbeats go on meanwhile. When the time is over the handlers' contexts end, and
-// their records are handled again, by whoever has the partition then.
+// When partitions are taken away, and when Run ends, nothing further begins; handlers that run may finish, for
+// [Config.DrainTimeout]; what they did is committed; then the member joins again, or leaves. Heartbeats go on
+// meanwhile. When the time is over the handlers' contexts end, and their records are handled again, by whoever has the
+// partition then.
 //
 // # Reading without a group
 //
-// [App.Tail] reads every stream that matches a pattern, from the start, the end, a time or the last n records on, and follows streams
-// that appear later:
+// [App.Tail] reads every stream that matches a pattern, from the start, the end, a time or the last n records on, and
+// follows streams that appear later:
 //
 //	for record, err := range app.Tail(ctx, "content.*", bus.LastRecords(10)) {
 //		...
@@ -90,5 +94,6 @@
 //
 // # Limits
 //
-// Brokers are trusted: a hostile one can exhaust the memory of the process inside the client library. Use TLS (security_protocol).
+// Brokers are trusted: a hostile one can exhaust the memory of the process inside the client library. Use TLS
+// (security_protocol).
 package bus

@@ -36,7 +36,8 @@ func TestAPanicOfOnConsumedKeepsTheErrorOfRun(t *testing.T) {
 	w.put("s", 0, contents(0, 1)...)
 	app := w.app()
 	app.OnConsumed(func(context.Context, bus.Consumed) { panic("not observed today") })
-	bus.MustSubscribe(app, "s", func(context.Context, Content) error { return bus.Abort(errBroken) }, bus.Group(w.group("g")))
+	bus.MustSubscribe(app, "s", func(context.Context, Content) error { return bus.Abort(errBroken) },
+		bus.Group(w.group("g")))
 	if err := runs(t, app); !errors.Is(err, errBroken) {
 		t.Errorf("Run: %v, want the error of the handler", err)
 	}

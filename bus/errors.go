@@ -27,7 +27,8 @@ var (
 	ErrUnacknowledged = produce.ErrUnacknowledged
 )
 
-// SchemaConflictError says that a schema is declared twice, or that a stream which carries one schema id was given another.
+// SchemaConflictError says that a schema is declared twice, or that a stream which carries one schema id was given
+// another.
 type SchemaConflictError struct {
 	// Schema is the schema that was refused, as in "Content:1".
 	Schema string
@@ -54,9 +55,11 @@ type Violation struct {
 	Text string
 }
 
-// ValidationError says that data breaks its schema. What was to be published was not sent; what was consumed (see [Validate]) is rejected.
+// ValidationError says that data breaks its schema. What was to be published was not sent; what was consumed (see
+// [Validate]) is rejected.
 type ValidationError struct {
-	// Schema is the broken schema, as in "Content:1"; for consumed data the name of the handler's type, whose constraints it breaks.
+	// Schema is the broken schema, as in "Content:1"; for consumed data the name of the handler's type, whose constraints
+	// it breaks.
 	Schema string
 	// Field and Rule are those of the first violation.
 	Field, Rule string

@@ -43,7 +43,8 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 	t.Parallel()
 	first := func(topic, partition, offset, at string) []Header {
 		return []Header{
-			{Name: FirstTopicHeader, Value: []byte(topic)}, {Name: FirstPartitionHeader, Value: []byte(partition)}, {Name: FirstOffsetHeader, Value: []byte(offset)}, {Name: FirstTimeHeader, Value: []byte(at)},
+			{Name: FirstTopicHeader, Value: []byte(topic)}, {Name: FirstPartitionHeader, Value: []byte(partition)},
+			{Name: FirstOffsetHeader, Value: []byte(offset)}, {Name: FirstTimeHeader, Value: []byte(at)},
 		}
 	}
 	attempts := func(n string) []Header { return []Header{{Name: AttemptsHeader, Value: []byte(n)}} }
@@ -64,14 +65,18 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 		{"in a plain stream", "s", append(first("p.a", "1", "2", now), attempts("4")...), at("s")},
 		{"in a stream that ends so", "dead", first("p.a", "1", "2", now), at("dead")},
 		{"in dead letters", dead, first("p.a", "1", "2", "2020-01-01T00:00:00Z"), earlier},
-		{"in a retry stream", retry, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), attempts("4")...), with(earlier, 4)},
-		{"in a replay stream", replay, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), Header{Name: FirstStreamHeader, Value: []byte("a")}), earlier},
+		{"in a retry stream", retry, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"), attempts("4")...),
+			with(earlier, 4)},
+		{"in a replay stream", replay, append(first("p.a", "1", "2", "2020-01-01T00:00:00Z"),
+			Header{Name: FirstStreamHeader, Value: []byte("a")}), earlier},
 		{"without a time", dead, first("p.a", "1", "2", ""), history{stream: "a", topic: "p.a", partition: 1, offset: 2}},
-		{"a time that is none", dead, first("p.a", "1", "2", "10000-01-01T00:00:00Z"), history{stream: "a", topic: "p.a", partition: 1, offset: 2}},
+		{"a time that is none", dead, first("p.a", "1", "2", "10000-01-01T00:00:00Z"),
+			history{stream: "a", topic: "p.a", partition: 1, offset: 2}},
 		{"a topic that cannot be", dead, first("a b", "1", "2", now), at(dead)},
 		{"a binary one", dead, first("\xff\xfe", "1", "2", now), at(dead)},
 		{"a long one", dead, first(strings.Repeat("a", 900_000), "1", "2", now), at(dead)},
-		{"a binary stream", dead, append(first("p.a", "1", "2", now), Header{Name: FirstStreamHeader, Value: []byte("\xff")}), at(dead)},
+		{"a binary stream", dead, append(first("p.a", "1", "2", now), Header{Name: FirstStreamHeader, Value: []byte("\xff")}),
+			at(dead)},
 		{"a partition that cannot be", dead, first("p.a", "-1", "2", now), at(dead)},
 		{"a large one", dead, first("p.a", "2147483648", "2", now), at(dead)},
 		{"an offset that cannot be", dead, first("p.a", "1", "9223372036854775808", now), at(dead)},
@@ -96,12 +101,16 @@ func TestWhatHeadersAreBelieved(t *testing.T) {
 func TestHeadersOfAFailureAreBounded(t *testing.T) {
 	t.Parallel()
 	f := failedRecord{
-		history: history{stream: strings.Repeat("s", 249), topic: strings.Repeat("t", 249), offset: math.MaxInt64, time: rfc3339(time.Now()), attempts: math.MaxInt},
-		group:   strings.Repeat("g", 240), err: Reject(errors.New(strings.Repeat("\xff\xfe€", 1<<20))), at: time.UnixMilli(math.MaxInt64),
+		history: history{stream: strings.Repeat("s", 249), topic: strings.Repeat("t", 249), offset: math.MaxInt64,
+			time: rfc3339(time.Now()), attempts: math.MaxInt},
+		group: strings.Repeat("g", 240), err: Reject(errors.New(strings.Repeat("\xff\xfe€", 1<<20))),
+		at:        time.UnixMilli(math.MaxInt64),
 		notBefore: time.UnixMilli(math.MaxInt64),
 	}
-	own := []Header{{Name: "a", Value: []byte("\xff")}, {Name: GroupHeader, Value: []byte("\xff")}, {Name: ErrorHeader, Value: nil}, {Name: IDHeader, Value: []byte("id")}, {Name: IDHeader, Value: make([]byte, 100)}}
-	for s, want := range map[size]string{whole: "a " + IDHeader + " " + IDHeader, shortTexts: "a " + IDHeader + " " + IDHeader, bare: IDHeader} {
+	own := []Header{{Name: "a", Value: []byte("\xff")}, {Name: GroupHeader, Value: []byte("\xff")},
+		{Name: ErrorHeader, Value: nil}, {Name: IDHeader, Value: []byte("id")}, {Name: IDHeader, Value: make([]byte, 100)}}
+	for s, want := range map[size]string{whole: "a " + IDHeader + " " + IDHeader, shortTexts: "a " + IDHeader + " " +
+		IDHeader, bare: IDHeader} {
 		bytes, seen := 0, make(map[string]int)
 		var others []string
 		for _, h := range f.headers(own, s) {
@@ -138,16 +147,19 @@ func TestWhenARetriedRecordIsDue(t *testing.T) {
 		written time.Time
 		want    time.Time
 	}{
-		{"as it should be", rfc3339(ago(10 * time.Second).Add(delay)), ago(10 * time.Second), ago(10 * time.Second).Add(delay)},
+		{"as it should be", rfc3339(ago(10 * time.Second).Add(delay)), ago(10 * time.Second),
+			ago(10 * time.Second).Add(delay)},
 		{"overdue", rfc3339(ago(time.Hour)), ago(time.Hour + delay), ago(time.Hour)},
 		{"none", "", now, time.Time{}},
 		{"no time", "soon", now, time.Time{}},
 		{"a far day", "9999-12-31T23:59:59Z", ago(10 * time.Second), ago(10 * time.Second).Add(delay + ms)},
 		{"a far day, long ago", "9999-12-31T23:59:59Z", ago(time.Hour), ago(time.Hour).Add(delay + ms)},
 		{"a clock that is ahead", rfc3339(now.Add(24*time.Hour + delay)), now.Add(24 * time.Hour), now.Add(delay + ms)},
-		{"a clock that is behind", rfc3339(ago(24 * time.Hour).Add(delay)), ago(24 * time.Hour), ago(24 * time.Hour).Add(delay)},
+		{"a clock that is behind", rfc3339(ago(24 * time.Hour).Add(delay)), ago(24 * time.Hour),
+			ago(24 * time.Hour).Add(delay)},
 		{"a record without a time", "9999-12-31T23:59:59Z", time.UnixMilli(-1), now.Add(delay + ms)},
-		{"the first time there is", "9999-12-31T23:59:59Z", time.UnixMilli(math.MinInt64), time.UnixMilli(math.MinInt64).Add(delay + ms)},
+		{"the first time there is", "9999-12-31T23:59:59Z", time.UnixMilli(math.MinInt64),
+			time.UnixMilli(math.MinInt64).Add(delay + ms)},
 	} {
 		r := &Record{Time: test.written, Headers: []Header{{Name: NotBeforeHeader, Value: []byte(test.header)}}}
 		if got := notBefore(r, delay, now); !got.Equal(test.want) {
@@ -159,7 +171,8 @@ func TestWhenARetriedRecordIsDue(t *testing.T) {
 func TestStatsAreReadableAsJSON(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(Stats{Subscriptions: []SubscriptionStats{
-		{Group: "a", LastError: errors.New("the broker said \xff")}, {Group: "b", Assigned: []PartitionStats{{Oldest: boundedTime(time.UnixMilli(math.MaxInt64))}}},
+		{Group: "a", LastError: errors.New("the broker said \xff")},
+		{Group: "b", Assigned: []PartitionStats{{Oldest: boundedTime(time.UnixMilli(math.MaxInt64))}}},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// A program that is deployed with fewer delays than before handles what waits in the retry streams that it no longer writes to.
+// A program that is deployed with fewer delays than before handles what waits in the retry streams that it no longer
+// writes to.
 func TestWhatWaitsBehindTheLastDelayIsHandled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -19,9 +20,12 @@ func TestWhatWaitsBehindTheLastDelayIsHandled(t *testing.T) {
 
 	var before list[visit]
 	app := w.app()
-	bus.MustSubscribe(app, "s", visiting(&before, func(visit) error { return errBroken }), bus.Group(group), bus.RetryTopics(time.Millisecond, 2*time.Second))
+	bus.MustSubscribe(app, "s", visiting(&before, func(visit) error {
+		return errBroken
+	}), bus.Group(group), bus.RetryTopics(time.Millisecond, 2*time.Second))
 	stop := running(t, app)
-	eventually(t, func() bool { return stats(app).Postponed == 4 }, func() string { return fmt.Sprintf("%+v", stats(app)) })
+	eventually(t, func() bool { return stats(app).Postponed == 4 },
+		func() string { return fmt.Sprintf("%+v", stats(app)) })
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +39,8 @@ func TestWhatWaitsBehindTheLastDelayIsHandled(t *testing.T) {
 		return errors.New("still")
 	}), bus.Group(group), bus.RetryTopics(time.Hour))
 	stop = running(t, app)
-	eventually(t, func() bool { return stats(app).DeadLettered == 1 }, func() string { return fmt.Sprintf("%+v", stats(app)) })
+	eventually(t, func() bool { return stats(app).DeadLettered == 1 },
+		func() string { return fmt.Sprintf("%+v", stats(app)) })
 	w.waitCommitted(group, "s."+group+".retry.2", w.ends("s."+group+".retry.2"))
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ type limits struct {
 }
 
 func aShop(more string) string {
-	return `{"schema":"Shop:1","data":{"kind":"ab","a":{},"goods":["x"],"prices":{},"opened":"2026-01-02T03:04:05Z"` + more + `}}`
+	return `{"schema":"Shop:1","data":{"kind":"ab","a":{},"goods":["x"],"prices":{},"opened":"2026-01-02T03:04:05Z"` +
+		more + `}}`
 }
 
 func TestValidateCannotBeBypassed(t *testing.T) {
@@ -77,10 +78,11 @@ func TestValuesOfOtherLanguages(t *testing.T) {
 		F  float64           `json:"f"`
 	}
 	two, utc := 2, time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.UTC)
-	want := wide{-3, 12_000_000_000_000_000_000, &two, []int{2000, 0}, map[string][]int{"k": {1}, "n": {}}, []byte{}, utc, []*time.Time{&utc, nil},
+	want := wide{-3, 12_000_000_000_000_000_000, &two, []int{2000, 0}, map[string][]int{"k": {1}, "n": {}}, []byte{}, utc,
+		[]*time.Time{&utc, nil},
 		map[string]limits{"x": {X: 3}}, 1.5}
-	const data = `{"i":-3.0,"u":1.2e19,"p":2.0,"l":[2e3,-0.0],"m":{"k":[1.0],"n":null},"b":null,"t":"2026-11-23T10:00:00.123456",` +
-		`"ts":["2026-11-23 10:00:00.123456",null],"d":{"x":{"x":3.0}},"f":1.5}`
+	const data = `{"i":-3.0,"u":1.2e19,"p":2.0,"l":[2e3,-0.0],"m":{"k":[1.0],"n":null},"b":null,` +
+		`"t":"2026-11-23T10:00:00.123456","ts":["2026-11-23 10:00:00.123456",null],"d":{"x":{"x":3.0}},"f":1.5}`
 	for _, validate := range []bool{false, true} {
 		got, err := decodeAs[wide](t, `{"schema":"W:1","data":`+data+`}`, validate)
 		if err != nil {
@@ -89,7 +91,8 @@ func TestValuesOfOtherLanguages(t *testing.T) {
 			t.Errorf("validate %v: -want +got\n%s", validate, d)
 		}
 	}
-	for _, wrong := range []string{`{"i":3.5}`, `{"i":300.0}`, `{"u":1e20}`, `{"u":1e999999999999}`, `{"i":"3.0"}`, `{"t":"2026-11-23"}`, `{"t":"x"}`} {
+	for _, wrong := range []string{`{"i":3.5}`, `{"i":300.0}`, `{"u":1e20}`, `{"u":1e999999999999}`, `{"i":"3.0"}`,
+		`{"t":"2026-11-23"}`, `{"t":"x"}`} {
 		if got, err := decodeAs[wide](t, `{"schema":"W:1","data":`+wrong+`}`, false); err == nil {
 			t.Errorf("%s is decoded to %+v", wrong, got)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// runtime.Goexit, which testing's FailNow is, ends the goroutine that all of a lane's handlers run on: no handler of it would ever run again,
-// and nobody would tell.
+// runtime.Goexit, which testing's FailNow is, ends the goroutine that all of a lane's handlers run on: no handler of it
+// would ever run again, and nobody would tell.
 func TestAHandlerThatEndsItsGoroutineEndsRun(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

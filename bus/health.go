@@ -14,10 +14,10 @@ import (
 // Health returns nil when the App is initialized, its producer delivers, and, while it runs, every subscription's
 // member has joined its group and is heard by it, reads all streams that match, and can write its dead letters; else
 // all that is wrong. After a [App.Run] that failed it returns why. It also returns what came too late to take effect: a
-// [App.Configure], a function of [App.OnInitialize], a [App.Use] or [App.OnConsumed] while the App runs. It does no I/O, so it sees that a broker is away
-// only by what fails: the producer is unhealthy while records wait that could not be sent, and a member when the
-// group has not answered it for session_timeout_ms, 10 s. An App that only publishes, and has nothing to send, is
-// healthy.
+// [App.Configure], a function of [App.OnInitialize], a [App.Use] or [App.OnConsumed] while the App runs. It does no
+// I/O, so it sees that a broker is away only by what fails: the producer is unhealthy while records wait that could not
+// be sent, and a member when the group has not answered it for session_timeout_ms, 10 s. An App that only publishes,
+// and has nothing to send, is healthy.
 func (a *App) Health(context.Context) error {
 	var errs []error
 	for _, p := range a.problems() {

@@ -114,7 +114,8 @@ func TestStatsShowWhereASubscriptionIs(t *testing.T) {
 	}, bus.Group(group), bus.Patterns("other.*"))
 	bus.MustSubscribe(app, "s", handleContent)
 	before := app.Stats()
-	if s := before.Subscriptions; before.Initialized || before.Running || len(s) != 2 || s[0].State != "idle" || s[0].Group != group || s[1].Handler != "handleContent" {
+	if s := before.Subscriptions; before.Initialized || before.Running || len(s) != 2 || s[0].State != "idle" ||
+		s[0].Group != group || s[1].Handler != "handleContent" {
 		t.Errorf("before Run: %+v", before)
 	}
 	stop := running(t, app)
@@ -123,24 +124,28 @@ func TestStatsShowWhereASubscriptionIs(t *testing.T) {
 	eventually(t, func() bool { // each figure comes when it is known: a heartbeat after the first interval, for one
 		all = app.Stats()
 		s := all.Subscriptions[0]
-		return len(s.Assigned) == 2 && s.Assigned[0].Committed == 4 && s.Assigned[0].Position == 10 && s.Assigned[1].Watermark == 0 &&
+		return len(s.Assigned) == 2 && s.Assigned[0].Committed == 4 && s.Assigned[0].Position == 10 &&
+			s.Assigned[1].Watermark == 0 &&
 			!s.LastHeartbeat.IsZero() && !s.LastCommit.IsZero()
 	}, func() string { return fmt.Sprintf("%+v", all) })
 	s := all.Subscriptions[0]
-	if !all.Initialized || !all.Running || s.State != "stable" || s.MemberID == "" || s.Generation < 1 || s.Protocol == "" || !s.Leader || s.Rebalances < 1 {
+	if !all.Initialized || !all.Running || s.State != "stable" || s.MemberID == "" || s.Generation < 1 ||
+		s.Protocol == "" || !s.Leader || s.Rebalances < 1 {
 		t.Errorf("member: %+v", s)
 	}
 	if s.LastRebalance.IsZero() {
 		t.Error("no time of the last rebalance")
 	}
-	if s.Lag != 6 || s.InFlight != 1 || s.Waiting != 5 || s.Bytes < 6*50 || s.Finished != 4 || s.Rejected != 1 || s.DeadLettered+s.Postponed+s.Retried != 0 {
+	if s.Lag != 6 || s.InFlight != 1 || s.Waiting != 5 || s.Bytes < 6*50 || s.Finished != 4 || s.Rejected != 1 ||
+		s.DeadLettered+s.Postponed+s.Retried != 0 {
 		t.Errorf("work: %+v", s)
 	}
 	if !errors.Is(s.LastError, errBroken) || s.LastErrorAt.IsZero() {
 		t.Errorf("last error %v at %v", s.LastError, s.LastErrorAt)
 	}
 	want := bus.PartitionStats{
-		Stream: "s", Topic: w.prefix + "s", Committed: 4, Watermark: 4, Position: 10, End: 10, Lag: 6, InFlight: 1, Waiting: 5, Bytes: s.Bytes, Oldest: at,
+		Stream: "s", Topic: w.prefix + "s", Committed: 4, Watermark: 4, Position: 10, End: 10, Lag: 6, InFlight: 1,
+		Waiting: 5, Bytes: s.Bytes, Oldest: at,
 	}
 	got := s.Assigned[0]
 	if !got.Oldest.Equal(at) {
@@ -149,7 +154,8 @@ func TestStatsShowWhereASubscriptionIs(t *testing.T) {
 	if got.Oldest = at; got != want {
 		t.Errorf("partition\n got %+v\nwant %+v", got, want)
 	}
-	if got := s.Assigned[1]; got.Partition != 1 || got.Watermark != 0 || got.Position != 0 || got.InFlight+got.Waiting != 0 || !got.Oldest.IsZero() {
+	if got := s.Assigned[1]; got.Partition != 1 || got.Watermark != 0 || got.Position != 0 ||
+		got.InFlight+got.Waiting != 0 || !got.Oldest.IsZero() {
 		t.Errorf("the empty partition: %+v", got)
 	}
 	var stream *bus.StreamStats
@@ -158,12 +164,14 @@ func TestStatsShowWhereASubscriptionIs(t *testing.T) {
 			stream = &all.Streams[i]
 		}
 	}
-	if stream == nil || stream.Topic != w.prefix+"s" || stream.Schema != "Content:1" || stream.Partitions != 2 || len(stream.Groups) != 2 {
+	if stream == nil || stream.Topic != w.prefix+"s" || stream.Schema != "Content:1" || stream.Partitions != 2 ||
+		len(stream.Groups) != 2 {
 		t.Errorf("streams %+v", all.Streams)
 	}
 	close(release)
 	w.waitCommitted(group, "s", map[int32]int64{0: 10})
-	eventually(t, func() bool { s := stats(app); return s.Lag == 0 && s.InFlight == 0 && s.Finished == 10 }, says("not done"))
+	eventually(t, func() bool { s := stats(app); return s.Lag == 0 && s.InFlight == 0 && s.Finished == 10 },
+		says("not done"))
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -23,7 +23,8 @@ func LogAttrs(ctx context.Context) []slog.Attr {
 	}
 	r := c.record
 	attrs := make([]slog.Attr, 0, 7)
-	attrs = append(attrs, slog.String("stream", r.Stream), slog.Int("partition", r.Partition), slog.Int64("offset", r.Offset))
+	attrs = append(attrs, slog.String("stream", r.Stream), slog.Int("partition", r.Partition),
+		slog.Int64("offset", r.Offset))
 	if r.Key != nil {
 		attrs = append(attrs, slog.String("key", keyText(r.Key)))
 	}

@@ -31,7 +31,8 @@ func TestLinesOfAKindAreLimitedAndCounted(t *testing.T) {
 		l.line("bus: a record is rejected", &Record{}, errors.New("no"))
 		l.tell()
 		text := b.String()
-		if lines, told := countLines(text, "is rejected"), countLines(text, `kind="rejected records" omitted=30`); lines != 31 || told != 3 ||
+		if lines, told := countLines(text, "is rejected"),
+			countLines(text, `kind="rejected records" omitted=30`); lines != 31 || told != 3 ||
 			countLines(text, "level=WARN") != 34 {
 			t.Errorf("%d lines, %d counts:\n%s", lines, told, text)
 		}
@@ -68,7 +69,8 @@ func TestTheFirstPanicOfEachStackIsLogged(t *testing.T) {
 		}
 		l.tell()
 		text := b.String()
-		if panics, told := countLines(text, "loglimit_test.go"), countLines(text, "omitted=53"); panics < 2 || countLines(text, "stack=") != 2 || told != 1 {
+		if panics, told := countLines(text, "loglimit_test.go"), countLines(text, "omitted=53"); panics < 2 ||
+			countLines(text, "stack=") != 2 || told != 1 {
 			t.Errorf("%d panics, %d counts:\n%s", panics, told, text)
 		}
 	})

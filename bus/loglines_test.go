@@ -26,7 +26,8 @@ func TestFailuresAreLoggedOrCounted(t *testing.T) {
 		call int
 	}{
 		{"rejected", nil, bus.Reject(errBroken), "level=WARN msg=\"bus: a record is rejected\"", "rejected records", 1},
-		{"dead letters", []bus.SubscribeOption{bus.DeadLetter(), fast(attempts)}, errBroken, "level=WARN msg=\"bus: a record goes to the dead letters\"", "dead letters", attempts},
+		{"dead letters", []bus.SubscribeOption{bus.DeadLetter(), fast(attempts)}, errBroken,
+			"level=WARN msg=\"bus: a record goes to the dead letters\"", "dead letters", attempts},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -34,7 +35,8 @@ func TestFailuresAreLoggedOrCounted(t *testing.T) {
 			w.stream("s", 1)
 			w.put("s", 0, contents(0, records)...)
 			app := w.app(bus.Config{Logger: log.logger()})
-			bus.MustSubscribe(app, "s", func(context.Context, Content) error { return test.err }, append(test.opts, bus.Group(w.group("g")))...)
+			bus.MustSubscribe(app, "s", func(context.Context, Content) error { return test.err },
+				append(test.opts, bus.Group(w.group("g")))...)
 			if _, err := app.ConsumeFor(within(t, time.Minute), records); err != nil {
 				t.Fatal(err)
 			}

@@ -59,8 +59,8 @@ func (w *world) hasTopic(stream string) bool {
 	return slices.ContainsFunc(res.Topics, func(t kmsg.MetadataResponseTopic) bool { return *t.Topic == w.prefix+stream })
 }
 
-// The broker protects no offset from a member of an earlier generation that commits under the present one. Each commit is bound to the
-// generation that its record was delivered in.
+// The broker protects no offset from a member of an earlier generation that commits under the present one. Each commit
+// is bound to the generation that its record was delivered in.
 func TestACommitForAPartitionThatAnotherMemberHasIsRefused(t *testing.T) {
 	t.Parallel()
 	const n = 10
@@ -103,7 +103,8 @@ func TestACommitForAPartitionThatAnotherMemberHasIsRefused(t *testing.T) {
 		}
 	}
 	got := w.committed(group, "work")[int32(partition)]
-	t.Attr("figures", fmt.Sprintf("%d of %d commits of a generation that is over were refused; committed %d before and %d after", refused, 2*n, n, got))
+	t.Attr("figures", fmt.Sprintf("%d of %d commits of a generation that is over were refused; committed %d before and "+
+		"%d after", refused, 2*n, n, got))
 	if got != n {
 		t.Errorf("committed %d, want %d", got, n)
 	}
@@ -145,7 +146,8 @@ func TestADrainLongerThanTheSessionKeepsTheMember(t *testing.T) {
 	close(release)
 	stable(t, 2, a, b)
 	w.waitCommitted(group, "work", map[int32]int64{0: 1, 1: 1})
-	t.Attr("figures", fmt.Sprintf("session %v, drain %v: handled %v by the first member, %v by the second, member id kept %v",
+	t.Attr("figures", fmt.Sprintf("session %v, drain %v: handled %v by the first member, %v by the second, member id "+
+		"kept %v",
 		session, drain, done.get(), other.get(), stats(a).MemberID == id))
 	if stats(a).MemberID != id || done.len() != 2 || other.len() != 0 || begun.len() != 2 {
 		t.Fail()
@@ -179,8 +181,8 @@ func TestTopicsOfOnePartitionAreSpreadOverTheMembers(t *testing.T) {
 	}
 }
 
-// The follower looks at the cluster five times as often as the leader, so it is the one that sees them first. Its join makes a new generation
-// because the number of partitions is part of what it says there.
+// The follower looks at the cluster five times as often as the leader, so it is the one that sees them first. Its join
+// makes a new generation because the number of partitions is part of what it says there.
 func TestPartitionsThatAreAddedAreConsumed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -206,19 +208,21 @@ func TestPartitionsThatAreAddedAreConsumed(t *testing.T) {
 	for p := range int32(2) {
 		eventually(t, func() bool {
 			w.raw.ForceMetadataRefresh()
-			return w.raw.ProduceSync(t.Context(), &kgo.Record{Topic: w.prefix + "work", Partition: p + 1, Value: []byte(contents(int(p), 1)[0])}).FirstErr() == nil
+			return w.raw.ProduceSync(t.Context(), &kgo.Record{Topic: w.prefix + "work", Partition: p + 1,
+				Value: []byte(contents(int(p), 1)[0])}).FirstErr() == nil
 		}, says("the new partition takes no record"))
 	}
 	got.wait(t, 2)
 	took := time.Since(begin)
-	t.Attr("figures", fmt.Sprintf("2 partitions added: consumed from their first record after %v, in generation %d", took.Round(time.Millisecond), stats(leader).Generation))
+	t.Attr("figures", fmt.Sprintf("2 partitions added: consumed from their first record after %v, in generation %d",
+		took.Round(time.Millisecond), stats(leader).Generation))
 	if limit := 5 * time.Second; took > limit {
 		t.Errorf("it took more than %v", limit)
 	}
 }
 
-// Kafka keeps a place for a member that it has given a name, and lets every rebalance wait for it until its session is over. One that is
-// stopped before it has heard its name has to leave all the same.
+// Kafka keeps a place for a member that it has given a name, and lets every rebalance wait for it until its session is
+// over. One that is stopped before it has heard its name has to leave all the same.
 func TestMembersThatAreStoppedAsTheyJoinHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	const times, session = 30, time.Minute
@@ -241,7 +245,8 @@ func TestMembersThatAreStoppedAsTheyJoinHoldNobodyUp(t *testing.T) {
 		for stats(app).State == "idle" {
 			runtime.Gosched() // a pause would miss the moment
 		}
-		for begin := time.Now(); time.Since(begin) < time.Duration(i)*100*time.Microsecond; { // between the request and its answer, once or twice
+		// between the request and its answer, once or twice
+		for begin := time.Now(); time.Since(begin) < time.Duration(i)*100*time.Microsecond; {
 			runtime.Gosched()
 		}
 		if err := stop(); err != nil {
@@ -253,7 +258,9 @@ func TestMembersThatAreStoppedAsTheyJoinHoldNobodyUp(t *testing.T) {
 	running(t, last)
 	stable(t, 2, first, last)
 	took := time.Since(begin)
-	t.Attr("figures", fmt.Sprintf("%d members stopped as they joined, session %v: the next one has its partitions after %v", times, session, took.Round(time.Millisecond)))
+	t.Attr("figures",
+		fmt.Sprintf("%d members stopped as they joined, session %v: the next one has its partitions after %v", times, session,
+			took.Round(time.Millisecond)))
 	if limit := session / 3; took > limit {
 		t.Errorf("it took more than %v", limit)
 	}

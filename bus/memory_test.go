@@ -22,8 +22,8 @@ func liveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// One partition's handler does not return, while 20 others have 200 MB to go through. It is not parallel: it measures memory. The broker
-// keeps its records in files.
+// One partition's handler does not return, while 20 others have 200 MB to go through. It is not parallel: it measures
+// memory. The broker keeps its records in files.
 func TestMemoryIsBoundedWithOneSlowLane(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 200 MB")
@@ -77,19 +77,21 @@ func TestMemoryIsBoundedWithOneSlowLane(t *testing.T) {
 		t.Errorf("the slow partition: %+v", p)
 	}
 	used := max(highest.Load(), liveHeap()-before)
-	t.Attr("figures", fmt.Sprintf("%d MB through 20 partitions beside one that is held up: at most %.1f MiB more in use", (partitions-1)*each*size/1_000_000, float64(used)/(1<<20)))
+	t.Attr("figures", fmt.Sprintf("%d MB through 20 partitions beside one that is held up: at most %.1f MiB more in use",
+		(partitions-1)*each*size/1_000_000, float64(used)/(1<<20)))
 	if used > most {
 		t.Errorf("%d MiB in use, want no more than %d", used>>20, most>>20)
 	}
 	close(release)
-	eventually(t, func() bool { return handled.Load() == (partitions-1)*each+slow }, func() string { return fmt.Sprintf("%d handled", handled.Load()) })
+	eventually(t, func() bool { return handled.Load() == (partitions-1)*each+slow },
+		func() string { return fmt.Sprintf("%d handled", handled.Load()) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
 
-// The same with partitions that are all held up and a topic that is compressed twentyfold: what has been fetched is not unpacked before there
-// is room for it.
+// The same with partitions that are all held up and a topic that is compressed twentyfold: what has been fetched is not
+// unpacked before there is room for it.
 func TestMemoryIsBoundedWithCompressedTopics(t *testing.T) {
 	const (
 		partitions = 7
@@ -100,7 +102,8 @@ func TestMemoryIsBoundedWithCompressedTopics(t *testing.T) {
 	w := newWorld(t)
 	w.stream("s", partitions)
 	packed, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(batch+10_000), kgo.DefaultProduceTopic(w.prefix+"s"))
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(batch+10_000),
+		kgo.DefaultProduceTopic(w.prefix+"s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +134,8 @@ func TestMemoryIsBoundedWithCompressedTopics(t *testing.T) {
 		return paused == partitions
 	}, says("not all partitions are paused"))
 	used, held := liveHeap()-before, stats(app).Bytes
-	t.Attr("figures", fmt.Sprintf("%d MB in partitions that are held up: %.1f MiB in their lanes, %.1f MiB more in use", partitions*batches*batch/1_000_000, float64(held)/(1<<20), float64(used)/(1<<20)))
+	t.Attr("figures", fmt.Sprintf("%d MB in partitions that are held up: %.1f MiB in their lanes, %.1f MiB more in use",
+		partitions*batches*batch/1_000_000, float64(held)/(1<<20), float64(used)/(1<<20)))
 	if used > most {
 		t.Errorf("%d MiB in use, want no more than %d", used>>20, most>>20)
 	}

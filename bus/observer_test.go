@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// sample gives a book what a group has committed, again and again until ctx ends. What is not answered, because the coordinator is moving, is
-// left out.
+// sample gives a book what a group has committed, again and again until ctx ends. What is not answered, because the
+// coordinator is moving, is left out.
 func (w *world) sample(ctx context.Context, book *chaosBook, group, stream string) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group = group

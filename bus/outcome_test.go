@@ -33,7 +33,8 @@ func TestARejectedRecordIsGivenUpAndTheNextHasItsTurn(t *testing.T) {
 	w.put("s", 0, contents(0, 3)...)
 	app := w.app(bus.Config{Logger: log.logger()})
 	var got numbers
-	bus.MustSubscribe(app, "s", rejectAt(1, fmt.Errorf("wrapped: %w", bus.Reject(errBroken)), &got), bus.Group(w.group("g")))
+	bus.MustSubscribe(app, "s", rejectAt(1, fmt.Errorf("wrapped: %w", bus.Reject(errBroken)), &got),
+		bus.Group(w.group("g")))
 	stop := running(t, app)
 	w.waitCommitted(w.group("g"), "s", map[int32]int64{0: 3})
 	if all := got.get(); !slices.Equal(all, []int{0, 1, 2}) {
@@ -190,7 +191,8 @@ func TestErrorsAreTriedAgainAsThePolicySays(t *testing.T) {
 	}{
 		{"three attempts", []bus.SubscribeOption{fast(3)}, 3},
 		{"no retry", []bus.SubscribeOption{fast(1)}, 1},
-		{"five by default", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{First: time.Millisecond, Max: time.Millisecond})}, 5},
+		{"five by default", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{First: time.Millisecond, Max: time.Millisecond})},
+			5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -239,7 +241,8 @@ func TestPausesBetweenAttemptsHoldUpTheirLaneOnly(t *testing.T) {
 		}
 		got.add(c.N)
 		return nil
-	}, bus.Group(w.group("g")), bus.Retry(bus.RetryPolicy{Attempts: 5, First: 40 * time.Millisecond, Max: 160 * time.Millisecond}))
+	}, bus.Group(w.group("g")),
+		bus.Retry(bus.RetryPolicy{Attempts: 5, First: 40 * time.Millisecond, Max: 160 * time.Millisecond}))
 	if n, err := app.ConsumeFor(within(t, 30*time.Second), 7); n != 7 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -288,7 +291,8 @@ func TestAPanicIsNoOutcome(t *testing.T) {
 	w.stream("s", 1)
 	w.put("s", 0, contents(0, 1)...)
 	app := w.app()
-	bus.MustSubscribe(app, "s", func(context.Context, Content) error { panic(bus.ErrStop) }, bus.Group(w.group("g")), fast(2))
+	bus.MustSubscribe(app, "s", func(context.Context, Content) error { panic(bus.ErrStop) }, bus.Group(w.group("g")),
+		fast(2))
 	err := runs(t, app)
 	if p, ok := errors.AsType[*bus.PanicError](err); !ok || p.Value != any(bus.ErrStop) {
 		t.Errorf("run: %v", err)

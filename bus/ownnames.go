@@ -62,15 +62,17 @@ func (n *ownNames) check(s *subscription, stream string, existing map[string]*ka
 		topic := n.prefix + own
 		if len(topic) > longestTopic {
 			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which has %d characters where Kafka "+
-				"allows %d: shorten the name of the group, the stream or the prefix", s.group, stream, topic, len(topic), longestTopic)
+				"allows %d: shorten the name of the group, the stream or the prefix", s.group, stream, topic, len(topic),
+				longestTopic)
 		}
 		other, taken := n.claimed[compared(topic)]
 		if !taken {
 			other, taken = colliding(existing, topic)
 		}
 		if taken && other != topic {
-			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside topic %q, "+
-				"because '.' and '_' are one to it in names: rename the group or the stream", s.group, stream, topic, other)
+			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside "+
+				"topic %q, because '.' and '_' are one to it in names: rename the group or the stream", s.group, stream,
+				topic, other)
 		}
 		n.claimed[compared(topic)] = topic
 	}

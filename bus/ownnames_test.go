@@ -25,16 +25,21 @@ func TestNamesOfDeadLettersThatKafkaRefuses(t *testing.T) {
 		want string // part of the error; "" for none
 	}{
 		{"the longest", func() error { return subscribe(prefixed(""), long(249-len(".g.dead")), "g", bus.DeadLetter()) }, ""},
-		{"too long", func() error { return subscribe(prefixed(""), long(250-len(".g.dead")), "g", bus.DeadLetter()) }, "has 250 characters where Kafka allows 249: shorten"},
-		{"with the prefix", func() error { return subscribe(prefixed("p"), long(249-len(".g.dead")), "g", bus.DeadLetter()) }, "has 250 characters"},
+		{"too long", func() error { return subscribe(prefixed(""), long(250-len(".g.dead")), "g", bus.DeadLetter()) },
+			"has 250 characters where Kafka allows 249: shorten"},
+		{"with the prefix", func() error { return subscribe(prefixed("p"), long(249-len(".g.dead")), "g", bus.DeadLetter()) },
+			"has 250 characters"},
 		{"of a retry stream", func() error {
 			return subscribe(prefixed(""), long(249-len(".g.dead")), "g", bus.RetryTopics(time.Second))
 		}, ".g.retry.1\", which has 252 characters"},
 		{"without dead letters", func() error { return subscribe(prefixed(""), long(249), "g") }, ""},
-		{"a pattern may match shorter ones", func() error { return subscribe(prefixed(""), "*"+long(240), "g", bus.DeadLetter()) }, ""},
+		{"a pattern may match shorter ones", func() error {
+			return subscribe(prefixed(""), "*"+long(240), "g", bus.DeadLetter())
+		}, ""},
 		{"a dot and an underscore", func() error {
 			app := prefixed("")
-			return errors.Join(subscribe(app, "s", "my.group", bus.DeadLetter()), subscribe(app, "s", "my_group", bus.DeadLetter()))
+			return errors.Join(subscribe(app, "s", "my.group", bus.DeadLetter()),
+				subscribe(app, "s", "my_group", bus.DeadLetter()))
 		}, `"s.my_group.dead", which Kafka does not take beside topic "s.my.group.dead", because '.' and '_' are one`},
 		{"in a router", func() error {
 			r := bus.NewRouter()
@@ -42,7 +47,8 @@ func TestNamesOfDeadLettersThatKafkaRefuses(t *testing.T) {
 		}, "are one"},
 		{"when a router is mounted", func() error {
 			app, r := prefixed(""), bus.NewRouter()
-			return errors.Join(subscribe(app, "s_s", "g", bus.DeadLetter()), subscribe(r, "s", "s.g", bus.DeadLetter()), app.Mount(r))
+			return errors.Join(subscribe(app, "s_s", "g", bus.DeadLetter()), subscribe(r, "s", "s.g", bus.DeadLetter()),
+				app.Mount(r))
 		}, "are one"},
 		{"the same group twice", func() error {
 			app := prefixed("")
@@ -50,7 +56,8 @@ func TestNamesOfDeadLettersThatKafkaRefuses(t *testing.T) {
 		}, ""},
 		{"other streams", func() error {
 			app := prefixed("")
-			return errors.Join(subscribe(app, "s", "my.group", bus.DeadLetter()), subscribe(app, "t", "my_group", bus.DeadLetter()))
+			return errors.Join(subscribe(app, "s", "my.group", bus.DeadLetter()),
+				subscribe(app, "t", "my_group", bus.DeadLetter()))
 		}, ""},
 	}
 	for _, test := range tests {
@@ -109,7 +116,8 @@ func TestAStreamWhoseDeadLettersHaveNoNameIsNotRead(t *testing.T) {
 	w.stream(bad, 1)
 	w.put(bad, 0, contents(1, 1)...)
 	eventually(t, func() bool { return app.Health(t.Context()) != nil }, says("Health does not tell"))
-	if err := app.Health(t.Context()); !strings.Contains(err.Error(), bad+`" is not read: group `) || !strings.Contains(err.Error(), "shorten") {
+	if err := app.Health(t.Context()); !strings.Contains(err.Error(), bad+`" is not read: group `) ||
+		!strings.Contains(err.Error(), "shorten") {
 		t.Errorf("Health: %v", err)
 	}
 	w.stream("some.other", 1) // who sees this one has seen the bad one

@@ -36,7 +36,8 @@ func TestTailTellsOfAnOpenTransaction(t *testing.T) {
 	w := newWorld(t)
 	w.stream("money", 1)
 	w.put("money", 0, "before")
-	p, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.TransactionalID(w.prefix+"open"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	p, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.Servers()...), kgo.TransactionalID(w.prefix+"open"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,8 @@ func TestTailTellsOfAnOpenTransaction(t *testing.T) {
 	if err := p.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.ProduceSync(t.Context(), &kgo.Record{Topic: w.prefix + "money", Value: []byte("open")}).FirstErr(); err != nil {
+	if err := p.ProduceSync(t.Context(), &kgo.Record{Topic: w.prefix + "money",
+		Value: []byte("open")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -54,7 +56,8 @@ func TestTailTellsOfAnOpenTransaction(t *testing.T) {
 			continue
 		}
 		bad, ok := errors.AsType[*bus.PartitionError](err)
-		if !ok || !errors.Is(err, bus.ErrOpenTransaction) || bad.Stream != "money" || bad.Topic != w.prefix+"money" || bad.Partition != 0 || bad.From != 1 || bad.To != -1 {
+		if !ok || !errors.Is(err, bus.ErrOpenTransaction) || bad.Stream != "money" || bad.Topic != w.prefix+"money" ||
+			bad.Partition != 0 || bad.From != 1 || bad.To != -1 {
 			t.Errorf("got %v", err)
 		}
 		got = append(got, "error")

@@ -53,7 +53,8 @@ func TestPatternsThatMatchNoStreamAreErrors(t *testing.T) {
 		says("exclude", tail("s", bus.Exclude(pattern)))
 		closeApp(t, app)
 	}
-	for _, pattern := range []string{"*", "content.*", "a?[b-d][!e]", "[^a]", "A-b_c.9", "...", "*.", strings.Repeat("a", 249) + "*"} {
+	for _, pattern := range []string{"*", "content.*", "a?[b-d][!e]", "[^a]", "A-b_c.9", "...", "*.",
+		strings.Repeat("a", 249) + "*"} {
 		if err := bus.Subscribe(bus.NewRouter(), pattern, handleContent); err != nil {
 			t.Error(err)
 		}
@@ -63,7 +64,8 @@ func TestPatternsThatMatchNoStreamAreErrors(t *testing.T) {
 func TestGroupsWithoutAProperNameAreErrors(t *testing.T) {
 	t.Parallel()
 	for group, want := range map[string]string{
-		"": "empty name", " g": "take out the space", "g\n": "control characters", "g ": "take out the space", "g\x00": "control characters",
+		"": "empty name", " g": "take out the space", "g\n": "control characters", "g ": "take out the space",
+		"g\x00": "control characters",
 		"g\xff": "UTF-8", strings.Repeat("g", 1<<15): "32768 bytes",
 	} {
 		err := bus.Subscribe(bus.NewRouter(), "s", handleContent, bus.Group(group))
@@ -166,7 +168,8 @@ func TestAPatternThatMatchesNothingIsLogged(t *testing.T) {
 	for _, line := range []string{
 		`msg="bus: no stream matches the pattern; it waits for one" subscription=contents.* group=` + w.group("g") +
 			` pattern=contents.* near=[content.edited]`,
-		`msg="bus: no stream matches the pattern; it waits for one" tail=content.edit pattern=content.edit near=[content.edited]`,
+		`msg="bus: no stream matches the pattern; it waits for one" tail=content.edit pattern=content.edit ` +
+			`near=[content.edited]`,
 	} {
 		eventually(t, func() bool { return log.has(line) }, func() string { return "not logged: " + line })
 	}

@@ -43,7 +43,8 @@ const (
 
 // errGoexit says that a handler has ended the goroutine of its worker. It ends the App's Run, because the partition
 // would stop unnoticed.
-var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of returning")
+var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit, or FailNow of a test) instead of " +
+	"returning")
 
 // do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it,
 // and call it again at the time that it returns.
@@ -245,7 +246,8 @@ func (x *runner) resume(j *job) {
 	j.held = false
 }
 
-// hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile, and begins anew then.
+// hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile, and begins anew
+// then.
 func (j *job) hold(wait time.Duration) *lanes.Again {
 	j.held, j.deadline = true, time.Time{}
 	return j.again(wait)

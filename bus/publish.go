@@ -30,15 +30,15 @@ type publishOptions struct {
 	err     error
 }
 
-// Key sets the record's key, which may be text or bytes: records of one key lie in one partition, in the order they were
-// published. Python's and Java's clients place a key in the same partition. A nil slice is no key; an empty string or
-// slice is one. The bytes are copied.
+// Key sets the record's key, which may be text or bytes: records of one key lie in one partition, in the order they
+// were published. Python's and Java's clients place a key in the same partition. A nil slice is no key; an empty string
+// or slice is one. The bytes are copied.
 func Key[K ~string | ~[]byte](key K) PublishOption { return keyOption([]byte(key)) }
 
 func keyOption(key []byte) PublishOption { return func(o *publishOptions) { o.key = key } }
 
-// AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8: a binary one
-// would stop every Python consumer of the stream ([App.PublishBatch] takes any bytes).
+// AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8: a
+// binary one would stop every Python consumer of the stream ([App.PublishBatch] takes any bytes).
 func AddHeader(name, value string) PublishOption {
 	return func(o *publishOptions) {
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
@@ -92,8 +92,9 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 	return r.end(ctx)
 }
 
-// PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of one key keep
-// the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are acknowledged.
+// PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of
+// one key keep the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are
+// acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
 	watched := a.watch(stream, 0)
 	c, until, err := a.useFor(ctx, stream)

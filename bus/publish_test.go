@@ -39,7 +39,8 @@ func TestPublishedRecordFollowsTheWireContract(t *testing.T) {
 		t.Fatalf("%d records, want 1", len(all))
 	}
 	r := all[0]
-	if got, want := string(r.Value), "{\"schema\":\"Content:2\",\"data\":{\"title\":\"<a & b>\u2028\",\"n\":1}}"; got != want {
+	if got, want := string(r.Value),
+		"{\"schema\":\"Content:2\",\"data\":{\"title\":\"<a & b>\u2028\",\"n\":1}}"; got != want {
 		t.Errorf("value\n got %s\nwant %s", got, want)
 	}
 	if r.Stream != "content.edited" || !strings.HasSuffix(r.Topic, "content.edited") || r.Topic == r.Stream {
@@ -71,7 +72,8 @@ func TestCallersHeadersAreNeverOverwritten(t *testing.T) {
 	app := start(t)
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
 	ctx := trace.ContextWithSpanContext(t.Context(), span)
-	err := app.PublishRaw(ctx, "raw", []byte("v"), bus.AddHeader("traceparent", "mine"), bus.AddHeader(bus.IDHeader, "my id"))
+	err := app.PublishRaw(ctx, "raw", []byte("v"), bus.AddHeader("traceparent", "mine"),
+		bus.AddHeader(bus.IDHeader, "my id"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +111,9 @@ func TestEnvelopesAreThoseOfPython(t *testing.T) {
 	}{
 		"content":     {func(a *bus.App) error { return bus.Schema[content](a, "Content") }, content{Foo: "bar"}},
 		"content-set": {func(a *bus.App) error { return bus.Schema[content](a, "Content") }, &content{Foo: "bar", N: &three}},
-		"version-2":   {func(a *bus.App) error { return bus.Schema[content2](a, "Content", bus.Version(2)) }, content2{"a", "b"}},
-		"id-default":  {func(a *bus.App) error { return bus.Schema[named](a, "NamedByClass") }, named{1}},
+		"version-2": {func(a *bus.App) error { return bus.Schema[content2](a, "Content", bus.Version(2)) },
+			content2{"a", "b"}},
+		"id-default": {func(a *bus.App) error { return bus.Schema[named](a, "NamedByClass") }, named{1}},
 	}
 	golden := goldenEnvelopes(t)
 	for name, test := range tests {

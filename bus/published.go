@@ -45,11 +45,11 @@ const (
 // subscriptions move to retry streams and dead letters; not with those of log handlers (package slogkafka), which count
 // themselves. Data that breaks its schema and other errors before the record is sent are outcomes, too.
 //
-// It is called before the publish returns, by the goroutine that called it; where nobody waits, for PublishAsync, retries
-// and dead letters, by a goroutine of the App, which [App.Close] waits for. There at most 100,000 outcomes wait; more
-// are left out. It may be called concurrently, has to be quick, and must not publish: that would call it again. No lock
-// is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be added at any
-// time, for publishes that begin later.
+// It is called before the publish returns, by the goroutine that called it; where nobody waits, for PublishAsync,
+// retries and dead letters, by a goroutine of the App, which [App.Close] waits for. There at most 100,000 outcomes
+// wait; more are left out. It may be called concurrently, has to be quick, and must not publish: that would call it
+// again. No lock is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be
+// added at any time, for publishes that begin later.
 func (a *App) OnPublished(f func(Published)) {
 	switch {
 	case a == nil:
@@ -156,14 +156,16 @@ func (a *App) call(f func(Published), p Published) {
 
 // startSend begins the span of a publish, in which ctx then is. The record's headers name it as its parent, unless the
 // caller has set other ones.
-func (c *core) startSend(ctx context.Context, topic, stream string, more ...attribute.KeyValue) (context.Context, trace.Span) {
+func (c *core) startSend(ctx context.Context, topic, stream string,
+	more ...attribute.KeyValue) (context.Context, trace.Span) {
 	attributes := append([]attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"),
 		attribute.String("messaging.operation.name", "send"),
 		attribute.String("messaging.operation.type", "send"),
 		attribute.String("messaging.destination.name", topic),
 	}, more...)
-	return c.tracer.Start(ctx, "send "+stream, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
+	return c.tracer.Start(ctx, "send "+stream, trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(attributes...))
 }
 
 // traceSend begins the span of one record, which ends with its outcome.

@@ -49,7 +49,9 @@ func TestOnPublishedTellsEachPublish(t *testing.T) {
 		"without a schema": {func() error { return app.Publish(ctx, "s", 1) }, []bus.Published{{Partition: -1, Offset: -1}}},
 		"too large": {func() error { return app.PublishRaw(ctx, "s", make([]byte, 2<<20)) },
 			[]bus.Published{{Size: 2 << 20, Partition: -1, Offset: -1}}},
-		"with a wrong option": {func() error { return app.Publish(ctx, "s", Content{Title: "t"}, bus.AddHeader("h", "\xff")) },
+		"with a wrong option": {func() error {
+			return app.Publish(ctx, "s", Content{Title: "t"}, bus.AddHeader("h", "\xff"))
+		},
 			[]bus.Published{{Schema: "Content:1", Size: size, Partition: -1, Offset: -1}}},
 	} {
 		before, end := len(all.get()), int64(len(readAll(t, app, "s")))

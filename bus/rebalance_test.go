@@ -21,8 +21,8 @@ type beginning struct {
 	at        time.Time
 }
 
-// Two members come and go: every record is handled once, because each drain commits what has been handled; and once another member
-// has a partition the one before begins nothing of it.
+// Two members come and go: every record is handled once, because each drain commits what has been handled; and once
+// another member has a partition the one before begins nothing of it.
 func TestNothingOfARevokedPartitionBegins(t *testing.T) {
 	t.Parallel()
 	const partitions, records = 6, 250
@@ -91,8 +91,8 @@ func TestNothingOfARevokedPartitionBegins(t *testing.T) {
 	}
 }
 
-// A handler that does not finish in time is cancelled, and its record handled by whoever has the partition then. Nothing is committed for it
-// meanwhile.
+// A handler that does not finish in time is cancelled, and its record handled by whoever has the partition then.
+// Nothing is committed for it meanwhile.
 func TestADrainPastItsTimeCancelsAndRedelivers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -155,8 +155,9 @@ func TestADrainPastItsTimeCancelsAndRedelivers(t *testing.T) {
 	}
 }
 
-// A handler that ignores its context is given up after a second, so that the group does not wait for it; and while it runs, its partition waits
-// when it comes back to the same program: a record is not handled twice at once. What such a handler says too late counts for nothing.
+// A handler that ignores its context is given up after a second, so that the group does not wait for it; and while it
+// runs, its partition waits when it comes back to the same program: a record is not handled twice at once. What such a
+// handler says too late counts for nothing.
 func TestAnAbandonedHandlerKeepsItsPartitionFromBeginningTwice(t *testing.T) {
 	t.Parallel()
 	w, log := newWorld(t), new(logged)
@@ -181,7 +182,8 @@ func TestAnAbandonedHandlerKeepsItsPartitionFromBeginningTwice(t *testing.T) {
 	stop := running(t, app)
 	begun.wait(t, 1)
 	w.stream("s2", 1) // a rebalance
-	eventually(t, func() bool { return stats(app).Abandoned == 1 && stats(app).State == "stable" }, func() string { return fmt.Sprintf("%+v", stats(app)) })
+	eventually(t, func() bool { return stats(app).Abandoned == 1 && stats(app).State == "stable" },
+		func() string { return fmt.Sprintf("%+v", stats(app)) })
 	if err := app.Health(t.Context()); err == nil {
 		t.Error("healthy with an abandoned handler")
 	}
@@ -193,7 +195,8 @@ func TestAnAbandonedHandlerKeepsItsPartitionFromBeginningTwice(t *testing.T) {
 	}
 	close(release)
 	w.waitCommitted(group, "s", map[int32]int64{0: 2})
-	eventually(t, func() bool { return app.Health(t.Context()) == nil }, func() string { return fmt.Sprint(app.Health(t.Context())) })
+	eventually(t, func() bool { return app.Health(t.Context()) == nil },
+		func() string { return fmt.Sprint(app.Health(t.Context())) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 )
 
-// Receipt is the outcome of a [App.PublishAsync], which is there when Done is closed. Its methods may be called concurrently.
+// Receipt is the outcome of a [App.PublishAsync], which is there when Done is closed. Its methods may be called
+// concurrently.
 type Receipt struct {
 	promise  produce.Promise
 	producer *produce.Producer // nil as long as the record has not got there
@@ -41,8 +42,8 @@ func (r *Receipt) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Record returns where the record lies: its stream, topic, partition, offset, key and time. It is nil before Done, and when the
-// record failed. The offset is -1 when the broker had the record already and does not say where.
+// Record returns where the record lies: its stream, topic, partition, offset, key and time. It is nil before Done, and
+// when the record failed. The offset is -1 when the broker had the record already and does not say where.
 func (r *Receipt) Record() *Record {
 	select {
 	case <-r.Done():

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// A group that begins at the end settles where that is: what is written while it is away is handled when it is back, though it has
-// handled nothing before.
+// A group that begins at the end settles where that is: what is written while it is away is handled when it is back,
+// though it has handled nothing before.
 func TestLatestLosesNothingBetweenTwoMembers(t *testing.T) {
 	t.Parallel()
 	for _, manual := range []bool{false, true} {
@@ -91,7 +91,8 @@ func TestWithoutAResetAGroupNeedsACommit(t *testing.T) {
 		return app
 	}
 	err := runs(t, run("none"))
-	if err == nil || !strings.Contains(err.Error(), "auto_offset_reset is none") || !strings.Contains(err.Error(), w.prefix+"s/0") || !strings.Contains(err.Error(), group) {
+	if err == nil || !strings.Contains(err.Error(), "auto_offset_reset is none") ||
+		!strings.Contains(err.Error(), w.prefix+"s/0") || !strings.Contains(err.Error(), group) {
 		t.Errorf("run: %v", err)
 	}
 	if got.len() > 0 || len(w.committed(group, "s")) > 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// Of two groups one may be named like the end of the other, "indexer" and "content.indexer": then the names of retry streams do not tell
-// whose they are. The records do.
+// Of two groups one may be named like the end of the other, "indexer" and "content.indexer": then the names of retry
+// streams do not tell whose they are. The records do.
 func TestAGroupLeavesAloneWhatAnotherOneRetries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -7,8 +7,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// A retry stream that has other offsets than the group has committed, because it was made anew or its beginning was deleted: what waits
-// there is handled whatever auto_offset_reset says, or records would be lost that the group has put there itself.
+// A retry stream that has other offsets than the group has committed, because it was made anew or its beginning was
+// deleted: what waits there is handled whatever auto_offset_reset says, or records would be lost that the group has put
+// there itself.
 func TestARetryStreamIsNeverPassedOver(t *testing.T) {
 	t.Parallel()
 	for _, reset := range []string{"earliest", "latest", "none"} {

@@ -93,8 +93,10 @@ func TestRetryTopicsInOrderAndThenTheDeadLetters(t *testing.T) {
 		t.Fatalf("%d dead letters", len(all))
 	}
 	for name, want := range map[string]string{
-		bus.AttemptsHeader: "3", bus.FirstTopicHeader: w.prefix + "s", bus.FirstOffsetHeader: "1", bus.FirstPartitionHeader: "0",
-		bus.ErrorHeader: "seen in " + tiers[2] + ": " + errBroken.Error(), bus.NotBeforeHeader: "", bus.GroupHeader: group,
+		bus.AttemptsHeader: "3", bus.FirstTopicHeader: w.prefix + "s", bus.FirstOffsetHeader: "1",
+		bus.FirstPartitionHeader: "0",
+		bus.ErrorHeader:          "seen in " + tiers[2] + ": " + errBroken.Error(), bus.NotBeforeHeader: "",
+		bus.GroupHeader: group,
 	} {
 		if got := header(all[0], name); got != want {
 			t.Errorf("header %s is %q, want %q", name, got, want)
@@ -141,8 +143,8 @@ func TestRetryTopicsAreForFailuresOnly(t *testing.T) {
 	}
 }
 
-// While a record waits for its time, across a restart too, nobody sleeps: its partition is paused, and all else goes on. With
-// auto_offset_reset latest it is not lost even though nothing of its stream has been committed.
+// While a record waits for its time, across a restart too, nobody sleeps: its partition is paused, and all else goes
+// on. With auto_offset_reset latest it is not lost even though nothing of its stream has been committed.
 func TestWhatWaitsInARetryTopicSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	for _, reset := range []string{"earliest", "latest", "none"} {
@@ -173,10 +175,12 @@ func TestWhatWaitsInARetryTopicSurvivesARestart(t *testing.T) {
 			w.put("s", 0, contents(1, 50)...)
 			w.waitCommitted(group, "s", map[int32]int64{0: 51})
 			if reset == "earliest" {
-				eventually(t, func() bool { return paused(stats(app)) == 1 }, func() string { return fmt.Sprintf("%+v", stats(app)) })
+				eventually(t, func() bool { return paused(stats(app)) == 1 },
+					func() string { return fmt.Sprintf("%+v", stats(app)) })
 				s := stats(app)
 				i := slices.IndexFunc(s.Assigned, func(p bus.PartitionStats) bool { return p.Paused })
-				if p := s.Assigned[i]; p.Stream != "s."+group+".retry.1" || p.Waiting != 1 || p.InFlight != 0 || p.Lag != 1 || p.Oldest.IsZero() || s.InFlight != 0 {
+				if p := s.Assigned[i]; p.Stream != "s."+group+".retry.1" || p.Waiting != 1 || p.InFlight != 0 || p.Lag != 1 ||
+					p.Oldest.IsZero() || s.InFlight != 0 {
 					t.Errorf("while it waits: %+v, in flight %d", p, s.InFlight)
 				}
 			}

@@ -36,8 +36,9 @@ func (w *world) commit(group, stream string, partition int32, offset int64) {
 	})
 }
 
-// A group's commit that lies behind the partition's end, as after its topic was made anew: the group begins with what there is, and commits
-// that, though it is lower. Otherwise the next member would pass over what is written until the end is there again.
+// A group's commit that lies behind the partition's end, as after its topic was made anew: the group begins with what
+// there is, and commits that, though it is lower. Otherwise the next member would pass over what is written until the
+// end is there again.
 func TestACommitBehindTheEndIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -37,8 +37,8 @@ var (
 )
 
 // Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does
-// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently. A nil Router
-// is an error of Schema, Subscribe and Mount; its own methods do nothing.
+// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently. A nil
+// Router is an error of Schema, Subscribe and Mount; its own methods do nothing.
 type Router struct {
 	mu            sync.Mutex
 	declarations  []*declaration

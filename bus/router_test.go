@@ -111,7 +111,8 @@ func TestSubscriptionsComeBeforeRun(t *testing.T) {
 	if err := app.Mount(router); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("mount after Close: %v", err)
 	}
-	if err := bus.Subscribe(app, "s", func(context.Context, Content) error { return nil }, bus.Group("g")); !errors.Is(err, bus.ErrClosed) {
+	if err := bus.Subscribe(app, "s", func(context.Context, Content) error { return nil }, bus.Group("g")); !errors.Is(err,
+		bus.ErrClosed) {
 		t.Errorf("subscribe after Close: %v", err)
 	}
 }

@@ -53,10 +53,10 @@ func (c *runConfig) instance(id string, s *subscription) string {
 	return id
 }
 
-// Run handles the records of all subscriptions until ctx ends, which is no error, or one of them fails: then it returns why. At the end it
-// lets running handlers finish ([Config.DrainTimeout]), commits what is done, and leaves the groups. It initializes the App if need be, and
-// waits for a broker until ctx ends. When every subscription has ended by [ErrStop] it returns nil. Only one Run, or [App.ConsumeFor], can
-// be under way. Close comes after it, or ends it.
+// Run handles the records of all subscriptions until ctx ends, which is no error, or one of them fails: then it returns
+// why. At the end it lets running handlers finish ([Config.DrainTimeout]), commits what is done, and leaves the groups.
+// It initializes the App if need be, and waits for a broker until ctx ends. When every subscription has ended by
+// [ErrStop] it returns nil. Only one Run, or [App.ConsumeFor], can be under way. Close comes after it, or ends it.
 func (a *App) Run(ctx context.Context) error {
 	if err := a.run(ctx, nil); err != nil {
 		return fmt.Errorf("bus: run: %w", err)
@@ -64,8 +64,9 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
-// ConsumeFor is [App.Run] until n records have been handled, over all subscriptions together. It returns how many have been: n, or fewer and
-// an error when ctx ended before, or a subscription failed. No further record is begun once n are under way. Tests and jobs use it.
+// ConsumeFor is [App.Run] until n records have been handled, over all subscriptions together. It returns how many have
+// been: n, or fewer and an error when ctx ended before, or a subscription failed. No further record is begun once n are
+// under way. Tests and jobs use it.
 func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	if n < 1 {
 		return 0, fmt.Errorf("bus: consume for %d records: give a number from 1", n)
@@ -140,7 +141,8 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	a.late = nil
 	cfg := runConfig{
 		budget: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
-		tracer: a.cfg.TracerProvider, manual: a.cfg.DisableAutoCommit, drain: a.cfg.DrainTimeout, groups: make(map[string]int),
+		tracer: a.cfg.TracerProvider, manual: a.cfg.DisableAutoCommit, drain: a.cfg.DrainTimeout,
+		groups: make(map[string]int),
 	}
 	if cfg.tracer == nil {
 		cfg.tracer = otel.GetTracerProvider()
@@ -166,7 +168,8 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	return r, nil
 }
 
-// unlockedRunner is newRunner, while a.mu, which the caller has, is free: the application's middleware is called, and may ask the App.
+// unlockedRunner is newRunner, while a.mu, which the caller has, is free: the application's middleware is called, and
+// may ask the App.
 func (a *App) unlockedRunner(c *core, s *subscription, cfg *runConfig) (*runner, error) {
 	a.mu.Unlock()
 	defer a.mu.Lock()
@@ -222,7 +225,8 @@ func (r *run) hurry() {
 	}
 }
 
-// stopRun ends the run that is under way, if any, and waits for it. Shortly before ctx ends handlers that still run are cancelled.
+// stopRun ends the run that is under way, if any, and waits for it. Shortly before ctx ends handlers that still run are
+// cancelled.
 func (a *App) stopRun(ctx context.Context) error {
 	a.mu.Lock()
 	r := a.running
@@ -247,6 +251,7 @@ func (a *App) stopRun(ctx context.Context) error {
 
 const (
 	defaultDrain = 30 * time.Second
-	// mostHaste is what Close keeps of its time for what comes after the handlers: the commit, the functions of OnFinalize, the producer.
+	// mostHaste is what Close keeps of its time for what comes after the handlers: the commit, the functions of
+	// OnFinalize, the producer.
 	mostHaste = 5 * time.Second
 )

@@ -103,7 +103,8 @@ func TestASubscriptionThatFailsEndsRun(t *testing.T) {
 	app := w.app(bus.Config{Settings: quick(bus.Settings{"auto_commit_interval_ms": 60_000})})
 	var good numbers
 	bus.MustSubscribe(app, "good", good.handle, bus.Group(w.group("good")))
-	bus.MustSubscribe(app, "bad", func(context.Context, Content) error { return errBroken }, bus.Group(w.group("bad")), fast(1))
+	bus.MustSubscribe(app, "bad", func(context.Context, Content) error { return errBroken }, bus.Group(w.group("bad")),
+		fast(1))
 	ended := make(chan error, 1)
 	go func() { ended <- app.Run(t.Context()) }()
 	good.wait(t, 5)
@@ -165,7 +166,8 @@ func TestConsumeForHandlesExactlyAsMany(t *testing.T) {
 	}
 }
 
-// In lanes that keep no order those that are handled need not be the first ones, so some of them come again; but no more are begun than asked for.
+// In lanes that keep no order those that are handled need not be the first ones, so some of them come again; but no
+// more are begun than asked for.
 func TestConsumeForBeginsNoMoreInAnyLanes(t *testing.T) {
 	t.Parallel()
 	for _, lanes := range []bus.Lanes{bus.ByPartition, bus.ByKey, bus.Unordered} {
@@ -184,7 +186,8 @@ func TestConsumeForBeginsNoMoreInAnyLanes(t *testing.T) {
 			}, bus.Group(w.group("g")), bus.Concurrency(8, lanes))
 			for _, n := range []int{1, 50} {
 				begun.Store(0)
-				if handled, err := app.ConsumeFor(within(t, 30*time.Second), n); handled != n || err != nil || begun.Load() != int64(n) {
+				if handled, err := app.ConsumeFor(within(t, 30*time.Second), n); handled != n || err != nil ||
+					begun.Load() != int64(n) {
 					t.Errorf("%d handled, %d begun, want %d: %v", handled, begun.Load(), n, err)
 				}
 			}
@@ -232,7 +235,8 @@ func TestConsumeForGoesOnWhenASubscriptionStops(t *testing.T) {
 	}
 	alone := w.app()
 	bus.MustSubscribe(alone, "a", func(context.Context, Content) error { return bus.ErrStop }, bus.Group(w.group("a")))
-	if n, err := alone.ConsumeFor(within(t, 30*time.Second), 1); n != 0 || err == nil || !strings.Contains(err.Error(), "stopped") {
+	if n, err := alone.ConsumeFor(within(t, 30*time.Second), 1); n != 0 || err == nil ||
+		!strings.Contains(err.Error(), "stopped") {
 		t.Errorf("when all have stopped: %d, %v", n, err)
 	}
 }

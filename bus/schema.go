@@ -39,8 +39,8 @@ type SchemaOption func(*declaration)
 // Version sets the schema's version. Defaults to 1.
 func Version(version int) SchemaOption { return func(d *declaration) { d.version = version } }
 
-// Retention sets how long the schema's streams keep their records (retention.ms, on topics that the App creates; a topic that
-// exists is never altered). Defaults to what the broker has set.
+// Retention sets how long the schema's streams keep their records (retention.ms, on topics that the App creates; a
+// topic that exists is never altered). Defaults to what the broker has set.
 func Retention(r time.Duration) SchemaOption { return func(d *declaration) { d.retention = r } }
 
 // Partitions sets how many partitions the topics of the schema's streams get (num.partitions, on topics that the App
@@ -63,9 +63,9 @@ func Streams(names ...string) SchemaOption {
 	return func(d *declaration) { d.streams = append(d.streams, names...) }
 }
 
-// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are refused,
-// and so are a document that is empty, because nobody has read it, and a keyword that is nearly one of JSON Schema's, as
-// "maxLenght" is: it would check nothing. Other keywords that are unknown are the document's own.
+// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are
+// refused, and so are a document that is empty, because nobody has read it, and a keyword that is nearly one of JSON
+// Schema's, as "maxLenght" is: it would check nothing. Other keywords that are unknown are the document's own.
 func SchemaJSON(document []byte) SchemaOption {
 	return func(d *declaration) { d.document = append([]byte{}, document...) }
 }
@@ -87,14 +87,14 @@ type declaration struct {
 
 func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version) }
 
-// Schema declares that values of type T are published as the schema id, "Content" say, with a JSON Schema derived from T. An
-// empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself, is declared
-// already, or when one of the streams carries another id.
+// Schema declares that values of type T are published as the schema id, "Content" say, with a JSON Schema derived from
+// T. An empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself,
+// is declared already, or when one of the streams carries another id.
 //
 // Data that is JSON and no Go struct is a map with a name, type Doc map[string]any, with SchemaJSON.
 //
-// T may be an interface type, such as any, when [SchemaJSON] supplies the schema. Then the schema is declared by its id only, as often
-// as there are ids, for values that are published ready-made ([App.PublishRaw], [App.PublishBatch]).
+// T may be an interface type, such as any, when [SchemaJSON] supplies the schema. Then the schema is declared by its id
+// only, as often as there are ids, for values that are published ready-made ([App.PublishRaw], [App.PublishBatch]).
 //
 // A field's constraints stand in its jsonschema tag, in the form of invopop/jsonschema:
 //
@@ -106,8 +106,8 @@ func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version
 //
 // A tag with a part that would have no effect is an error, which names the field and the nearest keyword: a misspelt
 // keyword, one that the field's type cannot have, a value that is none, a value that a comma has cut, a space before a
-// keyword, an unknown format. What tags cannot say is said by a method JSONSchemaExtend(*jsonschema.Schema) of the type,
-// or by SchemaJSON.
+// keyword, an unknown format. What tags cannot say is said by a method JSONSchemaExtend(*jsonschema.Schema) of the
+// type, or by SchemaJSON.
 func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
 	t := reflect.TypeFor[T]()
 	for t.Kind() == reflect.Pointer {
@@ -318,7 +318,8 @@ func clash(first, d *declaration) error {
 	case first.name() == d.name():
 		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("is declared for %v already", first.typ)}
 	case d.byType() && first.typ == d.typ:
-		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ, first.name())}
+		return &SchemaConflictError{Schema: d.name(), Reason: fmt.Sprintf("%v is declared as %s already", d.typ,
+			first.name())}
 	}
 	for _, stream := range d.streams {
 		if slices.Contains(first.streams, stream) {
@@ -354,13 +355,15 @@ func (f boundUntil) Resolved(err error) { f(err) }
 func undeclared(t reflect.Type) error {
 	switch {
 	case t == nil:
-		return errors.New("nil has no schema, because it has no type: publish a value of a type that is declared with bus.Schema; " +
-			"a record without a value, which deletes a key of a compacted topic, is sent by PublishRaw with a nil value")
+		return errors.New("nil has no schema, because it has no type: publish a value of a type that is declared with " +
+			"bus.Schema; a record without a value, which deletes a key of a compacted topic, is sent by PublishRaw with a nil " +
+			"value")
 	case typeName(t) == "":
-		return fmt.Errorf("%v has no schema: declare it, with an id because the type has no name, by bus.Schema[%v](app, \"Doc\"), "+
-			"or send ready bytes with PublishRaw", t, t)
+		return fmt.Errorf("%v has no schema: declare it, with an id because the type has no name, by bus.Schema[%v](app, "+
+			"\"Doc\"), or send ready bytes with PublishRaw", t, t)
 	}
-	return fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw", t, t)
+	return fmt.Errorf("%v has no schema: declare it with bus.Schema[%v](app, \"\"), or send ready bytes with PublishRaw",
+		t, t)
 }
 
 // bind makes stream carry d as long as a publish to it lasts, and for good when that succeeds. It returns the

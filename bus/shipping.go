@@ -147,7 +147,8 @@ func (l *logHandlers) end(ctx context.Context) error {
 }
 
 // logCompression is the codec of log streams where the setting compression_type is not given. Log records are text that
-// repeats itself: it makes a quarter of their bytes for a quarter of a microsecond each, and zstd a seventh for six times that.
+// repeats itself: it makes a quarter of their bytes for a quarter of a microsecond each, and zstd a seventh for six
+// times that.
 const logCompression = wire.Snappy
 
 // compression returns the codec for a topic's batches.

@@ -61,7 +61,8 @@ func (x *runner) startBatchSpan(ctx context.Context, records []*Record) (context
 		}
 	}
 	attributes := append(x.placeAttributes(first), attribute.Int("messaging.batch.message_count", len(records)))
-	return x.tracer.Start(ctx, "process "+first.Stream, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
+	return x.tracer.Start(ctx, "process "+first.Stream, trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithLinks(links...),
 		trace.WithAttributes(attributes...))
 }
 
@@ -100,8 +101,8 @@ func (x *runner) placeAttributes(r *Record) []attribute.KeyValue {
 	}
 }
 
-// isNoop tells whether a provider makes no spans: none was given, or OpenTelemetry's global one has never been set. It only saves what spans
-// that nobody sees would cost.
+// isNoop tells whether a provider makes no spans: none was given, or OpenTelemetry's global one has never been set. It
+// only saves what spans that nobody sees would cost.
 func isNoop(p trace.TracerProvider) bool {
 	switch p.(type) {
 	case nil, noop.TracerProvider, *noop.TracerProvider:

@@ -15,7 +15,8 @@ type Stats struct {
 	Producer ProducerStats
 	// Streams are those that schemas declare, that were published to, or that subscriptions read, by name.
 	Streams []StreamStats
-	// Subscriptions are all that are declared, in the order they were. Those of a run that is over keep what they were at its end.
+	// Subscriptions are all that are declared, in the order they were. Those of a run that is over keep what they were at
+	// its end.
 	Subscriptions []SubscriptionStats
 }
 
@@ -28,8 +29,8 @@ type ProducerStats struct {
 	InFlight int
 	// Sent records have been acknowledged; Failed ones never will be.
 	Sent, Failed uint64
-	// Requests counts those sent, Retries batches that were sent again, and Resets how often a partition went on under another producer id:
-	// only there can a record be written twice.
+	// Requests counts those sent, Retries batches that were sent again, and Resets how often a partition went on under
+	// another producer id: only there can a record be written twice.
 	Requests, Retries, Resets uint64
 }
 
@@ -37,7 +38,8 @@ type ProducerStats struct {
 type StreamStats struct {
 	// Stream is its name, Topic that of its topic.
 	Stream, Topic string
-	// Schema is the name of the schema that the App publishes on it, as in "Content:1"; empty if it publishes nothing there.
+	// Schema is the name of the schema that the App publishes on it, as in "Content:1"; empty if it publishes nothing
+	// there.
 	Schema string
 	// Partitions is how many it has; 0 when no subscription reads it.
 	Partitions int
@@ -47,15 +49,16 @@ type StreamStats struct {
 
 // SubscriptionStats is what a subscription is at. Its counts begin at zero with each [App.Run] and [App.ConsumeFor].
 type SubscriptionStats struct {
-	// Patterns, Group and Handler are as they were declared; Handler is the name of the function, "" for a function literal.
+	// Patterns, Group and Handler are as they were declared; Handler is the name of the function, "" for a function
+	// literal.
 	Patterns []string
 	Group    string
 	Handler  string
 
 	// State of the member: idle, joining, syncing, stable, draining, left or dead.
 	State string
-	// MemberID is what the group calls the member, Generation the group's current one, Protocol the assignor it agreed on, and Leader whether
-	// the member is the one that assigns.
+	// MemberID is what the group calls the member, Generation the group's current one, Protocol the assignor it agreed on,
+	// and Leader whether the member is the one that assigns.
 	MemberID   string
 	Generation int32
 	Protocol   string
@@ -82,11 +85,12 @@ type SubscriptionStats struct {
 	// Abandoned counts handlers that have not returned although their context has ended.
 	Abandoned int
 
-	// Finished counts records that are done with, whatever became of them. Of them Rejected were given up without a dead letter, Postponed went
-	// to a retry stream, and DeadLettered to the dead letters. Skipped lay in a retry or replay stream whose
-	// name is that of another group's, too, and belonged to that group. Retried counts further attempts.
+	// Finished counts records that are done with, whatever became of them. Of them Rejected were given up without a dead
+	// letter, Postponed went to a retry stream, and DeadLettered to the dead letters. Skipped lay in a retry or replay
+	// stream whose name is that of another group's, too, and belonged to that group. Retried counts further attempts.
 	Finished, Rejected, Postponed, DeadLettered, Skipped, Retried uint64
-	// Broken counts batches that could not be read, OutOfRange how often the broker no longer had the offset to read on from.
+	// Broken counts batches that could not be read, OutOfRange how often the broker no longer had the offset to read on
+	// from.
 	Broken, OutOfRange uint64
 
 	// LastError is the last thing that went wrong and was gone on after, or that ended the subscription; nil for none.
@@ -98,8 +102,8 @@ type SubscriptionStats struct {
 type PartitionStats struct {
 	Stream, Topic string
 	Partition     int
-	// Committed is the group's offset, Watermark the first that is not finished, Position where reading goes on, and End the partition's end
-	// when it was last heard of. They are -1 as long as they are not known.
+	// Committed is the group's offset, Watermark the first that is not finished, Position where reading goes on, and End
+	// the partition's end when it was last heard of. They are -1 as long as they are not known.
 	Committed, Watermark, Position, End int64
 	// Lag is End less Watermark; -1 when one of them is not known.
 	Lag int64
@@ -155,7 +159,8 @@ func (a *App) Stats() Stats {
 			s.Subscriptions = append(s.Subscriptions, r.runners[i].stats(streams))
 			continue
 		}
-		s.Subscriptions = append(s.Subscriptions, SubscriptionStats{Patterns: sub.patterns, Group: sub.group, Handler: sub.handler, State: "idle"})
+		s.Subscriptions = append(s.Subscriptions, SubscriptionStats{Patterns: sub.patterns, Group: sub.group,
+			Handler: sub.handler, State: "idle"})
 	}
 	s.Streams = streams.sorted()
 	return s
@@ -171,7 +176,8 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
 		Streams:  x.core.streamsOf(m.Topics),
 		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.pausedSince(),
-		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(), DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
+		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(),
+		DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
 		Broken: now.Corrupt, OutOfRange: now.Fetch.OutOfRange,
 		LastError: m.LastError, LastErrorAt: m.LastErrorAt,
 	}
@@ -200,7 +206,8 @@ func (x *runner) partition(p consume.PartitionStatus) PartitionStats {
 	s := PartitionStats{
 		Stream: x.core.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
 		Committed: p.Committed, Watermark: p.Watermark, Position: p.Position, End: p.End, Lag: -1,
-		InFlight: p.Running, Waiting: max(p.Held-p.Handling, 0), Bytes: p.Bytes, Paused: p.Paused, // a lane may have finished, and not left
+		// a lane may have finished, and not left
+		InFlight: p.Running, Waiting: max(p.Held-p.Handling, 0), Bytes: p.Bytes, Paused: p.Paused,
 	}
 	if p.End >= 0 && p.Watermark >= 0 {
 		s.Lag = max(p.End-p.Watermark, 0)

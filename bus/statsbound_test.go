@@ -28,7 +28,8 @@ func TestStatsAreNotAmplified(t *testing.T) {
 			if err := app.PublishRaw(t.Context(), name, []byte(value)); err != nil {
 				t.Fatal(err)
 			}
-			bus.MustSubscribe(app, name, func(context.Context, *bus.Message[content]) error { return nil }, bus.Group(group+name), bus.DeadLetter())
+			bus.MustSubscribe(app, name, func(context.Context, *bus.Message[content]) error { return nil },
+				bus.Group(group+name), bus.DeadLetter())
 		}
 		w.stream("error", 1)
 		if err := app.PublishRaw(t.Context(), "error", []byte(strings.Repeat("x", n))); err != nil {
@@ -54,7 +55,8 @@ func TestStatsAreNotAmplified(t *testing.T) {
 			if size := len(text); n == 1000 {
 				sizes[s.Patterns[0]] = size
 			} else if size > sizes[s.Patterns[0]]+16<<10 {
-				t.Errorf("%s: %d bytes of Stats for a record of 1 kB, %d for one of 300 kB", s.Patterns[0], sizes[s.Patterns[0]], size)
+				t.Errorf("%s: %d bytes of Stats for a record of 1 kB, %d for one of 300 kB", s.Patterns[0],
+					sizes[s.Patterns[0]], size)
 			}
 		}
 		if err := stop(); err != nil {

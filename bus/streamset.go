@@ -102,7 +102,8 @@ func (s *streamSet) match(topic string) bool {
 	return matchAny(s.patterns, topic)
 }
 
-// written tells whether a stream is where the subscription's own dead letters go: if it read them, those that fail would go round for ever.
+// written tells whether a stream is where the subscription's own dead letters go: if it read them, those that fail
+// would go round for ever.
 func (s *streamSet) written(stream string) bool {
 	base, ours := strings.CutSuffix(stream, "."+s.group+deadSuffix)
 	return ours && s.deadLetters && matchAny(s.patterns, s.prefix+base)

@@ -20,21 +20,27 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 	}{
 		{
 			name: "streams", patterns: []string{"content.*", "exact"},
-			match: []string{"p[1].content.a", "p[1].content.a.b", "p[1].exact", "p[1].content.dead", "p[1].content.retry.1", "p[1].content.replay"},
-			not:   []string{"p[1].content.a.g.replay", "p[1].content.a.g.replay.log", "content.a", "p1.content.a", "p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
+			match: []string{"p[1].content.a", "p[1].content.a.b", "p[1].exact", "p[1].content.dead", "p[1].content.retry.1",
+				"p[1].content.replay"},
+			not: []string{"p[1].content.a.g.replay", "p[1].content.a.g.replay.log", "content.a", "p1.content.a",
+				"p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
 		},
 		{
 			name: "its own retries", patterns: []string{"content.*"}, delays: delays, dead: true,
-			match: []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"},
-			own:   []string{"p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"}, // one more than there are delays now
-			not:   []string{"p[1].content.a.g.retry.0", "p[1].content.a.h.retry.1", "p[1].other.g.retry.1", "p[1].content.a.g.dead", "p[1].g.retry.1"},
+			match: []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2",
+				"p[1].content.a.g.retry.3"},
+			// one more than there are delays now
+			own: []string{"p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2", "p[1].content.a.g.retry.3"},
+			not: []string{"p[1].content.a.g.retry.0", "p[1].content.a.h.retry.1", "p[1].other.g.retry.1",
+				"p[1].content.a.g.dead", "p[1].g.retry.1"},
 		},
 		{
 			name: "its own replays", patterns: []string{"content.*", "exact"}, dead: true,
 			match: []string{"p[1].content.a", "p[1].content.a.g.replay", "p[1].exact", "p[1].exact.g.replay"},
 			own:   []string{"p[1].content.a.g.replay", "p[1].exact.g.replay"},
 			not: []string{
-				"p[1].content.a.h.replay", "p[1].other.g.replay", "p[1].content.a.g.replay.log", "p[1].content.a.g.retry.1", "p[1].g.replay", "content.a.g.replay",
+				"p[1].content.a.h.replay", "p[1].other.g.replay", "p[1].content.a.g.replay.log", "p[1].content.a.g.retry.1",
+				"p[1].g.replay", "content.a.g.replay",
 			},
 		},
 		{
@@ -62,7 +68,8 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			set, err := newStreamSet("p[1].", &subscription{patterns: test.patterns, group: "g", delays: test.delays, deadLetter: test.dead})
+			set, err := newStreamSet("p[1].", &subscription{patterns: test.patterns, group: "g", delays: test.delays,
+				deadLetter: test.dead})
 			if err != nil {
 				t.Fatal(err)
 			}

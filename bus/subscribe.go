@@ -17,8 +17,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// Lanes says which records of a subscription wait for each other. Within a lane handlers run one after another, in the order of the
-// records.
+// Lanes says which records of a subscription wait for each other. Within a lane handlers run one after another, in the
+// order of the records.
 type Lanes = lanes.Mode
 
 const (
@@ -37,8 +37,8 @@ const (
 type RetryPolicy struct {
 	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
 	Attempts int
-	// First bounds the pause after the first attempt. Each further bound is twice the one before, and each pause a random part of its
-	// bound (full jitter). Defaults to 100ms.
+	// First bounds the pause after the first attempt. Each further bound is twice the one before, and each pause a random
+	// part of its bound (full jitter). Defaults to 100ms.
 	First time.Duration
 	// Max bounds every pause. Defaults to 10s.
 	Max time.Duration
@@ -47,8 +47,8 @@ type RetryPolicy struct {
 // SubscribeOption is an option of [Subscribe]. A nil one changes nothing.
 type SubscribeOption func(*subscription)
 
-// Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one program and in
-// many; each group gets all of them. Defaults to the name of the handler function.
+// Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one
+// program and in many; each group gets all of them. Defaults to the name of the handler function.
 //
 // A name has no control characters and no space at its ends. Two different functions whose groups would get one name by
 // default are an error of [Subscribe] or [App.Mount], because each record would reach only one of them; with Group they
@@ -62,22 +62,25 @@ func Patterns(patterns ...string) SubscribeOption {
 	return func(s *subscription) { s.patterns = append(s.patterns, patterns...) }
 }
 
-// Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most n of the partitions
-// that the member has; with [ByKey] and [Unordered] n lanes. Without it every partition is a lane of its own, and all of them run at once.
+// Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most n
+// of the partitions that the member has; with [ByKey] and [Unordered] n lanes. Without it every partition is a lane of
+// its own, and all of them run at once.
 //
-// With ByKey and Unordered records are finished out of order, and what is committed is only what lies below the first that is not: when
-// partitions are taken away more records are handled again than with ByPartition, by whoever has them next.
+// With ByKey and Unordered records are finished out of order, and what is committed is only what lies below the first
+// that is not: when partitions are taken away more records are handled again than with ByPartition, by whoever has them
+// next.
 func Concurrency(n int, l Lanes) SubscribeOption {
 	return func(s *subscription) { s.concurrency, s.lanes = &n, l }
 }
 
-// Timeout bounds the work on one record: all attempts and the pauses between them. When it is over the handler's context ends with
-// [context.DeadlineExceeded] as its error, there is no further attempt, and the record goes to the dead letters, if there are any, else
-// the App's Run ends. A handler that does not return then blocks its lane, which the log tells. Defaults to none.
+// Timeout bounds the work on one record: all attempts and the pauses between them. When it is over the handler's
+// context ends with [context.DeadlineExceeded] as its error, there is no further attempt, and the record goes to the
+// dead letters, if there are any, else the App's Run ends. A handler that does not return then blocks its lane, which
+// the log tells. Defaults to none.
 func Timeout(d time.Duration) SubscribeOption { return func(s *subscription) { s.timeout = &d } }
 
-// Retry sets the retry policy. Without it a subscription has the policy's defaults, or with [RetryTopics] a single attempt before a record
-// moves on.
+// Retry sets the retry policy. Without it a subscription has the policy's defaults, or with [RetryTopics] a single
+// attempt before a record moves on.
 func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.retry = &p } }
 
 // DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be
@@ -111,9 +114,10 @@ func RetryTopics(delays ...time.Duration) SubscribeOption {
 // *[Record] or []byte. Another type is an error of Subscribe.
 func ManualCommit() SubscribeOption { return func(s *subscription) { s.manual = true } }
 
-// Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks it is
-// rejected, with a [*ValidationError]. So is an object that has a field twice, or under a name that differs by case only, because
-// encoding/json would decode it past the check. A null for a slice or map is an empty one, and a time without a zone is UTC.
+// Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks
+// it is rejected, with a [*ValidationError]. So is an object that has a field twice, or under a name that differs by
+// case only, because encoding/json would decode it past the check. A null for a slice or map is an empty one, and a
+// time without a zone is UTC.
 func Validate() SubscribeOption { return func(s *subscription) { s.validate = true } }
 
 // subscription is one as it was declared.
@@ -149,15 +153,17 @@ type subscription struct {
 // and the bus's own streams (those whose names end in .retry.<n>, .dead, .replay or .replay.log behind a stream and a
 // group) only by a pattern that says so, "content.*.dead" say.
 //
-// T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value; *[Record] the record;
-// map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded into: json.RawMessage leaves it as it is. The
-// schema's id plays no part. A record that cannot be decoded is rejected: its value is no JSON object in UTF-8, it has no data, or data that T
-// cannot hold, as null for a struct. For a pointer data that is null is nil, and so is a tombstone, a record without a
-// value. Raw bytes are the record's own, and must not be changed.
+// T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value;
+// *[Record] the record; map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded
+// into: json.RawMessage leaves it as it is. The schema's id plays no part. A record that cannot be decoded is rejected:
+// its value is no JSON object in UTF-8, it has no data, or data that T cannot hold, as null for a struct. For a pointer
+// data that is null is nil, and so is a tombstone, a record without a value. Raw bytes are the record's own, and must
+// not be changed.
 //
-// Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has returned (see [Handler]), and
-// only what lies below the first unfinished record of a partition is ever committed, every second (auto_commit_interval_ms), when partitions
-// are taken away, and at the end. A group without a commit starts at auto_offset_reset, which defaults to earliest.
+// Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has
+// returned (see [Handler]), and only what lies below the first unfinished record of a partition is ever committed,
+// every second (auto_commit_interval_ms), when partitions are taken away, and at the end. A group without a commit
+// starts at auto_offset_reset, which defaults to earliest.
 //
 // With [Batch] the handler takes a slice of one of these types, and is called for many records at once.
 //
@@ -165,8 +171,10 @@ type subscription struct {
 // no stream for 10 seconds, a line in the App's log says so, and names the streams that are near; there is another one
 // only after it has matched.
 //
-// Two subscriptions of one group are two members of it, which share its records; each record reaches one of the handlers.
-func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) error {
+// Two subscriptions of one group are two members of it, which share its records; each record reaches one of the
+// handlers.
+func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error,
+	opts ...SubscribeOption) error {
 	s := &subscription{patterns: []string{pattern}}
 	apply(s, opts)
 	err := checkRegistrar(r)
@@ -198,7 +206,8 @@ func setHandler[T any](s *subscription, handler func(context.Context, T) error) 
 }
 
 // MustSubscribe is [Subscribe] for the start of a program: it panics on an error.
-func MustSubscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error, opts ...SubscribeOption) {
+func MustSubscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error,
+	opts ...SubscribeOption) {
 	if err := Subscribe(r, pattern, handler, opts...); err != nil {
 		panic(err)
 	}
@@ -234,7 +243,8 @@ func (s *subscription) check(handler any) error {
 	}
 	switch {
 	case s.deadLetter && !topicName.MatchString(s.group):
-		return fmt.Errorf("group %q is part of the names of its dead letter and retry streams, and a topic's name has letters, digits, dots, dashes and underscores only", s.group)
+		return fmt.Errorf("group %q is part of the names of its dead letter and retry streams, and a topic's name has "+
+			"letters, digits, dots, dashes and underscores only", s.group)
 	case s.concurrency != nil && *s.concurrency < 1:
 		return fmt.Errorf("concurrency %d: at least one handler has to run", *s.concurrency)
 	case s.lanes != ByPartition && s.lanes != ByKey && s.lanes != Unordered:
@@ -256,7 +266,8 @@ func (s *subscription) check(handler any) error {
 		}
 		taken = taken.Elem()
 	}
-	s.commits = taken.Implements(anyMessageType) || taken == reflect.TypeFor[*Record]() || taken == reflect.TypeFor[[]byte]()
+	s.commits = taken.Implements(anyMessageType) || taken == reflect.TypeFor[*Record]() ||
+		taken == reflect.TypeFor[[]byte]()
 	if s.manual && !s.commits {
 		return fmt.Errorf("ManualCommit needs a handler that can commit: "+
 			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", taken)
@@ -299,8 +310,8 @@ func checkDefaults(subscriptions []*subscription) error {
 			continue
 		}
 		if other, taken := first[s.group]; taken && other != s.function {
-			return fmt.Errorf("the groups of %s and %s are both called %q by default, and each record would reach one of the two: "+
-				"give one with Group", other, s.function, s.group)
+			return fmt.Errorf("the groups of %s and %s are both called %q by default, and each record would reach one of the "+
+				"two: give one with Group", other, s.function, s.group)
 		}
 		first[s.group] = s.function
 	}

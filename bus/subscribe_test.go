@@ -37,7 +37,8 @@ func TestHandlersGetWhatTheirTypeSays(t *testing.T) {
 	subscribe(t, w, app, got, "pointer", func(v *Content) error { return is("pointer", *v, content) })
 	subscribe(t, w, app, got, "bytes", func(v []byte) error { return is("bytes", string(v), value) })
 	subscribe(t, w, app, got, "map", func(v map[string]any) error {
-		return is("map", v, map[string]any{"schema": "Content:1", "extra": true, "data": map[string]any{"title": "a", "n": 7.0, "tags": []any{"x"}}})
+		return is("map", v, map[string]any{"schema": "Content:1", "extra": true, "data": map[string]any{"title": "a",
+			"n": 7.0, "tags": []any{"x"}}})
 	})
 	record := func(name string, r *bus.Record) error {
 		seen := []string{r.Stream, r.Topic, fmt.Sprint(r.Partition, r.Offset), string(r.Key), string(r.Value), header(r, "h")}
@@ -97,7 +98,8 @@ func TestTheGroupIsTheNameOfTheFunction(t *testing.T) {
 	for _, s := range app.Stats().Subscriptions {
 		groups = append(groups, s.Group+"/"+s.Handler)
 	}
-	want := "handleContent/handleContent handleAny/handleAny OnContent/OnContent OnBytes/OnBytes Put/Put named/handleContent literal/"
+	want := "handleContent/handleContent handleAny/handleAny OnContent/OnContent OnBytes/OnBytes Put/Put " +
+		"named/handleContent literal/"
 	if got := strings.Join(groups, " "); got != want {
 		t.Errorf("groups\n got %s\nwant %s", got, want)
 	}
@@ -117,7 +119,8 @@ func outer() []func(context.Context, Content) error {
 
 func TestALiteralWithoutAGroupIsAnError(t *testing.T) {
 	t.Parallel()
-	literals := append(outer(), func(context.Context, Content) error { return nil }, literalOfThePackage, literalOf[Content]())
+	literals := append(outer(), func(context.Context, Content) error { return nil }, literalOfThePackage,
+		literalOf[Content]())
 	for i, h := range literals {
 		err := bus.Subscribe(bus.NewRouter(), "s", h)
 		if err == nil || !strings.Contains(err.Error(), "bus.Group") && !strings.Contains(err.Error(), "Group") {
@@ -143,7 +146,8 @@ func TestBadOptionsAreErrorsThatSayWhatToDo(t *testing.T) {
 	}{
 		{"no pattern", "", nil, "name a stream"},
 		{"an empty further pattern", "s", []bus.SubscribeOption{bus.Patterns("a", "")}, "name a stream"},
-		{"a group that is no topic name, with dead letters", "s", []bus.SubscribeOption{bus.Group("a b"), bus.DeadLetter()}, `group "a b"`},
+		{"a group that is no topic name, with dead letters", "s", []bus.SubscribeOption{bus.Group("a b"), bus.DeadLetter()},
+			`group "a b"`},
 		{"the same with retry topics", "s", []bus.SubscribeOption{bus.Group("a/b"), bus.RetryTopics(s)}, `group "a/b"`},
 		{"no handlers at once", "s", []bus.SubscribeOption{bus.Concurrency(0, bus.ByKey)}, "concurrency 0"},
 		{"less than none", "s", []bus.SubscribeOption{bus.Concurrency(-1, bus.Unordered)}, "concurrency -1"},
@@ -195,7 +199,8 @@ func TestOwnStreamsMatchOnlyWhenNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	group := w.group("g")
-	for _, stream := range []string{"content.a", "other.b", "third", "content.a.g2.dead", "content.a.g2.retry.1", "content.a." + group + ".dead"} {
+	for _, stream := range []string{"content.a", "other.b", "third", "content.a.g2.dead", "content.a.g2.retry.1",
+		"content.a." + group + ".dead"} {
 		w.stream(stream, 1)
 		w.put(stream, 0, stream)
 	}
@@ -211,7 +216,8 @@ func TestOwnStreamsMatchOnlyWhenNamed(t *testing.T) {
 		{"dead letters", []string{"content.*.dead"}, nil, []string{"content.a.g2.dead", "content.a." + group + ".dead"}},
 		{"retries", []string{"*.retry.*"}, nil, []string{"content.a.g2.retry.1"}},
 		{"one by its name", []string{"content.a.g2.dead", "third"}, nil, []string{"content.a.g2.dead", "third"}},
-		{"never its own output", []string{"content.*", "content.*.dead"}, []bus.SubscribeOption{bus.DeadLetter()}, []string{"content.a", "content.a.g2.dead"}},
+		{"never its own output", []string{"content.*", "content.*.dead"}, []bus.SubscribeOption{bus.DeadLetter()},
+			[]string{"content.a", "content.a.g2.dead"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -258,7 +264,8 @@ func TestSubscriptionsOfOneGroupShareAndOthersGetAll(t *testing.T) {
 		w.put("s", p, contents(int(p)*100, 100)...)
 	}
 	other.wait(t, 400)
-	eventually(t, func() bool { return first.len()+second.len() >= 400 }, func() string { return fmt.Sprint(first.len(), second.len()) })
+	eventually(t, func() bool { return first.len()+second.len() >= 400 },
+		func() string { return fmt.Sprint(first.len(), second.len()) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

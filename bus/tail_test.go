@@ -37,8 +37,10 @@ func TestTailReadsThePatternsStreams(t *testing.T) {
 		{"one name", "logs.b", nil, "logs.b"},
 		{"everything under the prefix", "*", nil, "logs.a logs.b logs.b.c logsX prod-logs.z"},
 		{"nothing", "other.*", nil, ""},
-		{"two patterns, a stream of both once", "logs.b", []bus.TailOption{bus.Include("*.z", "logs.*")}, "logs.a logs.b logs.b.c prod-logs.z"},
-		{"the last of both together", "logs.a", []bus.TailOption{bus.Include("logs.b", "logs.?"), bus.LastRecords(9)}, "logs.a logs.b"},
+		{"two patterns, a stream of both once", "logs.b", []bus.TailOption{bus.Include("*.z", "logs.*")},
+			"logs.a logs.b logs.b.c prod-logs.z"},
+		{"the last of both together", "logs.a", []bus.TailOption{bus.Include("logs.b", "logs.?"), bus.LastRecords(9)},
+			"logs.a logs.b"},
 		{"excluded from both", "logs.a", []bus.TailOption{bus.Include("logs.b"), bus.Exclude("*.a")}, "logs.b"},
 		{"excluded", "logs.*", []bus.TailOption{bus.Exclude("*.c"), bus.Exclude("logs.a")}, "logs.b"},
 	}
@@ -105,7 +107,8 @@ func TestTailFromATimeAndTheLastRecords(t *testing.T) {
 	if got, want := read(bus.LastRecords(3)), "27 28 29"; got != want {
 		t.Errorf("last 3: %s", got)
 	}
-	sorted := strings.Fields(read(bus.FromTime(base.Add(26*time.Second + time.Microsecond)))) // Kafka knows no microseconds
+	// Kafka knows no microseconds
+	sorted := strings.Fields(read(bus.FromTime(base.Add(26*time.Second + time.Microsecond))))
 	slices.Sort(sorted)
 	if got := fmt.Sprint(sorted); got != "[26 27 28 29]" {
 		t.Errorf("from a time: %s", got)

@@ -46,10 +46,12 @@ func TestTimeoutEndsTheContextAndAllAttempts(t *testing.T) {
 		t.Fatalf("%d dead letters", len(all))
 	}
 	text := header(all[0], bus.ErrorHeader)
-	if !strings.Contains(text, "not handled within 200ms") || !strings.Contains(text, errBroken.Error()) || strings.Contains(text, "\n") {
+	if !strings.Contains(text, "not handled within 200ms") || !strings.Contains(text, errBroken.Error()) ||
+		strings.Contains(text, "\n") {
 		t.Errorf("error %q", text)
 	}
-	if kind, n := header(all[0], bus.ErrorTypeHeader), header(all[0], bus.AttemptsHeader); kind != "*errors.errorString" || n != "1" {
+	if kind, n := header(all[0], bus.ErrorTypeHeader), header(all[0], bus.AttemptsHeader); kind != "*errors.errorString" ||
+		n != "1" {
 		t.Errorf("type %s, attempts %s", kind, n)
 	}
 }
@@ -62,7 +64,8 @@ func TestTimeoutEndsPausesAndWithoutDeadLettersRun(t *testing.T) {
 	w.put("s", 0, contents(0, 2)...)
 	app := w.app()
 	var got numbers
-	bus.MustSubscribe(app, "s", rejectAt(0, bus.RetryAfter(time.Hour, errBroken), &got), bus.Group(w.group("g")), bus.Timeout(100*time.Millisecond))
+	bus.MustSubscribe(app, "s", rejectAt(0, bus.RetryAfter(time.Hour, errBroken), &got), bus.Group(w.group("g")),
+		bus.Timeout(100*time.Millisecond))
 	err := runs(t, app)
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errBroken) {
 		t.Errorf("run: %v", err)
@@ -89,7 +92,8 @@ func TestAHandlerThatIgnoresItsTimeoutBlocksItsLaneWithAWarning(t *testing.T) {
 		return nil
 	}, bus.Group(w.group("g")), bus.Timeout(50*time.Millisecond))
 	stop := running(t, app)
-	eventually(t, func() bool { return log.has("it blocks its lane") }, func() string { return "no warning in " + log.String() })
+	eventually(t, func() bool { return log.has("it blocks its lane") },
+		func() string { return "no warning in " + log.String() })
 	if !log.has("record=" + w.prefix + "s/0@0") {
 		t.Errorf("the warning does not say which record:\n%s", log)
 	}

@@ -83,7 +83,8 @@ func TestTopicOptionsThatCannotBe(t *testing.T) {
 		"no name":             {[]bus.SchemaOption{bus.TopicConfig("", "v")}, "needs a name"},
 		"twice": {[]bus.SchemaOption{bus.TopicConfig("cleanup.policy", "compact"),
 			bus.TopicConfig("cleanup.policy", "delete")}, "cleanup.policy is given twice"},
-		"retention twice": {[]bus.SchemaOption{bus.TopicConfig("retention.ms", "1"), bus.Retention(time.Hour)}, "one setting"},
+		"retention twice": {[]bus.SchemaOption{bus.TopicConfig("retention.ms", "1"), bus.Retention(time.Hour)},
+			"one setting"},
 	} {
 		err := bus.Schema[Content](bus.New(bus.Config{}), "Content", test.opts...)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -92,7 +93,8 @@ func TestTopicOptionsThatCannotBe(t *testing.T) {
 	}
 }
 
-// Where others create topics, a missing one is told at once, with what to do, and never created; one that is there is used.
+// Where others create topics, a missing one is told at once, with what to do, and never created; one that is there is
+// used.
 func TestWithoutCreateTopicsAMissingTopicIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,7 +123,8 @@ func TestWithoutCreateTopicsAMissingTopicIsAnErrorAtOnce(t *testing.T) {
 	declares := w.app(bus.Config{CreateTopics: new(false)})
 	bus.MustSchema[Content](declares, "Content", bus.Streams("declared"))
 	err := declares.Initialize(ctx)
-	if err == nil || !strings.Contains(err.Error(), "kafkaesk topics plan") || !strings.Contains(err.Error(), `"declared"`) {
+	if err == nil || !strings.Contains(err.Error(), "kafkaesk topics plan") ||
+		!strings.Contains(err.Error(), `"declared"`) {
 		t.Errorf("Initialize: %v", err)
 	}
 	declares.Configure(bus.Config{CreateTopics: new(true)})
@@ -159,7 +162,8 @@ func TestKeysMayBeText(t *testing.T) {
 	type id string
 	app := start(t)
 	var none []byte
-	for _, key := range []bus.PublishOption{bus.Key([]byte("mykey")), bus.Key("mykey"), bus.Key(id("mykey")), bus.Key(""), bus.Key(none)} {
+	for _, key := range []bus.PublishOption{bus.Key([]byte("mykey")), bus.Key("mykey"), bus.Key(id("mykey")), bus.Key(""),
+		bus.Key(none)} {
 		if err := app.PublishRaw(t.Context(), "s", []byte("v"), key); err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,8 @@ func (t *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 	if !parent.IsValid() {
 		_, _ = rand.Read(c.TraceID[:])
 	}
-	s := &span{tracer: t.name, name: name, parent: parent, context: trace.NewSpanContext(c), config: trace.NewSpanStartConfig(opts...)}
+	s := &span{tracer: t.name, name: name, parent: parent, context: trace.NewSpanContext(c),
+		config: trace.NewSpanStartConfig(opts...)}
 	t.provider.spans.add(s)
 	return trace.ContextWithSpan(ctx, s), s
 }
@@ -142,11 +143,13 @@ func TestEachRecordHasASpanLinkedToItsProducers(t *testing.T) {
 		t.Fatalf("%d spans", len(spans))
 	}
 	first, second, third := spans[0], spans[1], spans[2]
-	if first.tracer != "github.com/kafkaesk/kafkaesk/bus" || first.name != "process s" || first.config.SpanKind() != trace.SpanKindConsumer || !first.over() {
+	if first.tracer != "github.com/kafkaesk/kafkaesk/bus" || first.name != "process s" ||
+		first.config.SpanKind() != trace.SpanKindConsumer || !first.over() {
 		t.Errorf("span %+v", first)
 	}
 	remote := producer.WithRemote(true)
-	if links := first.config.Links(); !first.parent.Equal(remote) || len(links) != 1 || !links[0].SpanContext.Equal(remote) {
+	if links := first.config.Links(); !first.parent.Equal(remote) || len(links) != 1 ||
+		!links[0].SpanContext.Equal(remote) {
 		t.Errorf("parent %v, links %v, want %v", first.parent, links, remote)
 	}
 	if second.parent.IsValid() || len(second.config.Links()) != 0 {
@@ -197,7 +200,8 @@ func TestWithoutAnSDKTheProducersContextGoesOn(t *testing.T) {
 			if err := app.PublishRaw(ctx, "in", []byte("v")); err != nil {
 				t.Fatal(err)
 			}
-			bus.MustSubscribe(app, "in", func(ctx context.Context, v []byte) error { return app.PublishRaw(ctx, "out", v) }, bus.Group(w.group("g")))
+			bus.MustSubscribe(app, "in", func(ctx context.Context, v []byte) error { return app.PublishRaw(ctx, "out", v) },
+				bus.Group(w.group("g")))
 			if _, err := app.ConsumeFor(within(t, 30*time.Second), 1); err != nil {
 				t.Fatal(err)
 			}
@@ -251,7 +255,8 @@ func TestEachPublishHasASpan(t *testing.T) {
 	}
 	records := readAll(t, app, "s")
 	for i, r := range records {
-		if want := spans[i].context.SpanID().String(); len(records) != 3 || !strings.Contains(header(r, "traceparent"), want) {
+		if want := spans[i].context.SpanID().String(); len(records) != 3 ||
+			!strings.Contains(header(r, "traceparent"), want) {
 			t.Errorf("record %d of %d names %s, want %s", i, len(records), header(r, "traceparent"), want)
 		}
 		want := []attribute.KeyValue{

@@ -12,8 +12,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// Records of aborted transactions and the markers that end transactions are never handled, and what is committed passes them: a group that
-// has handled everything lags behind by nothing, though the last offsets of its partition hold no record for it.
+// Records of aborted transactions and the markers that end transactions are never handled, and what is committed passes
+// them: a group that has handled everything lags behind by nothing, though the last offsets of its partition hold no
+// record for it.
 func TestAbortedTransactionsAreNotHandledAndCommitsPassThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -70,7 +71,8 @@ func (w *world) transaction(stream string, abort bool, values ...string) {
 		w.t.Fatal(err)
 	}
 	for _, v := range values {
-		if err := w.transactions.ProduceSync(ctx, &kgo.Record{Topic: w.prefix + stream, Value: []byte(v)}).FirstErr(); err != nil {
+		if err := w.transactions.ProduceSync(ctx, &kgo.Record{Topic: w.prefix + stream,
+			Value: []byte(v)}).FirstErr(); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -66,7 +66,8 @@ func stopAnswers(t *testing.T, fake *kfake.Cluster) (arrived <-chan struct{}) {
 
 // When the context ends while the broker has the record, each way to publish says so, in the same words.
 func TestAPublishThatIsNotAnsweredIsUnacknowledged(t *testing.T) {
-	for name, ended := range map[string]error{"cancelled": context.Canceled, "closed": bus.ErrClosed, "timeout": os.ErrDeadlineExceeded} {
+	for name, ended := range map[string]error{"cancelled": context.Canceled, "closed": bus.ErrClosed,
+		"timeout": os.ErrDeadlineExceeded} {
 		t.Run(name, func(t *testing.T) {
 			for way := range publishers(nil) {
 				t.Run(way, func(t *testing.T) {
@@ -176,7 +177,8 @@ func TestAPublishThatWasNotSentIsNotUnacknowledged(t *testing.T) {
 // deadline of its own.
 func TestPublishTimeoutBoundsAPublishWithoutADeadline(t *testing.T) {
 	gate := newGate(t, "127.0.0.1:1")
-	app := bus.New(bus.Config{Servers: []string{gate.addr}, Logger: testkit.Logger(t), PublishTimeout: 100 * time.Millisecond})
+	app := bus.New(bus.Config{Servers: []string{gate.addr}, Logger: testkit.Logger(t),
+		PublishTimeout: 100 * time.Millisecond})
 	t.Cleanup(func() { closeApp(t, app) })
 	bus.MustSchema[Content](app, "Content")
 	for way, publish := range publishers(app) {
@@ -224,7 +226,8 @@ func TestAPublishNamesTheAddressThatCannotBeReached(t *testing.T) {
 	app.PublishAsync(t.Context(), "s", Content{Title: "a"})
 	testkit.Until(t, "Health names the address", func() bool {
 		err := app.Health(t.Context())
-		return err != nil && strings.Contains(err.Error(), address.String()) && strings.Contains(err.Error(), "advertised.listeners")
+		return err != nil && strings.Contains(err.Error(), address.String()) &&
+			strings.Contains(err.Error(), "advertised.listeners")
 	})
 	for way, publish := range publishers(app) {
 		if way == "Receipt with another context" {

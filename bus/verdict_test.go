@@ -11,7 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// An outcome may have been given because of another one, as a helper function returned it. The outermost is what the handler says.
+// An outcome may have been given because of another one, as a helper function returned it. The outermost is what the
+// handler says.
 func TestTheOutermostOutcomeCounts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

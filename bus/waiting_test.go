@@ -65,7 +65,8 @@ func TestARecordThatWaitsHoldsUpItsKeyAlone(t *testing.T) {
 	batch = append(batch, &kgo.Record{Topic: w.prefix + "s", Key: key(0), Value: []byte("waits")})
 	for i := range records {
 		k := i % keys
-		batch = append(batch, &kgo.Record{Topic: w.prefix + "s", Partition: int32(k % partitions), Key: key(k), Value: []byte("v")})
+		batch = append(batch, &kgo.Record{Topic: w.prefix + "s", Partition: int32(k % partitions), Key: key(k),
+			Value: []byte("v")})
 	}
 	w.putRecords(batch...)
 	app := w.app()
@@ -101,7 +102,8 @@ func TestARecordThatWaitsHoldsUpItsKeyAlone(t *testing.T) {
 	stop := running(t, app)
 	// A partition is not read further when 10,000 of its records wait, so not all of key 0 come; but none of the
 	// others is held up.
-	eventually(t, func() bool { return handled.Load() == records-records/keys }, func() string { return fmt.Sprint(handled.Load()) })
+	eventually(t, func() bool { return handled.Load() == records-records/keys },
+		func() string { return fmt.Sprint(handled.Load()) })
 	if n := held.Load(); n > 0 {
 		t.Errorf("%d records of the key were handled", n)
 	}

@@ -21,7 +21,8 @@ func (w *world) keyed(stream string, partitions int32, n, keys int) {
 	var records []*kgo.Record
 	for p := range partitions {
 		for i, v := range contents(0, n) {
-			records = append(records, &kgo.Record{Topic: w.prefix + stream, Partition: p, Value: []byte(v), Key: fmt.Appendf(nil, "%d-%d", p, i%keys)})
+			records = append(records, &kgo.Record{Topic: w.prefix + stream, Partition: p, Value: []byte(v),
+				Key: fmt.Appendf(nil, "%d-%d", p, i%keys)})
 		}
 	}
 	w.putRecords(records...)
@@ -57,10 +58,12 @@ func (l *ledger) unfinished(partition int32) int64 {
 	return int64(len(l.done[partition]))
 }
 
-// The committed offset never passes an unfinished record, nor goes back, whatever order records finish in and however they end.
+// The committed offset never passes an unfinished record, nor goes back, whatever order records finish in and however
+// they end.
 func TestTheCommittedOffsetNeverPassesAnUnfinishedRecord(t *testing.T) {
 	t.Parallel()
-	for name, mode := range map[string]bus.Lanes{"by partition": bus.ByPartition, "by key": bus.ByKey, "unordered": bus.Unordered} {
+	for name, mode := range map[string]bus.Lanes{"by partition": bus.ByPartition, "by key": bus.ByKey,
+		"unordered": bus.Unordered} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const partitions, records = 3, 400
@@ -167,8 +170,11 @@ func TestRecordsKeepTheirOrderInTheirLane(t *testing.T) {
 	}{
 		{"every partition at once", nil, byPartition, 4, 4},
 		{"two partitions at once", []bus.SubscribeOption{bus.Concurrency(2, bus.ByPartition)}, byPartition, 2, 2},
-		{"by key", []bus.SubscribeOption{bus.Concurrency(6, bus.ByKey)}, func(r *bus.Record) string { return string(r.Key) }, 2, 6},
-		{"unordered", []bus.SubscribeOption{bus.Concurrency(6, bus.Unordered)}, func(r *bus.Record) string { return fmt.Sprint(r.Partition, r.Offset) }, 6, 6},
+		{"by key", []bus.SubscribeOption{bus.Concurrency(6, bus.ByKey)}, func(r *bus.Record) string { return string(r.Key) },
+			2, 6},
+		{"unordered", []bus.SubscribeOption{bus.Concurrency(6, bus.Unordered)}, func(r *bus.Record) string {
+			return fmt.Sprint(r.Partition, r.Offset)
+		}, 6, 6},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package interop has tests alone: services in Go beside services in Python, with the packages that those are made of (kafkaesk and aiokafka
-// from PyPI), and beside members of groups that franz-go makes. It is a module of its own, so that nobody who uses the library inherits
-// what these tests need.
+// Package interop has tests alone: services in Go beside services in Python, with the packages that those are made of
+// (kafkaesk and aiokafka from PyPI), and beside members of groups that franz-go makes. It is a module of its own, so
+// that nobody who uses the library inherits what these tests need.
 //
 //	go test -C interop ./...
 //	KAFKA=apache go test -C interop ./...

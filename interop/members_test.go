@@ -50,7 +50,8 @@ type ours struct {
 
 func startOurs(t *testing.T, servers []string, prefix, group, stream string) *ours {
 	t.Helper()
-	m := &ours{app: bus.New(bus.Config{Servers: servers, TopicPrefix: prefix, Settings: bus.Settings{"heartbeat_interval_ms": 300}})}
+	m := &ours{app: bus.New(bus.Config{Servers: servers, TopicPrefix: prefix,
+		Settings: bus.Settings{"heartbeat_interval_ms": 300}})}
 	bus.MustSubscribe(m.app, stream, func(_ context.Context, value []byte) error {
 		m.add(value)
 		return nil
@@ -105,7 +106,8 @@ func startFranz(t *testing.T, servers []string, group, topic string) *franz {
 	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
 		kgo.Balancers(kgo.RoundRobinBalancer(), kgo.RangeBalancer()), kgo.HeartbeatInterval(300*time.Millisecond),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond),
-		kgo.OnPartitionsAssigned(count(1)), kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, topics map[string][]int32) {
+		kgo.OnPartitionsAssigned(count(1)),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, topics map[string][]int32) {
 			if err := c.CommitUncommittedOffsets(ctx); err != nil {
 				t.Logf("franz-go: commit: %v", err)
 			}

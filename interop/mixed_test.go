@@ -29,8 +29,9 @@ func eventually(t *testing.T, d time.Duration, what string, holds func() (bool, 
 	t.Fatalf("%s: not within %s: %s", what, d, state)
 }
 
-// A group of one member of ours, one of franz-go and one of aiokafka: whoever came first and leads, each of them has its part of the
-// partitions, every record is handled, once while nobody comes or goes, and there is one set of commits.
+// A group of one member of ours, one of franz-go and one of aiokafka: whoever came first and leads, each of them has
+// its part of the partitions, every record is handled, once while nobody comes or goes, and there is one set of
+// commits.
 func TestAGroupOfGoAndPython(t *testing.T) {
 	const partitions, records = 6, 600
 	names := []string{"ours", "franz-go", "aiokafka"}

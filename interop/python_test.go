@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// python returns an interpreter that has the packages of testdata/requirements.txt, in an environment that is made once for each such list.
+// python returns an interpreter that has the packages of testdata/requirements.txt, in an environment that is made once
+// for each such list.
 func python(t *testing.T) string {
 	t.Helper()
 	environment.once.Do(func() { environment.python, environment.err = makeEnvironment(context.Background()) })

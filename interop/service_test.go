@@ -19,8 +19,8 @@ type Content struct {
 	N     int    `json:"n"`
 }
 
-// A service in Go and one in Python, made with kafkaesk from PyPI, on the same streams: each handles what both publish, as members of
-// groups of their own.
+// A service in Go and one in Python, made with kafkaesk from PyPI, on the same streams: each handles what both publish,
+// as members of groups of their own.
 func TestServicesInGoAndPython(t *testing.T) {
 	t.Parallel()
 	const records = 50
@@ -55,7 +55,8 @@ func TestServicesInGoAndPython(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		theirs := python.contents(t)
-		return len(got) == len(want) && len(theirs) == len(want), fmt.Sprintf("Go %d, Python %d of %d", len(got), len(theirs), len(want))
+		return len(got) == len(want) && len(theirs) == len(want), fmt.Sprintf("Go %d, Python %d of %d", len(got),
+			len(theirs), len(want))
 	})
 	for what, n := range python.contents(t) {
 		if n != want[what] {

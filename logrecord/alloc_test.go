@@ -13,10 +13,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A record of plain attributes allocates nothing, however many they are, up to 64 KiB: not with the ids of a span, nor with
-// the place of the call.
+// A record of plain attributes allocates nothing, however many they are, up to 64 KiB: not with the ids of a span, nor
+// with the place of the call.
 func TestNoAllocations(t *testing.T) {
-	e := NewEncoder(Options{Base: fixedBase(), AddSource: true, SchemaID: "LogRecord:1"}).WithAttrs(attrs("a", 1, "b", "c"))
+	e := NewEncoder(Options{Base: fixedBase(), AddSource: true, SchemaID: "LogRecord:1"}).WithAttrs(attrs("a",
+		1, "b", "c"))
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
 	ctx := trace.ContextWithSpanContext(t.Context(), span)
 	pc, _, _, _ := runtime.Caller(0)

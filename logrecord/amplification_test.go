@@ -19,14 +19,21 @@ func TestDecodeIsNotAmplified(t *testing.T) {
 			return head + `"` + strings.Repeat("k", n) + `":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}}`
 		},
 		"an escaped key": func(n int) string { return head + `"` + strings.Repeat(`\u0061`, n) + `":1}}` },
-		"deep nesting":   func(n int) string { return head + `"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}}" },
-		"an exponent":    func(n int) string { return head + `"a":[` + strings.Repeat("1e999999,", n) + `1],"lineno":1e999999}}` },
-		"digits":         func(n int) string { return head + `"lineno":` + strings.Repeat("9", n) + "}}" },
-		"many errors": func(n int) string {
-			return head + `"invalid":{` + numbered(n, `"a%":1,`) + `"a":1},"schema_errors":[` + strings.Repeat(`"a: b",`, n) + `"c"]}}`
+		"deep nesting": func(n int) string {
+			return head + `"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}}"
 		},
-		"objects for errors": func(n int) string { return head + `"schema_errors":[` + strings.Repeat(`{"":0},`, n) + `"c"]}}` },
-		"a long level":       func(n int) string { return head + `"level":"` + strings.Repeat("e", n) + `"}}` },
+		"an exponent": func(n int) string {
+			return head + `"a":[` + strings.Repeat("1e999999,", n) + `1],"lineno":1e999999}}`
+		},
+		"digits": func(n int) string { return head + `"lineno":` + strings.Repeat("9", n) + "}}" },
+		"many errors": func(n int) string {
+			return head + `"invalid":{` + numbered(n, `"a%":1,`) + `"a":1},"schema_errors":[` + strings.Repeat(`"a: b",`,
+				n) + `"c"]}}`
+		},
+		"objects for errors": func(n int) string {
+			return head + `"schema_errors":[` + strings.Repeat(`{"":0},`, n) + `"c"]}}`
+		},
+		"a long level": func(n int) string { return head + `"level":"` + strings.Repeat("e", n) + `"}}` },
 		"a long time": func(n int) string {
 			return head + `"timestamp":"2024-01-01T00:00:00.` + strings.Repeat("0", n) + `Z"}}`
 		},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Base are the base fields that are the same in all records of an encoder. A nil one is found once, by NewEncoder, and is
-// null in the record when nothing is found.
+// Base are the base fields that are the same in all records of an encoder. A nil one is found once, by NewEncoder, and
+// is null in the record when nothing is found.
 type Base struct {
 	// Logger is the logger's name. Defaults to null: slog's loggers have no names.
 	Logger *string

@@ -33,8 +33,8 @@ func (e emptyTwice) LogValue() slog.Value {
 }
 func (m itselfByMarkup) LogValue() slog.Value { return slog.AnyValue(m) }
 
-// No attribute ends the process, which a stack that overflows does and no recover prevents: what has no end is cut, in the
-// call and in With, and the other attributes are there. Each of the first four did end it.
+// No attribute ends the process, which a stack that overflows does and no recover prevents: what has no end is cut, in
+// the call and in With, and the other attributes are there. Each of the first four did end it.
 func TestEndlessAttributes(t *testing.T) {
 	t.Parallel()
 	deep := slog.Int("bottom", 1)
@@ -89,9 +89,9 @@ func TestEndlessAttributes(t *testing.T) {
 	}
 }
 
-// The work that a record costs grows with what is logged, and not with its square: four times as many attributes allocate
-// about four times as much, and the table that finds their keys is never more than half full. It counts what the process
-// allocates, so that it cannot run beside other tests.
+// The work that a record costs grows with what is logged, and not with its square: four times as many attributes
+// allocate about four times as much, and the table that finds their keys is never more than half full. It counts what
+// the process allocates, so that it cannot run beside other tests.
 func TestWorkIsLinear(t *testing.T) {
 	for name, attr := range map[string]func(i int) slog.Attr{
 		"different keys":    func(i int) slog.Attr { return slog.Int(fmt.Sprint("key", i), i) },
@@ -139,7 +139,8 @@ func TestKeysAreCut(t *testing.T) {
 	if !result.Truncated || len(text) > 2000 {
 		t.Errorf("truncated %v, %d bytes", result.Truncated, len(text))
 	}
-	want := map[string]any{strings.Repeat("ä", 126) + "…": map[string]any{"a": json.Number("2")}, "after": json.Number("3"), "truncated": true}
+	want := map[string]any{strings.Repeat("ä", 126) + "…": map[string]any{"a": json.Number("2")},
+		"after": json.Number("3"), "truncated": true}
 	if diff := cmp.Diff(want, fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
@@ -193,7 +194,8 @@ func (f *fuzzed) attrs(depth int) (all []slog.Attr) {
 		case 8:
 			all = append(all, slog.Any(key, valuer{slog.GroupValue(f.attrs(0)...)}))
 		case 9:
-			all = append(all, slog.Any(key, []any{f.text(), valuer{slog.GroupValue(f.attrs(0)...)}, map[string]string{f.key(): f.text()}}))
+			all = append(all, slog.Any(key, []any{f.text(), valuer{slog.GroupValue(f.attrs(0)...)},
+				map[string]string{f.key(): f.text()}}))
 		case 10:
 			all = append(all, slog.Any(key, twiceJSON{}))
 		default:
@@ -203,8 +205,8 @@ func (f *fuzzed) attrs(depth int) (all []slog.Attr) {
 	return all
 }
 
-// FuzzCall logs whatever the bytes say: a record is JSON, has no key twice, has its base fields, and is no longer than a small
-// multiple of what was logged.
+// FuzzCall logs whatever the bytes say: a record is JSON, has no key twice, has its base fields, and is no longer than
+// a small multiple of what was logged.
 func FuzzCall(f *testing.F) {
 	f.Add([]byte("\x05\x01\x02\x03\x01a\x02\x05\x01b\x00\x03abc\x04\x20\x06\x07\x01\x05\x09\x02"))
 	f.Add(bytes.Repeat([]byte{5, 200, 1, 'g', 2}, 30))

@@ -18,8 +18,8 @@ type moved struct {
 	value []byte
 }
 
-// check validates the model whose JSON object starts at start and ends the buffer. Fields that break its schema are moved
-// out, and the reasons noted. One with too many of them is moved as a whole.
+// check validates the model whose JSON object starts at start and ends the buffer. Fields that break its schema are
+// moved out, and the reasons noted. One with too many of them is moved as a whole.
 func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
 	outer := b.lend()
 	b.rules.Models, b.rules.Limit = true, math.MaxInt
@@ -51,7 +51,8 @@ func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
 	b.buf = append(b.buf[:start], doc...)
 }
 
-// moveOut takes the field of that path out of the model doc. A field in an array, which keeps its indices, takes the array with it.
+// moveOut takes the field of that path out of the model doc. A field in an array, which keeps its indices, takes the
+// array with it.
 func (b *builder) moveOut(doc []byte, place, path []string) []byte {
 	key, val, end, depth, found := lookup(doc, path)
 	if !found || depth == 0 {
@@ -64,8 +65,8 @@ func (b *builder) moveOut(doc []byte, place, path []string) []byte {
 	return cut(doc, key, end)
 }
 
-// place is the path of the innermost object in the record, as its names are written: groups whose names differ in bytes only that are not
-// UTF-8 are one, and a group may have another name than its own.
+// place is the path of the innermost object in the record, as its names are written: groups whose names differ in bytes
+// only that are not UTF-8 are one, and a group may have another name than its own.
 func (b *builder) place() []string {
 	path := slices.Clone(b.path)
 	for i, name := range path {
@@ -79,8 +80,8 @@ func (b *builder) place() []string {
 	return path
 }
 
-// lookup returns where the value of that path stands in doc. The key is that of the innermost member of an object on the
-// way, and depth the length of the path to it.
+// lookup returns where the value of that path stands in doc. The key is that of the innermost member of an object on
+// the way, and depth the length of the path to it.
 func lookup(doc []byte, path []string) (key, val, end, depth int, found bool) {
 	val, end = 0, len(doc)
 	for n, name := range path {

@@ -100,8 +100,10 @@ func TestCheck(t *testing.T) {
 			errors: []string{"count: maximum: ", "count: maximum: "},
 		},
 		{
-			name: "what cannot be written stays", call: []any{order{Count: 1, Prices: map[string]float64{"a": nan()}, Ratio: nan()}},
-			want: `{"count":1,"prices":{"a":"!ERROR:json: unsupported value: NaN"},"ratio":"!ERROR:json: unsupported value: NaN"}`,
+			name: "what cannot be written stays",
+			call: []any{order{Count: 1, Prices: map[string]float64{"a": nan()}, Ratio: nan()}},
+			want: `{"count":1,"prices":{"a":"!ERROR:json: unsupported value: NaN"},"ratio":"!ERROR:json: unsupported value: ` +
+				`NaN"}`,
 		},
 		{name: "no schema", call: []any{noSchema{}}, want: `{"c":"!ERROR:json: unsupported type: chan int"}`},
 		{name: "a schema that panics", call: []any{panicSchema{}}, want: `{"a":0}`},
@@ -193,7 +195,8 @@ func TestWrongTagsAreToldOnce(t *testing.T) {
 	}
 }
 
-// A ReplaceAttr that panics for a field of a model has a note there, the key stays whatever it returns, and no key comes twice.
+// A ReplaceAttr that panics for a field of a model has a note there, the key stays whatever it returns, and no key
+// comes twice.
 func TestReplaceAttrInModelsIsGuarded(t *testing.T) {
 	t.Parallel()
 	type inner struct{ A, B int }
@@ -214,7 +217,8 @@ func TestReplaceAttrInModelsIsGuarded(t *testing.T) {
 		return a
 	}})
 	text, _ := encode(t, e, model{}, "after", 1)
-	if diff := cmp.Diff(parse(t, `{"In":{"A":7,"B":0},"X":8,"Bad":"!PANIC:bang","after":1}`), fields(t, text)); diff != "" {
+	if diff := cmp.Diff(parse(t, `{"In":{"A":7,"B":0},"X":8,"Bad":"!PANIC:bang","after":1}`),
+		fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
 }

@@ -16,9 +16,9 @@ import (
 // ErrNotRecord is the error of Decode for bytes that are not a log record: no JSON, or JSON that is not an object.
 var ErrNotRecord = errors.New("logrecord: not a log record")
 
-// Decode reads the value of a Kafka record, or a line of a stream handler: a log record in its envelope, in any order of
-// keys, or a bare one. It takes what kafkaesk for Python writes too: times without a zone are UTC, base fields may be null,
-// severities may have names of their own, and any field may have any type.
+// Decode reads the value of a Kafka record, or a line of a stream handler: a log record in its envelope, in any order
+// of keys, or a bare one. It takes what kafkaesk for Python writes too: times without a zone are UTC, base fields may
+// be null, severities may have names of their own, and any field may have any type.
 //
 // It goes by the fields and not by the schema id, so that an envelope of another schema gives a Record that has Fields
 // only. An object that has nothing but "data", an object too, is an envelope without a schema. The error wraps
@@ -56,8 +56,8 @@ func (r *Record) DecodeValue(value []byte) error {
 	return nil
 }
 
-// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data"; or one
-// without a schema, which has nothing but "data", an object.
+// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data"; or
+// one without a schema, which has nothing but "data", an object.
 func envelope(doc []byte) (schema string, data []byte, ok bool) {
 	named, members := false, 0
 	rawjson.Members(doc, func(key, value []byte) bool {

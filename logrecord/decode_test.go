@@ -67,7 +67,8 @@ func TestDecodePython(t *testing.T) {
 				t.Fatal(err)
 			}
 			known := map[string]any{
-				"logger": r.Logger, "message": r.Message, "exception": r.Exception, "trace": r.Trace, "stack": r.Stack, "severity": r.Severity,
+				"logger": r.Logger, "message": r.Message, "exception": r.Exception, "trace": r.Trace, "stack": r.Stack,
+				"severity": r.Severity,
 				"hostname": r.Hostname, "service": r.Service, "namespace": r.Namespace, "cluster": r.Cluster,
 			}
 			inFields := map[string]json.RawMessage{}
@@ -117,14 +118,18 @@ func TestDecode(t *testing.T) {
 		want  Record
 	}{
 		{"nothing", `{}`, Record{Severity: "INFO"}},
-		{"bare", ` { "message" : "m" , "a" : [ 1 ] } `, Record{Message: "m", Severity: "INFO", Fields: []Field{field("a", "[ 1 ]")}}},
-		{"envelope in another order", `{"x":1,"data":{"message":"m"},"schema":"S:1"}`, Record{Schema: "S:1", Message: "m", Severity: "INFO"}},
-		{"another schema", `{"schema":"Content:1","data":{"title":"t"}}`, Record{Schema: "Content:1", Severity: "INFO", Fields: []Field{field("title", `"t"`)}}},
+		{"bare", ` { "message" : "m" , "a" : [ 1 ] } `, Record{Message: "m", Severity: "INFO",
+			Fields: []Field{field("a", "[ 1 ]")}}},
+		{"envelope in another order", `{"x":1,"data":{"message":"m"},"schema":"S:1"}`, Record{Schema: "S:1", Message: "m",
+			Severity: "INFO"}},
+		{"another schema", `{"schema":"Content:1","data":{"title":"t"}}`, Record{Schema: "Content:1", Severity: "INFO",
+			Fields: []Field{field("title", `"t"`)}}},
 		{"envelope without a schema", ` {"data":{"message":"m"}}`, Record{Message: "m", Severity: "INFO"}},
 		{"a field that is called data", `{"data":1}`, Record{Severity: "INFO", Fields: []Field{field("data", "1")}}},
 		{"data beside another field", `{"data":{"message":"m"},"message":"n"}`,
 			Record{Message: "n", Severity: "INFO", Fields: []Field{field("data", `{"message":"m"}`)}}},
-		{"fields that look like an envelope", `{"schema":1,"data":{}}`, Record{Severity: "INFO", Fields: []Field{field("schema", "1"), field("data", "{}")}}},
+		{"fields that look like an envelope", `{"schema":1,"data":{}}`,
+			Record{Severity: "INFO", Fields: []Field{field("schema", "1"), field("data", "{}")}}},
 		{"nine digits", `{"timestamp":"2026-11-23T16:39:52.245858001Z"}`, Record{Time: utc(245858001), Severity: "INFO"}},
 		{"a zone", `{"timestamp":"2026-11-23T17:39:52+01:00"}`, Record{Time: utc(0), Severity: "INFO"}},
 		{"no zone", `{"timestamp":"2026-11-23T16:39:52.245858"}`, Record{Time: utc(245858000), Severity: "INFO"}},
@@ -138,23 +143,30 @@ func TestDecode(t *testing.T) {
 		{"a severity that a service added", `{"severity":"NOTICE","level":25}`, Record{Level: 2, Severity: "NOTICE"}},
 		{"and nothing else", `{"severity":"NOTICE"}`, Record{Severity: "NOTICE"}},
 		{"a level that is a word", `{"level":"error"}`, Record{Level: slog.LevelError, Severity: "ERROR"}},
-		{"a level that is a word, and a severity", `{"severity":"BAD","level":"WARN"}`, Record{Level: slog.LevelWarn, Severity: "BAD"}},
-		{"a level of text", `{"severity":"ERROR","level":"high"}`, Record{Level: slog.LevelError, Severity: "ERROR", Fields: []Field{field("level", `"high"`)}}},
+		{"a level that is a word, and a severity", `{"severity":"BAD","level":"WARN"}`,
+			Record{Level: slog.LevelWarn, Severity: "BAD"}},
+		{"a level of text", `{"severity":"ERROR","level":"high"}`, Record{Level: slog.LevelError, Severity: "ERROR",
+			Fields: []Field{field("level", `"high"`)}}},
 		{"a huge level", `{"level":1e300}`, Record{Level: 419423, Severity: "CRITICAL"}},
 		{"a level beyond float64", `{"level":1e999}`, Record{Severity: "INFO", Fields: []Field{field("level", `1e999`)}}},
 		{
-			"all null", `{"timestamp":null,"logger":null,"severity":null,"level":null,"message":null,"exception":null,"trace":null,"stack":null,"hostname":null,"service":null,"namespace":null,"cluster":null,"x":null}`,
+			"all null", `{"timestamp":null,"logger":null,"severity":null,"level":null,"message":null,"exception":null,` +
+				`"trace":null,"stack":null,"hostname":null,"service":null,"namespace":null,"cluster":null,"x":null}`,
 			Record{Severity: "INFO", Fields: []Field{field("x", "null")}},
 		},
 		{
 			"types of their own", `{"message":{"a":1},"service":7,"source":"s3","truncated":"no","schema_errors":[1]}`,
-			Record{Severity: "INFO", Fields: []Field{field("message", `{"a":1}`), field("service", "7"), field("source", `"s3"`), field("truncated", `"no"`), field("schema_errors", "[1]")}},
+			Record{Severity: "INFO", Fields: []Field{field("message", `{"a":1}`), field("service", "7"), field("source", `"s3"`),
+				field("truncated", `"no"`), field("schema_errors", "[1]")}},
 		},
-		{"another source", `{"source":{"host":"h"}}`, Record{Severity: "INFO", Fields: []Field{field("source", `{"host":"h"}`)}}},
+		{"another source", `{"source":{"host":"h"}}`,
+			Record{Severity: "INFO", Fields: []Field{field("source", `{"host":"h"}`)}}},
 		{
-			"our own", `{"source":{"function":"f","file":"x.go","line":3},"trace_id":"t","span_id":"s","truncated":true,"schema_errors":["a: b: c"],"invalid":{"a":1}}`,
+			"our own", `{"source":{"function":"f","file":"x.go","line":3},"trace_id":"t","span_id":"s","truncated":true,` +
+				`"schema_errors":["a: b: c"],"invalid":{"a":1}}`,
 			Record{
-				Severity: "INFO", Source: &slog.Source{Function: "f", File: "x.go", Line: 3}, TraceID: "t", SpanID: "s", Truncated: true,
+				Severity: "INFO", Source: &slog.Source{Function: "f", File: "x.go", Line: 3}, TraceID: "t", SpanID: "s",
+				Truncated:    true,
 				SchemaErrors: []string{"a: b: c"}, Fields: []Field{field("invalid", `{"a":1}`)},
 			},
 		},
@@ -195,7 +207,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Record{
-		Schema: "LogRecord:1", Time: at.UTC(), Severity: "INFO", Message: "hello", Exception: "*errors.errorString", Stack: "boom",
+		Schema: "LogRecord:1", Time: at.UTC(), Severity: "INFO", Message: "hello", Exception: "*errors.errorString",
+		Stack:    "boom",
 		Hostname: "web-0", Service: "web", Namespace: "ns", Cluster: "c1",
 		SchemaErrors: []string{"n: minimum: must be at least 1000, is 0"},
 		Fields: []Field{

@@ -29,15 +29,16 @@ type Options struct {
 	// Trace fills the field trace with the stack of the log call, from this level on. Defaults to never.
 	Trace slog.Leveler
 	// ReplaceAttr is called for each attribute that is not a group, as that of slog.HandlerOptions is, but never for base
-	// fields. A log model is one attribute to it, and then each of its fields, and those of the structs in it. It may be called
-	// concurrently.
+	// fields. A log model is one attribute to it, and then each of its fields, and those of the structs in it. It may be
+	// called concurrently.
 	ReplaceAttr func(groups []string, a slog.Attr) slog.Attr
-	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it does
-	// not have is null, or, in a record without an envelope, left out. It is a log model without
-	// having to say so; models and attributes are merged over it. Where it returns nil or panics, the record has its usual base. It may be called concurrently.
+	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it
+	// does not have is null, or, in a record without an envelope, left out. It is a log model without having to say so;
+	// models and attributes are merged over it. Where it returns nil or panics, the record has its usual base. It may be
+	// called concurrently.
 	Format func(ctx context.Context, r slog.Record) any
-	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root, also
-	// of loggers with groups, and give way to what With and the call say. It may be called concurrently.
+	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root,
+	// also of loggers with groups, and give way to what With and the call say. It may be called concurrently.
 	FromContext func(ctx context.Context) []slog.Attr
 	// Levels names levels that have no name of their own, or another one. A level between two that have names has the
 	// lower one's. Defaults to DEBUG, INFO, WARNING, ERROR, and CRITICAL from slog level 12 on.
@@ -48,8 +49,8 @@ type Options struct {
 	// Preset gives the record's own fields other names. It is for records without an envelope: those in Kafka have the
 	// names that readers know. Defaults to Kafkaesk.
 	Preset Preset
-	// Rename gives own fields names that the preset does not have for them, by their names in Kafka; an empty name leaves a
-	// field out. In an envelope a name has no effect, and one of exception, trace, stack, logger, hostname, service,
+	// Rename gives own fields names that the preset does not have for them, by their names in Kafka; an empty name leaves
+	// a field out. In an envelope a name has no effect, and one of exception, trace, stack, logger, hostname, service,
 	// namespace and cluster that is left out is null.
 	Rename map[string]string
 	// Route finds the record's route by the types of its models, which are no pointers; see Result.Route.
@@ -58,8 +59,9 @@ type Options struct {
 	// hex, of a text or of the JSON of another value. It is a function so that the key is not printed with the Options.
 	// Without it these fields are redacted. It may be called concurrently.
 	Hash func() hash.Hash
-	// Report is told once of each type of model whose jsonschema tags cannot be used: its values are logged unchecked. [Check]
-	// finds such a type before. It may be called concurrently, and must not log through this encoder. Defaults to telling nobody.
+	// Report is told once of each type of model whose jsonschema tags cannot be used: its values are logged unchecked.
+	// [Check] finds such a type before. It may be called concurrently, and must not log through this encoder. Defaults to
+	// telling nobody.
 	Report func(error)
 	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
 	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
@@ -72,15 +74,16 @@ const (
 	mostMaxBytes    = 128 << 20
 )
 
-// maxGroups is how many groups WithGroup may open. It is more than values may nest, because programs open groups in code.
+// maxGroups is how many groups WithGroup may open. It is more than values may nest, because programs open groups in
+// code.
 const maxGroups = 128
 
 // maxSteps is how many attributes and calls of LogValue one record may cost. It ends groups that hold themselves many
 // times over without writing anything.
 const maxSteps = 1 << 17
 
-// Encoder makes log records of slog's: what a slog.Handler's Handle, WithAttrs and WithGroup have in common. It does not
-// change: WithAttrs and WithGroup return another. All may be used concurrently.
+// Encoder makes log records of slog's: what a slog.Handler's Handle, WithAttrs and WithGroup have in common. It does
+// not change: WithAttrs and WithGroup return another. All may be used concurrently.
 type Encoder struct {
 	*shared
 	with with
@@ -155,10 +158,12 @@ type builder struct {
 	spare   []byte // for a record that is written again
 	levels  int    // that values may still nest
 	steps   int    // attributes and calls of LogValue that are left
-	limit   int    // length of buf beyond which no more is written of a value, so that one without end leaves room for others
-	total   int    // length of buf beyond which no more attributes are written; what exactly goes out is for shorten to say
-	rewrite bool   // a key came twice: what stands in buf is not the record
-	yields  bool   // what is written now gives way to what is there
+	// length of buf beyond which no more is written of a value, so that one without end leaves room for others
+	limit int
+	// length of buf beyond which no more attributes are written; what exactly goes out is for shorten to say
+	total   int
+	rewrite bool // a key came twice: what stands in buf is not the record
+	yields  bool // what is written now gives way to what is there
 
 	lastType reflect.Type // of a value, and what is known of it
 	lastInfo *typeInfo
@@ -246,7 +251,8 @@ func (b *builder) load(w *with) {
 func (s *shared) release(b *builder) {
 	// Larger memory is rarely needed, and not worth keeping.
 	const most = 256 << 10
-	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*40+cap(b.slots)*4+(cap(b.table)+cap(b.spareTable))*8 > most {
+	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*40+cap(b.slots)*4+
+		(cap(b.table)+cap(b.spareTable))*8 > most {
 		return
 	}
 	if cap(b.path) > 0 {
@@ -305,7 +311,8 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	return d
 }
 
-// WithGroup returns an encoder that puts all further attributes into the group of that name. An empty name changes nothing.
+// WithGroup returns an encoder that puts all further attributes into the group of that name. An empty name changes
+// nothing.
 func (e *Encoder) WithGroup(name string) *Encoder {
 	if name == "" || e.with.tooDeep != "" {
 		return e
@@ -346,8 +353,9 @@ func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record
 	return record, result
 }
 
-// Encode gives the record of one log call to a function, with its result, in memory that serves the next record: the function
-// must keep neither, but may append to the record. It is as Append makes it. Encode returns what the function returns.
+// Encode gives the record of one log call to a function, with its result, in memory that serves the next record: the
+// function must keep neither, but may append to the record. It is as Append makes it. Encode returns what the function
+// returns.
 func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result *Result) error) error {
 	b := e.builder()
 	defer e.release(b)
@@ -382,7 +390,8 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 		b.buf = append(b.buf, '}')
 	}
 	result := &b.result
-	result.Invalid, result.SchemaErrors, result.Truncated, result.Route = len(b.schemaErrors) > 0, b.schemaErrors, b.truncated, b.notes.route
+	result.Invalid, result.SchemaErrors, result.Truncated, result.Route = len(b.schemaErrors) > 0, b.schemaErrors,
+		b.truncated, b.notes.route
 	if len(b.buf) > e.maxBytes {
 		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as it gets
 		result.Truncated = true
@@ -390,8 +399,8 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	return use(b.buf, result)
 }
 
-// Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then whole
-// fields left out, never a base field. The record it is given does not change.
+// Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then
+// whole fields left out, never a base field. The record it is given does not change.
 func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
 	if !e.enveloped {
 		return shorten(record, max)
@@ -401,8 +410,8 @@ func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
 	return slices.Concat(e.head[:around], text, []byte("}")), ok
 }
 
-// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not written. It calls one
-// method of the slog.Record only, because each copies it.
+// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not
+// written. It calls one method of the slog.Record only, because each copies it.
 func (b *builder) call(w *with, r *slog.Record) {
 	first, plain := true, b.replaceAttr == nil
 	r.Attrs(func(a slog.Attr) bool {
@@ -419,7 +428,8 @@ func (b *builder) call(w *with, r *slog.Record) {
 	}
 }
 
-// openAll opens the groups of WithGroup that are not open yet. It returns false when there are too many, which it notes in the record.
+// openAll opens the groups of WithGroup that are not open yet. It returns false when there are too many, which it notes
+// in the record.
 func (b *builder) openAll(w *with) bool {
 	if w.tooDeep != "" {
 		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
@@ -479,8 +489,8 @@ func (b *builder) begin(r *slog.Record) {
 	b.buf = append(b.buf, b.constant...)
 }
 
-// appendTime appends a record's time and a comma; null when it has none, or one that RFC 3339 cannot say. The text of a second serves all
-// records of that second.
+// appendTime appends a record's time and a comma; null when it has none, or one that RFC 3339 cannot say. The text of a
+// second serves all records of that second.
 func (b *builder) appendTime(dst []byte, t time.Time) []byte {
 	if s := t.Unix(); s != b.second || len(b.clock) == 0 {
 		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {

@@ -49,8 +49,8 @@ func chain(err error, left *int, f func(error) bool) bool {
 	return true
 }
 
-// cause returns the first error of the chain that is no mere wrapper: one of package fmt or errors, which says nothing of
-// what went wrong, or of github.com/pkg/errors, whose wrappers add a text or a stack.
+// cause returns the first error of the chain that is no mere wrapper: one of package fmt or errors, which says nothing
+// of what went wrong, or of github.com/pkg/errors, whose wrappers add a text or a stack.
 func cause(err error) error {
 	found, left := err, maxChain
 	chain(err, &left, func(e error) bool {
@@ -77,8 +77,8 @@ func isWrapper(err error) bool {
 	return false
 }
 
-// errorText returns the text of the chain with the stack that an error in it carries: errors with a stack show it with %+v,
-// and those that wrap them do not hand that on.
+// errorText returns the text of the chain with the stack that an error in it carries: errors with a stack show it with
+// %+v, and those that wrap them do not hand that on.
 func errorText(err error) string {
 	if f, ok := err.(fmt.Formatter); ok {
 		return fmt.Sprintf("%+v", f)

@@ -54,7 +54,8 @@ func TestExceptionAndStack(t *testing.T) {
 		{"behind two", fmt.Errorf("a: %w", fmt.Errorf("b: %w", inner)), "*logrecord.stackError", "a: b: no disk\n" + trace},
 		{"in a Join", errors.Join(io.EOF, inner), "*errors.errorString", "EOF\nno disk\n" + trace},
 		{"in %w twice", fmt.Errorf("%w, %w", inner, io.EOF), "*logrecord.stackError", "no disk, EOF\n" + trace},
-		{"two stacks", errors.Join(inner, &stackError{"no net"}), "*logrecord.stackError", "no disk\nno net\n" + trace + "\nno net\nmain.main\n\t/main.go:1"},
+		{"two stacks", errors.Join(inner, &stackError{"no net"}), "*logrecord.stackError", "no disk\nno net\n" + trace +
+			"\nno net\nmain.main\n\t/main.go:1"},
 		{"a wrapper that says something", fewErrors{inner}, "logrecord.fewErrors", "few\n" + trace},
 		{"a typed nil in the chain", fmt.Errorf("save: %w", (*stackError)(nil)), "*fmt.wrapError", "save: <nil>"},
 		{"no end", endlessError{}, "logrecord.endlessError", "endless"},
@@ -81,7 +82,8 @@ func TestTypedNilError(t *testing.T) {
 	}
 }
 
-// The fields of the context stand at the root, give way to what was said nearer to the call, and fall to nobody's group.
+// The fields of the context stand at the root, give way to what was said nearer to the call, and fall to nobody's
+// group.
 func TestFromContext(t *testing.T) {
 	t.Parallel()
 	type keyOf struct{}
@@ -92,7 +94,8 @@ func TestFromContext(t *testing.T) {
 		case string:
 			return []slog.Attr{
 				slog.String("request", v), slog.String("a", "context"), slog.String("level", "context"), slog.Any("n", "context"),
-				slog.Group("g", "a", "context", "c", 1), slog.Group("w", "a", "context", "x", 1), slog.Group("new", "a", 1), Attr(userLog{User: "ada"}),
+				slog.Group("g", "a", "context", "c", 1), slog.Group("w", "a", "context", "x", 1), slog.Group("new", "a", 1),
+				Attr(userLog{User: "ada"}),
 			}
 		}
 		panic("bang")
@@ -103,7 +106,8 @@ func TestFromContext(t *testing.T) {
 		want  string
 	}{
 		{nil, `{"user":"with","w":{"a":1,"b":2}}`},
-		{"r1", `{"user":"with","w":{"a":1,"b":2,"x":1},"request":"r1","a":"context","attr_level":"context","n":"context","g":{"a":"context","c":1},"new":{"a":1}}`},
+		{"r1", `{"user":"with","w":{"a":1,"b":2,"x":1},"request":"r1","a":"context","attr_level":"context","n":"context",` +
+			`"g":{"a":"context","c":1},"new":{"a":1}}`},
 		{7, `{"user":"with","w":{"a":1,"b":2},"schema_errors":["FromContext: panic: bang"]}`},
 	} {
 		r := slog.NewRecord(at, 0, "hello", 0)
@@ -130,14 +134,17 @@ func TestFromContext(t *testing.T) {
 
 func TestLevelsAndDurations(t *testing.T) {
 	t.Parallel()
-	e := NewEncoder(Options{Base: fixedBase(), Levels: map[slog.Level]string{-8: "TRACE", 2: "NOTICE"}, TextDurations: true})
-	for level, want := range map[slog.Level]string{-9: "TRACE", -8: "TRACE", -5: "TRACE", -4: "DEBUG", 0: "INFO", 2: "NOTICE", 3: "NOTICE", 4: "WARNING", 20: "CRITICAL"} {
+	e := NewEncoder(Options{Base: fixedBase(), Levels: map[slog.Level]string{-8: "TRACE", 2: "NOTICE"},
+		TextDurations: true})
+	for level, want := range map[slog.Level]string{-9: "TRACE", -8: "TRACE", -5: "TRACE", -4: "DEBUG", 0: "INFO",
+		2: "NOTICE", 3: "NOTICE", 4: "WARNING", 20: "CRITICAL"} {
 		text, _ := encodeRecord(t, e, t.Context(), slog.NewRecord(at, level, "hello", 0))
 		if !strings.Contains(string(text), `"severity":"`+want+`"`) {
 			t.Errorf("level %d: want %s in %s", level, want, text)
 		}
 	}
-	text, _ := encode(t, e, "d", 1500e6, slog.Duration("t", 1500e6), slog.Group("g", slog.Duration("t", 0)), mapModel{"m": slog.DurationValue(1e9)})
+	text, _ := encode(t, e, "d", 1500e6, slog.Duration("t", 1500e6), slog.Group("g", slog.Duration("t", 0)),
+		mapModel{"m": slog.DurationValue(1e9)})
 	if diff := cmp.Diff(parse(t, `{"d":1500000000,"t":"1.5s","g":{"t":"0s"},"m":"1s"}`), fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}

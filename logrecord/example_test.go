@@ -24,7 +24,8 @@ func ExampleEncoder() {
 	e = e.WithAttrs([]slog.Attr{slog.String("shop", "north")})
 
 	r := slog.NewRecord(time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC), slog.LevelError, "sign-in failed", 0)
-	r.AddAttrs(logrecord.Attr(UserLog{User: "", Try: 3}), slog.Any("err", errors.New("no such user")), slog.Int("level", 9))
+	r.AddAttrs(logrecord.Attr(UserLog{User: "", Try: 3}), slog.Any("err", errors.New("no such user")),
+		slog.Int("level", 9))
 	value, result := e.Append(nil, context.Background(), r)
 
 	record, err := logrecord.Decode(value)
@@ -49,22 +50,24 @@ func ExampleEncoder() {
 	// true [user: minLength: must be at least 1 characters, is 0]
 }
 
-// Attr keeps go vet quiet, which takes a model that stands alone among the arguments for a value without a key. A handler
-// that is not ours shows the model under its type's name.
+// Attr keeps go vet quiet, which takes a model that stands alone among the arguments for a value without a key. A
+// handler that is not ours shows the model under its type's name.
 func ExampleAttr() {
-	logger := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
+	logger := slog.New(slog.NewJSONHandler(os.Stdout,
+		&slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
 	logger.Info("signed in", logrecord.Attr(UserLog{User: "ada"}))
 	// Output: {"level":"INFO","msg":"signed in","UserLog":{"user":"ada"}}
 }
 
 // A record that a service in Python wrote.
 func ExampleDecode() {
-	r, err := logrecord.Decode([]byte(`{"schema":"PydanticLogModel:1","data":{"timestamp":"2026-11-23T16:39:52.245858","severity":"NOTICE","level":25,"message":"signed in","user":"ada"}}`))
+	r, err := logrecord.Decode([]byte(`{"schema":"PydanticLogModel:1","data":{"timestamp":"2026-11-23T16:39:52.245858",` +
+		`"severity":"NOTICE","level":25,"message":"signed in","user":"ada"}}`))
 	if err != nil {
 		fmt.Println(err)
 		return

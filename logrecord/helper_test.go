@@ -47,8 +47,10 @@ func fields(t testing.TB, text []byte) map[string]any {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	want := map[string]any{
-		"timestamp": "2026-11-23T15:39:52.245858001Z", "severity": "INFO", "level": json.Number("20"), "message": "hello", "logger": nil,
-		"exception": nil, "trace": nil, "stack": nil, "hostname": "web-0", "service": "web", "namespace": "ns", "cluster": "c1",
+		"timestamp": "2026-11-23T15:39:52.245858001Z", "severity": "INFO", "level": json.Number("20"), "message": "hello",
+		"logger":    nil,
+		"exception": nil, "trace": nil, "stack": nil, "hostname": "web-0", "service": "web", "namespace": "ns",
+		"cluster": "c1",
 	}
 	for name, v := range want {
 		got, there := all[name]

@@ -5,8 +5,8 @@ import "github.com/kafkaesk/kafkaesk/internal/rawjson"
 // appendString appends a text in its only form, so that keys can be compared as they are written.
 func appendString(dst []byte, s string) []byte { return rawjson.AppendText(dst, s, rawjson.Plain) }
 
-// next returns where the object's member that follows i stands: its key, its value, the value's end, and where to look for
-// the one after it. It returns key -1 at the end of the object.
+// next returns where the object's member that follows i stands: its key, its value, the value's end, and where to look
+// for the one after it. It returns key -1 at the end of the object.
 func next(doc []byte, i int) (key, val, end, after int) {
 	m, ok := rawjson.NextMember(doc, i)
 	if !ok {

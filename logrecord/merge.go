@@ -56,7 +56,8 @@ func (b *builder) attr(a slog.Attr, model bool) {
 	}
 }
 
-// resolveAttr resolves an attribute's value and lets ReplaceAttr have it. What panics on the way has a note in its place.
+// resolveAttr resolves an attribute's value and lets ReplaceAttr have it. What panics on the way has a note in its
+// place.
 func (b *builder) resolveAttr(a *slog.Attr) (v resolved, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -123,8 +124,8 @@ func says(m marked) (is bool) {
 // atRoot tells whether what is written becomes a field of the record itself.
 func (b *builder) atRoot() bool { return b.at == 0 && b.inValue == 0 }
 
-// startKey writes the key of a member. A plain attribute gives way to the record's own fields; when a model writes one, it
-// is returned.
+// startKey writes the key of a member. A plain attribute gives way to the record's own fields; when a model writes one,
+// it is returned.
 func (b *builder) startKey(name string, model bool) (f own, isOwn bool) {
 	if len(name) > maxKey {
 		end := maxKey - len(ellipsis)
@@ -160,8 +161,8 @@ func (b *builder) member(name string, v slog.Value, model bool) {
 	}
 }
 
-// inline writes the attributes of a group into the innermost object. It counts as a level all the same, because such groups
-// can be endless too.
+// inline writes the attributes of a group into the innermost object. It counts as a level all the same, because such
+// groups can be endless too.
 func (b *builder) inline(name string, attrs []slog.Attr, model bool) {
 	if b.levels == 0 {
 		b.member(name, slog.StringValue(tooDeep), false)
@@ -208,8 +209,8 @@ func (b *builder) object(attrs []slog.Attr) {
 	b.layout, b.at, b.rewrite, b.yields, b.deferred = outer, at, rewrite, yields, deferred
 }
 
-// model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own MarshalJSON
-// turns into something else than an object is a value like any other, under its key.
+// model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own
+// MarshalJSON turns into something else than an object is a value like any other, under its key.
 func (b *builder) model(name string, m any) {
 	b.findRoute(m)
 	// The model's braces take the place of what precedes its first member and follows its last: a comma or the brace of
@@ -245,8 +246,8 @@ func (b *builder) findRoute(m any) {
 	b.notes.route = b.shared.route[t]
 }
 
-// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text. It returns what is known of
-// its type, nil for what LogValue says.
+// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.
+// It returns what is known of its type, nil for what LogValue says.
 func (b *builder) modelValue(m any, start int) *typeInfo {
 	v := reflect.ValueOf(m)
 	t := v.Type()
@@ -305,7 +306,8 @@ func (b *builder) field(key, val, end int) {
 	}
 }
 
-// formatted writes what the option Format makes of the log call. It tells whether that takes the place of the base fields.
+// formatted writes what the option Format makes of the log call. It tells whether that takes the place of the base
+// fields.
 func (b *builder) formatted(ctx context.Context, r *slog.Record) (replaced bool) {
 	defer func() {
 		b.yields = false

@@ -78,10 +78,12 @@ func TestMerge(t *testing.T) {
 		{name: "model by Attr", call: []any{Attr(ada)}, want: `{"user":"ada"}`},
 		{name: "model under a key", call: []any{"who", ada}, want: `{"user":"ada"}`},
 		{name: "model in With", with: [][]any{{"who", ada}}, want: `{"user":"ada"}`},
-		{name: "model in a group", call: []any{slog.Group("g", slog.Int("a", 1), Attr(ada))}, want: `{"g":{"a":1,"user":"ada"}}`},
+		{name: "model in a group", call: []any{slog.Group("g", slog.Int("a", 1), Attr(ada))},
+			want: `{"g":{"a":1,"user":"ada"}}`},
 		{name: "model in an inlined group", call: []any{slog.Group("", Attr(ada))}, want: `{"user":"ada"}`},
 		{name: "model in WithGroup", with: [][]any{{"g"}}, call: []any{ada}, want: `{"g":{"user":"ada"}}`},
-		{name: "base names are free in groups", call: []any{slog.Group("g", slog.Int("level", 1), Attr(levelLog{Level: "x"}))}, want: `{"g":{"level":"x"}}`},
+		{name: "base names are free in groups",
+			call: []any{slog.Group("g", slog.Int("level", 1), Attr(levelLog{Level: "x"}))}, want: `{"g":{"level":"x"}}`},
 		{name: "nil model", call: []any{"a", 1, "who", (*userLog)(nil)}, want: `{"a":1}`},
 		{name: "a method of its own, on the pointer", call: []any{"m", ownMark{X: 1}}, want: `{"x":1}`},
 		{name: "a method of its own that says no", call: []any{"m", notModel{X: 1}}, want: `{"m":{"x":1}}`},
@@ -90,7 +92,8 @@ func TestMerge(t *testing.T) {
 		{name: "a model that is no object", call: []any{"m", textModel{}}, want: `{"m":"text"}`},
 		{name: "a model with LogValue", call: []any{"m", valuerModel{Secret: "x"}}, want: `{"secret":"***","level":"high"}`},
 		{
-			name: "models inside models are fields, embedded ones are not", call: []any{outer{Inner: ada, userLog: userLog{User: "bob"}}},
+			name: "models inside models are fields, embedded ones are not",
+			call: []any{outer{Inner: ada, userLog: userLog{User: "bob"}}},
 			want: `{"inner":{"user":"ada"},"user":"bob"}`,
 		},
 		{name: "a later attribute wins", call: []any{"a", 1, "b", 2, "a", 3}, want: `{"a":3,"b":2}`},
@@ -101,32 +104,50 @@ func TestMerge(t *testing.T) {
 		{name: "a later model wins over a model", call: []any{ada, userLog{User: "bob"}}, want: `{"user":"bob"}`},
 		{name: "null does not overwrite", call: []any{"team", "red", ada, "user", nil}, want: `{"team":"red","user":"ada"}`},
 		{name: "null is overwritten", call: []any{ada, "team", "red"}, want: `{"team":"red","user":"ada"}`},
-		{name: "omitted does not overwrite", with: [][]any{{"email", "e"}}, call: []any{ada}, want: `{"email":"e","user":"ada"}`},
+		{name: "omitted does not overwrite", with: [][]any{{"email", "e"}}, call: []any{ada},
+			want: `{"email":"e","user":"ada"}`},
 		{name: "a model replaces a base field", call: []any{levelLog{Level: "high"}}, want: `{"level":"high"}`},
-		{name: "a model in With too", with: [][]any{{levelLog{Level: "high", Host: "h"}}}, want: `{"level":"high","hostname":"h"}`},
+		{name: "a model in With too", with: [][]any{{levelLog{Level: "high", Host: "h"}}},
+			want: `{"level":"high","hostname":"h"}`},
 		{name: "a model's absent field does not", call: []any{levelLog{}}, want: `{}`},
-		{name: "an attribute does not", call: []any{"level", 1, "message", "m", "cluster", "c"}, want: `{"attr_level":1,"attr_message":"m","attr_cluster":"c"}`},
-		{name: "an attribute of With does not", with: [][]any{{"level", 1}}, call: []any{"level", 2}, want: `{"attr_level":2}`},
+		{name: "an attribute does not", call: []any{"level", 1, "message", "m", "cluster", "c"},
+			want: `{"attr_level":1,"attr_message":"m","attr_cluster":"c"}`},
+		{name: "an attribute of With does not", with: [][]any{{"level", 1}}, call: []any{"level", 2},
+			want: `{"attr_level":2}`},
 		{name: "a group does not", call: []any{slog.Group("stack", "a", 1)}, want: `{"attr_stack":{"a":1}}`},
-		{name: "a group of WithGroup does not", with: [][]any{{"trace"}}, call: []any{"a", 1}, want: `{"attr_trace":{"a":1}}`},
-		{name: "not even after a model", call: []any{levelLog{Level: "high"}, "level", 1}, want: `{"level":"high","attr_level":1}`},
-		{name: "a model that follows leaves it", call: []any{"level", 1, levelLog{Level: "high"}}, want: `{"level":"high","attr_level":1}`},
+		{name: "a group of WithGroup does not", with: [][]any{{"trace"}}, call: []any{"a", 1},
+			want: `{"attr_trace":{"a":1}}`},
+		{name: "not even after a model", call: []any{levelLog{Level: "high"}, "level", 1},
+			want: `{"level":"high","attr_level":1}`},
+		{name: "a model that follows leaves it", call: []any{"level", 1, levelLog{Level: "high"}},
+			want: `{"level":"high","attr_level":1}`},
 		{name: "attr_ names collide like others", call: []any{"attr_level", 1, "level", 2}, want: `{"attr_level":2}`},
-		{name: "groups of one name are one", call: []any{slog.Group("g", "a", 1, "b", 1), slog.Group("g", "b", 2)}, want: `{"g":{"a":1,"b":2}}`},
+		{name: "groups of one name are one", call: []any{slog.Group("g", "a", 1, "b", 1), slog.Group("g", "b", 2)},
+			want: `{"g":{"a":1,"b":2}}`},
 		{
 			name: "groups in groups too", with: [][]any{{slog.Group("g", "a", 1, slog.Group("h", "b", 1))}},
-			call: []any{"x", 1, slog.Group("g", slog.Group("h", "b", 2, "c", 3), "a", 4)}, want: `{"x":1,"g":{"h":{"b":2,"c":3},"a":4}}`,
+			call: []any{"x", 1, slog.Group("g", slog.Group("h", "b", 2, "c", 3), "a", 4)},
+			want: `{"x":1,"g":{"h":{"b":2,"c":3},"a":4}}`,
 		},
-		{name: "a group of WithGroup and one of With", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}, {"b", 2}}, call: []any{"c", 3}, want: `{"g":{"a":1,"b":2,"c":3}}`},
-		{name: "a group of WithGroup and one of With, in the call", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}}, call: []any{"a", 2}, want: `{"g":{"a":2}}`},
-		{name: "an empty group of With's name", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}}, call: []any{"n", slog.GroupValue()}, want: `{"g":{"a":1}}`},
-		{name: "three groups of one name and a value between", call: []any{slog.Group("g", "a", 1), "g", 2, slog.Group("g", "b", 3), slog.Group("g", "c", 4)}, want: `{"g":{"b":3,"c":4}}`},
-		{name: "a map is a value, and no group", call: []any{"g", map[string]int{"a": 1}, slog.Group("g", "b", 2)}, want: `{"g":{"b":2}}`},
-		{name: "groups of one name in a value", call: []any{"v", []any{valuer{slog.GroupValue(slog.Group("g", "a", 1), slog.Group("g", "b", 2), slog.Int("c", 1), slog.Int("c", 2))}}}, want: `{"v":[{"g":{"a":1,"b":2},"c":2}]}`},
+		{name: "a group of WithGroup and one of With", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}, {"b", 2}},
+			call: []any{"c", 3}, want: `{"g":{"a":1,"b":2,"c":3}}`},
+		{name: "a group of WithGroup and one of With, in the call", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}},
+			call: []any{"a", 2}, want: `{"g":{"a":2}}`},
+		{name: "an empty group of With's name", with: [][]any{{slog.Group("g", "a", 1)}, {"g"}},
+			call: []any{"n", slog.GroupValue()}, want: `{"g":{"a":1}}`},
+		{name: "three groups of one name and a value between", call: []any{slog.Group("g", "a", 1), "g", 2,
+			slog.Group("g", "b", 3), slog.Group("g", "c", 4)}, want: `{"g":{"b":3,"c":4}}`},
+		{name: "a map is a value, and no group", call: []any{"g", map[string]int{"a": 1}, slog.Group("g", "b", 2)},
+			want: `{"g":{"b":2}}`},
+		{name: "groups of one name in a value",
+			call: []any{"v", []any{valuer{slog.GroupValue(slog.Group("g", "a", 1), slog.Group("g", "b", 2), slog.Int("c", 1),
+				slog.Int("c", 2))}}}, want: `{"v":[{"g":{"a":1,"b":2},"c":2}]}`},
 		{name: "a group and an attribute", call: []any{slog.Group("g", "a", 1), "g", 2}, want: `{"g":2}`},
-		{name: "an open group and an attribute of its name", with: [][]any{{"g", 1}, {"g"}}, call: []any{"a", 1}, want: `{"g":{"a":1}}`},
+		{name: "an open group and an attribute of its name", with: [][]any{{"g", 1}, {"g"}}, call: []any{"a", 1},
+			want: `{"g":{"a":1}}`},
 		{name: "an empty open group replaces nothing", with: [][]any{{"g", 1}, {"g"}}, want: `{"g":1}`},
-		{name: "later wins in groups", with: [][]any{{"g"}, {"a", 1}}, call: []any{"a", 2, ada, "user", "x"}, want: `{"g":{"a":2,"user":"x"}}`},
+		{name: "later wins in groups", with: [][]any{{"g"}, {"a", 1}}, call: []any{"a", 2, ada, "user", "x"},
+			want: `{"g":{"a":2,"user":"x"}}`},
 		{name: "empty groups are left out", call: []any{slog.Group("g"), slog.Group("h", slog.Group("i"))}, want: `{}`},
 		{name: "the inner of two open groups is empty", with: [][]any{{"g"}, {"a", 1}, {"h"}, {"i"}}, want: `{"g":{"a":1}}`},
 		{name: "keys that differ in bytes only", call: []any{"\xff", 1, "\uFFFD", 2}, want: `{"�":2}`},
@@ -137,11 +158,13 @@ func TestMerge(t *testing.T) {
 			want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`,
 		},
 		{
-			name: "an error of With too, and the first one counts", with: [][]any{{"error", errors.New("boom")}}, call: []any{"err", traced{}},
+			name: "an error of With too, and the first one counts", with: [][]any{{"error", errors.New("boom")}},
+			call: []any{"err", traced{}},
 			want: `{"error":"boom","err":"short","exception":"*errors.errorString","stack":"boom"}`,
 		},
 		{name: "not in a group", with: [][]any{{"g"}}, call: []any{"err", errors.New("boom")}, want: `{"g":{"err":"boom"}}`},
-		{name: "under any key", call: []any{"cause", errors.New("boom")}, want: `{"cause":"boom","exception":"*errors.errorString","stack":"boom"}`},
+		{name: "under any key", call: []any{"cause", errors.New("boom")},
+			want: `{"cause":"boom","exception":"*errors.errorString","stack":"boom"}`},
 		{name: "no error", call: []any{"err", nil, "error", "text"}, want: `{"err":null,"error":"text"}`},
 		{
 			name: "a model's exception stays", call: []any{mapModel{"exception": "Mine"}, "err", errors.New("boom")},
@@ -149,8 +172,10 @@ func TestMerge(t *testing.T) {
 		},
 		{
 			name: "names of the record's own fields are never a plain attribute's",
-			call: []any{"source", "s3", "trace_id", "t", "span_id", "s", "trace_flags", "f", "truncated", 1, "schema_errors", 1, slog.Group("invalid", "a", 1)},
-			want: `{"attr_source":"s3","attr_trace_id":"t","attr_span_id":"s","attr_trace_flags":"f","attr_truncated":1,"attr_schema_errors":1,"attr_invalid":{"a":1}}`,
+			call: []any{"source", "s3", "trace_id", "t", "span_id", "s", "trace_flags", "f", "truncated", 1, "schema_errors", 1,
+				slog.Group("invalid", "a", 1)},
+			want: `{"attr_source":"s3","attr_trace_id":"t","attr_span_id":"s","attr_trace_flags":"f","attr_truncated":1,` +
+				`"attr_schema_errors":1,"attr_invalid":{"a":1}}`,
 		},
 		{
 			name: "nor a model's, where they say what is wrong with the record", with: [][]any{{mapModel{"truncated": 1}}},
@@ -204,19 +229,22 @@ func TestOwnFieldsOfTheRecord(t *testing.T) {
 	if file, _ := source["file"].(string); !strings.HasSuffix(file, "merge_test.go") {
 		t.Errorf("source is %v", got["source"])
 	}
-	if text, _ := got["trace"].(string); !strings.HasPrefix(text, "github.com/kafkaesk/kafkaesk/logrecord.TestOwnFieldsOfTheRecord\n\t") {
+	if text, _ := got["trace"].(string); !strings.HasPrefix(text,
+		"github.com/kafkaesk/kafkaesk/logrecord.TestOwnFieldsOfTheRecord\n\t") {
 		t.Errorf("trace is %v", got["trace"])
 	}
 
 	h = collector{e.WithAttrs(attrs("trace_id", "mine", mapModel{"span_id": "model's", "invalid": 1})), t, &got}
 	slog.New(h).InfoContext(ctx, "hello", slog.String("source", "s3"), Attr(invalid{}))
-	want := map[string]any{"attr_trace_id": "mine", "attr_source": "s3", "span_id": "model's", "attr_invalid": json.Number("1")}
+	want := map[string]any{"attr_trace_id": "mine", "attr_source": "s3", "span_id": "model's",
+		"attr_invalid": json.Number("1")}
 	for name, v := range want {
 		if !cmp.Equal(got[name], v) {
 			t.Errorf("%s is %v, want %v, in %v", name, got[name], v, got)
 		}
 	}
-	if got["trace_id"] != span.TraceID().String() || got["trace"] != nil || got["invalid"].(map[string]any)["n"] != json.Number("0") {
+	if got["trace_id"] != span.TraceID().String() || got["trace"] != nil ||
+		got["invalid"].(map[string]any)["n"] != json.Number("0") {
 		t.Errorf("the record is %v", got)
 	}
 
@@ -265,7 +293,8 @@ func TestReplaceAttr(t *testing.T) {
 	if diff := cmp.Diff(want, fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"w", "g.password", "g.gone", "g.h.password", "g.model", "g.user", "g.team", "g.bang"}, seen); diff != "" {
+	if diff := cmp.Diff([]string{"w", "g.password", "g.gone", "g.h.password", "g.model", "g.user", "g.team", "g.bang"},
+		seen); diff != "" {
 		t.Errorf("the calls differ (-want +got):\n%s", diff)
 	}
 }
@@ -276,18 +305,20 @@ func TestFormat(t *testing.T) {
 		Service string `json:"service"`
 		Site    string `json:"site"`
 	}
-	e := NewEncoder(Options{SchemaID: "LogRecord:1", Base: fixedBase(), Format: func(_ context.Context, r slog.Record) any {
-		switch r.NumAttrs() {
-		case 0:
-			return nil
-		case 1:
-			return site{Service: "mine", Site: "eu"}
-		}
-		panic("bang")
-	}})
+	e := NewEncoder(Options{SchemaID: "LogRecord:1", Base: fixedBase(),
+		Format: func(_ context.Context, r slog.Record) any {
+			switch r.NumAttrs() {
+			case 0:
+				return nil
+			case 1:
+				return site{Service: "mine", Site: "eu"}
+			}
+			panic("bang")
+		}})
 	for n, want := range []string{
 		`{}`,
-		`{"timestamp":null,"severity":null,"level":null,"message":null,"hostname":null,"namespace":null,"cluster":null,"service":"mine","site":"us"}`,
+		`{"timestamp":null,"severity":null,"level":null,"message":null,"hostname":null,"namespace":null,"cluster":null,` +
+			`"service":"mine","site":"us"}`,
 		`{"site":"us","a":1,"schema_errors":["Format: panic: bang"]}`,
 	} {
 		text, _ := encode(t, e, []any{"site", "us", "a", 1}[:2*n]...)
@@ -320,7 +351,8 @@ func TestSiblings(t *testing.T) {
 					text := <-done
 					found := 0
 					for i := range siblings {
-						if strings.Contains(text, fmt.Sprintf(`"s%d":{"in":%d,"n":`, i, i)) || strings.Contains(text, fmt.Sprintf(`"s%d":{"in":%d}`, i, i)) {
+						if strings.Contains(text, fmt.Sprintf(`"s%d":{"in":%d,"n":`, i, i)) ||
+							strings.Contains(text, fmt.Sprintf(`"s%d":{"in":%d}`, i, i)) {
 							found++
 						}
 						if strings.Contains(text, fmt.Sprintf(`"s%d"`, i)) && !strings.Contains(text, fmt.Sprintf(`"in":%d`, i)) {

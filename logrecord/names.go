@@ -12,8 +12,8 @@ import (
 // attrPrefix stands before the name of a plain attribute that would be taken for a field of the record's own.
 const attrPrefix = "attr_"
 
-// own is a field that the record has of its own. The first twelve are the base fields, in two parts: what is known when a
-// record begins, and what is known at its end.
+// own is a field that the record has of its own. The first twelve are the base fields, in two parts: what is known when
+// a record begins, and what is known at its end.
 type own uint8
 
 const (
@@ -49,7 +49,8 @@ const (
 func ownNames() [ownFields]string {
 	return [ownFields]string{
 		"timestamp", "severity", "level", "message", "logger", "hostname", "service", "namespace", "cluster",
-		"exception", "trace", "stack", "source", "trace_id", "span_id", "trace_flags", "invalid", "schema_errors", "truncated",
+		"exception", "trace", "stack", "source", "trace_id", "span_id", "trace_flags", "invalid",
+		"schema_errors", "truncated",
 	}
 }
 
@@ -70,8 +71,9 @@ type names struct {
 	lengths [256]uint64
 }
 
-// IsOwnField tells whether records in Kafka may have a field of that name of their own: one of the twelve base fields, source,
-// trace_id, span_id, trace_flags, invalid, schema_errors or truncated. A plain attribute of such a name is kept as attr_<name>.
+// IsOwnField tells whether records in Kafka may have a field of that name of their own: one of the twelve base fields,
+// source, trace_id, span_id, trace_flags, invalid, schema_errors or truncated. A plain attribute of such a name is kept
+// as attr_<name>.
 func IsOwnField(name string) bool {
 	own := ownNames()
 	return slices.Contains(own[:], name)
@@ -91,21 +93,23 @@ const (
 	ECS
 )
 
-// names returns the preset's names of the record's own fields, "" for those that it does not have, those of the three parts
-// of source, which is one object without them, and what all records begin with.
+// names returns the preset's names of the record's own fields, "" for those that it does not have, those of the three
+// parts of source, which is one object without them, and what all records begin with.
 func (p Preset) names() (fields [ownFields]string, source [3]string, begin string) {
 	fields = ownNames()
 	switch p {
 	case OTel:
 		copy(fields[:], []string{
-			"Timestamp", "SeverityText", "SeverityNumber", "Body", "otel.scope.name", "host.name", "service.name", "k8s.namespace.name",
+			"Timestamp", "SeverityText", "SeverityNumber", "Body", "otel.scope.name", "host.name", "service.name",
+			"k8s.namespace.name",
 			"k8s.cluster.name", "exception.type", "code.stacktrace", "exception.stacktrace",
 		})
 		source = [3]string{"code.function.name", "code.file.path", "code.line.number"}
 	case ECS:
 		copy(fields[:], []string{
 			"@timestamp", "log.level", "", "message", "log.logger", "host.hostname", "service.name", "orchestrator.namespace",
-			"orchestrator.cluster.name", "error.type", "log.origin.stack_trace", "error.stack_trace", "source", "trace.id", "span.id", "",
+			"orchestrator.cluster.name", "error.type", "log.origin.stack_trace", "error.stack_trace", "source", "trace.id",
+			"span.id", "",
 		})
 		source = [3]string{"log.origin.function", "log.origin.file.name", "log.origin.file.line"}
 		begin = `"ecs.version":"8.11.0",`
@@ -113,7 +117,8 @@ func (p Preset) names() (fields [ownFields]string, source [3]string, begin strin
 	return fields, source, begin
 }
 
-// newNames returns the names of a preset, where rename, which goes by the names of Kafkaesk, has no other; "" leaves a field out.
+// newNames returns the names of a preset, where rename, which goes by the names of Kafkaesk, has no other; "" leaves a
+// field out.
 func newNames(preset Preset, rename map[string]string) (n names, begin string) {
 	fields, source, begin := preset.names()
 	for i, usual := range ownNames() {
@@ -162,7 +167,8 @@ func (n *names) find(name string) (own, bool) {
 	return f, found
 }
 
-// constant returns the comma behind the message, and the base fields that are the same in all records, each with its comma.
+// constant returns the comma behind the message, and the base fields that are the same in all records, each with its
+// comma.
 func (n *names) constant(b Base) []byte {
 	var text []byte
 	if n.keys[ownMessage] != nil {
@@ -224,7 +230,8 @@ func (n *names) appendLevel(dst []byte, name string, l slog.Level) []byte {
 	return append(dst, n.keys[ownMessage]...)
 }
 
-// level writes the fields severity and level, and the key of the message. A level without a name has that of the one below it.
+// level writes the fields severity and level, and the key of the message. A level without a name has that of the one
+// below it.
 func (b *builder) level(l slog.Level) {
 	name := b.severities[0].name
 	for i := range b.severities {

@@ -12,9 +12,9 @@ import (
 // the builder knows the members of each object: where they stand in its buffer, and which of them have been replaced. A
 // record in which a key came twice is written again from them, once, when all members are known.
 
-// member is one key of an object: buf[key:val-1] is the quoted key, buf[val:end] the value. What follows at end is a comma,
-// or the brace of the object.
-// Places are relative to where the text of With begins in the buffer, so that the members of With serve any record.
+// member is one key of an object: buf[key:val-1] is the quoted key, buf[val:end] the value. What follows at end is a
+// comma, or the brace of the object. Places are relative to where the text of With begins in the buffer, so that the
+// members of With serve any record.
 type member struct {
 	sign          uint32 // of its key: equal keys have equal signs
 	hash          uint32 // of its key in its object; only where there are slots
@@ -141,8 +141,9 @@ func (b *builder) link(m member) int32 {
 	return i
 }
 
-// enter makes what stands in the buffer, from its key to the comma at end, a member of the innermost object. It replaces
-// one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is to be cut out.
+// enter makes what stands in the buffer, from its key to the comma at end, a member of the innermost object. It
+// replaces one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is
+// to be cut out.
 func (b *builder) enter(key, val, end int) bool {
 	if b.deferred {
 		if b.addKey(key, val-1) {

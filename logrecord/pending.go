@@ -9,17 +9,19 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// pending stands for the layout while a call's attributes are written. Most records need none: no key comes twice, so that nothing
-// has to be found again. Therefore only the signs of the keys are kept, or, once they are many or two have one sign, a hash table of the
-// keys, until a key comes twice or a group is opened. Then the members that stand in the buffer are entered into the layout, behind those of With.
+// pending stands for the layout while a call's attributes are written. Most records need none: no key comes twice, so
+// that nothing has to be found again. Therefore only the signs of the keys are kept, or, once they are many or two have
+// one sign, a hash table of the keys, until a key comes twice or a group is opened. Then the members that stand in the
+// buffer are entered into the layout, behind those of With.
 type pending struct {
 	deferred bool // the layout is not valid: it lacks With's members, and those from start on
 	with     *with
 	start    int      // of the call's members in the buffer, which all belong to the innermost object
 	bits     uint64   // one for each sign of a key of With or of the call
 	signs    []uint32 // of the call's keys, while they are few
-	// table has the keys of the innermost object, With's too, when the signs do not suffice: by open addressing, in the upper half of an
-	// entry the hash of the key, in the lower one its place, counted from shift, plus 1. It is empty before.
+	// table has the keys of the innermost object, With's too, when the signs do not suffice: by open addressing, in the
+	// upper half of an entry the hash of the key, in the lower one its place, counted from shift, plus 1. It is empty
+	// before.
 	table  []uint64
 	filled int // entries of the table
 	// spareTable is memory for the next table.
@@ -105,7 +107,8 @@ func (b *builder) emptyEntry(entry uint64) uint64 {
 	return i
 }
 
-// addSigns keeps the signs of the keys that a model may have written. It returns false when one of them may be there already.
+// addSigns keeps the signs of the keys that a model may have written. It returns false when one of them may be there
+// already.
 func (b *builder) addSigns(info *typeInfo) bool {
 	if !b.deferred || len(b.table) > 0 || len(info.signs) == 0 || len(b.signs)+len(info.signs) > few {
 		return false
@@ -142,8 +145,8 @@ func (b *builder) enterPending(end int) {
 	}
 }
 
-// plain writes an attribute of the call whose key is new and is no own field's, and whose value is a short text, a number or a
-// bool: what most are. It writes nothing and returns false for others.
+// plain writes an attribute of the call whose key is new and is no own field's, and whose value is a short text, a
+// number or a bool: what most are. It writes nothing and returns false for others.
 func (b *builder) plain(a *slog.Attr) bool {
 	if !b.deferred || len(a.Key) > maxKey || b.steps <= 0 || len(b.buf) > b.total {
 		return false

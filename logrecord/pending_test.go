@@ -38,7 +38,8 @@ func randomAttr(r *rand.Rand, n, depth int) slog.Attr {
 		return slog.Any(key, pendingOwn{Service: "s"})
 	case 3:
 		if depth > 0 {
-			return slog.Attr{Key: []string{key, "g", ""}[r.IntN(3)], Value: slog.GroupValue(randomAttrs(r, n, r.IntN(4), depth-1)...)}
+			return slog.Attr{Key: []string{key, "g", ""}[r.IntN(3)],
+				Value: slog.GroupValue(randomAttrs(r, n, r.IntN(4), depth-1)...)}
 		}
 		return slog.Duration(key, time.Duration(r.Int64()))
 	case 4:
@@ -63,12 +64,13 @@ func randomAttrs(r *rand.Rand, n, count, depth int) (all []slog.Attr) {
 	return all
 }
 
-// Putting off the layout changes no record: not for keys that come twice, in any order of groups, models and attributes, in With or the call,
-// few or many.
+// Putting off the layout changes no record: not for keys that come twice, in any order of groups, models and
+// attributes, in With or the call, few or many.
 func TestTheLayoutMayBePutOff(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
 	usual := NewEncoder(Options{Base: fixedBase(), SchemaID: "LogRecord:1"})
-	atOnce := NewEncoder(Options{Base: fixedBase(), SchemaID: "LogRecord:1", FromContext: func(context.Context) []slog.Attr { return nil }})
+	atOnce := NewEncoder(Options{Base: fixedBase(), SchemaID: "LogRecord:1",
+		FromContext: func(context.Context) []slog.Attr { return nil }})
 	for range 5_000 {
 		a, b := usual, atOnce
 		n := []int{3, 30, 1000}[r.IntN(3)]

@@ -10,8 +10,8 @@ import (
 
 // Record is one log record as a reader sees it.
 //
-// A base field whose value has not the type that it usually has (a model of a service in Python may write "level":"high")
-// is left in Fields under its own name, so that nothing is lost, and its field here is empty.
+// A base field whose value has not the type that it usually has (a model of a service in Python may write
+// "level":"high") is left in Fields under its own name, so that nothing is lost, and its field here is empty.
 type Record struct {
 	// Schema is the schema id of the envelope, such as "LogRecord:1" or, from Python, "PydanticLogModel:1".
 	// It is empty for a bare record.

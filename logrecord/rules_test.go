@@ -62,36 +62,47 @@ func TestRules(t *testing.T) {
 			{name: "a logger's name by option", opts: Options{Base: Base{Logger: new("shop")}}, want: `{"logger":"shop"}`},
 		},
 		"plus source, trace_id, span_id, trace_flags where there are any": {
-			{name: "a span, in a group too", with: [][]any{{"g"}}, span: true, want: `{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
+			{name: "a span, in a group too", with: [][]any{{"g"}}, span: true,
+				want: `{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
 			{name: "no call, no source", opts: Options{AddSource: true}, want: `{}`},
 		},
 		"plus every field of every log model and every plain attribute, groups nested": {
-			{name: "all of them", call: []any{"a", 1, ada, slog.Group("g", "b", 2, slog.Group("h", "c", 3))}, want: `{"a":1,"user":"ada","g":{"b":2,"h":{"c":3}}}`},
+			{name: "all of them", call: []any{"a", 1, ada, slog.Group("g", "b", 2, slog.Group("h", "c", 3))},
+				want: `{"a":1,"user":"ada","g":{"b":2,"h":{"c":3}}}`},
 		},
 		"The first attribute at the top whose value is an error fills exception and stack, and stays an attribute too": {
-			{name: "err", call: []any{"err", errors.New("boom")}, want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
-			{name: "error", call: []any{"error", errors.New("boom")}, want: `{"error":"boom","exception":"*errors.errorString","stack":"boom"}`},
-			{name: "with its trace", call: []any{"err", traced{}}, want: `{"err":"short","exception":"logrecord.traced","stack":"short\nand its trace"}`},
-			{name: "in With", with: [][]any{{"err", errors.New("boom")}, {"g"}}, call: []any{"a", 1}, want: `{"err":"boom","g":{"a":1},"exception":"*errors.errorString","stack":"boom"}`},
+			{name: "err", call: []any{"err", errors.New("boom")}, want: `{"err":"boom","exception":"*errors.errorString",` +
+				`"stack":"boom"}`},
+			{name: "error", call: []any{"error", errors.New("boom")},
+				want: `{"error":"boom","exception":"*errors.errorString","stack":"boom"}`},
+			{name: "with its trace", call: []any{"err", traced{}}, want: `{"err":"short","exception":"logrecord.traced",` +
+				`"stack":"short\nand its trace"}`},
+			{name: "in With", with: [][]any{{"err", errors.New("boom")}, {"g"}}, call: []any{"a", 1},
+				want: `{"err":"boom","g":{"a":1},"exception":"*errors.errorString","stack":"boom"}`},
 			{name: "not in a group", call: []any{slog.Group("g", "err", errors.New("boom"))}, want: `{"g":{"err":"boom"}}`},
-			{name: "at the top in an inlined group", call: []any{slog.Group("", "err", errors.New("boom"))}, want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
-			{name: "from a LogValuer", call: []any{"err", valuer{slog.AnyValue(errors.New("boom"))}}, want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
+			{name: "at the top in an inlined group", call: []any{slog.Group("", "err", errors.New("boom"))},
+				want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
+			{name: "from a LogValuer", call: []any{"err", valuer{slog.AnyValue(errors.New("boom"))}},
+				want: `{"err":"boom","exception":"*errors.errorString","stack":"boom"}`},
 			{
 				name: "that is logged as a group", call: []any{"err", loggedError{slog.GroupValue(slog.Int("code", 7))}},
 				want: `{"err":{"code":7},"exception":"logrecord.loggedError","stack":"boom"}`,
 			},
-			{name: "that is logged as a text", call: []any{"err", loggedError{slog.StringValue("code 7")}}, want: `{"err":"code 7","exception":"logrecord.loggedError","stack":"boom"}`},
-			{name: "that is a model", call: []any{"err", &errorModel{Code: 7}}, want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
-			{name: "what ReplaceAttr hides stays hidden", call: []any{"err", loggedError{slog.StringValue("code 7")}}, opts: Options{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-				return slog.String(a.Key, "***")
-			}}, want: `{"err":"***"}`},
+			{name: "that is logged as a text", call: []any{"err", loggedError{slog.StringValue("code 7")}},
+				want: `{"err":"code 7","exception":"logrecord.loggedError","stack":"boom"}`},
+			{name: "that is a model", call: []any{"err", &errorModel{Code: 7}},
+				want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
+			{name: "what ReplaceAttr hides stays hidden", call: []any{"err", loggedError{slog.StringValue("code 7")}},
+				opts: Options{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+					return slog.String(a.Key, "***")
+				}}, want: `{"err":"***"}`},
 			{name: "a nil one is none", call: []any{"err", (*errorModel)(nil), "error", error(nil)}, want: `{"error":null}`},
 		},
 		"A record without a time has timestamp null": {
 			{name: "it has none", timeless: true, want: `{"timestamp":null}`},
 		},
-		"level the number 10 20 30 40 50 (slog level L is 20 + 10*L/4, Go's integer division); between two named levels the severity is the lower one's; " +
-			"from slog level 12 on CRITICAL; below DEBUG still DEBUG": {
+		"level the number 10 20 30 40 50 (slog level L is 20 + 10*L/4, Go's integer division); between two named levels " +
+			"the severity is the lower one's; from slog level 12 on CRITICAL; below DEBUG still DEBUG": {
 			{name: "-9", level: -9, want: `{"severity":"DEBUG","level":-2}`},
 			{name: "DEBUG", level: slog.LevelDebug, want: `{"severity":"DEBUG","level":10}`},
 			{name: "-1", level: -1, want: `{"severity":"DEBUG","level":18}`},
@@ -102,11 +113,13 @@ func TestRules(t *testing.T) {
 			{name: "12", level: 12, want: `{"severity":"CRITICAL","level":50}`},
 			{name: "16", level: 16, want: `{"severity":"CRITICAL","level":60}`},
 		},
-		"base fields first, then models and plain attributes in order of appearance (With before the call's own), a later one wins": {
+		"base fields first, then models and plain attributes in order of appearance (With before the call's own), a later " +
+			"one wins": {
 			{name: "attributes", with: [][]any{{"a", 1}}, call: []any{"a", 2}, want: `{"a":2}`},
 			{name: "a model, then an attribute", call: []any{ada, "user", "bob"}, want: `{"user":"bob"}`},
 			{name: "an attribute, then a model", call: []any{"user", "bob", ada}, want: `{"user":"ada"}`},
-			{name: "the call's attribute over With's model", with: [][]any{{ada}}, call: []any{"user", "bob"}, want: `{"user":"bob"}`},
+			{name: "the call's attribute over With's model", with: [][]any{{ada}}, call: []any{"user", "bob"},
+				want: `{"user":"bob"}`},
 		},
 		"absent (nil / omitempty) fields never overwrite": {
 			{name: "nil", call: []any{"team", "red", ada}, want: `{"team":"red","user":"ada"}`},
@@ -119,7 +132,9 @@ func TestRules(t *testing.T) {
 			{name: "a group", call: []any{slog.Group("service", "a", 1)}, want: `{"attr_service":{"a":1}}`},
 			{name: "a group of WithGroup", with: [][]any{{"stack"}}, call: []any{"a", 1}, want: `{"attr_stack":{"a":1}}`},
 			{name: "not inside of groups", call: []any{slog.Group("g", "level", 1)}, want: `{"g":{"level":1}}`},
-			{name: "an attribute that a span needs the name of", span: true, call: []any{"span_id", 1}, want: `{"attr_span_id":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","trace_flags":"00"}`},
+			{name: "an attribute that a span needs the name of", span: true, call: []any{"span_id", 1},
+				want: `{"attr_span_id":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000",` +
+					`"trace_flags":"00"}`},
 		},
 		"A log model is taken from anywhere slog lets it be": {
 			{name: "slog's !BADKEY", call: []any{ada}, want: `{"user":"ada"}`},
@@ -130,18 +145,24 @@ func TestRules(t *testing.T) {
 			{name: "With behind WithGroup", with: [][]any{{"g"}, {"k", ada}}, want: `{"g":{"user":"ada"}}`},
 			{name: "a pointer", call: []any{&ada}, want: `{"user":"ada"}`},
 			{name: "what a LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(ada)}}, want: `{"user":"ada"}`},
-			{name: "what a LogValuer in With resolves to", with: [][]any{{"k", valuer{slog.AnyValue(&ada)}}}, want: `{"user":"ada"}`},
-			{name: "in a group that a LogValuer resolves to", call: []any{"k", valuer{slog.GroupValue(slog.Any("u", ada))}}, want: `{"k":{"user":"ada"}}`},
-			{name: "a model with LogValue that another LogValuer resolves to", call: []any{"k", valuer{slog.AnyValue(valuerModel{Secret: "x"})}}, want: `{"secret":"***","level":"high"}`},
+			{name: "what a LogValuer in With resolves to", with: [][]any{{"k", valuer{slog.AnyValue(&ada)}}},
+				want: `{"user":"ada"}`},
+			{name: "in a group that a LogValuer resolves to", call: []any{"k", valuer{slog.GroupValue(slog.Any("u", ada))}},
+				want: `{"k":{"user":"ada"}}`},
+			{name: "a model with LogValue that another LogValuer resolves to",
+				call: []any{"k", valuer{slog.AnyValue(valuerModel{Secret: "x"})}}, want: `{"secret":"***","level":"high"}`},
 			{name: "embedded by way of another model", call: []any{nested{userLog: &ada, N: 1}}, want: `{"user":"ada","n":1}`},
 			{name: "by way of a nil one", call: []any{nested{N: 1}}, want: `{"n":1}`},
-			{name: "an error", call: []any{"cause", &errorModel{Code: 7}}, want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
+			{name: "an error", call: []any{"cause", &errorModel{Code: 7}},
+				want: `{"code":7,"exception":"*logrecord.errorModel","stack":"code"}`},
 			{name: "a nil pointer is no model at all", call: []any{"k", (*userLog)(nil), "l", (*errorModel)(nil)}, want: `{}`},
 			{name: "a nil pointer with LogValue too", call: []any{"k", (*valuerModel)(nil)}, want: `{}`},
 			{name: "Attr of nothing", call: []any{Attr(nil), Attr((*userLog)(nil))}, want: `{}`},
 		},
-		"It dissolves into the object it stands in: at the top into the record, in a group into that group; its own key is gone": {
-			{name: "with neighbours", call: []any{"a", 1, "k", ada, slog.Group("g", "b", 2, "k", ada)}, want: `{"a":1,"user":"ada","g":{"b":2,"user":"ada"}}`},
+		"It dissolves into the object it stands in: at the top into the record, in a group into that group; its own key is " +
+			"gone": {
+			{name: "with neighbours", call: []any{"a", 1, "k", ada, slog.Group("g", "b", 2, "k", ada)},
+				want: `{"a":1,"user":"ada","g":{"b":2,"user":"ada"}}`},
 		},
 		"A model's jsonschema tags are its constraints, always checked, formats too": {
 			{
@@ -150,13 +171,15 @@ func TestRules(t *testing.T) {
 			},
 			{
 				name: "of an error", call: []any{&errorModel{Code: 100}},
-				want: `{"exception":"*logrecord.errorModel","stack":"code","invalid":{"code":100},"schema_errors":["code: maximum: must be at most 99, is 100"]}`,
+				want: `{"exception":"*logrecord.errorModel","stack":"code","invalid":{"code":100},"schema_errors":["code: ` +
+					`maximum: must be at most 99, is 100"]}`,
 			},
 		},
 		"A nil pointer, slice or map is null, and allowed": {
 			{name: "all three", call: []any{order{Count: 1}}, want: `{"count":1}`},
 		},
-		"invalid (at the root, an object that mirrors their path: the fields that break the schema, moved there), schema_errors (strings, <field>: <keyword>: <text>)": {
+		"invalid (at the root, an object that mirrors their path: the fields that break the schema, moved there), " +
+			"schema_errors (strings, <field>: <keyword>: <text>)": {
 			{
 				name: "in groups", with: [][]any{{"g"}}, call: []any{slog.Group("h", "k", invalid{N: 1})},
 				want: `{"invalid":{"g":{"h":{"n":1}}},"schema_errors":["g.h.n: minimum: must be at least 1000, is 1"]}`,
@@ -181,8 +204,10 @@ func TestRules(t *testing.T) {
 			},
 		},
 		`A value that cannot be encoded, or panics, is written in its place as slog writes it: "!ERROR:...", "!PANIC:..."`: {
-			{name: "an error", call: []any{"a", make(chan int), "b", 1}, want: `{"a":"!ERROR:json: unsupported type: chan int","b":1}`},
-			{name: "a panic", call: []any{"a", badJSON{}, "b", badValuer{}}, want: `{"a":"!PANIC:MarshalJSON","b":"!PANIC:LogValue"}`},
+			{name: "an error", call: []any{"a", make(chan int), "b", 1}, want: `{"a":"!ERROR:json: unsupported type: chan ` +
+				`int","b":1}`},
+			{name: "a panic", call: []any{"a", badJSON{}, "b", badValuer{}}, want: `{"a":"!PANIC:MarshalJSON",` +
+				`"b":"!PANIC:LogValue"}`},
 		},
 	} {
 		t.Run(rule, func(t *testing.T) {
@@ -203,7 +228,8 @@ func TestRules(t *testing.T) {
 					}
 					ctx := context.Background()
 					if test.span {
-						ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
+						ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1},
+							SpanID: trace.SpanID{2}}))
 					}
 					r := slog.NewRecord(at, test.level, "hello", 0)
 					if test.timeless {
@@ -232,7 +258,8 @@ func TestSixtyFourLevels(t *testing.T) {
 		}
 		for name, attr := range map[string]slog.Attr{"values": slog.Any("v", value), "groups": group} {
 			text, _ := encode(t, NewEncoder(Options{}), attr)
-			if deep := strings.Contains(string(text), tooDeep); deep != (levels > 64) || deep == strings.Contains(string(text), "bottom") {
+			if deep := strings.Contains(string(text), tooDeep); deep != (levels > 64) ||
+				deep == strings.Contains(string(text), "bottom") {
 				t.Errorf("%d %s: %s", levels, name, text)
 			}
 		}

@@ -12,7 +12,10 @@ func Schema() []byte {
   "description": "One log record. Every log model and every plain attribute adds fields of its own.",
   "type": "object",
   "properties": {
-    "timestamp": {"description": "When it was logged: RFC 3339 in UTC with nine digits; null when unknown.", "examples": ["2026-11-23T16:39:52.245858000Z"]},
+    "timestamp": {
+      "description": "When it was logged: RFC 3339 in UTC with nine digits; null when unknown.",
+      "examples": ["2026-11-23T16:39:52.245858000Z"]
+    },
     "logger": {"description": "The name of the logger."},
     "severity": {"description": "DEBUG, INFO, WARNING, ERROR or CRITICAL."},
     "level": {"description": "The severity as a number: 10, 20, 30, 40 or 50; others lie between named ones."},
@@ -31,7 +34,10 @@ func Schema() []byte {
     "schema_errors": {"description": "Why: <field>: <keyword>: <text>."},
     "truncated": {"description": "true when values were shortened to make the record fit."}
   },
-  "required": ["timestamp", "logger", "severity", "level", "message", "exception", "trace", "stack", "hostname", "service", "namespace", "cluster"],
+  "required": [
+    "timestamp", "logger", "severity", "level", "message", "exception", "trace", "stack",
+    "hostname", "service", "namespace", "cluster"
+  ],
   "additionalProperties": true
 }`))
 }

@@ -31,7 +31,8 @@ func keyed(key string) func() hash.Hash {
 }
 
 func aLogin() login {
-	l := login{User: "ada", Password: "hunter22-hunter22", Token: "t-hunter22", Card: "hunt", Answers: map[string]string{"pet": "hunter22"}}
+	l := login{User: "ada", Password: "hunter22-hunter22", Token: "t-hunter22", Card: "hunt",
+		Answers: map[string]string{"pet": "hunter22"}}
 	l.Inner.Secret = []string{"hunter22", "hunter22", "hunter22"}
 	return l
 }
@@ -65,12 +66,14 @@ func TestSecretsThatBreakTheirSchema(t *testing.T) {
 	t.Parallel()
 	l := aLogin()
 	l.Password, l.Token, l.Card, l.Inner.Secret = "hunter22", "hunter22", "hunter22", []string{"hunter22"}
-	for _, o := range []Options{{}, {Hash: keyed("key")}, {ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return a }}} {
+	for _, o := range []Options{{}, {Hash: keyed("key")},
+		{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return a }}} {
 		text, result := encode(t, encoderWith(o), "in", l)
 		if strings.Contains(string(text), "hunter22") || !result.Invalid {
 			t.Errorf("%s", text)
 		}
-		for _, reason := range []string{"password: minLength: must be at least 12 characters\"", "token: pattern: must match ^t\"", "card: maxLength",
+		for _, reason := range []string{"password: minLength: must be at least 12 characters\"",
+			"token: pattern: must match ^t\"", "card: maxLength",
 			"inner.secret: minItems"} {
 			if !strings.Contains(string(text), reason) {
 				t.Errorf("%s\nlacks %s", text, reason)
@@ -110,7 +113,8 @@ func TestNilFieldsOfModels(t *testing.T) {
 		Any  any              `json:"any"`
 	}
 	text, _ := encode(t, encoderWith(Options{}), "bag", bag{List: [][]int{nil}})
-	want := parse(t, `{"in":{},"list":[null],"any":null,"schema_errors":["tags: minItems: must have at least 1 items, has 0"]}`)
+	want := parse(t, `{"in":{},"list":[null],"any":null,"schema_errors":["tags: minItems: must have at least 1 items, `+
+		`has 0"]}`)
 	if diff := cmp.Diff(want, fields(t, text)); diff != "" {
 		t.Errorf("the fields differ (-want +got):\n%s", diff)
 	}
@@ -143,7 +147,8 @@ func TestManyViolations(t *testing.T) {
 	got := fields(t, text)
 	invalid, _ := got["invalid"].(map[string]any)
 	items, _ := invalid["items"].(map[string]any)
-	if errors, _ := got["schema_errors"].([]any); len(errors) != 100 || len(items) != 2000 || got["items"] != nil || got["fine"] != nil {
+	if errors, _ := got["schema_errors"].([]any); len(errors) != 100 || len(items) != 2000 || got["items"] != nil ||
+		got["fine"] != nil {
 		t.Errorf("%d reasons, %d items in invalid, fields: %v", len(errors), len(items), len(got))
 	}
 }

@@ -15,10 +15,13 @@ func TestSeverity(t *testing.T) {
 		severity string
 		number   int64
 	}{
-		{-1000, "DEBUG", -2480}, {-8, "DEBUG", 0}, {-5, "DEBUG", 8}, {-4, "DEBUG", 10}, {-1, "DEBUG", 18}, {0, "INFO", 20}, {1, "INFO", 22}, {2, "INFO", 25},
-		{3, "INFO", 27}, {4, "WARNING", 30}, {7, "WARNING", 37}, {8, "ERROR", 40}, {11, "ERROR", 47}, {12, "CRITICAL", 50}, {40, "CRITICAL", 120},
+		{-1000, "DEBUG", -2480}, {-8, "DEBUG", 0}, {-5, "DEBUG", 8}, {-4, "DEBUG", 10}, {-1, "DEBUG", 18}, {0, "INFO", 20},
+		{1, "INFO", 22}, {2, "INFO", 25},
+		{3, "INFO", 27}, {4, "WARNING", 30}, {7, "WARNING", 37}, {8, "ERROR", 40}, {11, "ERROR", 47}, {12, "CRITICAL", 50},
+		{40, "CRITICAL", 120},
 	} {
-		text, _ := NewEncoder(Options{Base: fixedBase()}).Append(nil, context.Background(), slog.NewRecord(at, test.level, "", 0))
+		text, _ := NewEncoder(Options{Base: fixedBase()}).Append(nil, context.Background(),
+			slog.NewRecord(at, test.level, "", 0))
 		want := fmt.Sprintf(`"severity":"%s","level":%d,`, test.severity, test.number)
 		if r := parse(t, string(text)); r["severity"] != test.severity || fmt.Sprint(r["level"]) != fmt.Sprint(test.number) {
 			t.Errorf("level %d is %s, want %s", test.level, text, want)
@@ -52,7 +55,8 @@ func TestTimestamp(t *testing.T) {
 func TestServiceOf(t *testing.T) {
 	t.Parallel()
 	for hostname, want := range map[string]string{
-		"web": "unknown", "web-0": "web", "web-api-0": "web", "web-api-7c9d-x2x": "web-api", "web-api.example.com": "web", "-": "", "": "unknown",
+		"web": "unknown", "web-0": "web", "web-api-0": "web", "web-api-7c9d-x2x": "web-api", "web-api.example.com": "web",
+		"-": "", "": "unknown",
 	} {
 		if got := serviceOf(hostname); got != want {
 			t.Errorf("%q runs %q, want %q", hostname, got, want)

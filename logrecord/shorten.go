@@ -21,8 +21,8 @@ type span struct{ start, end int }
 
 func (s span) len() int { return s.end - s.start }
 
-// shorten returns doc, an object in compact form, in at most limit bytes, and marked as truncated. It is not ok when that
-// cannot be done; then the result is as short as it gets.
+// shorten returns doc, an object in compact form, in at most limit bytes, and marked as truncated. It is not ok when
+// that cannot be done; then the result is as short as it gets.
 func shorten(doc []byte, limit int) ([]byte, bool) {
 	doc = markTruncated(doc)
 	texts := longTexts(doc)
@@ -36,13 +36,15 @@ func shorten(doc []byte, limit int) ([]byte, bool) {
 	return doc, len(doc) <= limit
 }
 
-// fixed tells whether the member of the record stays as it is: a base field that no model has replaced by something large.
+// fixed tells whether the member of the record stays as it is: a base field that no model has replaced by something
+// large.
 func fixed(doc []byte, key, val int) bool {
 	name := rawjson.Unquote(doc[key:rawjson.SkipString(doc, key)])
 	return name == "truncated" || isBase(name) && doc[val] != '{' && doc[val] != '['
 }
 
-// noteLargest saves excess bytes of the record doc by writing a note in the place of its largest fields, if they are enough.
+// noteLargest saves excess bytes of the record doc by writing a note in the place of its largest fields, if they are
+// enough.
 func noteLargest(doc []byte, excess int) []byte {
 	all := largeFields(nil, doc, 0, noteLevels)
 	slices.SortStableFunc(all, func(a, b span) int { return b.len() - a.len() })
@@ -206,7 +208,8 @@ func cutTexts(doc []byte, texts []span, length int) []byte {
 	return append(out, doc[at:]...)
 }
 
-// character returns the length of the first character of a JSON string's content. The two escapes of a surrogate pair are one.
+// character returns the length of the first character of a JSON string's content. The two escapes of a surrogate pair
+// are one.
 func character(text []byte) int {
 	if text[0] != '\\' {
 		_, n := utf8.DecodeRune(text)

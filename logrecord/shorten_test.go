@@ -27,14 +27,18 @@ func TestShorten(t *testing.T) {
 	}{
 		{"one text", []any{"text", large, "other", 1}, `"other":1`, ""},
 		{"the message", []any{}, `"hostname":"web-0"`, ""},
-		{"two texts, one small", []any{"text", large, "small", strings.Repeat("s", 300)}, `"small":"` + strings.Repeat("s", 300), ""},
+		{"two texts, one small", []any{"text", large, "small", strings.Repeat("s", 300)}, `"small":"` +
+			strings.Repeat("s", 300), ""},
 		{"in a group", []any{slog.Group("g", "text", large, "a", 1)}, `"a":1`, ""},
 		{"a list", []any{"list", make([]int, 50_000), "other", 1}, `"list":"!ERROR:left out`, ""},
-		{"a list in a group", []any{slog.Group("g", "a", 1, "list", make([]int, 50_000)), "other", 1}, `"g":{"a":1,"list":"!ERROR:left out`, ""},
+		{"a list in a group", []any{slog.Group("g", "a", 1, "list", make([]int, 50_000)), "other", 1},
+			`"g":{"a":1,"list":"!ERROR:left out`, ""},
 		{"many small ones", many, `"cluster":"c1"`, ""},
 		{"a base field of a model", []any{mapModel{"stack": make([]int, 50_000)}}, `"stack":"!ERROR:left out`, ""},
-		{"one that is called truncated", []any{"truncated", "mine", "text", large}, `"attr_truncated":"mine"`, `"truncated":"mine"`},
-		{"and one that is called attr_truncated", []any{"attr_truncated", "x", "truncated", "mine", "text", large}, `"truncated":true`, `"truncated":"mine"`},
+		{"one that is called truncated", []any{"truncated", "mine", "text", large}, `"attr_truncated":"mine"`,
+			`"truncated":"mine"`},
+		{"and one that is called attr_truncated", []any{"attr_truncated", "x", "truncated", "mine", "text", large},
+			`"truncated":true`, `"truncated":"mine"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

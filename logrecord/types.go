@@ -44,8 +44,8 @@ type typeInfo struct {
 
 	once sync.Once
 	plan *jsonplan.Plan // of a model; see compiled
-	// The signs of the keys that its plan may write, and one bit for each of them; none when these are not known, or one of
-	// them names an own field.
+	// The signs of the keys that its plan may write, and one bit for each of them; none when these are not known, or one
+	// of them names an own field.
 	signs []uint32
 	bits  uint64
 }
@@ -68,8 +68,8 @@ func (ts *types) of(t reflect.Type) *typeInfo {
 	return actual.(*typeInfo)
 }
 
-// compiled returns the plan of a model's type, made with its schema at the first use. A type whose schema cannot be made is not checked,
-// and that is told once.
+// compiled returns the plan of a model's type, made with its schema at the first use. A type whose schema cannot be
+// made is not checked, and that is told once.
 func (ts *types) compiled(info *typeInfo, t reflect.Type) *jsonplan.Plan {
 	info.once.Do(func() { ts.compile(info, t) })
 	return info.plan
@@ -95,8 +95,8 @@ func (ts *types) compile(info *typeInfo, t reflect.Type) {
 	}
 }
 
-// Check returns what is wrong with the jsonschema tags of the log model T, nil if nothing is. Values of a type with wrong tags are logged
-// unchecked: call it in a test, or when the program starts.
+// Check returns what is wrong with the jsonschema tags of the log model T, nil if nothing is. Values of a type with
+// wrong tags are logged unchecked: call it in a test, or when the program starts.
 func Check[T any]() error {
 	t := reflect.TypeFor[T]()
 	for t.Kind() == reflect.Pointer {
@@ -109,7 +109,8 @@ func Check[T any]() error {
 }
 
 func wrongTags(t reflect.Type, err error) error {
-	return fmt.Errorf("logrecord: values of the log model %v are not checked, because its schema cannot be made: %w", t, err)
+	return fmt.Errorf("logrecord: values of the log model %v are not checked, because its schema cannot be made: %w", t,
+		err)
 }
 
 // resolved is a value that is no slog.LogValuer any more, with what was met on the way to it.
@@ -119,8 +120,8 @@ type resolved struct {
 	err   error // one was this error
 }
 
-// resolve is slog.Value.Resolve that lets a panic through, for the caller to note it in the value's place. A nil pointer
-// whose method cannot take it is nil.
+// resolve is slog.Value.Resolve that lets a panic through, for the caller to note it in the value's place. A nil
+// pointer whose method cannot take it is nil.
 func (b *builder) resolve(v slog.Value) (r resolved) {
 	const most = 100
 	for range most {

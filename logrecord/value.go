@@ -86,8 +86,9 @@ func (b *builder) slogValue(v slog.Value) {
 	}
 }
 
-// value appends v in the form that encoding/json gives it, but for what cannot be written: that gets a note in its place,
-// and the rest is written all the same. Errors are their text, and a slog.LogValuer is resolved, wherever they stand.
+// value appends v in the form that encoding/json gives it, but for what cannot be written: that gets a note in its
+// place, and the rest is written all the same. Errors are their text, and a slog.LogValuer is resolved, wherever they
+// stand.
 func (b *builder) value(v any) {
 	outer := b.lend()
 	b.writer.Any(b.types.plans, v)
@@ -123,7 +124,8 @@ func methodOf(t reflect.Type) jsonplan.Method {
 	return nil
 }
 
-// writeSlogValue resolves a value inside of another. It counts as a level, because it may return something that holds itself.
+// writeSlogValue resolves a value inside of another. It counts as a level, because it may return something that holds
+// itself.
 func writeSlogValue(w *jsonplan.Writer, v slog.Value) {
 	b := w.Log.Owner.(*builder)
 	if w.Log.Levels == 0 {
@@ -162,8 +164,8 @@ func (s *shared) redact(tag string, value []byte) ([]byte, bool) {
 // redacted stands in the place of a field with the tag log:"redact".
 const redacted = `"[redacted]"`
 
-// replaceField lets ReplaceAttr have a field of a model. It returns true when it has written another value in its place, or none. The key
-// stays: no object may have a key twice.
+// replaceField lets ReplaceAttr have a field of a model. It returns true when it has written another value in its
+// place, or none. The key stays: no object may have a key twice.
 func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Value) (done bool) {
 	start := len(w.Buf)
 	defer func() {

@@ -95,15 +95,16 @@ func torture() map[string]struct {
 		value any
 		want  string
 	}{
-		"nil":                        {nil, `null`},
-		"NaN":                        {math.NaN(), `"!ERROR:json: unsupported value: NaN"`},
-		"infinity":                   {math.Inf(-1), `"!ERROR:json: unsupported value: -Inf"`},
-		"float32":                    {float32(0.1), `0.1`},
-		"large float":                {1e22, `1e+22`},
-		"small float":                {1e-9, `1e-9`},
-		"duration":                   {time.Second, `1000000000`},
-		"time":                       {time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), `"2026-01-02T03:04:05.000000006Z"`},
-		"time out of range":          {time.Date(20000, 1, 2, 3, 4, 5, 6, time.UTC), `"!ERROR:Time.MarshalJSON: year outside of range [0,9999]"`},
+		"nil":         {nil, `null`},
+		"NaN":         {math.NaN(), `"!ERROR:json: unsupported value: NaN"`},
+		"infinity":    {math.Inf(-1), `"!ERROR:json: unsupported value: -Inf"`},
+		"float32":     {float32(0.1), `0.1`},
+		"large float": {1e22, `1e+22`},
+		"small float": {1e-9, `1e-9`},
+		"duration":    {time.Second, `1000000000`},
+		"time":        {time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), `"2026-01-02T03:04:05.000000006Z"`},
+		"time out of range": {time.Date(20000, 1, 2, 3, 4, 5, 6, time.UTC),
+			`"!ERROR:Time.MarshalJSON: year outside of range [0,9999]"`},
 		"error":                      {errors.New("boom"), `"boom"`},
 		"error in a struct":          {struct{ E error }{errors.New("boom")}, `{"E":"boom"}`},
 		"nil error":                  {(*nilError)(nil), `null`},
@@ -147,7 +148,8 @@ func torture() map[string]struct {
 		"IsLogModel that panics":     {badMark{}, ``},
 		"a struct of it all": {
 			broken{F: math.Inf(1), E: badError{}, S: "x", A: "kept"},
-			`{"f":"!ERROR:json: unsupported value: +Inf","c":"!ERROR:json: unsupported type: chan int","j":"!PANIC:MarshalJSON","z":{},"e":"!PANIC:Error","s":"***","a":"kept","p":null}`,
+			`{"f":"!ERROR:json: unsupported value: +Inf","c":"!ERROR:json: unsupported type: chan int",` +
+				`"j":"!PANIC:MarshalJSON","z":{},"e":"!PANIC:Error","s":"***","a":"kept","p":null}`,
 		},
 	}
 }
@@ -263,7 +265,8 @@ func TestAsEncodingJSON(t *testing.T) {
 	t.Parallel()
 	e := NewEncoder(Options{})
 	leaf := rapid.OneOf(
-		rapid.Just[any](nil), rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Int(), func(i int) any { return i }),
+		rapid.Just[any](nil), rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Int(),
+			func(i int) any { return i }),
 		rapid.Map(rapid.Float64(), func(f float64) any { return f }), rapid.Map(rapid.Bool(), func(b bool) any { return b }),
 		rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) any { return string(b) }),
 	)
@@ -328,7 +331,8 @@ func tokens(text []byte) []any {
 // Two groups are one when their names are written alike, in the record and in what mirrors it.
 func TestInvalidInGroupsThatAreWrittenAlike(t *testing.T) {
 	t.Parallel()
-	e := NewEncoder(Options{SchemaID: "LogRecord:1"}).WithAttrs([]slog.Attr{slog.Group("\xff", slog.Any("a", invalid{}))}).WithGroup("\xfe")
+	e := NewEncoder(Options{SchemaID: "LogRecord:1"}).WithAttrs([]slog.Attr{slog.Group("\xff",
+		slog.Any("a", invalid{}))}).WithGroup("\xfe")
 	r := slog.NewRecord(at, 0, "m", 0)
 	r.AddAttrs(slog.Any("a", invalid{}))
 	text, _ := e.Append(nil, t.Context(), r)
@@ -340,7 +344,8 @@ func TestInvalidInGroupsThatAreWrittenAlike(t *testing.T) {
 // Whatever is logged, a record is JSON and has no key twice, base fields and models and groups included.
 func TestNeverAKeyTwice(t *testing.T) {
 	t.Parallel()
-	name := rapid.SampledFrom([]string{"a", "b", "level", "attr_level", "stack", "err", "invalid", "truncated", "trace_id", "n", "\xff", "\xfe", ""})
+	name := rapid.SampledFrom([]string{"a", "b", "level", "attr_level", "stack", "err", "invalid", "truncated", "trace_id",
+		"n", "\xff", "\xfe", ""})
 	var attr func(depth int) *rapid.Generator[slog.Attr]
 	attr = func(depth int) *rapid.Generator[slog.Attr] {
 		return rapid.Custom(func(t *rapid.T) slog.Attr {
@@ -349,7 +354,8 @@ func TestNeverAKeyTwice(t *testing.T) {
 			case kind < 2 && depth > 0:
 				return slog.Attr{Key: key, Value: slog.GroupValue(rapid.SliceOfN(attr(depth-1), 0, 4).Draw(t, "group")...)}
 			case kind < 4:
-				return slog.Any(key, mapModel{name.Draw(t, "field"): rapid.SampledFrom([]any{nil, 1, "x", badJSON{}}).Draw(t, "value")})
+				return slog.Any(key, mapModel{name.Draw(t, "field"): rapid.SampledFrom([]any{nil, 1, "x", badJSON{}}).Draw(t,
+					"value")})
 			case kind == 4:
 				return slog.Any(key, invalid{})
 			case kind == 5:

@@ -52,8 +52,8 @@ func TestANilAppIsAnErrorOfErr(t *testing.T) {
 	}
 }
 
-// A stream handler without a writer writes to standard error, as Python's does. The test replaces standard error, so that
-// it cannot run beside others.
+// A stream handler without a writer writes to standard error, as Python's does. The test replaces standard error, so
+// that it cannot run beside others.
 func TestStreamHandlerWithoutAWriter(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -79,7 +79,8 @@ func line(t *testing.T, opts []Option, level slog.Level, args ...any) map[string
 	var out bytes.Buffer
 	r := slog.NewRecord(time.Date(2026, 11, 23, 16, 39, 52, 0, time.UTC), level, "hello", 0)
 	r.Add(args...)
-	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: 1})
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
+		TraceFlags: 1})
 	opts = append([]Option{Service("s"), Hostname("h"), Namespace("n"), Cluster("c")}, opts...)
 	if err := NewStreamHandler(&out, opts...).Handle(trace.ContextWithSpanContext(t.Context(), span), r); err != nil {
 		t.Fatal(err)
@@ -94,30 +95,39 @@ func line(t *testing.T, opts []Option, level slog.Level, args ...any) map[string
 func TestNamesOfFields(t *testing.T) {
 	t.Parallel()
 	const traceID, spanID = "01000000000000000000000000000000", "0200000000000000"
-	own := []string{"timestamp", "severity", "level", "logger", "hostname", "service", "namespace", "cluster", "exception", "trace", "stack", "trace_id", "span_id", "trace_flags"}
+	own := []string{"timestamp", "severity", "level", "logger", "hostname", "service", "namespace", "cluster", "exception",
+		"trace", "stack", "trace_id", "span_id", "trace_flags"}
 	for _, test := range []struct {
 		name string
 		opts []Option
 		args []any
 		want map[string]any
 	}{
-		{"one renamed, the others left out", []Option{Omit(own...), Rename("message", "msg")}, []any{"msg", 1, "message", 2, "hostname", "mine"},
+		{"one renamed, the others left out", []Option{Omit(own...), Rename("message", "msg")},
+			[]any{"msg", 1, "message", 2, "hostname", "mine"},
 			map[string]any{"msg": "hello", "attr_msg": 1.0, "message": 2.0, "hostname": "mine"}},
 		{"all left out", []Option{Omit(own...), Omit("message")}, nil, map[string]any{}},
-		{"otel", []Option{Names(logrecord.OTel), Omit("logger", "trace")}, []any{"err", errors.New("boom"), "Body", 1}, map[string]any{
-			"Timestamp": "2026-11-23T16:39:52.000000000Z", "SeverityText": "WARNING", "SeverityNumber": 13.0, "Body": "hello", "host.name": "h",
-			"service.name": "s", "k8s.namespace.name": "n", "k8s.cluster.name": "c", "exception.type": "*errors.errorString", "exception.stacktrace": "boom",
-			"trace_id": traceID, "span_id": spanID, "trace_flags": "01", "err": "boom", "attr_Body": 1.0,
-		}},
+		{"otel", []Option{Names(logrecord.OTel), Omit("logger", "trace")}, []any{"err", errors.New("boom"), "Body", 1},
+			map[string]any{
+				"Timestamp": "2026-11-23T16:39:52.000000000Z", "SeverityText": "WARNING", "SeverityNumber": 13.0, "Body": "hello",
+				"host.name":    "h",
+				"service.name": "s", "k8s.namespace.name": "n", "k8s.cluster.name": "c", "exception.type": "*errors.errorString",
+				"exception.stacktrace": "boom",
+				"trace_id":             traceID, "span_id": spanID, "trace_flags": "01", "err": "boom", "attr_Body": 1.0,
+			}},
 		{"ecs", []Option{Names(logrecord.ECS), Omit("logger", "trace")}, []any{"a", 1}, map[string]any{
-			"ecs.version": "8.11.0", "@timestamp": "2026-11-23T16:39:52.000000000Z", "log.level": "WARNING", "message": "hello", "host.hostname": "h",
-			"service.name": "s", "orchestrator.namespace": "n", "orchestrator.cluster.name": "c", "error.type": nil, "error.stack_trace": nil,
-			"trace.id": traceID, "span.id": spanID, "a": 1.0,
+			"ecs.version": "8.11.0", "@timestamp": "2026-11-23T16:39:52.000000000Z", "log.level": "WARNING", "message": "hello",
+			"host.hostname": "h",
+			"service.name":  "s", "orchestrator.namespace": "n", "orchestrator.cluster.name": "c", "error.type": nil,
+			"error.stack_trace": nil,
+			"trace.id":          traceID, "span.id": spanID, "a": 1.0,
 		}},
-		{"a model writes a renamed field", []Option{Omit(own...), Rename("message", "msg")}, []any{logrecord.Attr(userMessage{Msg: "mine"})}, map[string]any{"msg": "mine"}},
-		{"Format takes the place of all", []Option{Omit("trace_id", "span_id", "trace_flags"), Format(func(context.Context, slog.Record) any {
-			return userMessage{Msg: "mine"}
-		})}, []any{"a", 1}, map[string]any{"msg": "mine", "a": 1.0}},
+		{"a model writes a renamed field", []Option{Omit(own...), Rename("message", "msg")},
+			[]any{logrecord.Attr(userMessage{Msg: "mine"})}, map[string]any{"msg": "mine"}},
+		{"Format takes the place of all", []Option{Omit("trace_id", "span_id", "trace_flags"),
+			Format(func(context.Context, slog.Record) any {
+				return userMessage{Msg: "mine"}
+			})}, []any{"a", 1}, map[string]any{"msg": "mine", "a": 1.0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -170,7 +180,8 @@ func TestNamesInKafka(t *testing.T) {
 	if err := json.Unmarshal(f.taken[0].Value, &m); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]any{"hostname": nil, "stack": nil, "message": "hello", "exception": "*errors.errorString", "service": "s"} {
+	for name, want := range map[string]any{"hostname": nil, "stack": nil, "message": "hello",
+		"exception": "*errors.errorString", "service": "s"} {
 		if got, there := m.Data[name]; !there || got != want {
 			t.Errorf("%s is %v, %v, want %v", name, got, there, want)
 		}
@@ -190,13 +201,15 @@ func TestWrongOptions(t *testing.T) {
 	}
 }
 
-// Of each level and message the first records of a period are logged, then one of every so many, and the rest is counted.
+// Of each level and message the first records of a period are logged, then one of every so many, and the rest is
+// counted.
 func TestSample(t *testing.T) {
 	t.Parallel()
 	f := &fakeBus{}
 	h := fake(f, Sample(2, 10, time.Minute), Level(slog.LevelDebug))
 	var out bytes.Buffer
-	stream := NewStreamHandler(&out, Sample(2, 10, time.Minute), Level(slog.LevelDebug)).WithAttrs([]slog.Attr{slog.Int("a", 1)})
+	stream := NewStreamHandler(&out, Sample(2, 10, time.Minute),
+		Level(slog.LevelDebug)).WithAttrs([]slog.Attr{slog.Int("a", 1)})
 	start := time.Date(2026, 11, 23, 16, 39, 52, 0, time.UTC)
 	logged := 0
 	for _, each := range []struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// What Close may still do after its context has ended. Together it stays below the 50 ms that it promises, with room for
-// a busy machine.
+// What Close may still do after its context has ended. Together it stays below the 50 ms that it promises, with room
+// for a busy machine.
 const (
 	// stopGrace is how long it waits for the worker, which has been told to stop.
 	stopGrace = 15 * time.Millisecond
@@ -118,8 +118,8 @@ func (c *core) lastSummary(ctx context.Context) {
 	}
 }
 
-// giveUp returns a channel that says when the time for the spool and the fallback begins; nil where there is neither, or no
-// deadline.
+// giveUp returns a channel that says when the time for the spool and the fallback begins; nil where there is neither,
+// or no deadline.
 func (c *core) giveUp(ctx context.Context) <-chan time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || c.fallback.handler == nil && c.store == nil {
@@ -157,8 +157,8 @@ func (c *core) startNothing() {
 	}
 }
 
-// save has what is left written to the disk. It takes half of the time that is left where there is a fallback, which needs the
-// other half.
+// save has what is left written to the disk. It takes half of the time that is left where there is a fallback, which
+// needs the other half.
 func (c *core) save(ctx context.Context) {
 	if c.store == nil {
 		return
@@ -184,8 +184,8 @@ func (c *core) save(ctx context.Context) {
 	c.store.late.Store(true)
 }
 
-// leave gives the records that are left to the fallback, and has it take all that it has got, until ctx ends. It returns
-// how many reached neither Kafka nor the fallback.
+// leave gives the records that are left to the fallback, and has it take all that it has got, until ctx ends. It
+// returns how many reached neither Kafka nor the fallback.
 func (c *core) leave(ctx context.Context, left []*queued) int {
 	for _, r := range left {
 		r.waiter.end(fmt.Errorf("slogkafka: %w", bus.ErrClosed))

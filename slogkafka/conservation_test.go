@@ -20,12 +20,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// Whatever the policy and the broker do, at every moment each record is in one count, the topic holds what was delivered,
-// and the fallback what was dropped, as far as it keeps up. With KAFKAESK_PROOF=1 (make proof) the cells have 16 x 20,000
-// records, and one has 16 x 1,000,000.
+// Whatever the policy and the broker do, at every moment each record is in one count, the topic holds what was
+// delivered, and the fallback what was dropped, as far as it keeps up. With KAFKAESK_PROOF=1 (make proof) the cells
+// have 16 x 20,000 records, and one has 16 x 1,000,000.
 func TestEveryRecordIsInOneCount(t *testing.T) {
 	policies := map[string]slogkafka.Policy{
-		"drop newest": slogkafka.DropNewest, "drop oldest": slogkafka.DropOldest, "block": slogkafka.Block(20 * time.Microsecond),
+		"drop newest": slogkafka.DropNewest, "drop oldest": slogkafka.DropOldest,
+		"block": slogkafka.Block(20 * time.Microsecond),
 		"spool": nil,
 	}
 	for name, policy := range policies {

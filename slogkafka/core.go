@@ -153,6 +153,6 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. A stream whose name
-// Kafka refuses, the handler's or one of [StreamOf], is among it: its records will all be dropped.
+// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. A stream whose
+// name Kafka refuses, the handler's or one of [StreamOf], is among it: its records will all be dropped.
 func (h *Handler) Err() error { return h.err }

@@ -14,8 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// Half of the records are keyed. With Block nothing is dropped, so that all has to be there, once, and each key's records in
-// order. The embedded broker keeps to it as well; the real one is what counts.
+// Half of the records are keyed. With Block nothing is dropped, so that all has to be there, once, and each key's
+// records in order. The embedded broker keeps to it as well; the real one is what counts.
 func TestKillingTheBrokerThreeTimesWhileLogging(t *testing.T) {
 	const records, keys, kills = 200_000, 100, 3
 	cluster := kafkatest.Start(t, kafkatest.Own())
@@ -107,7 +107,8 @@ func TestKillingTheBrokerThreeTimesWhileLogging(t *testing.T) {
 			lost++
 		}
 	}
-	t.Attr("figures", fmt.Sprintf("%d logged, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of order %d",
+	t.Attr("figures", fmt.Sprintf("%d logged, %d kills, %v (%.0f records/s): read back %d, lost %d, repeated %d, out of "+
+		"order %d",
 		records, kills, took.Round(time.Millisecond), records/took.Seconds(), read, lost, repeated, disordered))
 	if lost+repeated+disordered > 0 {
 		t.Fail()

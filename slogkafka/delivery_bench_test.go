@@ -16,9 +16,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
 )
 
-// BenchmarkDelivery hands over ready records of 355 bytes, and waits until Kafka has acknowledged all: by the queue of a
-// handler, by franz-go, and by PublishBatch. All have the same values and headers, no compression, and a linger of 5 ms.
-// Run it with -benchtime=500000x, and compare the records per second of one run.
+// BenchmarkDelivery hands over ready records of 355 bytes, and waits until Kafka has acknowledged all: by the queue of
+// a handler, by franz-go, and by PublishBatch. All have the same values and headers, no compression, and a linger of 5
+// ms. Run it with -benchtime=500000x, and compare the records per second of one run.
 func BenchmarkDelivery(b *testing.B) {
 	cluster := kafkatest.Start(b)
 	prefix := cluster.Prefix(b)

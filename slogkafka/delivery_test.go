@@ -76,7 +76,8 @@ func TestPolicyOfALevel(t *testing.T) {
 		}
 		synctest.Wait() // half full: both are on their way
 		f.set(func() { f.hang = false })
-		for level, want := range map[slog.Level]time.Duration{slog.LevelDebug: 0, slog.LevelInfo: 0, slog.LevelWarn: 0, slog.LevelError: time.Second} {
+		for level, want := range map[slog.Level]time.Duration{slog.LevelDebug: 0, slog.LevelInfo: 0, slog.LevelWarn: 0,
+			slog.LevelError: time.Second} {
 			if d, err := handle(level); d != want || !errors.Is(err, ErrFull) {
 				t.Errorf("%v: %v after %v, want %v", level, err, d, want)
 			}
@@ -108,7 +109,8 @@ func TestFlushOn(t *testing.T) {
 		if d != 2*time.Second || !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "b:9092") {
 			t.Errorf("no acknowledgement: %v after %v", err, d)
 		}
-		if d, err := handle(within(t, time.Second), slog.LevelError); d != time.Second || !errors.Is(err, context.DeadlineExceeded) {
+		if d, err := handle(within(t, time.Second), slog.LevelError); d != time.Second ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the call's context ended: %v after %v", err, d)
 		}
 		if s := h.Stats(); s.Queued != 2 {
@@ -288,7 +290,8 @@ func TestRetentionAndPartitions(t *testing.T) {
 	if err := h.Close(within(t, 10*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if want := (shipping.Stream{Retention: time.Hour, Partitions: 3}); len(f.specs) != 1 || f.specs[0] != want || h.Err() == nil {
+	if want := (shipping.Stream{Retention: time.Hour, Partitions: 3}); len(f.specs) != 1 || f.specs[0] != want ||
+		h.Err() == nil {
 		t.Errorf("the stream is %+v, the error %v", f.specs, h.Err())
 	}
 }

@@ -18,7 +18,8 @@ import (
 func ExampleNewHandler() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	broker, err := devkafka.Start(devkafka.Options{Addr: "127.0.0.1:0"}) // out of example scope, but there has to be a Kafka
+	// out of example scope, but there has to be a Kafka
+	broker, err := devkafka.Start(devkafka.Options{Addr: "127.0.0.1:0"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -85,11 +86,12 @@ func ExampleOverflow() {
 	// accepted: 3 dropped: map[full:1 undelivered:2]
 }
 
-// The record that goes to Kafka, as a line of JSON, and without an envelope. It has no time here, so that the output is always
-// the same.
+// The record that goes to Kafka, as a line of JSON, and without an envelope. It has no time here, so that the output is
+// always the same.
 func ExampleNewStreamHandler() {
 	h := slogkafka.NewStreamHandler(os.Stdout,
-		slogkafka.Logger("shop"), slogkafka.Hostname("web-1"), slogkafka.Service("web"), slogkafka.Namespace("prod"), slogkafka.Cluster("eu"))
+		slogkafka.Logger("shop"), slogkafka.Hostname("web-1"), slogkafka.Service("web"), slogkafka.Namespace("prod"),
+		slogkafka.Cluster("eu"))
 	r := slog.NewRecord(time.Time{}, slog.LevelInfo, "signed in", 0)
 	r.AddAttrs(logrecord.Attr(UserLog{User: "ada"}), slog.Group("request", "path", "/"))
 	if err := h.Handle(context.Background(), r); err != nil {

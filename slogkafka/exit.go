@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// FlushOnPanic delivers what is queued when a panic passes by, for at most so long, and panics again. When three quarters
-// of the time are over and records are still queued, it closes the handler, so that they go to the disk or the fallback, as
-// [Handler.Exit] does it. It does nothing without a panic. It is deferred where a goroutine begins, in main say:
+// FlushOnPanic delivers what is queued when a panic passes by, for at most so long, and panics again. When three
+// quarters of the time are over and records are still queued, it closes the handler, so that they go to the disk or the
+// fallback, as [Handler.Exit] does it. It does nothing without a panic. It is deferred where a goroutine begins, in
+// main say:
 //
 //	defer handler.FlushOnPanic(5 * time.Second)
 //
@@ -28,8 +29,8 @@ func (h *Handler) FlushOnPanic(within time.Duration) {
 	panic(v)
 }
 
-// Exit closes the handler, for at most so long, and ends the process with the code, as os.Exit does. os.Exit itself, and
-// log.Fatal, lose what is queued.
+// Exit closes the handler, for at most so long, and ends the process with the code, as os.Exit does. os.Exit itself,
+// and log.Fatal, lose what is queued.
 func (h *Handler) Exit(code int, within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()

@@ -76,8 +76,8 @@ func TestLastWords(t *testing.T) {
 	}
 }
 
-// What hooks log is delivered, whichever was added first and whether they succeed: the first record starts the worker, which
-// has the hooks called beside it.
+// What hooks log is delivered, whichever was added first and whether they succeed: the first record starts the worker,
+// which has the hooks called beside it.
 func TestWhatHooksLogIsDelivered(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -136,7 +136,8 @@ func TestErrorsOfAnApp(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("Flush returned %v", err)
 	}
-	if err := away.Close(within(t, 500*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1: connect: connection refused") {
+	if err := away.Close(within(t, 500*time.Millisecond)); err == nil ||
+		!strings.Contains(err.Error(), "127.0.0.1:1: connect: connection refused") {
 		t.Errorf("Close returned %v", err)
 	}
 }
@@ -170,7 +171,8 @@ func TestTheTopicOfALogStream(t *testing.T) {
 	}
 	describe := kmsg.NewPtrDescribeConfigsRequest()
 	resource := kmsg.NewDescribeConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName, resource.ConfigNames = kmsg.ConfigResourceTypeTopic, prefix+"logs", []string{"retention.ms"}
+	resource.ResourceType, resource.ResourceName, resource.ConfigNames = kmsg.ConfigResourceTypeTopic, prefix+"logs",
+		[]string{"retention.ms"}
 	describe.Resources = append(describe.Resources, resource)
 	configs, err := describe.RequestWith(ctx, client)
 	if err != nil || len(configs.Resources[0].Configs) != 1 || *configs.Resources[0].Configs[0].Value != "3600000" {

@@ -184,7 +184,8 @@ func (r recorder) errors() []string {
 
 // fake returns a handler on a fake bus, quiet unless there is a fallback.
 func fake(f *fakeBus, opts ...Option) *Handler {
-	opts = append([]Option{Service("s"), Hostname("h"), Namespace("n"), Cluster("c"), Fallback(slog.DiscardHandler)}, opts...)
+	opts = append([]Option{Service("s"), Hostname("h"), Namespace("n"), Cluster("c"), Fallback(slog.DiscardHandler)},
+		opts...)
 	return newHandler(f, "logs", collect(opts))
 }
 

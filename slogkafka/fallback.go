@@ -20,8 +20,8 @@ type fallenKey struct{}
 
 func fallen(ctx context.Context) bool { return ctx.Value(fallenKey{}) != nil }
 
-// fallback gives the records that are dropped to the handler of Fallback, on a goroutine of its own and out of a queue of
-// its own. A handler that is slow, blocks or panics costs records of that queue, and nothing else.
+// fallback gives the records that are dropped to the handler of Fallback, on a goroutine of its own and out of a queue
+// of its own. A handler that is slow, blocks or panics costs records of that queue, and nothing else.
 type fallback struct {
 	handler  slog.Handler // nil: none
 	runner   *aside.Runner
@@ -153,8 +153,8 @@ func (f *fallback) handle(r *queued, why reason) (ok bool) {
 	return f.handler.Handle(ctx, fallbackRecord(&record, why)) == nil
 }
 
-// callsUs tells whether the handler of Fallback is calling on this goroutine: what it logs may lead back here, without the
-// context that says so. It looks at the stack, which costs a microsecond, while the handler is called and only for
+// callsUs tells whether the handler of Fallback is calling on this goroutine: what it logs may lead back here, without
+// the context that says so. It looks at the stack, which costs a microsecond, while the handler is called and only for
 // records that find no room.
 func (f *fallback) callsUs() bool {
 	if f.calling.Load() == 0 {

@@ -48,15 +48,16 @@ func TestTheFallbackGetsAllFields(t *testing.T) {
 				t.Errorf("%s is %v of kind %v, want %v", name, v, v.Kind(), kind)
 			}
 		}
-		if got["dropped"].String() != DroppedFull || got["cluster"].String() != "eu-1" || fmt.Sprint(got["big"]) != "9223372036854775808" {
+		if got["dropped"].String() != DroppedFull || got["cluster"].String() != "eu-1" ||
+			fmt.Sprint(got["big"]) != "9223372036854775808" {
 			t.Errorf("the attributes are %v", got)
 		}
 		_ = h.Close(within(t, time.Second))
 	})
 }
 
-// A fallback that blocks, panics or fails holds up neither a call, nor the delivery, nor Close, and what it does not take
-// is counted.
+// A fallback that blocks, panics or fails holds up neither a call, nor the delivery, nor Close, and what it does not
+// take is counted.
 func TestAFallbackThatDoesNotWorkHoldsUpNothing(t *testing.T) {
 	t.Parallel()
 	blocked := make(chan struct{})
@@ -179,7 +180,9 @@ func TestRecursionThroughSlogsDefault(t *testing.T) {
 	slog.SetDefault(slog.New(h))
 	slog.Info("fills the queue")
 	go h.refuse(&entry{value: []byte(`{"message":"m"}`)}, own, true) // one for the fallback, without waiting for room
-	testkit.Until(t, "the fallback's record is dropped as our own", func() bool { return h.Stats().DroppedBy[DroppedOwn] >= 2 })
+	testkit.Until(t, "the fallback's record is dropped as our own", func() bool {
+		return h.Stats().DroppedBy[DroppedOwn] >= 2
+	})
 	_ = h.Close(within(t, 100*time.Millisecond))
 	balanced(t, h.Stats())
 	if s := h.Stats(); s.Accepted > 10 {

@@ -69,8 +69,8 @@ func (f *farConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkDeliveryFromFarAway is BenchmarkDelivery to a broker that is 50 ms away. It prints the bytes a second as a part of
-// partitions x max_batch_size / round trip, which is the most with one batch of each partition on its way.
+// BenchmarkDeliveryFromFarAway is BenchmarkDelivery to a broker that is 50 ms away. It prints the bytes a second as a
+// part of partitions x max_batch_size / round trip, which is the most with one batch of each partition on its way.
 func BenchmarkDeliveryFromFarAway(b *testing.B) {
 	const roundTrip, partitions, batch = 50 * time.Millisecond, 7, 512 << 10
 	listen := func(network, address string) (net.Listener, error) {

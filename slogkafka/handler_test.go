@@ -55,11 +55,13 @@ func TestHandlerShipsToKafka(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
 	app := newApp(t, cluster)
-	h := slogkafka.NewHandler(app, "logs.web", slogkafka.AddSource(), slogkafka.Key(func(context.Context, slog.Record) []byte { return []byte{} }))
+	h := slogkafka.NewHandler(app, "logs.web", slogkafka.AddSource(),
+		slogkafka.Key(func(context.Context, slog.Record) []byte { return []byte{} }))
 	if err := h.Err(); err != nil {
 		t.Fatal(err)
 	}
-	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: 1})
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
+		TraceFlags: 1})
 	ctx := trace.ContextWithSpanContext(context.Background(), span)
 	start := time.Now().Truncate(time.Millisecond)
 	logger := slog.New(h).With("version", 3)
@@ -77,10 +79,12 @@ func TestHandlerShipsToKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(all[0].Value), `{"schema":"LogRecord:1","data":{`) || r.Message != "signed in" || r.TraceID != span.TraceID().String() || r.Source == nil {
+	if !strings.HasPrefix(string(all[0].Value), `{"schema":"LogRecord:1","data":{`) || r.Message != "signed in" ||
+		r.TraceID != span.TraceID().String() || r.Source == nil {
 		t.Errorf("the record is %s", all[0].Value)
 	}
-	if all[0].Time.Before(start) || all[0].Time.After(time.Now()) || !all[0].Time.Equal(r.Time.Truncate(time.Millisecond)) {
+	if all[0].Time.Before(start) || all[0].Time.After(time.Now()) ||
+		!all[0].Time.Equal(r.Time.Truncate(time.Millisecond)) {
 		t.Errorf("it is from %v, the log call from %v", all[0].Time, r.Time)
 	}
 	if all[0].Key == nil || len(all[0].Key) != 0 {
@@ -91,7 +95,8 @@ func TestHandlerShipsToKafka(t *testing.T) {
 			t.Errorf("it has no header %s: %v", name, all[0].Headers)
 		}
 	}
-	if r, err = logrecord.Decode(all[1].Value); err != nil || r.Exception != "*errors.errorString" || len(r.SchemaErrors) != 1 {
+	if r, err = logrecord.Decode(all[1].Value); err != nil || r.Exception != "*errors.errorString" ||
+		len(r.SchemaErrors) != 1 {
 		t.Errorf("%v: %s", err, all[1].Value)
 	}
 	if s := h.Stats(); s.Delivered != 2 || s.Invalid != 1 {
@@ -172,7 +177,8 @@ func TestOwnLogsDoNotComeBack(t *testing.T) {
 	cluster := kafkatest.Start(t)
 	app := newApp(t, cluster)
 	h := slogkafka.NewHandler(app, "logs")
-	app.Configure(bus.Config{Logger: slog.New(h), Settings: bus.Settings{"api_version": "auto"}}) // which is worth a warning
+	// which is worth a warning
+	app.Configure(bus.Config{Logger: slog.New(h), Settings: bus.Settings{"api_version": "auto"}})
 	slog.New(h).Info("mine")
 	if err := h.Flush(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
@@ -294,7 +300,8 @@ func TestRefusedOptions(t *testing.T) {
 	if s := app.Schemas(); len(s) != 1 || s[0].ID != "LogRecord" || s[0].Version != 1 {
 		t.Errorf("the schemas are %v", s)
 	}
-	if h := slogkafka.NewHandler(app, "logs", slogkafka.Level(nil)); !h.Enabled(t.Context(), slog.LevelInfo) || h.Enabled(t.Context(), slog.LevelDebug) {
+	if h := slogkafka.NewHandler(app, "logs", slogkafka.Level(nil)); !h.Enabled(t.Context(), slog.LevelInfo) ||
+		h.Enabled(t.Context(), slog.LevelDebug) {
 		t.Error("no level is not the default level")
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// entry is one finished log record, as Handle hands it over to the queue. The memory of value and key serves the next record:
-// ship copies what it keeps.
+// entry is one finished log record, as Handle hands it over to the queue. The memory of value and key serves the next
+// record: ship copies what it keeps.
 type entry struct {
 	value  []byte             // the envelope
 	key    []byte             // nil: none
@@ -72,8 +72,8 @@ func (c *core) isConfigured() bool {
 	return c.configured.Load()
 }
 
-// makeRoom takes room for a record that found none, as the policy of its level says. What the fallback logs never waits:
-// the fallback would be blocked by itself.
+// makeRoom takes room for a record that found none, as the policy of its level says. What the fallback logs never
+// waits: the fallback would be blocked by itself.
 func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 	if c.fallback.callsUs() {
 		return own, false

@@ -18,8 +18,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// With a broker that takes nothing the live heap grows by what QueueSize says, and a tenth, however much is logged: the copies that
-// the producer has are a part of it, and so is what is on its way to the disk and back.
+// With a broker that takes nothing the live heap grows by what QueueSize says, and a tenth, however much is logged: the
+// copies that the producer has are a part of it, and so is what is on its way to the disk and back.
 func TestTheHeapStaysWithinTheBound(t *testing.T) {
 	for name, policy := range map[string]slogkafka.Policy{
 		"drop newest": slogkafka.DropNewest, "spool": slogkafka.Spool(t.TempDir(), 1<<30),

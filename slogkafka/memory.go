@@ -151,7 +151,8 @@ func classOf(n int) (class, size int) {
 	return class, steps << (length - 3)
 }
 
-// get returns a record of a class; nil if there is none. It does not look at the record, which is in another processor's cache.
+// get returns a record of a class; nil if there is none. It does not look at the record, which is in another
+// processor's cache.
 func (m *memories) get(class, size int) *queued {
 	if class == classes || len(m.classes[class]) == 0 {
 		return nil

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A shard keeps the memory of records that are over up to its bound, gives it to others, and lets go of it when the handler is idle.
+// A shard keeps the memory of records that are over up to its bound, gives it to others, and lets go of it when the
+// handler is idle.
 func TestKeptMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// Option is an option of NewHandler or NewStreamHandler. A nil one changes nothing. Those of the queue and of Kafka mean nothing to a stream.
+// Option is an option of NewHandler or NewStreamHandler. A nil one changes nothing. Those of the queue and of Kafka
+// mean nothing to a stream.
 type Option func(*options)
 
 // options are all options, with what is wrong with them.
@@ -58,7 +59,8 @@ const (
 )
 
 func collect(opts []Option) options {
-	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, spoolSync: defaultSync}
+	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes,
+		linger: defaultLinger, spoolSync: defaultSync}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
@@ -88,18 +90,19 @@ func AddSource() Option { return func(o *options) { o.record.AddSource = true } 
 // Trace fills the field trace of each record from level l on with the stack of the log call. Defaults to never.
 func Trace(l slog.Leveler) Option { return func(o *options) { o.record.Trace = l } }
 
-// ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions is, and
-// whose result is logged instead; nothing, if that is the zero Attr. Values are resolved before. It is never called for base
-// fields. It gets a log model as one attribute, and then, as an attribute each, the fields of it and of the structs in
-// it, of which it can replace the value and not the key. It may be called concurrently. Defaults to none.
+// ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions is,
+// and whose result is logged instead; nothing, if that is the zero Attr. Values are resolved before. It is never called
+// for base fields. It gets a log model as one attribute, and then, as an attribute each, the fields of it and of the
+// structs in it, of which it can replace the value and not the key. It may be called concurrently. Defaults to none.
 func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 	return func(o *options) { o.record.ReplaceAttr = f }
 }
 
-// FromContext sets a function that returns attributes which the context of a log call holds, such as the id of a request.
-// They become fields at the top of the record, also of loggers with groups, and give way to what With and the call say. It
-// may be called concurrently, and several options of this kind are all asked. Where one panics, the record goes out without
-// what they return, and says so in its field schema_errors: "FromContext: panic: <text>". Defaults to none.
+// FromContext sets a function that returns attributes which the context of a log call holds, such as the id of a
+// request. They become fields at the top of the record, also of loggers with groups, and give way to what With and the
+// call say. It may be called concurrently, and several options of this kind are all asked. Where one panics, the record
+// goes out without what they return, and says so in its field schema_errors: "FromContext: panic: <text>". Defaults to
+// none.
 func FromContext(f func(ctx context.Context) []slog.Attr) Option {
 	return func(o *options) {
 		switch before := o.record.FromContext; {
@@ -112,8 +115,8 @@ func FromContext(f func(ctx context.Context) []slog.Attr) Option {
 	}
 }
 
-// HashKey is the key with which fields of log models that have the tag log:"hash" are hashed: HMAC with SHA-256, in hex. Without it they are
-// redacted, as those with the tag log:"redact" are.
+// HashKey is the key with which fields of log models that have the tag log:"hash" are hashed: HMAC with SHA-256, in
+// hex. Without it they are redacted, as those with the tag log:"redact" are.
 func HashKey(key []byte) Option {
 	key = bytes.Clone(key)
 	return func(o *options) {
@@ -123,43 +126,45 @@ func HashKey(key []byte) Option {
 	}
 }
 
-// Format sets a function that makes each record's own base: a struct whose fields take the place of the twelve base fields. A
-// base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes are merged over
-// it. It need not be a log model. A record for which it returns nil or panics has its usual base. It may be called
-// concurrently. Defaults to none.
+// Format sets a function that makes each record's own base: a struct whose fields take the place of the twelve base
+// fields. A base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes
+// are merged over it. It need not be a log model. A record for which it returns nil or panics has its usual base. It
+// may be called concurrently. Defaults to none.
 func Format(f func(ctx context.Context, r slog.Record) any) Option {
 	return func(o *options) { o.record.Format = f }
 }
 
 // LevelNames gives levels of one's own a name, or named ones another: slog.Level(2) the severity "NOTICE", say. A level
-// between two that have names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog level 12 on.
+// between two that have names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog
+// level 12 on.
 func LevelNames(names map[slog.Level]string) Option {
 	return func(o *options) { o.record.Levels = maps.Clone(names) }
 }
 
-// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds. A duration inside
-// of a model or another value stays a number: that is what its schema says.
+// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds. A duration
+// inside of a model or another value stays a number: that is what its schema says.
 func TextDurations() Option { return func(o *options) { o.record.TextDurations = true } }
 
-// Sample logs a part of the records that have the same level and message: in each period the first ones, and then one of
-// every so many; none if every is 0. Periods go by the times of the records. What is left out is not accepted:
+// Sample logs a part of the records that have the same level and message: in each period the first ones, and then one
+// of every so many; none if every is 0. Periods go by the times of the records. What is left out is not accepted:
 // Stats.Sampled counts it. Defaults to all records.
 func Sample(first, every int, per time.Duration) Option {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {
-			o.refuse("sample the first %d and one of every %d in %v: the period has to be positive, and one of the numbers too", first, every, per)
+			o.refuse("sample the first %d and one of every %d in %v: the period has to be positive, and one of the numbers too",
+				first, every, per)
 			return
 		}
 		o.sampler = &sampler{first: uint64(first), every: uint64(every), per: per, seed: maphash.MakeSeed()}
 	}
 }
 
-// Names gives the base fields of a stream handler's records the names of a preset. Records in Kafka always have the names that
-// their readers know, and [Text] shows the same with any. Defaults to logrecord.Kafkaesk.
+// Names gives the base fields of a stream handler's records the names of a preset. Records in Kafka always have the
+// names that their readers know, and [Text] shows the same with any. Defaults to logrecord.Kafkaesk.
 func Names(p logrecord.Preset) Option { return func(o *options) { o.record.Preset = p } }
 
-// Rename gives a field that records have of their own, such as "message", another name, in the records of a stream handler. It
-// goes by the name in Kafka, and comes before [Names]. Records in Kafka keep their names.
+// Rename gives a field that records have of their own, such as "message", another name, in the records of a stream
+// handler. It goes by the name in Kafka, and comes before [Names]. Records in Kafka keep their names.
 func Rename(field, name string) Option {
 	return func(o *options) {
 		if name == "" {
@@ -170,9 +175,9 @@ func Rename(field, name string) Option {
 	}
 }
 
-// Omit leaves fields out that records have of their own, such as "hostname", by their names in Kafka. In Kafka the base fields
-// are always there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead, and the others
-// stay.
+// Omit leaves fields out that records have of their own, such as "hostname", by their names in Kafka. In Kafka the base
+// fields are always there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead,
+// and the others stay.
 func Omit(fields ...string) Option {
 	return func(o *options) {
 		for _, field := range fields {
@@ -208,8 +213,8 @@ func Namespace(name string) Option { return func(o *options) { o.record.Base.Nam
 // Cluster sets the field cluster. Defaults to the environment variable CLUSTER, else null.
 func Cluster(name string) Option { return func(o *options) { o.record.Base.Cluster = &name } }
 
-// SchemaID sets the schema that the envelopes of the records name, with its version, which may be left out when it is 1. Defaults
-// to "LogRecord:1".
+// SchemaID sets the schema that the envelopes of the records name, with its version, which may be left out when it is
+// 1. Defaults to "LogRecord:1".
 func SchemaID(id string) Option {
 	return func(o *options) {
 		name, digits, found := strings.Cut(id, ":")
@@ -225,20 +230,20 @@ func SchemaID(id string) Option {
 	}
 }
 
-// Key sets a function that gives each record its key: records of one key lie in one partition, and those that one goroutine
-// logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
+// Key sets a function that gives each record its key: records of one key lie in one partition, and those that one
+// goroutine logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
 func Key(f func(ctx context.Context, r slog.Record) []byte) Option {
 	return func(o *options) { o.key = f }
 }
 
-// Stream sets a function that chooses the stream of each record, by its level, say; "" is the one that [StreamOf] has for it,
-// else the handler's. It may be called concurrently. Defaults to none.
+// Stream sets a function that chooses the stream of each record, by its level, say; "" is the one that [StreamOf] has
+// for it, else the handler's. It may be called concurrently. Defaults to none.
 func Stream(f func(ctx context.Context, r slog.Record) string) Option {
 	return func(o *options) { o.stream = f }
 }
 
-// StreamOf sends the records that hold a log model of type T to that stream. When a record holds several such models, the
-// first one counts. It may be given for several types.
+// StreamOf sends the records that hold a log model of type T to that stream. When a record holds several such models,
+// the first one counts. It may be given for several types.
 func StreamOf[T any](stream string) Option {
 	return func(o *options) {
 		t := reflect.TypeFor[T]()
@@ -262,10 +267,11 @@ type InvalidRecord struct {
 	Errors []string
 }
 
-// OnInvalid sets a function for records that break the schema of a model. It returns the stream that the record goes to: its
-// own, another one, or "" to drop it, which Stats counts under DroppedInvalid. It runs on the goroutine that logs, and may be
-// called concurrently. Where it panics, the record goes to its own stream, and the first panic is logged to the handler of
-// [Fallback], else on standard error: "OnInvalid: panic: <text>". Defaults to shipping such records like others.
+// OnInvalid sets a function for records that break the schema of a model. It returns the stream that the record goes
+// to: its own, another one, or "" to drop it, which Stats counts under DroppedInvalid. It runs on the goroutine that
+// logs, and may be called concurrently. Where it panics, the record goes to its own stream, and the first panic is
+// logged to the handler of [Fallback], else on standard error: "OnInvalid: panic: <text>". Defaults to shipping such
+// records like others.
 func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) Option {
 	return func(o *options) { o.invalid = f }
 }
@@ -274,8 +280,8 @@ func (o *options) newCall() *call {
 	return &call{sampler: o.sampler, key: o.key, stream: o.stream, onInvalid: o.invalid}
 }
 
-// Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and the
-// fields but hostname, service, namespace and cluster, which are the same in all, and its stack below it. It uses colours
-// on a terminal (or as NO_COLOR and FORCE_COLOR say), and cuts values of more than about two lines there. Nothing in a
-// record can control a terminal, or be read as another field or record.
+// Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and
+// the fields but hostname, service, namespace and cluster, which are the same in all, and its stack below it. It uses
+// colours on a terminal (or as NO_COLOR and FORCE_COLOR say), and cuts values of more than about two lines there.
+// Nothing in a record can control a terminal, or be read as another field or record.
 func Text() Option { return func(o *options) { o.text = true } }

@@ -26,7 +26,9 @@ func TestPublishTimeoutIsNotForLogRecords(t *testing.T) {
 	fault := cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	h := slogkafka.NewHandler(app, "logs", slogkafka.Fallback(slog.DiscardHandler))
 	slog.New(h).Info("patient")
-	testkit.Until(t, "the broker has refused the record several times", func() bool { return app.Stats().Producer.Retries > 2 })
+	testkit.Until(t, "the broker has refused the record several times", func() bool {
+		return app.Stats().Producer.Retries > 2
+	})
 	fault.Remove()
 	if err := h.Flush(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)

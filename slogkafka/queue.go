@@ -81,8 +81,9 @@ func newQueue(o options) *queue {
 		shards *= 2
 	}
 	q := &queue{
-		maxRecords: min(int64(o.records), mostRecords), maxBytes: min(recordBytes(o.bytes), mostBytes), linger: o.linger, policies: o.policies,
-		shards: make([]shard, shards), seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
+		maxRecords: min(int64(o.records), mostRecords), maxBytes: min(recordBytes(o.bytes), mostBytes), linger: o.linger,
+		policies: o.policies,
+		shards:   make([]shard, shards), seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
 		urgent: make(chan struct{}, 1),
 	}
 	q.window = int64(o.bytes) - q.maxBytes

@@ -280,7 +280,8 @@ func TestCloseDeadline(t *testing.T) {
 					t.Errorf("the counts are %+v", s)
 				}
 				balanced(t, s)
-				if name == "refused" && !errors.Is(err, bus.ErrAuth) || name == "not ready" && !errors.Is(err, bus.ErrNotConfigured) {
+				if name == "refused" && !errors.Is(err, bus.ErrAuth) || name == "not ready" &&
+					!errors.Is(err, bus.ErrNotConfigured) {
 					t.Errorf("Close does not tell why: %v", err)
 				}
 				if again := h.Close(context.Background()); again != err {
@@ -351,7 +352,8 @@ func TestDenied(t *testing.T) {
 		}
 		f.set(func() { f.answer = nil })
 		time.Sleep(33 * time.Second)
-		if s := h.Stats(); s.Delivered != 1 || s.Dropped != 0 || told.count("slogkafka: log records are delivered again") != 1 {
+		if s := h.Stats(); s.Delivered != 1 || s.Dropped != 0 ||
+			told.count("slogkafka: log records are delivered again") != 1 {
 			t.Errorf("the counts are %+v; told %v", s, *told.got)
 		}
 		_ = h.Close(context.Background())
@@ -383,7 +385,8 @@ func TestOutcomes(t *testing.T) {
 		}
 		synctest.Wait()
 		s := h.Stats()
-		if s.Delivered != 3 || s.DroppedBy[DroppedTooLarge] != 1 || s.DroppedBy[DroppedRejected] != 1 || lost.count("poison") != 1 || lost.count("never") != 1 {
+		if s.Delivered != 3 || s.DroppedBy[DroppedTooLarge] != 1 || s.DroppedBy[DroppedRejected] != 1 ||
+			lost.count("poison") != 1 || lost.count("never") != 1 {
 			t.Errorf("the counts are %+v; the fallback has %v", s, *lost.got)
 		}
 		balanced(t, s)

@@ -10,10 +10,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// QueueSize bounds the records that wait for their delivery, those that are sent and not acknowledged included. Zero leaves
-// a bound unchanged. They default to 100,000 records and 32 MiB, and are at most 16 million records. A record takes its bytes and about 400 more, and a
-// quarter of the bytes is kept for the producer's copies of records that are sent. A record that could never fit has its
-// values shortened.
+// QueueSize bounds the records that wait for their delivery, those that are sent and not acknowledged included. Zero
+// leaves a bound unchanged. They default to 100,000 records and 32 MiB, and are at most 16 million records. A record
+// takes its bytes and about 400 more, and a quarter of the bytes is kept for the producer's copies of records that are
+// sent. A record that could never fit has its values shortened.
 func QueueSize(records, bytes int) Option {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {

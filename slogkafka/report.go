@@ -14,8 +14,8 @@ import (
 const reportEvery = 30 * time.Second
 
 // reporter tells people how the delivery goes: when it stops working, when it works again, and the first record that is
-// dropped, at once; in between every 30 seconds. What it has to say goes to the fallback, else to standard error, on the
-// runner's goroutine, so that neither holds up anything.
+// dropped, at once; in between every 30 seconds. What it has to say goes to the fallback, else to standard error, on
+// the runner's goroutine, so that neither holds up anything.
 type reporter struct {
 	stream string
 	to     *slog.Logger
@@ -49,7 +49,8 @@ func (r *reporter) stalled(err error) {
 
 // initialize tells that a function of OnInitialize failed that ran because something was logged.
 func (r *reporter) initialize(err error) {
-	r.say(slog.LevelError, "slogkafka: the app is not initialized; its log records are delivered all the same", errorAttr(err))
+	r.say(slog.LevelError, "slogkafka: the app is not initialized; its log records are delivered all the same",
+		errorAttr(err))
 }
 
 // panicked logs the first panic in the function of OnInvalid.

@@ -25,8 +25,8 @@ type secretLogin struct {
 	Card     string `json:"card" log:"hash" jsonschema:"maxLength=3"`
 }
 
-// Neither a password, nor the key of hashed fields, nor a redacted field comes out of what slogkafka and logrecord export,
-// however it is printed, nor out of what they log.
+// Neither a password, nor the key of hashed fields, nor a redacted field comes out of what slogkafka and logrecord
+// export, however it is printed, nor out of what they log.
 func TestSecretsNeverPrint(t *testing.T) {
 	t.Parallel()
 	const canary = "c4nary-s3cret"
@@ -36,7 +36,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 		Logger: slog.New(slog.NewTextHandler(&own, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	invalid := make(chan slogkafka.InvalidRecord, 1)
-	h := slogkafka.NewHandler(app, "logs", slogkafka.HashKey([]byte(canary)), slogkafka.Fallback(slog.NewTextHandler(&local, nil)),
+	h := slogkafka.NewHandler(app, "logs", slogkafka.HashKey([]byte(canary)),
+		slogkafka.Fallback(slog.NewTextHandler(&local, nil)),
 		slogkafka.OnInvalid(func(_ context.Context, r slogkafka.InvalidRecord) string { invalid <- r; return "logs" }))
 	stream := slogkafka.NewStreamHandler(io.Discard, slogkafka.HashKey([]byte(canary)))
 	options := logrecord.Options{Hash: func() hash.Hash { return hmac.New(sha256.New, []byte(canary)) }}

@@ -42,8 +42,8 @@ type counts struct {
 	invalid, truncated  uint64
 }
 
-// push takes a record in. It returns false when the queue is closed, else memory of the class for the next record, nil if there is
-// none. The caller has reserved room for the record.
+// push takes a record in. It returns false when the queue is closed, else memory of the class for the next record, nil
+// if there is none. The caller has reserved room for the record.
 func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bool) {
 	in := &s.intake
 	in.Lock()

@@ -86,7 +86,8 @@ func TestSiblings(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := fmt.Sprintf(`"with":%d,"s%d":{"in":%d}`, i, i, i)
-		if !strings.Contains(string(o.Value), want) || strings.Count(string(o.Value), `"s`+fmt.Sprint(i)+`"`) != 1 || strings.Count(string(o.Value), `"in":`) != 1 {
+		if !strings.Contains(string(o.Value), want) || strings.Count(string(o.Value), `"s`+fmt.Sprint(i)+`"`) != 1 ||
+			strings.Count(string(o.Value), `"in":`) != 1 {
 			t.Errorf("sibling %d at depth %d: %s", i, n, o.Value)
 		}
 	}

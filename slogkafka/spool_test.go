@@ -532,8 +532,8 @@ func FuzzSpooledRecord(f *testing.F) {
 	})
 }
 
-// A record that is to be sent again may go to the disk at once, and its memory serves another, while the outcomes of the
-// same batch are still counted: the other is not taken for it.
+// A record that is to be sent again may go to the disk at once, and its memory serves another, while the outcomes of
+// the same batch are still counted: the other is not taken for it.
 func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
 	t.Parallel()
 	h := fake(new(fakeBus), Overflow(Spool(t.TempDir(), 1<<20)))

@@ -102,7 +102,8 @@ func TestKillingALoggingProcess(t *testing.T) {
 	if err := app.Close(within(t, 20*time.Second)); err != nil {
 		t.Error(err)
 	}
-	t.Attr("figures", fmt.Sprintf("%d kills: %d records were said to be synced, %d were delivered, 0 lost", kills, promised, all))
+	t.Attr("figures", fmt.Sprintf("%d kills: %d records were said to be synced, %d were delivered, 0 lost", kills,
+		promised, all))
 }
 
 // killLater runs spoolProgram, kills it when it has printed so many lines, and returns the last number.
@@ -229,7 +230,8 @@ func TestKillingKafkaWithASpool(t *testing.T) {
 			lost++
 		}
 	}
-	t.Attr("figures", fmt.Sprintf("%d logged, %d kills, %v, up to %d on disk: read back %d, lost %d, repeated %d, out of order %d",
+	t.Attr("figures", fmt.Sprintf("%d logged, %d kills, %v, up to %d on disk: read back %d, lost %d, repeated %d, out "+
+		"of order %d",
 		records, kills, took.Round(time.Millisecond), most, read, lost, repeated, disordered))
 	if lost+disordered > 0 {
 		t.Fail()

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Stats counts what became of the records. At every moment Accepted + Recovered = Delivered + Dropped + Spooled + Queued,
-// each of them counted on its own. What the handler itself logs, about records that were dropped, is in none of them.
+// Stats counts what became of the records. At every moment Accepted + Recovered = Delivered + Dropped + Spooled +
+// Queued, each of them counted on its own. What the handler itself logs, about records that were dropped, is in none of
+// them.
 type Stats struct {
-	// Accepted counts all records that Handle got, those dropped at once too. One whose caller is still blocked is not in yet.
+	// Accepted counts all records that Handle got, those dropped at once too. One whose caller is still blocked is not in
+	// yet.
 	Accepted uint64
 	// Recovered counts those that an earlier handler left in the directory of [Spool].
 	Recovered uint64
@@ -159,8 +161,8 @@ func (q *queue) missed() (n uint64, by [reasons]uint64) {
 type UndeliveredError struct {
 	// Records is how many were accepted and have neither been delivered nor spooled, nor dropped before.
 	Records int
-	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka, nor the disk,
-	// nor the fallback.
+	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka, nor the
+	// disk, nor the fallback.
 	Lost int
 	// Stream is where they should have gone.
 	Stream string

@@ -39,15 +39,19 @@ func TestText(t *testing.T) {
 		{"no time", time.Time{}, nil, nil, "-            WARNING   hello\n"},
 		{"a logger", when, nil, []Option{Logger("app")}, "16:39:52.245 WARNING   hello  logger=app\n"},
 		{
-			"all models and attributes", when, []any{logrecord.Attr(userLog{User: "ada"}), "a", 1, "b", "x y", logrecord.Attr(teamLog{Team: "red"}), "c", ""}, nil,
+			"all models and attributes", when, []any{logrecord.Attr(userLog{User: "ada"}), "a", 1, "b", "x y",
+				logrecord.Attr(teamLog{Team: "red"}), "c", ""}, nil,
 			"16:39:52.245 WARNING   hello  user=ada a=1 b=\"x y\" team=red c=\"\"\n",
 		},
-		{"groups", when, []any{slog.Group("g", "a", 1, slog.Group("h", "b", []int{1, 2}))}, nil, "16:39:52.245 WARNING   hello  g.a=1 g.h.b=[1,2]\n"},
+		{"groups", when, []any{slog.Group("g", "a", 1, slog.Group("h", "b", []int{1, 2}))}, nil,
+			"16:39:52.245 WARNING   hello  g.a=1 g.h.b=[1,2]\n"},
 		{"an empty object", when, []any{"m", map[string]int{}}, nil, "16:39:52.245 WARNING   hello  m={}\n"},
-		{"an error", when, []any{"err", errors.New("boom")}, nil, "16:39:52.245 WARNING   hello  err=boom exception=*errors.errorString\n"},
+		{"an error", when, []any{"err", errors.New("boom")}, nil, "16:39:52.245 WARNING   hello  err=boom " +
+			"exception=*errors.errorString\n"},
 		{
 			"an error with its trace", when, []any{"err", traced{}}, nil,
-			"16:39:52.245 WARNING   hello  err=short exception=slogkafka.traced\n    stack | short\n          |     at\\x1b[0m x\n",
+			"16:39:52.245 WARNING   hello  err=short exception=slogkafka.traced\n    stack | short\n          |     " +
+				"at\\x1b[0m x\n",
 		},
 		{
 			"control characters", when, []any{"a", "\x1b[31m\r\n\u009b\u202e\u200b\x7f", "k\n", 1}, nil,
@@ -77,7 +81,8 @@ func TestTextSource(t *testing.T) {
 	var out bytes.Buffer
 	slog.New(NewStreamHandler(&out, Text(), AddSource(), Trace(slog.LevelError))).Error("a\nb")
 	lines := strings.Split(out.String(), "\n")
-	if !strings.Contains(lines[0], `a\nb`) || !strings.Contains(lines[0], "stream_test.go:") || !strings.HasPrefix(lines[1], "    trace | github.com/kafkaesk/kafkaesk/slogkafka.TestTextSource") {
+	if !strings.Contains(lines[0], `a\nb`) || !strings.Contains(lines[0], "stream_test.go:") ||
+		!strings.HasPrefix(lines[1], "    trace | github.com/kafkaesk/kafkaesk/slogkafka.TestTextSource") {
 		t.Errorf("the lines are:\n%s", out.String())
 	}
 }

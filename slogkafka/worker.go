@@ -293,7 +293,8 @@ func (w *worker) apply(list []*queued) {
 		result.add(r.err, verdicts[i])
 	}
 	var records, bytes int64
-	for i, r := range list { // each is looked at once: one that waits again may go to the disk, and its memory be another record's
+	// each is looked at once: one that waits again may go to the disk, and its memory be another record's
+	for i, r := range list {
 		s := r.shard
 		s.mu.Lock()
 		if r.state == finished {

@@ -98,8 +98,8 @@ func fillLogs(ctx context.Context, p place, stream string, records int) error {
 		}
 		value := fmt.Appendf(nil,
 			`{"schema":"LogRecord:1","data":{"timestamp":%q,"severity":%q,"level":%d,"message":%q,"logger":null,`+
-				`"exception":null,"trace":null,"stack":null,"hostname":"shop-7d9f-x2k","service":"shop","namespace":"prod","cluster":"eu",`+
-				`"user":"user-%d","path":"/orders/%d","status":%d,"took":%d}}`,
+				`"exception":null,"trace":null,"stack":null,"hostname":"shop-7d9f-x2k","service":"shop","namespace":"prod",`+
+				`"cluster":"eu","user":"user-%d","path":"/orders/%d","status":%d,"took":%d}}`,
 			at.UTC().Format("2006-01-02T15:04:05.000000000Z"), severity, level, message, i%5000, i, status, 1_000_000+i)
 		header := kgo.RecordHeader{Key: "kafkaesk-id", Value: fmt.Appendf(nil, "0199f6a0-0000-7000-8000-%012d", i)}
 		client.Produce(ctx, &kgo.Record{Value: value, Timestamp: at, Headers: []kgo.RecordHeader{header}},

@@ -95,8 +95,8 @@ func Servers(t testing.TB) []string {
 	return servers
 }
 
-// StartKafka starts a Kafka as [Servers] does, for a TestMain or for a program that shows something, and returns its address for
-// [bus.Config]. Its records are in memory, and gone after end, which the caller has to call.
+// StartKafka starts a Kafka as [Servers] does, for a TestMain or for a program that shows something, and returns its
+// address for [bus.Config]. Its records are in memory, and gone after end, which the caller has to call.
 func StartKafka() (servers []string, end func() error, err error) {
 	broker, err := devkafka.Start(devkafka.Options{})
 	if err != nil {
@@ -197,8 +197,8 @@ func members(s bus.Stats) string {
 
 // Published waits until stream has n records and returns what [bus.Decode] makes of them: the first n that are read,
 // those of one key in their order. T is what a handler may take: *bus.Record and *bus.Message too. When there are
-// fewer records after 30 seconds, or when the App's Run has failed, or T cannot be made of one, the test fails with what
-// was there.
+// fewer records after 30 seconds, or when the App's Run has failed, or T cannot be made of one, the test fails with
+// what was there.
 func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	t.Helper()
 	if n < 1 {

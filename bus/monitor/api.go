@@ -200,7 +200,8 @@ func subscriptionsOf(stats bus.Stats) []subscription {
 		s := &stats.Subscriptions[i]
 		all[i] = subscription{
 			Patterns: s.Patterns, Group: s.Group, Handler: s.Handler, State: s.State, MemberID: s.MemberID,
-			Generation: s.Generation, Protocol: s.Protocol, Leader: s.Leader, Rebalances: s.Rebalances, Revoked: s.Revoked, Lost: s.Lost,
+			Generation: s.Generation, Protocol: s.Protocol, Leader: s.Leader, Rebalances: s.Rebalances, Revoked: s.Revoked,
+			Lost:          s.Lost,
 			LastRebalance: known(s.LastRebalance), LastHeartbeat: known(s.LastHeartbeat), LastCommit: known(s.LastCommit),
 			Streams: append([]string{}, s.Streams...), Partitions: []partition{}, Lag: s.Lag,
 			InFlight: s.InFlight, Waiting: s.Waiting, Bytes: s.Bytes, PausedSince: known(s.PausedSince), Abandoned: s.Abandoned,

@@ -88,8 +88,8 @@ type recordMetrics struct {
 	handler, lead prometheus.Observer
 }
 
-// group returns the metrics of a group and a stream. Each outcome has a series from then on: Prometheus sees no increase
-// in a counter that it never saw at 0.
+// group returns the metrics of a group and a stream. Each outcome has a series from then on: Prometheus sees no
+// increase in a counter that it never saw at 0.
 func (e *events) group(counts *streamCounts, group string) *recordMetrics {
 	if g, ok := counts.groups.Load(group); ok {
 		return g.(*recordMetrics)

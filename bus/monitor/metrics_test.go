@@ -166,7 +166,8 @@ func TestRebalancesAreCountedByEvent(t *testing.T) {
 	}
 	stop := w.run(app)
 	eventually(t, h, func(s series) bool { return counted(s, 1, 0, 0) })
-	w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+	w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true,
+		Err: kerr.UnknownMemberID, Count: 1})
 	eventually(t, h, func(s series) bool { return counted(s, 2, 0, 1) })
 	stop()
 	if s := scrape(t, h); !counted(s, 2, 1, 1) {

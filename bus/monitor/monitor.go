@@ -29,9 +29,10 @@ func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(
 
 // PythonMetrics adds the metrics of Python's kafkaesk under their own names and labels, for dashboards that exist:
 // consumed_message_elapsed_time, message_lead_time, published_messages_time, consumed_topic_offset,
-// produced_topic_offset, consumer_health, and consumer_rebalanced_total without its partition. Those that both have under one name, published_messages_total and
-// consumed_messages_total, get Python's labels beside ours: stream_id, which is the topic, partition, and for consumed
-// ones group_id and error. Each partition then has series of its own, until it is revoked.
+// produced_topic_offset, consumer_health, and consumer_rebalanced_total without its partition. Those that both have
+// under one name, published_messages_total and consumed_messages_total, get Python's labels beside ours: stream_id,
+// which is the topic, partition, and for consumed ones group_id and error. Each partition then has series of its own,
+// until it is revoked.
 func PythonMetrics() Option { return func(o *options) { o.python = true } }
 
 // monitor is what a Handler answers from.

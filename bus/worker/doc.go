@@ -4,16 +4,16 @@
 //		worker.Main(app)
 //	}
 //
-// The command `kafkaesk ./pkg:App` generates such a main for development. A production image has no Go toolchain: it gets a program
-// of its own, with this main, or the one that `kafkaesk build` makes.
+// The command `kafkaesk ./pkg:App` generates such a main for development. A production image has no Go toolchain: it
+// gets a program of its own, with this main, or the one that `kafkaesk build` makes.
 //
 // # Configuration
 //
-// A flag wins over its environment variable, and both win over what the program configured. What neither sets stays as the program
-// configured it. An empty variable counts as not set.
+// A flag wins over its environment variable, and both win over what the program configured. What neither sets stays as
+// the program configured it. An empty variable counts as not set.
 //
 //	-b, --kafka-servers        KAFKAESK_KAFKA_SERVERS       brokers to ask first, host:port, separated by commas
-//	    --kafka-settings       KAFKAESK_KAFKA_SETTINGS      settings in aiokafka's names, as a JSON object, or @ and the name of a file with it
+//	    --kafka-settings       KAFKAESK_KAFKA_SETTINGS      settings as a JSON object, or @ and the name of a file
 //	    --topic-prefix         KAFKAESK_TOPIC_PREFIX        stands in front of every topic's name
 //	    --replication-factor   KAFKAESK_REPLICATION_FACTOR  of the topics that the App creates
 //	    --drain-timeout        KAFKAESK_DRAIN_TIMEOUT       how long running handlers may finish, as 30s or 2m
@@ -21,13 +21,13 @@
 //	    --log-format           KAFKAESK_LOG_FORMAT          text or json
 //	    --log-level            KAFKAESK_LOG_LEVEL           debug, info, warn or error
 //
-// With --describe the program prints what the App declares, its schemas and subscriptions, as JSON, and ends without asking any broker.
-// With --version it prints the versions of the program, kafkaesk and Go.
+// With --describe the program prints what the App declares, its schemas and subscriptions, as JSON, and ends without
+// asking any broker. With --version it prints the versions of the program, kafkaesk and Go.
 //
-// Settings may hold secrets, and every user of a machine can read the arguments of its processes: give such settings by the variable or
-// in a file, by @. No message prints them. A file with a password that others can read is a warning in the log. The worker removes
-// KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes that handlers start do not get it; programs that call
-// [bus.ConfigFromEnv] do so before [Main].
+// Settings may hold secrets, and every user of a machine can read the arguments of its processes: give such settings by
+// the variable or in a file, by @. No message prints them. A file with a password that others can read is a warning in
+// the log. The worker removes KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes that
+// handlers start do not get it; programs that call [bus.ConfigFromEnv] do so before [Main].
 //
 // # Monitor
 //
@@ -38,8 +38,8 @@
 //
 // # Logs
 //
-// The worker and the App log to one place: the logger of the App's [bus.Config], if the program set one. Otherwise, and when a flag or
-// variable says how to log, it is standard error, as text from info on.
+// The worker and the App log to one place: the logger of the App's [bus.Config], if the program set one. Otherwise, and
+// when a flag or variable says how to log, it is standard error, as text from info on.
 //
 // What handlers log with their context has the attributes of [bus.LogAttrs].
 //
@@ -50,16 +50,17 @@
 //
 // # The end
 //
-// SIGINT and SIGTERM end the program in good order: no new record is begun, running handlers have the drain timeout to finish, what is
-// done is committed, the groups are left, and [bus.App.Close] has 10 seconds for what the program does at its end. So whoever kills what
-// does not end (terminationGracePeriodSeconds in Kubernetes) should wait for the drain timeout and 10 seconds more. Signals within a
-// second of the first are the same stop. A later one ends the program at once: records whose handlers were running are handled again, by
-// whoever gets their partitions.
+// SIGINT and SIGTERM end the program in good order: no new record is begun, running handlers have the drain timeout to
+// finish, what is done is committed, the groups are left, and [bus.App.Close] has 10 seconds for what the program does
+// at its end. So whoever kills what does not end (terminationGracePeriodSeconds in Kubernetes) should wait for the
+// drain timeout and 10 seconds more. Signals within a second of the first are the same stop. A later one ends the
+// program at once: records whose handlers were running are handled again, by whoever gets their partitions.
 //
 // Exit codes:
 //
 //	0    ended by a signal, or every subscription has stopped by bus.ErrStop
-//	1    failed: the monitor's address is taken, a handler's error that nothing deals with, brokers that refuse, records that could not be delivered at the end
+//	1    failed: the monitor's address is taken, a handler's error that nothing deals with, brokers that refuse,
+//	     records that could not be delivered at the end
 //	2    the command line or the environment is wrong, or there are no servers
 //	130  ended at once by a second SIGINT
 //	143  ended at once by a second SIGTERM

@@ -12,8 +12,8 @@ type Order struct {
 	ID string `json:"id"`
 }
 
-// A program that handles orders. Its servers come from the command line, as orders --kafka-servers=localhost:9092, or from
-// KAFKAESK_KAFKA_SERVERS.
+// A program that handles orders. Its servers come from the command line, as orders --kafka-servers=localhost:9092, or
+// from KAFKAESK_KAFKA_SERVERS.
 func ExampleMain() {
 	app := bus.New(bus.Config{})
 	bus.MustSubscribe(app, "orders.*", func(_ context.Context, o Order) error {

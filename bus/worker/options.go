@@ -41,25 +41,34 @@ func (o option) variable() string { return cliflags.Variable(o.name) }
 
 const asConfigured = "as the program configured"
 
-// table lists the options in the order of the help. Errors of set never hold the value: it may be a secret, or hold one.
+// table lists the options in the order of the help. Errors of set never hold the value: it may be a secret, or hold
+// one.
 func table() []option {
 	return []option{
-		{name: "kafka-servers", short: "b", value: "HOST:PORT[,...]", usage: "brokers to ask first", initial: asConfigured, set: setServers},
-		{name: "kafka-settings", value: "JSON|@FILE", usage: "client settings in aiokafka's names, as a JSON object or a file of one; they replace all that the program configured",
+		{name: "kafka-servers", short: "b", value: "HOST:PORT[,...]", usage: "brokers to ask first", initial: asConfigured,
+			set: setServers},
+		{name: "kafka-settings", value: "JSON|@FILE", usage: "client settings in aiokafka's names, as a JSON object or a " +
+			"file of one; they replace all that the program configured",
 			initial: asConfigured, set: setSettings},
-		{name: "topic-prefix", value: "PREFIX", usage: "stands in front of every topic's name", initial: asConfigured, set: setPrefix},
-		{name: "replication-factor", value: "N", usage: "of the topics that the app creates", initial: asConfigured + ", or one for each broker, at most 3", set: setReplication},
-		{name: "drain-timeout", value: "DURATION", usage: "how long running handlers may finish when partitions are taken away or the program ends",
+		{name: "topic-prefix", value: "PREFIX", usage: "stands in front of every topic's name", initial: asConfigured,
+			set: setPrefix},
+		{name: "replication-factor", value: "N", usage: "of the topics that the app creates", initial: asConfigured +
+			", or one for each broker, at most 3", set: setReplication},
+		{name: "drain-timeout", value: "DURATION", usage: "how long running handlers may finish when partitions are taken " +
+			"away or the program ends",
 			initial: asConfigured + ", or 30s", set: setDrain},
-		{name: "listen", value: "[HOST]:PORT", usage: "serve metrics, health and a status page over HTTP; without a host on loopback only",
+		{name: "listen", value: "[HOST]:PORT", usage: "serve metrics, health and a status page over HTTP; without a host " +
+			"on loopback only",
 			initial: "off", set: setListen},
-		{name: "log-format", value: "text|json", usage: "the form of the log on standard error", initial: "the logger that the program configured, else text", set: setFormat},
-		{name: "log-level", value: "LEVEL", usage: "the least level that is logged: debug, info, warn, error", initial: "the logger that the program configured, else info", set: setLevel},
+		{name: "log-format", value: "text|json", usage: "the form of the log on standard error",
+			initial: "the logger that the program configured, else text", set: setFormat},
+		{name: "log-level", value: "LEVEL", usage: "the least level that is logged: debug, info, warn, error",
+			initial: "the logger that the program configured, else info", set: setLevel},
 	}
 }
 
-// parse reads the command line, and the environment for what that leaves out. It returns flag.ErrHelp when help is asked for. Its errors
-// hold no value, because a value may be a secret.
+// parse reads the command line, and the environment for what that leaves out. It returns flag.ErrHelp when help is
+// asked for. Its errors hold no value, because a value may be a secret.
 func parse(args []string, env func(string) (string, bool)) (options, error) {
 	o := options{format: "text"}
 	given := make(map[string]string)
@@ -83,7 +92,8 @@ func parse(args []string, env func(string) (string, bool)) (options, error) {
 	case err != nil:
 		return o, err
 	case ofPython:
-		return o, errors.New("--api-version is a flag of Python's kafkaesk: leave it out, the brokers are asked for their versions")
+		return o, errors.New("--api-version is a flag of Python's kafkaesk: leave it out, the brokers are asked for their " +
+			"versions")
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("argument %d is no flag: is a value with blanks in it without quotes?", len(args)-fs.NArg()+1)
 	}
@@ -164,29 +174,33 @@ func (o options) logger(w io.Writer, level slog.Leveler) *slog.Logger {
 
 // help writes what --help prints.
 func help(w io.Writer, program string) error {
-	fmt.Fprintf(w, "Usage: %s [flags]\n\nHandles the records of the app's subscriptions until it is told to end.\n\n", program)
+	fmt.Fprintf(w, "Usage: %s [flags]\n\nHandles the records of the app's subscriptions until it is told to end.\n\n",
+		program)
 	for _, x := range table() {
 		short := "    "
 		if x.short != "" {
 			short = "-" + x.short + ", "
 		}
-		fmt.Fprintf(w, "  %s--%s %s\n        %s\n        $%s; default: %s\n", short, x.name, x.value, x.usage, x.variable(), x.initial)
+		fmt.Fprintf(w, "  %s--%s %s\n        %s\n        $%s; default: %s\n", short, x.name, x.value, x.usage,
+			x.variable(), x.initial)
 	}
 	_, err := fmt.Fprintf(w, `      --describe
         print what the app declares, its schemas and subscriptions, as JSON, and end; no broker is asked
       --version
         print the versions of the program, kafkaesk and Go, and end
 
-A flag wins over its variable, and both win over what the program configured. Settings may hold secrets: give such settings by the variable
-or in a file, not as an argument. Python's --api-version is not needed: the brokers are asked for their versions.
+A flag wins over its variable, and both win over what the program configured. Settings may hold secrets: give
+such settings by the variable or in a file, not as an argument. Python's --api-version is not needed: the brokers
+are asked for their versions.
 
-SIGINT and SIGTERM let running handlers finish for the drain timeout, commit what is done and leave the groups, and give the app %v more to
-close. Signals within a second of the first are the same stop; a later one ends the program at once. SIGUSR1 switches the level of the log
-to debug, and back.
+SIGINT and SIGTERM let running handlers finish for the drain timeout, commit what is done and leave the groups, and
+give the app %v more to close. Signals within a second of the first are the same stop; a later one ends the program
+at once. SIGUSR1 switches the level of the log to debug, and back.
 
 Exit codes:
   0    ended by a signal, or every subscription has stopped
-  1    failed: a handler's error that nothing deals with, brokers that refuse, records that could not be delivered at the end
+  1    failed: a handler's error that nothing deals with, brokers that refuse, records that could not be delivered
+       at the end
   2    the command line or the environment is wrong, or there are no servers
   130  ended at once by a second SIGINT
   143  ended at once by a second SIGTERM

@@ -256,7 +256,8 @@ func TestHowAProcessEnds(t *testing.T) {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			said := c.said.String()
-			if !strings.Contains(said, tt.stderr) || strings.Count(said, "level=ERROR") != tt.errors || strings.Contains(said, "goroutine ") {
+			if !strings.Contains(said, tt.stderr) || strings.Count(said, "level=ERROR") != tt.errors ||
+				strings.Contains(said, "goroutine ") {
 				t.Errorf("the program said\n%s\nwant %q, %d errors and no stack", said, tt.stderr, tt.errors)
 			}
 			if n := w.committed(t); n != 0 {
@@ -304,12 +305,17 @@ func TestHandlersLogAsTheWorkerDoes(t *testing.T) {
 		env           []string
 		has, hasNot   []string
 	}{
-		{name: "by itself", program: "slog", has: []string{"level=INFO msg=handled\n", `msg="with its record" own=1 stream=work partition=`, `level=INFO msg="by package log"`}, hasNot: []string{"details"}},
+		{name: "by itself", program: "slog", has: []string{"level=INFO msg=handled\n",
+			`msg="with its record" own=1 stream=work partition=`, `level=INFO msg="by package log"`},
+			hasNot: []string{"details"}},
 		{name: "json, in detail", program: "slog", env: []string{"KAFKAESK_LOG_FORMAT=json", "KAFKAESK_LOG_LEVEL=debug"},
-			has: []string{`"level":"INFO","msg":"handled"}`, `"own":1,"stream":"work","partition":`, `"level":"DEBUG","msg":"details"}`}, hasNot: []string{"msg=handled"}},
-		{name: "errors only", program: "slog", env: []string{"KAFKAESK_LOG_LEVEL=error"}, hasNot: []string{"handled", "details", "by package log"}},
+			has: []string{`"level":"INFO","msg":"handled"}`, `"own":1,"stream":"work","partition":`,
+				`"level":"DEBUG","msg":"details"}`}, hasNot: []string{"msg=handled"}},
+		{name: "errors only", program: "slog", env: []string{"KAFKAESK_LOG_LEVEL=error"},
+			hasNot: []string{"handled", "details", "by package log"}},
 		{name: "its own default", program: "own default", has: []string{ownLines, "worker: ended"}},
-		{name: "its own default stays with a flag", program: "own default", env: []string{"KAFKAESK_LOG_FORMAT=json"}, has: []string{ownLines}},
+		{name: "its own default stays with a flag", program: "own default", env: []string{"KAFKAESK_LOG_FORMAT=json"},
+			has: []string{ownLines}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -36,13 +36,13 @@ const (
 // group, and a process manager may send SIGINT and SIGTERM at once.
 const sameStop = time.Second
 
-// closeTimeout is what bus.App.Close has after the handlers are done: for the functions of OnFinalize, and for what they and the handlers
-// have published.
+// closeTimeout is what bus.App.Close has after the handlers are done: for the functions of OnFinalize, and for what
+// they and the handlers have published.
 const closeTimeout = 10 * time.Second
 
-// Main runs the App as this process, with its command line, environment and signals, and ends the process. The package comment says how
-// it is configured and what the exit codes mean. Deferred functions of the caller do not run: what has to be done at the end belongs in
-// [bus.App.OnFinalize], whose functions are called for what was initialized.
+// Main runs the App as this process, with its command line, environment and signals, and ends the process. The package
+// comment says how it is configured and what the exit codes mean. Deferred functions of the caller do not run: what has
+// to be done at the end belongs in [bus.App.OnFinalize], whose functions are called for what was initialized.
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
@@ -84,8 +84,8 @@ type application interface {
 	Close(context.Context) error
 }
 
-// run runs the application until it ends or a signal ends it, and returns the exit code. After a signal that comes later
-// than sameStop after the first it returns while the application still runs: the process is to end then.
+// run runs the application until it ends or a signal ends it, and returns the exit code. After a signal that comes
+// later than sameStop after the first it returns while the application still runs: the process is to end then.
 func (p process) run(ctx context.Context, app application) int {
 	o, err := parse(p.args, p.env)
 	switch {

@@ -54,10 +54,12 @@ func (a *fakeApp) Close(ctx context.Context) error {
 }
 
 // runWith runs an application with a command line and an environment.
-func runWith(t *testing.T, app *fakeApp, args []string, env map[string]string, signals ...os.Signal) (code int, stdout, stderr string) {
+func runWith(t *testing.T, app *fakeApp, args []string, env map[string]string,
+	signals ...os.Signal) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err strings.Builder
-	p := process{name: "app", args: args, stdout: &out, stderr: &err, signals: make(chan os.Signal, len(signals)), setDefault: func(*slog.Logger) {}}
+	p := process{name: "app", args: args, stdout: &out, stderr: &err, signals: make(chan os.Signal, len(signals)),
+		setDefault: func(*slog.Logger) {}}
 	p.unsetenv = func(name string) error { delete(env, name); return nil }
 	p.env = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	for _, s := range signals {
@@ -69,7 +71,8 @@ func runWith(t *testing.T, app *fakeApp, args []string, env map[string]string, s
 
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
-	settings := `{"security_protocol":"SASL_SSL","sasl_mechanism":"PLAIN","sasl_plain_username":"u","sasl_plain_password":"` + canary + `"}`
+	settings := `{"security_protocol":"SASL_SSL","sasl_mechanism":"PLAIN","sasl_plain_username":"u",` +
+		`"sasl_plain_password":"` + canary + `"}`
 	file := filepath.Join(t.TempDir(), "settings.json")
 	if err := os.WriteFile(file, []byte(settings+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -87,20 +90,27 @@ func TestConfiguration(t *testing.T) {
 		{name: "nothing"},
 		{name: "servers", args: []string{"--kafka-servers=a:1, b:2,"}, want: bus.Config{Servers: []string{"a:1", "b:2"}}},
 		{name: "short", args: []string{"-b", "a:1"}, want: bus.Config{Servers: []string{"a:1"}}},
-		{name: "the last one counts", args: []string{"-b", "a:1", "--kafka-servers", "b:2"}, want: bus.Config{Servers: []string{"b:2"}}},
-		{name: "servers of the environment", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": "[::1]:9092"}, want: bus.Config{Servers: []string{"[::1]:9092"}}},
+		{name: "the last one counts", args: []string{"-b", "a:1", "--kafka-servers", "b:2"},
+			want: bus.Config{Servers: []string{"b:2"}}},
+		{name: "servers of the environment", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": "[::1]:9092"},
+			want: bus.Config{Servers: []string{"[::1]:9092"}}},
 		{name: "a flag wins", args: []string{"--kafka-servers=a:1", "--drain-timeout=5s"},
-			env:  map[string]string{"KAFKAESK_KAFKA_SERVERS": "b:2", "KAFKAESK_DRAIN_TIMEOUT": "nonsense", "KAFKAESK_TOPIC_PREFIX": "p."},
+			env: map[string]string{"KAFKAESK_KAFKA_SERVERS": "b:2", "KAFKAESK_DRAIN_TIMEOUT": "nonsense",
+				"KAFKAESK_TOPIC_PREFIX": "p."},
 			want: bus.Config{Servers: []string{"a:1"}, DrainTimeout: 5 * time.Second, TopicPrefix: "p."}},
-		{name: "an empty flag hides its variable", args: []string{"--topic-prefix="}, env: map[string]string{"KAFKAESK_TOPIC_PREFIX": "p."}},
-		{name: "an empty variable is none", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": "", "KAFKAESK_LOG_LEVEL": "", "KAFKAESK_DRAIN_TIMEOUT": ""}},
+		{name: "an empty flag hides its variable", args: []string{"--topic-prefix="},
+			env: map[string]string{"KAFKAESK_TOPIC_PREFIX": "p."}},
+		{name: "an empty variable is none", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": "", "KAFKAESK_LOG_LEVEL": "",
+			"KAFKAESK_DRAIN_TIMEOUT": ""}},
 		{name: "all the rest", args: []string{"--topic-prefix", "p.", "--replication-factor", "2", "--drain-timeout", "1m"},
 			want: bus.Config{TopicPrefix: "p.", ReplicationFactor: 2, DrainTimeout: time.Minute}},
-		{name: "all of the environment", env: map[string]string{"KAFKAESK_TOPIC_PREFIX": "p.", "KAFKAESK_REPLICATION_FACTOR": "2", "KAFKAESK_DRAIN_TIMEOUT": "1m", "KAFKAESK_KAFKA_SETTINGS": settings},
+		{name: "all of the environment", env: map[string]string{"KAFKAESK_TOPIC_PREFIX": "p.",
+			"KAFKAESK_REPLICATION_FACTOR": "2", "KAFKAESK_DRAIN_TIMEOUT": "1m", "KAFKAESK_KAFKA_SETTINGS": settings},
 			want: bus.Config{TopicPrefix: "p.", ReplicationFactor: 2, DrainTimeout: time.Minute, Settings: parsed}},
 		{name: "settings", args: []string{"--kafka-settings", settings}, want: bus.Config{Settings: parsed}},
 		{name: "settings of a file", args: []string{"--kafka-settings=@" + file}, want: bus.Config{Settings: parsed}},
-		{name: "settings of a file that a variable names", env: map[string]string{"KAFKAESK_KAFKA_SETTINGS": "@" + file}, want: bus.Config{Settings: parsed}},
+		{name: "settings of a file that a variable names", env: map[string]string{"KAFKAESK_KAFKA_SETTINGS": "@" + file},
+			want: bus.Config{Settings: parsed}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,7 +177,8 @@ func TestAFileOfSettingsThatOthersCanRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, _, stderr := runWith(t, new(fakeApp), []string{"--kafka-settings=@" + file}, nil)
-		if n := strings.Count(stderr, "lets others read it: chmod 600 it"); code != exitOK || n != warnings || strings.Contains(stderr, canary) {
+		if n := strings.Count(stderr, "lets others read it: chmod 600 it"); code != exitOK || n != warnings ||
+			strings.Contains(stderr, canary) {
 			t.Errorf("mode %#o: exit code %d, %d warnings: %s", mode, code, n, stderr)
 		}
 	}
@@ -189,20 +200,30 @@ func TestUsageErrors(t *testing.T) {
 		{name: "flag without a value", args: []string{"--kafka-settings"}, want: "-kafka-settings"},
 		{name: "argument", args: []string{"-b", "a:1", canary, "more"}, want: "argument 3 is no flag"},
 		{name: "Python's flag", args: []string{"--api-version", "auto"}, want: "Python"},
-		{name: "server without a port", args: []string{"-b", "a:1,user:" + canary + "@b"}, want: "--kafka-servers: server 2: want host:port"},
+		{name: "server without a port", args: []string{"-b", "a:1,user:" + canary + "@b"},
+			want: "--kafka-servers: server 2: want host:port"},
 		{name: "no server", args: []string{"-b", ","}, want: "there is no server"},
-		{name: "server of the environment", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": canary}, want: "$KAFKAESK_KAFKA_SERVERS: server 1"},
+		{name: "server of the environment", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": canary},
+			want: "$KAFKAESK_KAFKA_SERVERS: server 1"},
 		{name: "settings that are no JSON", args: []string{"--kafka-settings", "{" + canary}, want: "--kafka-settings: "},
 		{name: "settings that are no object", args: []string{"--kafka-settings", `["` + canary + `"]`}, want: "JSON object"},
-		{name: "a setting nobody knows", args: []string{"--kafka-settings", `{"sasl_plain_pasword":"` + canary + `"}`}, want: "sasl_plain_password"},
-		{name: "a setting of the wrong type", args: []string{"--kafka-settings", `{"request_timeout_ms":"` + canary + `"}`}, want: "request_timeout_ms"},
-		{name: "two things wrong in one line", args: []string{"--kafka-settings", `{"retry_backoff_ms":"` + canary + `","request_timeout_ms":"` + canary + `"}`}, want: "request_timeout_ms"},
-		{name: "settings of a file that is not there", args: []string{"--kafka-settings=@/nowhere/settings.json"}, want: "/nowhere/settings.json"},
-		{name: "settings of a broken file", env: map[string]string{"KAFKAESK_KAFKA_SETTINGS": "@" + broken}, want: "$KAFKAESK_KAFKA_SETTINGS: "},
-		{name: "replication factor", args: []string{"--replication-factor=0"}, want: "--replication-factor: want a number from 1"},
-		{name: "replication factor that is no number", args: []string{"--replication-factor=" + canary}, want: "want a number"},
+		{name: "a setting nobody knows", args: []string{"--kafka-settings", `{"sasl_plain_pasword":"` + canary + `"}`},
+			want: "sasl_plain_password"},
+		{name: "a setting of the wrong type", args: []string{"--kafka-settings", `{"request_timeout_ms":"` + canary + `"}`},
+			want: "request_timeout_ms"},
+		{name: "two things wrong in one line", args: []string{"--kafka-settings", `{"retry_backoff_ms":"` + canary +
+			`","request_timeout_ms":"` + canary + `"}`}, want: "request_timeout_ms"},
+		{name: "settings of a file that is not there", args: []string{"--kafka-settings=@/nowhere/settings.json"},
+			want: "/nowhere/settings.json"},
+		{name: "settings of a broken file", env: map[string]string{"KAFKAESK_KAFKA_SETTINGS": "@" + broken},
+			want: "$KAFKAESK_KAFKA_SETTINGS: "},
+		{name: "replication factor", args: []string{"--replication-factor=0"},
+			want: "--replication-factor: want a number from 1"},
+		{name: "replication factor that is no number", args: []string{"--replication-factor=" + canary},
+			want: "want a number"},
 		{name: "replication factor too large", args: []string{"--replication-factor=40000"}, want: "want a number"},
-		{name: "drain timeout without a unit", env: map[string]string{"KAFKAESK_DRAIN_TIMEOUT": "30"}, want: "$KAFKAESK_DRAIN_TIMEOUT: want a duration"},
+		{name: "drain timeout without a unit", env: map[string]string{"KAFKAESK_DRAIN_TIMEOUT": "30"},
+			want: "$KAFKAESK_DRAIN_TIMEOUT: want a duration"},
 		{name: "no drain timeout", args: []string{"--drain-timeout=0s"}, want: "above zero"},
 		{name: "listen without a port", args: []string{"--listen=localhost"}, want: "want [host]:port"},
 		{name: "log format", args: []string{"--log-format=xml"}, want: "want text or json"},
@@ -234,7 +255,8 @@ func TestHelp(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%s: exit code %d, stderr %q", flag, code, stderr)
 		}
-		want := []string{"Usage: app [flags]", "-b, --kafka-servers", "--api-version", "default: as the program configured, or 30s"}
+		want := []string{"Usage: app [flags]", "-b, --kafka-servers", "--api-version",
+			"default: as the program configured, or 30s"}
 		for _, x := range table() {
 			want = append(want, "--"+x.name+" "+x.value, "$"+x.variable())
 		}
@@ -288,15 +310,23 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{name: "all subscriptions stopped", app: &fakeApp{}, stderr: `msg="worker: ended"`},
 		{name: "interrupted", app: &fakeApp{run: untilEnd}, signals: []os.Signal{os.Interrupt}, stderr: "signal=interrupt"},
-		{name: "terminated", app: &fakeApp{run: untilEnd}, signals: []os.Signal{syscall.SIGTERM}, stderr: "signal=terminated"},
-		{name: "no servers", app: &fakeApp{run: func(context.Context) error { return fmt.Errorf("bus: %w", bus.ErrNotConfigured) }},
+		{name: "terminated", app: &fakeApp{run: untilEnd}, signals: []os.Signal{syscall.SIGTERM},
+			stderr: "signal=terminated"},
+		{name: "no servers", app: &fakeApp{run: func(context.Context) error {
+			return fmt.Errorf("bus: %w", bus.ErrNotConfigured)
+		}},
 			code: exitUsage, stderr: "no Kafka servers", errors: 1},
 		{name: "failed", app: &fakeApp{run: func(context.Context) error { return errors.New("handler\ngave up") }},
 			code: exitFailed, stderr: `error="handler\ngave up"`, errors: 1},
-		{name: "failed while ending", app: &fakeApp{run: func(ctx context.Context) error { <-ctx.Done(); return errors.New("commit refused") }},
+		{name: "failed while ending", app: &fakeApp{run: func(ctx context.Context) error {
+			<-ctx.Done()
+			return errors.New("commit refused")
+		}},
 			signals: []os.Signal{syscall.SIGTERM}, code: exitFailed, stderr: "commit refused", errors: 1},
-		{name: "close failed", app: &fakeApp{close: errors.New("3 records left")}, code: exitFailed, stderr: "3 records left", errors: 1},
-		{name: "both failed", app: &fakeApp{run: func(context.Context) error { return bus.ErrNotConfigured }, close: errors.New("3 records left")},
+		{name: "close failed", app: &fakeApp{close: errors.New("3 records left")}, code: exitFailed,
+			stderr: "3 records left", errors: 1},
+		{name: "both failed", app: &fakeApp{run: func(context.Context) error { return bus.ErrNotConfigured },
+			close: errors.New("3 records left")},
 			code: exitUsage, stderr: "3 records left", errors: 2},
 	}
 	for _, tt := range tests {
@@ -322,11 +352,16 @@ func TestSignalsOfOneStopAreOne(t *testing.T) {
 		after   []time.Duration // of each: when it comes
 		atOnce  int             // the exit code; 0: it drains
 	}{
-		{"timeout(1) signals the process and then its group", []os.Signal{syscall.SIGTERM, syscall.SIGTERM}, []time.Duration{0, 0}, 0},
-		{"a process manager at Ctrl-C", []os.Signal{os.Interrupt, syscall.SIGTERM}, []time.Duration{0, 20 * time.Millisecond}, 0},
-		{"many, the last after a second", []os.Signal{os.Interrupt, os.Interrupt, syscall.SIGTERM}, []time.Duration{0, time.Millisecond, time.Second}, 0},
-		{"a later SIGINT", []os.Signal{syscall.SIGTERM, os.Interrupt}, []time.Duration{0, time.Second + time.Millisecond}, 130},
-		{"a later SIGTERM", []os.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM}, []time.Duration{0, time.Second, 2 * time.Second}, 143},
+		{"timeout(1) signals the process and then its group", []os.Signal{syscall.SIGTERM, syscall.SIGTERM},
+			[]time.Duration{0, 0}, 0},
+		{"a process manager at Ctrl-C", []os.Signal{os.Interrupt, syscall.SIGTERM}, []time.Duration{0, 20 * time.Millisecond},
+			0},
+		{"many, the last after a second", []os.Signal{os.Interrupt, os.Interrupt, syscall.SIGTERM},
+			[]time.Duration{0, time.Millisecond, time.Second}, 0},
+		{"a later SIGINT", []os.Signal{syscall.SIGTERM, os.Interrupt}, []time.Duration{0, time.Second + time.Millisecond},
+			130},
+		{"a later SIGTERM", []os.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM},
+			[]time.Duration{0, time.Second, 2 * time.Second}, 143},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -349,7 +384,8 @@ func TestSignalsOfOneStopAreOne(t *testing.T) {
 					}
 				}()
 				var stderr strings.Builder
-				p := process{name: "app", env: func(string) (string, bool) { return "", false }, stdout: io.Discard, stderr: &stderr,
+				p := process{name: "app", env: func(string) (string, bool) { return "", false }, stdout: io.Discard,
+					stderr:   &stderr,
 					unsetenv: func(string) error { return nil }, signals: signals, setDefault: func(*slog.Logger) {}}
 				code := p.run(t.Context(), app)
 				drained := time.Since(begin) == 10*time.Second && app.closed == 1
@@ -434,7 +470,8 @@ func TestDescribe(t *testing.T) {
 	env := map[string]string{"KAFKAESK_KAFKA_SETTINGS": `{"sasl_plain_password":"` + canary + `"}`}
 	code, stdout, stderr := runWith(t, app, []string{"--describe", "-b", "a:1", "--topic-prefix=p."}, env)
 	info, err := appinfo.Parse([]byte(stdout))
-	if code != exitOK || stderr != "" || err != nil || info.TopicPrefix != "p." || len(info.Servers) != 1 || app.closed != 0 {
+	if code != exitOK || stderr != "" || err != nil || info.TopicPrefix != "p." || len(info.Servers) != 1 ||
+		app.closed != 0 {
 		t.Errorf("exit code %d, stdout %s, stderr %s: %v", code, stdout, stderr, err)
 	}
 	if strings.Contains(stdout, canary) {

@@ -13,15 +13,17 @@ func TestACLs(t *testing.T) {
 	got := kafkaesk(t, dir, nil, "acls", "./shop", "--publish=logs")
 	const table = `RESOURCE  NAME             PATTERN   OPERATIONS                          WHY
 topic     shop.logs        literal   Write,Create                        publish logs
-topic     shop.orders.     prefixed  Read,DescribeConfigs,Write,Create   billing reads orders.*; failed records of billing
+topic     shop.orders.     prefixed Read,DescribeConfigs,Write,Create  billing reads orders.*; failed records of billing
 topic     shop.orders.new  literal   Write,Create                        publish orders.new
 group     billing          literal   Read                                consume as billing
 `
 	if squeeze(got.stdout) != squeeze(table) || got.code != cli.OK {
 		t.Errorf("%+v", got)
 	}
-	got = kafkaesk(t, dir, nil, "acls", "./shop", "--commands", "--no-create", "--principal=User:o'hara", "--topic-prefix=p.")
-	const commands = `kafka-acls --bootstrap-server "$KAFKA" --add --allow-principal 'User:o'\''hara' --operation Read --operation Write --topic 'p.orders.' --resource-pattern-type prefixed
+	got = kafkaesk(t, dir, nil, "acls", "./shop", "--commands", "--no-create", "--principal=User:o'hara",
+		"--topic-prefix=p.")
+	const commands = `kafka-acls --bootstrap-server "$KAFKA" --add --allow-principal 'User:o'\''hara' --operation Read ` +
+		`--operation Write --topic 'p.orders.' --resource-pattern-type prefixed
 kafka-acls --bootstrap-server "$KAFKA" --add --allow-principal 'User:o'\''hara' --operation Write --topic 'p.orders.new'
 kafka-acls --bootstrap-server "$KAFKA" --add --allow-principal 'User:o'\''hara' --operation Read --group 'billing'
 `

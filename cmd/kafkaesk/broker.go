@@ -30,8 +30,9 @@ func newBroker(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run the development broker",
-		Long: "broker runs a Kafka for development in this process, with nothing to install. Any Kafka client can connect to it.\n" +
-			"Topics are created when they are first used. Topics, records and groups are kept in the data directory.\n\n" +
+		Long: "broker runs a Kafka for development in this process, with nothing to install. Any Kafka client can " +
+			"connect to it.\nTopics are created when they are first used. Topics, records and groups are kept in the " +
+			"data directory.\n\n" +
 			"It is not for production: it has no replication, no authentication and makes no promise of durability.",
 		Example: "  kafkaesk broker\n  kafkaesk broker --ephemeral --addr 127.0.0.1:0",
 		Args:    cli.AsUsage(cobra.NoArgs),
@@ -44,10 +45,12 @@ func newBroker(streams Streams) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:9092", "the `host:port` to listen on; port 0 takes a free one")
-	flags.StringVar(&o.dataDir, "data-dir", "", "the `directory` to keep data in (default: kafkaesk/broker in the user's data directory)")
+	flags.StringVar(&o.dataDir, "data-dir", "", "the `directory` to keep data in (default: kafkaesk/broker in the "+
+		"user's data directory)")
 	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing when the broker ends")
 	flags.IntVar(&o.partitions, "partitions", 4, "partitions of topics whose creator does not say how many")
-	flags.BoolVar(&o.allowRemote, "allow-remote", false, "permit an --addr that other machines can reach: whoever connects can do everything")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "permit an --addr that other machines can reach: whoever "+
+		"connects can do everything")
 	return cmd
 }
 
@@ -79,7 +82,8 @@ func (o *brokerOptions) run(ctx context.Context, streams Streams) error {
 		Logger:      slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program listens there: end it, or give --addr 127.0.0.1:0, which takes a free port", err)
+		return fmt.Errorf("%w: another program listens there: end it, or give --addr 127.0.0.1:0, which takes a free port",
+			err)
 	}
 	if err != nil {
 		return err
@@ -103,8 +107,8 @@ It is for development: no replication, no authentication, no promise of durabili
 	return nil
 }
 
-// userDataDir is where a program keeps its user's data: $XDG_DATA_HOME or ~/.local/share, and on macOS and Windows the place
-// for application data.
+// userDataDir is where a program keeps its user's data: $XDG_DATA_HOME or ~/.local/share, and on macOS and Windows the
+// place for application data.
 func userDataDir() (string, error) {
 	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return dir, nil

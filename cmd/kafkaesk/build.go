@@ -24,9 +24,11 @@ func newBuild(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [-o file] [--tags list] ./pkg:App [-- go build flags]",
 		Short: "Build the program that `kafkaesk ./pkg:App` runs, for a machine without Go",
-		Long: "build makes a program of an application, as `kafkaesk ./pkg:App` does to run it, and keeps it. Nothing else is written into your tree.\n" +
-			"What stands behind -- goes to go build; GOOS and GOARCH of the environment count as they do there.",
-		Example:               "  kafkaesk build ./orders:App -o worker\n  CGO_ENABLED=0 GOOS=linux kafkaesk build ./orders:App -o worker -- -trimpath -ldflags=-s",
+		Long: "build makes a program of an application, as `kafkaesk ./pkg:App` does to run it, and keeps it. Nothing else " +
+			"is written into your tree.\nWhat stands behind -- goes to go build; GOOS and GOARCH of the environment count as " +
+			"they do there.",
+		Example: "  kafkaesk build ./orders:App -o worker\n  CGO_ENABLED=0 GOOS=linux kafkaesk build " +
+			"./orders:App -o worker -- -trimpath -ldflags=-s",
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     completeTarget,
 		Args: cli.AsUsage(func(cmd *cobra.Command, args []string) error {

@@ -19,8 +19,8 @@ import (
 // keepFor is how long a program stays in the cache after its last start. Another start is quick until then.
 const keepFor = 7 * 24 * time.Hour
 
-// cache keeps the programs that were started, so that the next start has little to build. It is a directory with one directory for every
-// target, and beside each its lock, which stays when the directory goes.
+// cache keeps the programs that were started, so that the next start has little to build. It is a directory with one
+// directory for every target, and beside each its lock, which stays when the directory goes.
 type cache struct{ dir string }
 
 // userCache is in the user's directory for such things: $XDG_CACHE_HOME/kafkaesk/workers, ~/.cache/kafkaesk/workers.
@@ -38,8 +38,9 @@ type entry struct {
 	lock *filelock.Lock
 }
 
-// open returns the entry of a key, and waits for whoever has it until ctx ends. The lock goes with the process when the entry is not closed:
-// a file that is closed on exec holds it. What is in the cache is started, so nobody else may be able to write there.
+// open returns the entry of a key, and waits for whoever has it until ctx ends. The lock goes with the process when the
+// entry is not closed: a file that is closed on exec holds it. What is in the cache is started, so nobody else may be
+// able to write there.
 func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 	sum := sha256.Sum256([]byte(strings.Join(key, "\x00")))
 	e := &entry{dir: filepath.Join(c.dir, hex.EncodeToString(sum[:12]))}
@@ -63,8 +64,8 @@ func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 	return e, nil
 }
 
-// removeForeign removes the entry when it, or a file in it, is a link, another user's, or one that others can write: from a time when
-// others could write in the cache. The go command would take such a program for its own.
+// removeForeign removes the entry when it, or a file in it, is a link, another user's, or one that others can write:
+// from a time when others could write in the cache. The go command would take such a program for its own.
 func (e *entry) removeForeign() error {
 	info, err := os.Lstat(e.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,8 +88,8 @@ func (e *entry) removeForeign() error {
 
 func (e *entry) close() error { return e.lock.Unlock() }
 
-// prune removes what has not been started for long. What cannot be removed stays until the next time: no start fails for it. A program that
-// runs goes on without its file.
+// prune removes what has not been started for long. What cannot be removed stays until the next time: no start fails
+// for it. A program that runs goes on without its file.
 func (c cache) prune() {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {

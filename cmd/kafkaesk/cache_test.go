@@ -31,7 +31,8 @@ func TestTheCacheIsThisUsersAlone(t *testing.T) {
 		{name: "workers is another user's", want: "workers belongs to another user (65534)",
 			prepare: func(t *testing.T, home string) { giveAway(t, filepath.Join(home, "kafkaesk", "workers")) }},
 		{name: "kafkaesk is a link", want: "kafkaesk is a link", prepare: func(t *testing.T, home string) {
-			if err := errors.Join(os.Remove(filepath.Join(home, "kafkaesk", "workers")), os.Remove(filepath.Join(home, "kafkaesk")),
+			if err := errors.Join(os.Remove(filepath.Join(home, "kafkaesk", "workers")),
+				os.Remove(filepath.Join(home, "kafkaesk")),
 				os.Symlink(t.TempDir(), filepath.Join(home, "kafkaesk"))); err != nil {
 				t.Fatal(err)
 			}
@@ -46,15 +47,16 @@ func TestTheCacheIsThisUsersAlone(t *testing.T) {
 			}
 			tt.prepare(t, home)
 			got := kafkaesk(t, dir, []string{"XDG_CACHE_HOME=" + home}, "./pkg")
-			if got.code != cli.Failed || got.stdout != "" || !strings.Contains(got.stderr, tt.want) || !strings.Contains(got.stderr, "XDG_CACHE_HOME") {
+			if got.code != cli.Failed || got.stdout != "" || !strings.Contains(got.stderr, tt.want) ||
+				!strings.Contains(got.stderr, "XDG_CACHE_HOME") {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-// What others have put into an entry, when they could, goes: a program with the right build id would be started as it is, and the files that
-// are written would be written through a link.
+// What others have put into an entry, when they could, goes: a program with the right build id would be started as it
+// is, and the files that are written would be written through a link.
 func TestWhatOthersPutIntoTheCacheIsRemoved(t *testing.T) {
 	t.Parallel()
 	victim := filepath.Join(t.TempDir(), "victim")
@@ -65,10 +67,18 @@ func TestWhatOthersPutIntoTheCacheIsRemoved(t *testing.T) {
 		name    string
 		prepare func(t *testing.T, entry string)
 	}{
-		{name: "a program of another user's", prepare: func(t *testing.T, entry string) { giveAway(t, filepath.Join(entry, "pkg")) }},
-		{name: "a program that all can write", prepare: func(t *testing.T, entry string) { chmod(t, filepath.Join(entry, "pkg"), 0o777) }},
-		{name: "a link in place of main.go", prepare: func(t *testing.T, entry string) { replaceByLink(t, victim, filepath.Join(entry, "main.go")) }},
-		{name: "a link in place of the entry", prepare: func(t *testing.T, entry string) { replaceByLink(t, filepath.Dir(victim), entry) }},
+		{name: "a program of another user's", prepare: func(t *testing.T, entry string) {
+			giveAway(t, filepath.Join(entry, "pkg"))
+		}},
+		{name: "a program that all can write", prepare: func(t *testing.T, entry string) {
+			chmod(t, filepath.Join(entry, "pkg"), 0o777)
+		}},
+		{name: "a link in place of main.go", prepare: func(t *testing.T, entry string) {
+			replaceByLink(t, victim, filepath.Join(entry, "main.go"))
+		}},
+		{name: "a link in place of the entry", prepare: func(t *testing.T, entry string) {
+			replaceByLink(t, filepath.Dir(victim), entry)
+		}},
 		{name: "an entry that all can write", prepare: func(t *testing.T, entry string) { chmod(t, entry, 0o777) }},
 	}
 	for _, tt := range tests {
@@ -132,9 +142,11 @@ func TestTheDataDirectoryIsThisUsersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	chmod(t, open, 0o777)
-	for data, want := range map[string]string{open: "open can be written by others", link: "link is a link", filepath.Join(open, "data"): "open can be written by others"} {
+	for data, want := range map[string]string{open: "open can be written by others", link: "link is a link",
+		filepath.Join(open, "data"): "open can be written by others"} {
 		var stdout, stderr strings.Builder
-		code := Run(t.Context(), []string{"broker", "--addr", "127.0.0.1:0", "--data-dir", data}, Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
+		code := Run(t.Context(), []string{"broker", "--addr", "127.0.0.1:0", "--data-dir", data},
+			Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
 		if code != cli.Failed || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %q; want %q", data, code, &stderr, want)
 		}

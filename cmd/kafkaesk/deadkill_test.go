@@ -150,8 +150,10 @@ func replayProgram(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster
 	return cmd
 }
 
-// killReplay kills a replay when it has replayed more than that many records, and tells whether it had not ended before.
-func killReplay(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, client *kafka.Client, prefix, group string,
+// killReplay kills a replay when it has replayed more than that many records, and tells whether it had not ended
+// before.
+func killReplay(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, client *kafka.Client, prefix,
+	group string,
 	after int64,
 ) bool {
 	t.Helper()
@@ -179,8 +181,8 @@ func killReplay(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, c
 	return !cmd.ProcessState.Exited()
 }
 
-// recordsOf counts the records of a topic; 0 if there is none. It asks for no more than that, so that it sees each batch
-// soon.
+// recordsOf counts the records of a topic; 0 if there is none. It asks for no more than that, so that it sees each
+// batch soon.
 func recordsOf(ctx context.Context, client *kafka.Client, topic string) (records int64) {
 	parts := make([]kafka.TopicPartition, 7)
 	for n := range parts {

@@ -67,7 +67,8 @@ func get(t *testing.T, url string, holds func(status int, body string) bool) {
 func TestTheDemoShowsWhatThereIs(t *testing.T) {
 	t.Parallel()
 	own := os.Getenv(programEnv)
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(filepath.Dir(own), executable("logtail")), "../logtail")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(filepath.Dir(own), executable("logtail")),
+		"../logtail")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -36,7 +36,8 @@ func describeApp(ctx context.Context, arg, tags string, streams Streams) (app *a
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s does not describe itself: %w (its module needs a kafkaesk whose workers know --describe)", arg, err)
+		return nil, fmt.Errorf("%s does not describe itself: %w (its module needs a kafkaesk whose workers know --describe)",
+			arg, err)
 	}
 	if app, err = appinfo.Parse(out); err != nil {
 		return nil, fmt.Errorf("%s: %w", arg, err)

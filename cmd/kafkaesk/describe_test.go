@@ -109,24 +109,29 @@ func TestCommandsOfAnApp(t *testing.T) {
 		t.Error(table)
 	}
 	run("", 0, `"minLength": 2`, "", "schemas", "--json-schema", "Order:1", "./shop")
-	run("", 2, "", `there is no schema "Order:2": the app declares Order:1`, "schemas", "--json-schema", "Order:2", "./shop")
+	run("", 2, "", `there is no schema "Order:2": the app declares Order:1`, "schemas", "--json-schema",
+		"Order:2", "./shop")
 	run("", 0, `"json_schema":{`, "", "schemas", "-o", "json", "./shop")
 
 	plan := run("", 1, "create  orders.new", "", "topics", "plan", "--exit-code", "./shop")
 	if again := run("", 0, "create  orders.new", "", "topics", "plan", "./shop"); again != plan {
 		t.Errorf("a plan has changed something: %s\n%s", plan, again)
 	}
-	run("", 0, `"action":"create","setting":"topic","current":null,"needed":"partitions=3 retention.ms=3600000","note":"","done":true,"error":""`, "",
+	run("", 0, `"action":"create","setting":"topic","current":null,"needed":"partitions=3 retention.ms=3600000",`+
+		`"note":"","done":true,"error":""`, "",
 		"topics", "apply", "-o", "json", "./shop")
 	run("", 0, "keep    orders.new.billing.dead", "", "topics", "plan", "--exit-code", "./shop")
 
-	run("{\"name\":\"ada\"}\n{\"name\":\"x\"}\n{\"name\":\"bob\"}\n", 1, "", "kafkaesk: line 2: field \"name\": minLength: must be at least 2 characters, is 1\n"+
-		"kafkaesk: 2 published, 1 invalid\n", "publish", "orders.new", "--app", "./shop:App")
-	run("{}\n", 2, "", "the app declares 0 schemas for the stream others: name one by --schema", "publish", "others", "--app", "./shop")
+	run("{\"name\":\"ada\"}\n{\"name\":\"x\"}\n{\"name\":\"bob\"}\n", 1, "",
+		"kafkaesk: line 2: field \"name\": minLength: must be at least 2 characters, is 1\n"+
+			"kafkaesk: 2 published, 1 invalid\n", "publish", "orders.new", "--app", "./shop:App")
+	run("{}\n", 2, "", "the app declares 0 schemas for the stream others: name one by --schema", "publish", "others",
+		"--app", "./shop")
 	run("", 0, `"records":2`, "", "streams", "orders.new", "-o", "json")
 
 	doctor := run("", 0, "ok ", "", "doctor", "--app", "./shop", "--timeout", "30s")
-	for _, want := range []string{"topic " + prefix + "orders.new: ", "topic " + prefix + "orders.new.billing.dead: ", "group billing: "} {
+	for _, want := range []string{"topic " + prefix + "orders.new: ", "topic " + prefix + "orders.new.billing.dead: ",
+		"group billing: "} {
 		if !strings.Contains(doctor, want) {
 			t.Errorf("doctor says nothing of %q: %s", want, doctor)
 		}

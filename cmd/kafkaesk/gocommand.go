@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor directory. It changes
-// nothing in their tree once keepTree was called.
+// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor
+// directory. It changes nothing in their tree once keepTree was called.
 type goCommand struct {
 	path     string
 	dir      string
@@ -28,8 +28,8 @@ type goCommand struct {
 func newGoCommand(dir string, flags []string, stderr io.Writer) (*goCommand, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return nil, fmt.Errorf("building the worker needs Go, and %w: where there is no Go, run a program whose main calls worker.Main(app), "+
-			"or that `kafkaesk build` has made elsewhere", err)
+		return nil, fmt.Errorf("building the worker needs Go, and %w: where there is no Go, run a program whose main calls "+
+			"worker.Main(app), or that `kafkaesk build` has made elsewhere", err)
 	}
 	return &goCommand{path: path, dir: dir, flags: flags, stderr: stderr}, nil
 }
@@ -60,9 +60,11 @@ func (p *listed) err() error {
 	return nil
 }
 
-// list compiles the packages, which is quick when it has been done before, and returns what they are: also those with errors.
+// list compiles the packages, which is quick when it has been done before, and returns what they are: also those with
+// errors.
 func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, error) {
-	args := append([]string{"list", "-e", "-export", "-json=ImportPath,Name,Dir,Export,Standard,Module,Error,DepsErrors"}, g.flags...)
+	args := append([]string{"list", "-e", "-export", "-json=ImportPath,Name,Dir,Export,Standard,Module,Error,DepsErrors"},
+		g.flags...)
 	out, err := g.output(ctx, append(append(args, "--"), patterns...)...)
 	if err != nil {
 		return nil, err

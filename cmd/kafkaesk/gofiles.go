@@ -15,8 +15,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// keepTree has the go command change copies, in a directory for them, of the files that it would otherwise change in the user's tree: go.mod
-// and go.sum with -mod=mod, and go.work.sum, which it writes in every workspace that has no vendor directory.
+// keepTree has the go command change copies, in a directory for them, of the files that it would otherwise change in
+// the user's tree: go.mod and go.sum with -mod=mod, and go.work.sum, which it writes in every workspace that has no
+// vendor directory.
 func (g *goCommand) keepTree(ctx context.Context, copies string) error {
 	out, err := g.output(ctx, "env", "-json", "GOFLAGS", "GOMOD", "GOWORK")
 	if err != nil {
@@ -53,7 +54,8 @@ func (g *goCommand) copyModule(gomod, copies string) error {
 		copyFileIfThere(filepath.Join(copies, "go.sum"), strings.TrimSuffix(gomod, ".mod")+".sum"))
 }
 
-// copyWorkspace has the go command use a copy of go.work, in which relative directories are absolute, and of the go.work.sum beside it.
+// copyWorkspace has the go command use a copy of go.work, in which relative directories are absolute, and of the
+// go.work.sum beside it.
 func (g *goCommand) copyWorkspace(ctx context.Context, gowork, copies string) error {
 	out, err := g.output(ctx, "work", "edit", "-json", gowork)
 	if err != nil {
@@ -97,7 +99,8 @@ func (g *goCommand) copyWorkspace(ctx context.Context, gowork, copies string) er
 	return nil
 }
 
-// overlay returns the file of an overlay that has what the user's own overlay has, and main.go in place of the generated one.
+// overlay returns the file of an overlay that has what the user's own overlay has, and main.go in place of the
+// generated one.
 func (g *goCommand) overlay(generated, file string) ([]byte, error) {
 	var list struct{ Replace map[string]string }
 	if theirs := stringFlag(g.allFlags, "overlay"); theirs != "" {
@@ -120,8 +123,9 @@ func (g *goCommand) overlay(generated, file string) ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// coverFlags returns the flags that a build with coverage needs: the go command's cover tool looks for the generated main where it is not, as
-// it does not see overlays. It is given the file by coverTool, for what has the main begin and end the counting; the main itself is not counted.
+// coverFlags returns the flags that a build with coverage needs: the go command's cover tool looks for the generated
+// main where it is not, as it does not see overlays. It is given the file by coverTool, for what has the main begin and
+// end the counting; the main itself is not counted.
 func (g *goCommand) coverFlags(main, generated, file string) ([]string, error) {
 	packages := stringFlag(g.allFlags, "coverpkg")
 	if packages == "" && !boolFlag(g.allFlags, "cover") && stringFlag(g.allFlags, "covermode") == "" {
@@ -146,8 +150,8 @@ func (g *goCommand) coverFlags(main, generated, file string) ([]string, error) {
 	return flags, nil
 }
 
-// coverTool is the command by which the go command runs its tools in a build with coverage, after the name of the generated main and that of
-// the file which holds it.
+// coverTool is the command by which the go command runs its tools in a build with coverage, after the name of the
+// generated main and that of the file which holds it.
 const coverTool = "__tool"
 
 func newCoverTool() *cobra.Command {

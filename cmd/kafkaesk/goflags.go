@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// splitGoFlags splits what $GOFLAGS holds as the go command does: at blanks, but for an element that stands in quotes. The go command
-// itself refuses a quote that never ends.
+// splitGoFlags splits what $GOFLAGS holds as the go command does: at blanks, but for an element that stands in quotes.
+// The go command itself refuses a quote that never ends.
 func splitGoFlags(s string) []string {
 	var flags []string
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
@@ -20,7 +20,8 @@ func splitGoFlags(s string) []string {
 	return flags
 }
 
-// stringFlag returns the value of the last flag of this name that takes one, given as -name=value or as -name value; "" when there is none.
+// stringFlag returns the value of the last flag of this name that takes one, given as -name=value or as -name value; ""
+// when there is none.
 func stringFlag(flags []string, name string) (value string) {
 	for i, flag := range flags {
 		given, v, ok := strings.Cut(flag, "=")

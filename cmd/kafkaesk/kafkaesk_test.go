@@ -57,7 +57,8 @@ var brokerLine = regexp.MustCompile(`development broker on (\S+), data in (.*)`)
 func startBroker(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{
-		cmd:    exec.CommandContext(t.Context(), os.Getenv(programEnv), append([]string{"broker", "--addr", "127.0.0.1:0"}, args...)...),
+		cmd: exec.CommandContext(t.Context(), os.Getenv(programEnv), append([]string{"broker", "--addr", "127.0.0.1:0"},
+			args...)...),
 		stderr: new(strings.Builder),
 		read:   make(chan struct{}),
 	}
@@ -189,14 +190,19 @@ func TestRun(t *testing.T) {
 		{name: "help", args: []string{"broker", "--help"}, stdout: "--data-dir"},
 		{name: "version", args: []string{"version"}, stdout: "kafkaesk "},
 		{name: "unknown command", args: []string{"brker"}, code: 2, stderr: `unknown command "brker": is it broker?`},
-		{name: "no command", args: []string{"orders"}, code: 2, stderr: "a directory with an app begins with ./\nTry 'kafkaesk --help'."},
+		{name: "no command", args: []string{"orders"}, code: 2, stderr: "a directory with an app begins with ./\nTry " +
+			"'kafkaesk --help'."},
 		{name: "arguments of a command", args: []string{"dead", "show"}, code: 2, stderr: "Try 'kafkaesk dead show --help'."},
 		{name: "unknown flag", args: []string{"broker", "--nonsense"}, code: 2, stderr: "--nonsense"},
 		{name: "argument too many", args: []string{"version", "extra"}, code: 2, stderr: "extra"},
-		{name: "flags that exclude each other", args: []string{"broker", "--ephemeral", "--data-dir", "x"}, code: 2, stderr: "one of them"},
-		{name: "no partitions", args: []string{"broker", "--ephemeral", "--partitions", "0"}, code: 2, stderr: "at least one"},
-		{name: "remote address", args: []string{"broker", "--ephemeral", "--addr", "192.0.2.1:9092"}, code: 1, stderr: "not on loopback"},
-		{name: "data directory that is a file", args: []string{"broker", "--addr", "127.0.0.1:0", "--data-dir", "run.go"}, code: 1, stderr: "data directory"},
+		{name: "flags that exclude each other", args: []string{"broker", "--ephemeral", "--data-dir", "x"}, code: 2,
+			stderr: "one of them"},
+		{name: "no partitions", args: []string{"broker", "--ephemeral", "--partitions", "0"}, code: 2,
+			stderr: "at least one"},
+		{name: "remote address", args: []string{"broker", "--ephemeral", "--addr", "192.0.2.1:9092"}, code: 1,
+			stderr: "not on loopback"},
+		{name: "data directory that is a file", args: []string{"broker", "--addr", "127.0.0.1:0", "--data-dir", "run.go"},
+			code: 1, stderr: "data directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,7 +226,8 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	for _, arg := range []string{"version", "--version"} {
 		var out strings.Builder
-		if code := Run(t.Context(), []string{arg}, Streams{Out: &out, Err: &out}); code != 0 || !strings.HasPrefix(out.String(), "kafkaesk (") {
+		if code := Run(t.Context(), []string{arg}, Streams{Out: &out, Err: &out}); code != 0 ||
+			!strings.HasPrefix(out.String(), "kafkaesk (") {
 			t.Errorf("%s: exit code %d, %s", arg, code, out.String())
 		}
 	}

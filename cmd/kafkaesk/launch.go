@@ -13,8 +13,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
-// launch builds the program of a target, unless it is there, and becomes it. The program gets args, and the environment as it is. launch
-// returns only when it could not, or on systems where a process cannot become another, when the program has ended.
+// launch builds the program of a target, unless it is there, and becomes it. The program gets args, and the environment
+// as it is. launch returns only when it could not, or on systems where a process cannot become another, when the
+// program has ended.
 func launch(ctx context.Context, arg string, args, flags []string, streams Streams) error {
 	t, err := parseTarget(arg)
 	if err != nil {
@@ -36,7 +37,8 @@ func launch(ctx context.Context, arg string, args, flags []string, streams Strea
 	return errors.Join(become(file, append([]string{file}, args...)), e.close())
 }
 
-// buildInCache builds the program of a target in the user's cache, and returns its file and the entry that holds it, which is locked.
+// buildInCache builds the program of a target in the user's cache, and returns its file and the entry that holds it,
+// which is locked.
 func (g *goCommand) buildInCache(ctx context.Context, t target) (file string, e *entry, err error) {
 	copies, err := os.MkdirTemp("", "kafkaesk-")
 	if err != nil {

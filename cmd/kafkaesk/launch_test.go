@@ -22,11 +22,15 @@ func TestLaunch(t *testing.T) {
 		"internal/app/app.go":                   app("app", "internal"),
 		"pkg/internal/deep/internal/app/app.go": app("app", "deeply internal"),
 		"tagged/app.go":                         "//go:build special\n\n" + app("tagged", "tagged"),
-		"nested/go.mod":                         "module example.com/nested\n\ngo 1.26.0\n\nrequire github.com/kafkaesk/kafkaesk v0.0.0\n\nreplace github.com/kafkaesk/kafkaesk => ../../kafkaesk\n",
-		"nested/app.go":                         app("nested", "a module in a directory of another"),
-		"codes/app.go":                          "package codes\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App = &bus.App{Name: \"codes\", Code: 42}\n",
-		"nilapp/app.go":                         "package nilapp\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App *bus.App\n",
-		"cmd/prog/prog.go":                      "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\nfunc main() {\n\tfmt.Println(\"as it is\", os.Args[1:])\n\tos.Exit(7)\n}\n",
+		"nested/go.mod": "module example.com/nested\n\ngo 1.26.0\n\nrequire " +
+			"github.com/kafkaesk/kafkaesk v0.0.0\n\nreplace github.com/kafkaesk/kafkaesk => ../../kafkaesk\n",
+		"nested/app.go": app("nested", "a module in a directory of another"),
+		"codes/app.go": "package codes\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App " +
+			"= &bus.App{Name: \"codes\", Code: 42}\n",
+		"nilapp/app.go": "package nilapp\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App " +
+			"*bus.App\n",
+		"cmd/prog/prog.go": "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\nfunc main() " +
+			"{\n\tfmt.Println(\"as it is\", os.Args[1:])\n\tos.Exit(7)\n}\n",
 	})
 	tests := []struct {
 		name   string
@@ -39,18 +43,25 @@ func TestLaunch(t *testing.T) {
 		{name: "directory", args: []string{"./pkg/sub:App"}, stdout: "worker of pkg/sub []\n"},
 		{name: "the name defaults to App", args: []string{"./pkg/sub", "-b", "x"}, stdout: "worker of pkg/sub [-b x]\n"},
 		{name: "import path", args: []string{"example.com/m/pkg/sub:App"}, stdout: "worker of pkg/sub []\n"},
-		{name: "as Python writes it", args: []string{"pkg.sub:App", "--kafka-servers=x"}, stdout: "worker of pkg/sub [--kafka-servers=x]\n"},
+		{name: "as Python writes it", args: []string{"pkg.sub:App", "--kafka-servers=x"},
+			stdout: "worker of pkg/sub [--kafka-servers=x]\n"},
 		{name: "this directory", in: "pkg/sub", args: []string{".:App"}, stdout: "worker of pkg/sub []\n"},
-		{name: "the module's root from below", in: "pkg/sub", args: []string{"../..:App", "a"}, stdout: "worker of the module's own package [a]\n"},
-		{name: "absolute directory", args: []string{filepath.Join(dir, "pkg", "sub") + ":App"}, stdout: "worker of pkg/sub []\n"},
+		{name: "the module's root from below", in: "pkg/sub", args: []string{"../..:App", "a"},
+			stdout: "worker of the module's own package [a]\n"},
+		{name: "absolute directory", args: []string{filepath.Join(dir, "pkg", "sub") + ":App"},
+			stdout: "worker of pkg/sub []\n"},
 		{name: "internal", args: []string{"./internal/app"}, stdout: "worker of internal []\n"},
-		{name: "deeply internal", args: []string{"./pkg/internal/deep/internal/app"}, stdout: "worker of deeply internal []\n"},
+		{name: "deeply internal", args: []string{"./pkg/internal/deep/internal/app"},
+			stdout: "worker of deeply internal []\n"},
 		{name: "a nested module", args: []string{"./nested"}, stdout: "worker of a module in a directory of another []\n"},
-		{name: "build tags", args: []string{"--tags", "other,special", "./tagged", "--tags"}, stdout: "worker of tagged [--tags]\n"},
-		{name: "build tags of GOFLAGS", env: []string{"GOFLAGS=-tags=special"}, args: []string{"./tagged"}, stdout: "worker of tagged []\n"},
+		{name: "build tags", args: []string{"--tags", "other,special", "./tagged", "--tags"},
+			stdout: "worker of tagged [--tags]\n"},
+		{name: "build tags of GOFLAGS", env: []string{"GOFLAGS=-tags=special"}, args: []string{"./tagged"},
+			stdout: "worker of tagged []\n"},
 		{name: "exit code", args: []string{"./codes:App"}, code: 42, stdout: "worker of codes []\n"},
 		{name: "package main", args: []string{"./cmd/prog", "a", "--help"}, code: 7, stdout: "as it is [a --help]\n"},
-		{name: "subcommands behind the target are arguments", args: []string{"./pkg/sub", "broker", "--", "version"}, stdout: "worker of pkg/sub [broker -- version]\n"},
+		{name: "subcommands behind the target are arguments", args: []string{"./pkg/sub", "broker", "--", "version"},
+			stdout: "worker of pkg/sub [broker -- version]\n"},
 	}
 	before := snapshot(t, dir)
 	t.Run("run", func(t *testing.T) {
@@ -100,7 +111,8 @@ func TestLaunchesAtOnce(t *testing.T) {
 	var starts sync.WaitGroup
 	for i := range 6 {
 		starts.Go(func() {
-			if got := kafkaesk(t, dir, nil, "./pkg"); got != (said{0, "worker of one []\n", ""}) && got != (said{0, "worker of two []\n", ""}) {
+			if got := kafkaesk(t, dir, nil, "./pkg"); got != (said{0, "worker of one []\n", ""}) &&
+				got != (said{0, "worker of two []\n", ""}) {
 				t.Errorf("start %d: %+v", i, got)
 			}
 		})
@@ -120,15 +132,17 @@ func TestLaunchInAWorkspace(t *testing.T) {
 	t.Parallel()
 	dir := newModule(t, nil)
 	files{
-		"go.work":      "go 1.26.0\n\nuse (\n\t./a\n\t./b\n\t../kafkaesk\n)\n",
-		"a/go.mod":     "module example.com/a\n\ngo 1.26.0\n",
-		"a/pkg/a.go":   "package pkg\n\nimport (\n\t\"example.com/b\"\n\n\t\"github.com/kafkaesk/kafkaesk/bus\"\n)\n\nvar App = &bus.App{Name: b.Name}\n",
+		"go.work":  "go 1.26.0\n\nuse (\n\t./a\n\t./b\n\t../kafkaesk\n)\n",
+		"a/go.mod": "module example.com/a\n\ngo 1.26.0\n",
+		"a/pkg/a.go": "package pkg\n\nimport (\n\t\"example.com/b\"\n\n\t\"github.com/kafkaesk/kafkaesk/bus\"\n)\n\nvar " +
+			"App = &bus.App{Name: b.Name}\n",
 		"b/go.mod":     "module example.com/b\n\ngo 1.26.0\n",
 		"b/b.go":       "package b\n\nconst Name = \"b\"\n",
 		"b/app/app.go": app("app", "b/app"),
 	}.write(t, dir)
 	before := snapshot(t, dir)
-	for arg, want := range map[string]string{"./a/pkg:App": "b", "example.com/a/pkg:App": "b", "example.com/b/app:App": "b/app"} {
+	for arg, want := range map[string]string{"./a/pkg:App": "b", "example.com/a/pkg:App": "b",
+		"example.com/b/app:App": "b/app"} {
 		cmd := command(t, dir, nil, arg)
 		cmd.Dir = filepath.Join(dir, "b") // a module of the workspace; the target is in this one or the other
 		if strings.HasPrefix(arg, ".") {
@@ -147,7 +161,8 @@ func TestLaunchFromAVendorDirectory(t *testing.T) {
 	goRun(t, dir, "mod", "vendor")
 	before := snapshot(t, dir)
 	got := kafkaesk(t, dir, nil, "./pkg:App")
-	if got.code != cli.Failed || !strings.Contains(got.stderr, "go mod vendor") || !strings.Contains(got.stderr, "tools/tools.go") {
+	if got.code != cli.Failed || !strings.Contains(got.stderr, "go mod vendor") ||
+		!strings.Contains(got.stderr, "tools/tools.go") {
 		t.Errorf("without the worker: %+v", got)
 	}
 	sameFiles(t, before, snapshot(t, dir))
@@ -172,7 +187,8 @@ func TestLaunchWithoutGo(t *testing.T) {
 	dir := newModule(t, files{"pkg/a.go": app("pkg", "pkg")})
 	for _, args := range [][]string{{"./pkg:App"}, {"build", "./pkg:App"}} {
 		got := kafkaesk(t, dir, []string{"PATH=" + t.TempDir()}, args...)
-		if got.code != cli.Failed || !strings.Contains(got.stderr, "worker.Main") || !strings.Contains(got.stderr, "kafkaesk build") {
+		if got.code != cli.Failed || !strings.Contains(got.stderr, "worker.Main") ||
+			!strings.Contains(got.stderr, "kafkaesk build") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
@@ -199,7 +215,8 @@ func TestASignalEndsTheBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // its exit code is looked at below
-	if code := cmd.ProcessState.ExitCode(); code != cli.Failed || !strings.Contains(stderr.String(), "signal") || missing(tidied) {
+	if code := cmd.ProcessState.ExitCode(); code != cli.Failed || !strings.Contains(stderr.String(), "signal") ||
+		missing(tidied) {
 		t.Errorf("exit code %d, stderr %q; go was told: %v", code, &stderr, !missing(tidied))
 	}
 }
@@ -220,8 +237,10 @@ func TestLaunchUsage(t *testing.T) {
 		{name: "help tells both ways", args: []string{"--help"}, stdout: "worker.Main(app)"},
 		{name: "build without a target", args: []string{"build"}, code: cli.Usage, stderr: "name one target"},
 		{name: "build with two", args: []string{"build", "./pkg", "./pkg"}, code: cli.Usage, stderr: "name one target"},
-		{name: "build into a directory", args: []string{"build", "./pkg:App"}, code: cli.Usage, stderr: "pkg is a directory: name the program's file by -o"},
-		{name: "build with flags that go does not know", args: []string{"build", "./pkg:App", "-o", "w", "--", "-nonsense"}, code: cli.Failed, stderr: "-nonsense"},
+		{name: "build into a directory", args: []string{"build", "./pkg:App"}, code: cli.Usage,
+			stderr: "pkg is a directory: name the program's file by -o"},
+		{name: "build with flags that go does not know", args: []string{"build", "./pkg:App", "-o", "w", "--", "-nonsense"},
+			code: cli.Failed, stderr: "-nonsense"},
 		{name: "commands are completed", args: []string{"__complete", "b"}, stdout: "broker\t"},
 		{name: "directories are completed", args: []string{"__complete", "./p"}, stdout: ":18\n"},
 		{name: "a completion script", args: []string{"completion", "bash"}, stdout: "bash completion"},
@@ -239,7 +258,8 @@ func TestLaunchUsage(t *testing.T) {
 
 func TestBuild(t *testing.T) {
 	t.Parallel()
-	dir := newModule(t, files{"pkg/a.go": app("pkg", "pkg"), "tagged/a.go": "//go:build special\n\n" + app("tagged", "tagged"),
+	dir := newModule(t, files{"pkg/a.go": app("pkg", "pkg"), "tagged/a.go": "//go:build special\n\n" +
+		app("tagged", "tagged"),
 		"cmd/prog/prog.go": "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"as it is\") }\n"})
 	out := t.TempDir()
 	tests := []struct {
@@ -249,12 +269,18 @@ func TestBuild(t *testing.T) {
 		file string // what is built
 		want string
 	}{
-		{name: "named", args: []string{"./pkg:App", "-o", filepath.Join(out, "named")}, file: filepath.Join(out, "named"), want: "worker of pkg [x]\n"},
-		{name: "relative", in: "pkg", args: []string{"-o", "../../relative", ".:App"}, file: filepath.Join(dir, "..", "relative"), want: "worker of pkg [x]\n"},
-		{name: "the package's name", in: "..", args: []string{"./m/pkg:App"}, file: filepath.Join(dir, "..", "pkg"), want: "worker of pkg [x]\n"},
-		{name: "flags of go build", args: []string{"./tagged:App", "-o", filepath.Join(out, "flags"), "--", "-tags=special", "-ldflags=-s", "-trimpath"}, file: filepath.Join(out, "flags"), want: "worker of tagged [x]\n"},
-		{name: "tags", args: []string{"./tagged:App", "-o", filepath.Join(out, "tags"), "--tags=special"}, file: filepath.Join(out, "tags"), want: "worker of tagged [x]\n"},
-		{name: "package main", args: []string{"./cmd/prog", "-o", filepath.Join(out, "prog")}, file: filepath.Join(out, "prog"), want: "as it is\n"},
+		{name: "named", args: []string{"./pkg:App", "-o", filepath.Join(out, "named")}, file: filepath.Join(out, "named"),
+			want: "worker of pkg [x]\n"},
+		{name: "relative", in: "pkg", args: []string{"-o", "../../relative", ".:App"},
+			file: filepath.Join(dir, "..", "relative"), want: "worker of pkg [x]\n"},
+		{name: "the package's name", in: "..", args: []string{"./m/pkg:App"}, file: filepath.Join(dir, "..", "pkg"),
+			want: "worker of pkg [x]\n"},
+		{name: "flags of go build", args: []string{"./tagged:App", "-o", filepath.Join(out, "flags"), "--", "-tags=special",
+			"-ldflags=-s", "-trimpath"}, file: filepath.Join(out, "flags"), want: "worker of tagged [x]\n"},
+		{name: "tags", args: []string{"./tagged:App", "-o", filepath.Join(out, "tags"), "--tags=special"},
+			file: filepath.Join(out, "tags"), want: "worker of tagged [x]\n"},
+		{name: "package main", args: []string{"./cmd/prog", "-o", filepath.Join(out, "prog")},
+			file: filepath.Join(out, "prog"), want: "as it is\n"},
 	}
 	before := snapshot(t, dir)
 	t.Run("build", func(t *testing.T) {

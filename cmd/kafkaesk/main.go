@@ -1,5 +1,5 @@
-// Command kafkaesk runs applications on the bus, by `kafkaesk ./pkg:App`, and helps to develop them. Its broker command runs a development
-// Kafka that needs nothing installed.
+// Command kafkaesk runs applications on the bus, by `kafkaesk ./pkg:App`, and helps to develop them. Its broker command
+// runs a development Kafka that needs nothing installed.
 package main
 
 import (

@@ -44,8 +44,8 @@ func snapshot(t *testing.T, dir string) files {
 	return f
 }
 
-// standIn is a module that stands in for this one where a test is about the launcher only: its worker prints the App and its arguments,
-// and ends with the App's exit code.
+// standIn is a module that stands in for this one where a test is about the launcher only: its worker prints the App
+// and its arguments, and ends with the App's exit code.
 func standIn() files {
 	return files{
 		"go.mod": "module github.com/kafkaesk/kafkaesk\n\ngo 1.26.0\n",
@@ -90,14 +90,16 @@ func newModule(t *testing.T, f files) string {
 	dir := filepath.Join(t.TempDir(), "m")
 	stand := filepath.Join(filepath.Dir(dir), "kafkaesk")
 	standIn().write(t, stand)
-	files{"go.mod": "module example.com/m\n\ngo 1.26.0\n\nrequire github.com/kafkaesk/kafkaesk v0.0.0\n\nreplace github.com/kafkaesk/kafkaesk => ../kafkaesk\n"}.write(t, dir)
+	files{"go.mod": "module example.com/m\n\ngo 1.26.0\n\nrequire github.com/kafkaesk/kafkaesk v0.0.0\n\nreplace " +
+		"github.com/kafkaesk/kafkaesk => ../kafkaesk\n"}.write(t, dir)
 	f.write(t, dir)
 	return dir
 }
 
 // app is a package with an App of that name.
 func app(pkg, name string) string {
-	return "package " + pkg + "\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App = &bus.App{Name: \"" + name + "\"}\n"
+	return "package " + pkg + "\n\nimport \"github.com/kafkaesk/kafkaesk/bus\"\n\nvar App = &bus.App{Name: \"" +
+		name + "\"}\n"
 }
 
 // said is what a process said, and how it ended.

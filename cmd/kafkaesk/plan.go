@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// virtualDir is the directory of the generated main, below that of the package it runs: from there it may import the package even when
-// that is internal. The go command is made to see it; it never is on the disk.
+// virtualDir is the directory of the generated main, below that of the package it runs: from there it may import the
+// package even when that is internal. The go command is made to see it; it never is on the disk.
 const virtualDir = "kafkaesk_worker_main"
 
 // plan is what is to be built of a target.
@@ -37,7 +37,8 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	worker := packages[1]
 	switch {
 	case p.pkg.Name == "main" && t.symbol != "":
-		return nil, fmt.Errorf("%s is a program (package main), which nothing can import: run it as it is, by %s, or move %s into a package of its own",
+		return nil, fmt.Errorf("%s is a program (package main), which nothing can import: run it as it is, by %s, or move "+
+			"%s into a package of its own",
 			p.pkg.ImportPath, strings.TrimSuffix(t.given, ":"+t.symbol), t.symbol)
 	case p.pkg.Name == "main" && p.pkg.err() == nil:
 		return p, nil
@@ -46,7 +47,8 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	case p.pkg.Module == nil && p.pkg.err() == nil:
 		return nil, fmt.Errorf("%s is in no module: make one, by go mod init", p.pkg.ImportPath)
 	case p.pkg.Module != nil && !p.pkg.Module.Main:
-		return nil, fmt.Errorf("%s belongs to the module %s, which this one only requires: run it in its own module, or write a main that calls worker.Main",
+		return nil, fmt.Errorf("%s belongs to the module %s, which this one only requires: run it in its own module, or "+
+			"write a main that calls worker.Main",
 			p.pkg.ImportPath, p.pkg.Module.Path)
 	case p.pkg.Module != nil && worker.err() != nil:
 		return nil, withoutWorker(p.pkg.Module.Path, p.pkg.Module.Dir, worker.err())
@@ -58,7 +60,8 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 		return nil, err
 	}
 	if dir := p.virtualDir(); !missing(dir) {
-		return nil, fmt.Errorf("%s is there: kafkaesk needs the name for the main that it generates, which is never written to the disk", dir)
+		return nil, fmt.Errorf("%s is there: kafkaesk needs the name for the main that it generates, which is never "+
+			"written to the disk", dir)
 	}
 	p.main, err = generate(source{form: f, Target: t.given, Package: p.pkg.ImportPath, Symbol: p.symbol})
 	if err != nil {
@@ -67,18 +70,22 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	return p, nil
 }
 
-// withoutWorker says what to do when the module does not have the package that the generated main imports, or not what that needs.
+// withoutWorker says what to do when the module does not have the package that the generated main imports, or not what
+// that needs.
 func withoutWorker(module, dir string, err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "-mod=vendor"):
-		return fmt.Errorf("the vendor directory of the module %s lacks %s, which the generated main imports. Write tools/tools.go, which is part of no program:\n\n"+
-			"\t//go:build tools\n\n\tpackage tools\n\n\timport _ %[2]q\n\nand run, in %s,\n\n\tgo mod vendor", module, workerPath, dir)
+		return fmt.Errorf("the vendor directory of the module %s lacks %s, which the generated main imports. Write "+
+			"tools/tools.go, which is part of no program:\n\n\t//go:build tools\n\n\tpackage tools\n\n\timport _ %[2]q\n\nand "+
+			"run, in %s,\n\n\tgo mod vendor", module, workerPath, dir)
 	case strings.Contains(text, "no required module provides"):
-		return fmt.Errorf("the module %s does not require kafkaesk, and nothing is changed in it here. Run, in %s,\n\n\tgo get %s", module, dir, workerPath)
+		return fmt.Errorf("the module %s does not require kafkaesk, and nothing is changed in it here. Run, in %s,\n\n\tgo "+
+			"get %s", module, dir, workerPath)
 	case strings.Contains(text, "missing go.sum entry"):
-		// go mod tidy alone does not help: it sums what the module's own packages import, and nothing of theirs imports a worker.
-		return fmt.Errorf("the module %s lacks sums of what the generated main imports, and nothing is changed in it here: %w\n"+
-			"Run, in %s,\n\n\tgo mod edit -tool=%s\n\tgo mod tidy", module, err, dir, commandPath)
+		// go mod tidy alone does not help: it sums what the module's own packages import, and nothing of theirs imports a
+		// worker.
+		return fmt.Errorf("the module %s lacks sums of what the generated main imports, and nothing is changed in it here: "+
+			"%w\nRun, in %s,\n\n\tgo mod edit -tool=%s\n\tgo mod tidy", module, err, dir, commandPath)
 	default:
 		return err
 	}
@@ -109,7 +116,8 @@ func (p *plan) build(ctx context.Context, g *goCommand, scratch, output string, 
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// name is what the program's file is called: the last part of the import path that is not a version, as go build has it.
+// name is what the program's file is called: the last part of the import path that is not a version, as go build has
+// it.
 func (p *plan) name() string {
 	base := path.Base(p.pkg.ImportPath)
 	if up := path.Base(path.Dir(p.pkg.ImportPath)); majorVersion.MatchString(base) && up != "." {

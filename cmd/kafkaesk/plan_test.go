@@ -138,14 +138,17 @@ func TestTargetsThatDoNotRun(t *testing.T) {
 		"tagged/a.go":                         "//go:build special\n\n" + app("tagged", "tagged"),
 		"taken/a.go":                          app("taken", "taken"),
 		"taken/kafkaesk_worker_main/keep.txt": "",
-		"own/app.go":                          "package own\n\nimport \"context\"\n\ntype App struct{}\n\nfunc (App) Run(context.Context) {}\n\nvar Mine = new(App)\n",
+		"own/app.go": "package own\n\nimport \"context\"\n\ntype App struct{}\n\nfunc (App) " +
+			"Run(context.Context) {}\n\nvar Mine = new(App)\n",
 	})
 	// A module that does not require this one.
-	files{"go.mod": "module example.com/alone\n\ngo 1.26.0\n", "a.go": "package alone\n\nvar App = 1\n", "uses/a.go": app("uses", "uses")}.write(t, filepath.Join(dir, "alone"))
+	files{"go.mod": "module example.com/alone\n\ngo 1.26.0\n", "a.go": "package alone\n\nvar App = 1\n",
+		"uses/a.go": app("uses", "uses")}.write(t, filepath.Join(dir, "alone"))
 	// One that requires the stand-in, which requires a module that nothing provides the checksum of.
 	files{
-		"go.mod": "module example.com/unsummed\n\ngo 1.26.0\n\nrequire (\n\tgithub.com/kafkaesk/kafkaesk v0.0.0\n\tgithub.com/google/go-cmp v0.7.0\n)\n\nreplace github.com/kafkaesk/kafkaesk => ./kafkaesk\n",
-		"a.go":   app("unsummed", "unsummed"),
+		"go.mod": "module example.com/unsummed\n\ngo 1.26.0\n\nrequire (\n\tgithub.com/kafkaesk/kafkaesk " +
+			"v0.0.0\n\tgithub.com/google/go-cmp v0.7.0\n)\n\nreplace github.com/kafkaesk/kafkaesk => ./kafkaesk\n",
+		"a.go": app("unsummed", "unsummed"),
 	}.write(t, filepath.Join(dir, "unsummed"))
 	unsummed := standIn()
 	unsummed["go.mod"] += "\nrequire github.com/google/go-cmp v0.7.0\n"
@@ -156,9 +159,12 @@ func TestTargetsThatDoNotRun(t *testing.T) {
 		target string
 		want   []string
 	}{
-		{target: "./forms:Missing", want: []string{"package example.com/m/forms has no Missing; it has Aliased, App, Failing,", "var Missing *bus.App", "func Missing() (*bus.App, error)"}},
+		{target: "./forms:Missing",
+			want: []string{"package example.com/m/forms has no Missing; it has Aliased, App, Failing,", "var Missing *bus.App",
+				"func Missing() (*bus.App, error)"}},
 		{target: "./empty", want: []string{"package example.com/m/empty has no App\n", "var App *bus.App"}},
-		{target: "./forms:Parameters", want: []string{"func Parameters(ctx context.Context) *bus.App", "func Parameters() *bus.App"}},
+		{target: "./forms:Parameters", want: []string{"func Parameters(ctx context.Context) *bus.App",
+			"func Parameters() *bus.App"}},
 		{target: "./forms:Generic", want: []string{"func Generic[T any]() *bus.App"}},
 		{target: "./forms:Three", want: []string{"func Three() (*bus.App, *bus.Router, error)"}},
 		{target: "./forms:Stop", want: []string{"func Stop() (*bus.App, func())"}},
@@ -177,11 +183,14 @@ func TestTargetsThatDoNotRun(t *testing.T) {
 		{target: "./tagged", want: []string{"build constraints exclude all Go files"}},
 		{target: "./taken", want: []string{filepath.Join(dir, "taken", "kafkaesk_worker_main") + " is there"}},
 		{target: "example.com/m/missing:App", want: []string{"example.com/m/missing"}},
-		{target: "github.com/kafkaesk/kafkaesk/bus:App", want: []string{"belongs to the module github.com/kafkaesk/kafkaesk", "worker.Main"}},
+		{target: "github.com/kafkaesk/kafkaesk/bus:App", want: []string{"belongs to the module github.com/kafkaesk/kafkaesk",
+			"worker.Main"}},
 		{target: "net/http:App", want: []string{"a package of Go itself"}},
-		{target: "./alone", want: []string{"the module example.com/alone does not require kafkaesk", filepath.Join(dir, "alone") + ",\n\n\tgo get github.com/kafkaesk/kafkaesk/bus/worker"}},
+		{target: "./alone", want: []string{"the module example.com/alone does not require kafkaesk",
+			filepath.Join(dir, "alone") + ",\n\n\tgo get github.com/kafkaesk/kafkaesk/bus/worker"}},
 		{target: "./alone/uses", want: []string{"go get github.com/kafkaesk/kafkaesk/bus/worker"}},
-		{target: "./unsummed", want: []string{"missing go.sum entry", "go mod edit -tool=" + commandPath + "\n\tgo mod tidy"}},
+		{target: "./unsummed", want: []string{"missing go.sum entry", "go mod edit -tool=" + commandPath +
+			"\n\tgo mod tidy"}},
 	}
 	before := snapshot(t, dir)
 	t.Run("resolve", func(t *testing.T) {
@@ -249,7 +258,8 @@ func TestExportDataOfANewerGo(t *testing.T) {
 func TestNameOfAProgram(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"example.com/m/orders": "orders", "example.com/m/v2": "m", "m": "m", "v2": "v2", "example.com/v2/app": "app", "example.com/m/v2x": "v2x",
+		"example.com/m/orders": "orders", "example.com/m/v2": "m", "m": "m", "v2": "v2", "example.com/v2/app": "app",
+		"example.com/m/v2x": "v2x",
 	} {
 		if got := (&plan{pkg: &listed{ImportPath: path}}).name(); got != want {
 			t.Errorf("%s is called %s, want %s", path, got, want)

@@ -27,7 +27,8 @@ func TestReferencePage(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
-		t.Errorf("docs/kafkaesk.md is not what the program says (%v): run go test ./cmd/kafkaesk -run TestReferencePage -update", err)
+		t.Errorf("docs/kafkaesk.md is not what the program says (%v): run go test ./cmd/kafkaesk -run TestReferencePage "+
+			"-update", err)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // Streams are where the program reads and writes.
 type Streams = cli.Streams
 
-// Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns its exit
-// code.
+// Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns its
+// exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	root := newRoot(streams)
 	root.SetArgs(args)
@@ -39,8 +39,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	return code
 }
 
-// complain writes an error to standard error. Brokers have their part in its text, so that nothing of it may control the
-// terminal; but what to write into a file, which some errors say, has tabs.
+// complain writes an error to standard error. Brokers have their part in its text, so that nothing of it may control
+// the terminal; but what to write into a file, which some errors say, has tabs.
 func complain(streams Streams, err error) {
 	escaped := logtext.Writer{W: streams.Err}
 	for n, text := range strings.Split(fmt.Sprintf("kafkaesk: %v\n", err), "\t") {
@@ -58,13 +58,14 @@ func newRoot(streams Streams) *cobra.Command {
 		Short: "Run and develop applications on the kafkaesk bus",
 		Long: "kafkaesk runs applications on the kafkaesk bus, and helps to develop them.\n\n" +
 			"    kafkaesk ./pkg:App --kafka-servers=localhost:9092\n\n" +
-			"builds a worker of the App that the package in ./pkg exports, and runs it. The target is a directory or an import path, and an exported\n" +
-			"*bus.App, func() *bus.App, func() (*bus.App, error), or *bus.Router. Without a name it is App. A package main is run as it is. All that\n" +
-			"stands behind the target belongs to the worker: kafkaesk ./pkg:App --help tells its flags, environment variables and exit codes.\n" +
-			"Nothing is written into your tree.\n\n" +
-			"This needs Go, so it is for development. A production image gets a program whose main calls worker.Main(app), of the package\n" +
-			"github.com/kafkaesk/kafkaesk/bus/worker, or the one that kafkaesk build makes.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 no broker could be reached; those of a worker are its own.",
+			"builds a worker of the App that the package in ./pkg exports, and runs it. The target is a directory or an " +
+			"import path, and an exported\n*bus.App, func() *bus.App, func() (*bus.App, error), or *bus.Router. Without a " +
+			"name it is App. A package main is run as it is. All that\nstands behind the target belongs to the worker: " +
+			"kafkaesk ./pkg:App --help tells its flags, environment variables and exit codes.\nNothing is written into your " +
+			"tree.\n\nThis needs Go, so it is for development. A production image gets a program whose main calls " +
+			"worker.Main(app), of the package\ngithub.com/kafkaesk/kafkaesk/bus/worker, or the one that kafkaesk build " +
+			"makes.\n\nExit codes: 0 done, 1 failed, 2 the command line is wrong, 3 no broker could be reached; those of a " +
+			"worker are its own.",
 		DisableFlagsInUseLine:      true,
 		SilenceErrors:              true, // Run prints them, once
 		SilenceUsage:               true,
@@ -94,7 +95,8 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError(err) })
 	addTags(root.Flags(), &tags)
 	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
-	root.AddCommand(newBuild(streams), newBroker(streams), newDemo(streams), newACLs(streams), newVersion(streams), newCoverTool())
+	root.AddCommand(newBuild(streams), newBroker(streams), newDemo(streams), newACLs(streams), newVersion(streams),
+		newCoverTool())
 	root.AddCommand(operate.Commands(streams)...)
 	root.AddCommand(contract.Commands(streams, contract.Apps{
 		Complete: completeTarget,

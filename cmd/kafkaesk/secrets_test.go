@@ -19,7 +19,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 	const canary = "c4nary-s3cret"
 	servers := strings.Join(kafkatest.Start(t).Servers(), ",")
 	for name, settings := range map[string]string{
-		"right":             `{"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u","sasl_plain_password":"` + canary + `"}`,
+		"right": `{"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u","sasl_plain_password":"` +
+			canary + `"}`,
 		"a misspelt name":   `{"sasl_plain_pasword":"` + canary + `"}`,
 		"another type":      `{"sasl_plain_password":["` + canary + `"]}`,
 		"a wrong mechanism": `{"sasl_mechanism":"X","sasl_plain_username":"u","sasl_plain_password":"` + canary + `"}`,

@@ -27,7 +27,8 @@ type form struct {
 	Router bool // what it holds or returns is a *bus.Router, to be mounted in an App
 }
 
-// findSymbol looks for a name among what the package exports, and says what to write when it is not there or cannot be run.
+// findSymbol looks for a name among what the package exports, and says what to write when it is not there or cannot be
+// run.
 func findSymbol(pkg *listed, name string) (form, error) {
 	scope, err := exported(pkg)
 	if err != nil {
@@ -49,11 +50,13 @@ func findSymbol(pkg *listed, name string) (form, error) {
 	return form{}, fmt.Errorf("%s.%s cannot be run as it is: %s\n%s", pkg.ImportPath, name, is, expected(name))
 }
 
-// exported reads the compiler's export data: the package was compiled, so this is exactly what a main that imports it sees.
+// exported reads the compiler's export data: the package was compiled, so this is exactly what a main that imports it
+// sees.
 func exported(pkg *listed) (scope *types.Scope, err error) {
 	defer func() {
 		if problem := recover(); problem != nil { // what go/importer does with the data of a newer Go
-			err = fmt.Errorf("reading the types of %s: %v: kafkaesk was built with %s; if your Go is newer, install kafkaesk again with it", pkg.ImportPath, problem, runtime.Version())
+			err = fmt.Errorf("reading the types of %s: %v: kafkaesk was built with %s; if your Go is newer, install kafkaesk "+
+				"again with it", pkg.ImportPath, problem, runtime.Version())
 		}
 	}()
 	open := func(string) (io.ReadCloser, error) { return os.Open(pkg.Export) }

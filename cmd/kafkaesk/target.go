@@ -25,8 +25,8 @@ func looksLikeTarget(arg string) bool {
 	return strings.ContainsAny(arg, `:/\`) || arg == "." || arg == ".."
 }
 
-// parseTarget reads ./dir:App, /dir:App, example.com/m/pkg:App, and as Python writes it, pkg.sub:App for ./pkg/sub. It looks at the
-// directories to tell the last two from each other.
+// parseTarget reads ./dir:App, /dir:App, example.com/m/pkg:App, and as Python writes it, pkg.sub:App for ./pkg/sub. It
+// looks at the directories to tell the last two from each other.
 func parseTarget(arg string) (target, error) {
 	t := target{given: arg}
 	path := arg
@@ -38,7 +38,8 @@ func parseTarget(arg string) (target, error) {
 	}
 	switch dotted := filepath.Join(strings.Split(path, ".")...); {
 	case path == "":
-		return target{}, fmt.Errorf("%s names no package: write ./pkg:%[2]s, or .%[1]s for the one in this directory", arg, defaultSymbol)
+		return target{}, fmt.Errorf("%s names no package: write ./pkg:%[2]s, or .%[1]s for the one in this directory", arg,
+			defaultSymbol)
 	case strings.Contains(path, "..."):
 		return target{}, fmt.Errorf("%s means many packages: name one", arg)
 	case path == "." || path == ".." || filepath.IsAbs(path) || hasPrefix(path, "./", "../", `.\`, `..\`):
@@ -63,7 +64,8 @@ func checkSymbol(t target) error {
 	case !token.IsIdentifier(t.symbol):
 		return fmt.Errorf("%s: %q is no name of a Go variable or function", t.given, t.symbol)
 	case !token.IsExported(t.symbol):
-		return fmt.Errorf("%s: %s is not exported, so no other package sees it: begin its name with a capital letter", t.given, t.symbol)
+		return fmt.Errorf("%s: %s is not exported, so no other package sees it: begin its name with a capital letter",
+			t.given, t.symbol)
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// orders is the App of a module of its own: it prints the records it handles. The record "slow" is handled until a line comes from standard
-// input.
+// orders is the App of a module of its own: it prints the records it handles. The record "slow" is handled until a line
+// comes from standard input.
 const orders = `package orders
 
 import (
@@ -51,7 +51,8 @@ func handle(_ context.Context, o Order) error {
 }
 `
 
-// ordersModule makes a module outside of this repository that requires it, with the versions of everything that the repository has.
+// ordersModule makes a module outside of this repository that requires it, with the versions of everything that the
+// repository has.
 func ordersModule(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -92,9 +93,12 @@ var (
 func New() (*bus.Router, error) { return nil, nil }
 `}.write(t, dir)
 	for symbol, want := range map[string]said{
-		"App":    {code: 2, stderr: "nothing: worker.Main has got a nil App: make it with bus.New (--help lists the flags)\n"},
-		"Router": {code: 1, stderr: "example.com/shop/nothing.Router: bus: mount: the Router is nil: make it with bus.NewRouter\n"},
-		"New":    {code: 1, stderr: "example.com/shop/nothing.New: bus: mount: the Router is nil: make it with bus.NewRouter\n"},
+		"App": {code: 2,
+			stderr: "nothing: worker.Main has got a nil App: make it with bus.New (--help lists the flags)\n"},
+		"Router": {code: 1, stderr: "example.com/shop/nothing.Router: bus: mount: the Router is nil: make it with " +
+			"bus.NewRouter\n"},
+		"New": {code: 1, stderr: "example.com/shop/nothing.New: bus: mount: the Router is nil: make it with " +
+			"bus.NewRouter\n"},
 	} {
 		if got := kafkaesk(t, dir, nil, "./nothing:"+symbol); got != want {
 			t.Errorf("%s: %+v\nwant %+v", symbol, got, want)
@@ -102,8 +106,8 @@ func New() (*bus.Router, error) { return nil, nil }
 	}
 }
 
-// kafkaesk ./orders:App handles records; SIGTERM lets the running handler finish, and what it has done is committed. The second start is
-// quick. Not parallel, as it measures that.
+// kafkaesk ./orders:App handles records; SIGTERM lets the running handler finish, and what it has done is committed.
+// The second start is quick. Not parallel, as it measures that.
 func TestAnAppOfAnotherModule(t *testing.T) {
 	broker := startBroker(t, "--ephemeral")
 	defer broker.end(t, syscall.SIGTERM)
@@ -112,7 +116,8 @@ func TestAnAppOfAnotherModule(t *testing.T) {
 	publish := func(names ...string) {
 		t.Helper()
 		for _, name := range names {
-			r := &kgo.Record{Topic: "shop.orders.new", Partition: 0, Value: fmt.Appendf(nil, `{"schema":"Order:1","data":{"name":%q}}`, name)}
+			r := &kgo.Record{Topic: "shop.orders.new", Partition: 0, Value: fmt.Appendf(nil, `{"schema":"Order:1","data":{`+
+				`"name":%q}}`, name)}
 			if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
@@ -121,11 +126,12 @@ func TestAnAppOfAnotherModule(t *testing.T) {
 	dir := ordersModule(t)
 	before := snapshot(t, dir)
 
-	// run starts the worker, waits until it has said all the lines, and has it end with a signal. It returns what it has said, and how long the
-	// start took.
+	// run starts the worker, waits until it has said all the lines, and has it end with a signal. It returns what it has
+	// said, and how long the start took.
 	run := func(lines ...string) (string, time.Duration) {
 		t.Helper()
-		cmd := command(t, dir, []string{"KAFKAESK_TOPIC_PREFIX=shop."}, "./orders:App", "--kafka-servers="+broker.addr, "--log-format=json", "--log-level=debug")
+		cmd := command(t, dir, []string{"KAFKAESK_TOPIC_PREFIX=shop."}, "./orders:App", "--kafka-servers="+broker.addr,
+			"--log-format=json", "--log-level=debug")
 		stdin, err1 := cmd.StdinPipe()
 		stdout, err2 := cmd.StdoutPipe()
 		stderr, err3 := cmd.StderrPipe()
@@ -185,7 +191,8 @@ func TestAnAppOfAnotherModule(t *testing.T) {
 	if n := committed(t, client, "orders"); n != 4 {
 		t.Errorf("%d records are committed, want 4", n)
 	}
-	t.Attr("figures", fmt.Sprintf("the first start built in %v; the second one took %v", first.Round(time.Millisecond), second.Round(time.Millisecond)))
+	t.Attr("figures", fmt.Sprintf("the first start built in %v; the second one took %v", first.Round(time.Millisecond),
+		second.Round(time.Millisecond)))
 	if second >= first { // how busy the machine may be
 		t.Errorf("the second start took %v, as long as the first, which builds: %v", second, first)
 	}

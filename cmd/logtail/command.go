@@ -40,8 +40,8 @@ A second interrupt ends the program at once.
 `
 
 const jsonHelp = `Each line is an object: the record's own fields as they were written, then _topic, _partition,
-_offset, _time (Kafka's, null when there is none), _key when there is one (text, or {"base64":"..."} when it is no UTF-8),
-and _headers with --headers. What is no envelope has _note, and _value or _base64 where it is no object. A
+_offset, _time (Kafka's, null when there is none), _key when there is one (text, or {"base64":"..."} when it is no
+UTF-8), and _headers with --headers. What is no envelope has _note, and _value or _base64 where it is no object. A
 field of the record with one of these names is printed as attr_NAME.
 `
 

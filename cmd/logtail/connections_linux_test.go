@@ -9,8 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// 140 partitions of 20 topics take two connections to a broker: one that waits for records, and one for everything else.
-// What the start has needed beside them is closed when it has been idle for a moment.
+// 140 partitions of 20 topics take two connections to a broker: one that waits for records, and one for everything
+// else. What the start has needed beside them is closed when it has been idle for a moment.
 func TestConnectionsToABroker(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Own())

@@ -102,12 +102,14 @@ func TestPartitionsWithoutALeader(t *testing.T) {
 	leader.Store(-1)
 	b.advertise(b.port(), b.prefix+"logs.a", func() []int32 { return []int32{0, leader.Load()} })
 	_, stderr, code := b.run("--no-follow", "--from", "start", "logs.a")
-	if want := "logtail: logs.a/1: cannot be read: the partition has no leader\n"; code != exitFailed || !strings.HasPrefix(stderr, want) {
+	if want := "logtail: logs.a/1: cannot be read: the partition has no leader\n"; code != exitFailed ||
+		!strings.HasPrefix(stderr, want) {
 		t.Errorf("code %d, stderr %q", code, stderr)
 	}
 	f := b.follow("--from", "start", "logs.a")
 	told := func(what string) func() bool { return func() bool { return strings.Contains(f.stderr.String(), what) } }
-	testkit.Eventually(t, told("logtail: logs.a/1: the partition has no leader; it is read when it has one again"), f.stderr.String)
+	testkit.Eventually(t, told("logtail: logs.a/1: the partition has no leader; it is read when it has one again"),
+		f.stderr.String)
 	leader.Store(0)
 	testkit.Eventually(t, told("logtail: logs.a/1: the partition has a leader again"), f.stderr.String)
 	f.interrupt()
@@ -122,12 +124,14 @@ func TestADeniedPartitionIsTriedAgain(t *testing.T) {
 	b := setup(t, kafkatest.Kfake(kfake.NumBrokers(1)))
 	b.publish("logs.denied", logValue("denied", "INFO", 20), time.Now())
 	b.publish("logs.other", logValue("other", "INFO", 20), time.Now())
-	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.prefix + "logs.denied", Err: kerr.TopicAuthorizationFailed, Count: 1})
+	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.prefix + "logs.denied",
+		Err: kerr.TopicAuthorizationFailed, Count: 1})
 	f := b.follow("--from", "start", "--window", "0", "logs.*")
 	if got := f.next() + " " + f.next(); got != "other denied" && got != "denied other" {
 		t.Errorf("got %q", got)
 	}
-	if s := f.stderr.String(); !strings.Contains(s, "logtail: logs.denied/") || !strings.Contains(s, "they are shown when that is over") {
+	if s := f.stderr.String(); !strings.Contains(s, "logtail: logs.denied/") ||
+		!strings.Contains(s, "they are shown when that is over") {
 		t.Errorf("stderr %q", s)
 	}
 	f.interrupt()
@@ -182,7 +186,8 @@ func TestRecordsThatAreDeletedMeanwhile(t *testing.T) {
 	var stderr lockedBuffer
 	code := make(chan int, 1)
 	go func() {
-		args := []string{"--no-follow", "--from=start", "--kafka-settings", `{"max_partition_fetch_bytes":10000,"fetch_max_bytes":20000}`, "logs.a"}
+		args := []string{"--no-follow", "--from=start", "--kafka-settings", `{"max_partition_fetch_bytes":10000,` +
+			`"fetch_max_bytes":20000}`, "logs.a"}
 		code <- Run(ctx, args, streams{out: write, err: &stderr, getenv: b.env})
 		_ = write.Close()
 	}()
@@ -193,7 +198,8 @@ func TestRecordsThatAreDeletedMeanwhile(t *testing.T) {
 	if _, err := io.Copy(io.Discard, read); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), fmt.Sprintf("logs.a/%d: records ", partition)) ||
+	if got := <-code; got != exitFailed ||
+		!strings.Contains(stderr.String(), fmt.Sprintf("logs.a/%d: records ", partition)) ||
 		!strings.Contains(stderr.String(), fmt.Sprintf(" to %d: records were deleted before they were read", kept-1)) {
 		t.Errorf("exit code %d; %s", got, stderr.String())
 	}
@@ -228,7 +234,8 @@ func TestABrokerThatIsLostEndsARunThatDoesNotFollow(t *testing.T) {
 	if _, err := io.Copy(io.Discard, read); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), "logtail: nothing has come from Kafka for 5s: ") ||
+	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), "logtail: nothing has come from Kafka for "+
+		"5s: ") ||
 		!strings.HasSuffix(stderr.String(), "; records are missing\n") {
 		t.Errorf("exit code %d; %s", got, stderr.String())
 	}
@@ -239,7 +246,8 @@ func TestFromBeforeTheFirstRecord(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for i := range 3 {
-		if err := b.app.PublishRaw(t.Context(), "logs.a", []byte(logValue(fmt.Sprint(i), "INFO", 20)), bus.Key("k")); err != nil {
+		if err := b.app.PublishRaw(t.Context(), "logs.a", []byte(logValue(fmt.Sprint(i), "INFO", 20)),
+			bus.Key("k")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -305,7 +313,8 @@ func TestOneRecordByItsPlace(t *testing.T) {
 			if stdout, stderr, code := b.run("-q", place); messages(t, stdout) != want || stderr != "" || code != exitOK {
 				t.Errorf("%s: code %d, stdout %q, stderr %q, want %s", place, code, stdout, stderr, want)
 			}
-			if status, text := s.answer(t, "api/record?place="+place, ""); status != http.StatusOK || !strings.Contains(text, want) {
+			if status, text := s.answer(t, "api/record?place="+place, ""); status != http.StatusOK ||
+				!strings.Contains(text, want) {
 				t.Errorf("%s on the page: status %d: %s", place, status, text)
 			}
 		}
@@ -340,7 +349,8 @@ func TestRecordsBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.publish("logs.a", logValue("before", "INFO", 20), time.Now())
-	p, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.Servers()...), kgo.TransactionalID(b.prefix), kgo.DefaultProduceTopic(b.prefix+"logs.a"))
+	p, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.Servers()...), kgo.TransactionalID(b.prefix),
+		kgo.DefaultProduceTopic(b.prefix+"logs.a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +370,8 @@ func TestRecordsBehindAnOpenTransaction(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	testkit.Eventually(t, func() bool {
-		return strings.Contains(f.stderr.String(), "a transaction is open: what follows cannot be read before it ends; they are shown when that is over")
+		return strings.Contains(f.stderr.String(), "a transaction is open: what follows cannot be read before it ends; "+
+			"they are shown when that is over")
 	}, f.stderr.String)
 	if err := p.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
@@ -385,7 +396,8 @@ func TestLinesAreLookedForFarBack(t *testing.T) {
 		if i == 5 || i == 17 || i == 19_000 {
 			severity, level = "ERROR", 40
 		}
-		batch[i] = bus.Outgoing{Value: []byte(logValue(fmt.Sprint("m", i), severity, level)), Time: begin.Add(time.Duration(i) * time.Millisecond)}
+		batch[i] = bus.Outgoing{Value: []byte(logValue(fmt.Sprint("m", i), severity, level)),
+			Time: begin.Add(time.Duration(i) * time.Millisecond)}
 	}
 	if err := b.app.PublishBatch(t.Context(), "logs.a", batch); err != nil {
 		t.Fatal(err)
@@ -414,7 +426,8 @@ func TestHostileRecords(t *testing.T) {
 	const records = 10_000
 	batch := make([]bus.Outgoing, records)
 	for i := range batch {
-		batch[i].Value = []byte(`{"schema":"LogRecord:1","data":{"message":"` + "\x1b[2J\xff\u202e" + strings.Repeat(`[`, i%300))
+		batch[i].Value = []byte(`{"schema":"LogRecord:1","data":{"message":"` + "\x1b[2J\xff\u202e" +
+			strings.Repeat(`[`, i%300))
 	}
 	if err := b.app.PublishBatch(t.Context(), "logs.a", batch); err != nil {
 		t.Fatal(err)
@@ -423,7 +436,8 @@ func TestHostileRecords(t *testing.T) {
 	for _, output := range []string{"json", "pretty"} {
 		stdout, stderr, code := b.run("--no-follow", "--from=start", "--stats", "-o", output, "logs.*")
 		if code != exitOK || strings.Count(stdout, "\n") != records+1 || strings.ContainsAny(stdout, "\x1b\u202e") ||
-			!strings.Contains(stderr, fmt.Sprintf("printed: %d; left out: 0; without a level: 0; no envelopes: %d", records+1, records)) {
+			!strings.Contains(stderr, fmt.Sprintf("printed: %d; left out: 0; without a level: 0; no envelopes: %d",
+				records+1, records)) {
 			t.Errorf("%s: code %d, %d lines, %s", output, code, strings.Count(stdout, "\n"), stderr)
 		}
 	}

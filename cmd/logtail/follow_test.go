@@ -27,7 +27,8 @@ func TestNoBrokerAtTheStart(t *testing.T) {
 	if code := o.main(t.Context(), []string{"-b", address, "logs.*"}); code != exitUnreachable {
 		t.Errorf("exit code %d, want %d", code, exitUnreachable)
 	}
-	if !strings.Contains(stderr.String(), "no broker could be reached within 300ms") || !strings.Contains(stderr.String(), address) {
+	if !strings.Contains(stderr.String(), "no broker could be reached within 300ms") ||
+		!strings.Contains(stderr.String(), address) {
 		t.Errorf("stderr %q does not say what and where", stderr.String())
 	}
 	if stdout.Len() > 0 {
@@ -90,7 +91,8 @@ func TestBrokerThatIsLostIsWaitedFor(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	// One line says that the broker is away, and one that it is back.
-	if lines := strings.Split(strings.TrimSpace(f.stderr.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[1], "answers again") {
+	if lines := strings.Split(strings.TrimSpace(f.stderr.String()), "\n"); len(lines) != 2 ||
+		!strings.Contains(lines[1], "answers again") {
 		t.Errorf("standard error: %q", lines)
 	}
 	if code := f.interrupt(); code != exitOK {
@@ -124,7 +126,9 @@ func TestInterruptBeforeABrokerAnswers(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, cancel)
 		var stderr bytes.Buffer
-		code := Run(ctx, append(test.args, "-b", l.Addr().String()), streams{io.Discard, &stderr, func(string) string { return "" }})
+		code := Run(ctx, append(test.args, "-b", l.Addr().String()), streams{io.Discard, &stderr, func(string) string {
+			return ""
+		}})
 		if code != test.want || test.want == exitOK && stderr.Len() > 0 {
 			t.Errorf("%q: exit code %d, want %d; %s", test.args, code, test.want, stderr.String())
 		}

@@ -46,7 +46,8 @@ func TestRecordOfKcatIsShown(t *testing.T) {
 	b.publish("logs.kcat", logValue("first", "INFO", 20), time.Now())
 	b.kcat(logValue("written by kcat", "WARNING", 30), "-P", "-t", b.prefix+"logs.kcat", "-k", "key", "-H", "name=value")
 	stdout, stderr, code := b.run("-q", "--no-follow", "-l", "warning", "-o", "pretty", "--color", "never", "logs.*")
-	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, " WARNING  logs.kcat  written by kcat  _key=key\n") || strings.Count(stdout, "\n") != 1 {
+	if code != exitOK || stderr != "" || !strings.HasSuffix(stdout, " WARNING  logs.kcat  written by kcat  _key=key\n") ||
+		strings.Count(stdout, "\n") != 1 {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
@@ -119,7 +120,8 @@ func TestLoggedRecordIsReadByKcat(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &envelope); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("timestamp logger severity level message exception trace stack hostname service namespace cluster") {
+	for _, name := range strings.Fields("timestamp logger severity level message exception trace stack hostname service " +
+		"namespace cluster") {
 		if _, ok := envelope.Data[name]; !ok {
 			t.Errorf("no %s in %s", name, line)
 		}

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A record of 30 million headers, in a batch of 6.5 kB, is passed over: logtail stays small, and prints what is behind it.
+// A record of 30 million headers, in a batch of 6.5 kB, is passed over: logtail stays small, and prints what is behind
+// it.
 func TestThirtyMillionHeaders(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -203,7 +203,8 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 	o.lastLines = -1
 	for _, flag := range []string{"lines", "from", "since", "cursor-file"} {
 		if o.place != nil && fs.Changed(flag) {
-			return usageErrorf("%s is the place of one record, and --%s says where to begin: give one", o.placeName(o.place), flag)
+			return usageErrorf("%s is the place of one record, and --%s says where to begin: give one",
+				o.placeName(o.place), flag)
 		}
 	}
 	switch {

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/browsertest"
 )
 
-var pictures = flag.Bool("pictures", false, "write the pictures of the documentation: go test ./cmd/logtail -run TestPictures -pictures")
+var pictures = flag.Bool("pictures", false, "write the pictures of the documentation: go test ./cmd/logtail -run "+
+	"TestPictures -pictures")
 
 // TestPictures takes the pictures of the documentation: what logtail prints on a terminal, and its page.
 func TestPictures(t *testing.T) {
@@ -27,14 +28,16 @@ func TestPictures(t *testing.T) {
 	b.publishSample()
 	browser := browsertest.New(t)
 
-	stdout, stderr, code := b.run("--utc", "--color", "always", "-o", "pretty", "--no-follow", "--time-format", "short", "logs.*")
+	stdout, stderr, code := b.run("--utc", "--color", "always", "-o", "pretty", "--no-follow", "--time-format",
+		"short", "logs.*")
 	if code != exitOK {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
 	terminal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, `<!doctype html><style>body { margin: 0; background: #16181d; color: #d7dae0 }
-pre { margin: 0; padding: 14px 18px; font: 13px/1.5 "DejaVu Sans Mono", monospace; white-space: pre-wrap }</style><pre>%s%s</pre>`,
+pre { margin: 0; padding: 14px 18px; font: 13px/1.5 "DejaVu Sans Mono", monospace;
+  white-space: pre-wrap }</style><pre>%s%s</pre>`,
 			html.EscapeString("$ logtail 'logs.*'\n"), htmlOf(stdout))
 	}))
 	t.Cleanup(terminal.Close)
@@ -43,7 +46,8 @@ pre { margin: 0; padding: 14px 18px; font: 13px/1.5 "DejaVu Sans Mono", monospac
 	s := b.serve(nil, "logs.*")
 	page := browser.Open(s.url, 1500, 560)
 	page.Until(shownRows + ".length === 9")
-	page.Eval(`[...document.querySelectorAll("#rows li")].find(e => e.textContent.includes("payment failed")).click()`, nil)
+	page.Eval(`[...document.querySelectorAll("#rows li")].find(e => e.textContent.includes("payment failed")).click()`,
+		nil)
 	page.Until(`document.querySelector("#whole-trace")`)
 	page.Click("#whole-trace")
 	page.Until(`document.querySelector("#detail").textContent.includes("of this one: 3")`)
@@ -60,7 +64,8 @@ func (b *bench) publishSample() {
 		{"logs.mail", "INFO", `"message":"queue opened","waiting":0`},
 		{"logs.shop", "DEBUG", `"message":"cart loaded","user":"ada","items":3,"took":1200000`},
 		{"logs.shop", "INFO", `"message":"order placed","order":{"id":4711,"total":"39.90 EUR"},"trace_id":"` + trace + `"`},
-		{"logs.pay", "WARNING", `"message":"slow answer of the bank","took":2417000000,"attempt":2,"trace_id":"` + trace + `"`},
+		{"logs.pay", "WARNING", `"message":"slow answer of the bank","took":2417000000,"attempt":2,"trace_id":"` +
+			trace + `"`},
 		{"logs.shop", "ERROR", `"message":"payment failed","order":{"id":4711},"status":502,"exception":"*net.OpError",` +
 			`"stack":"dial tcp 10.0.0.7:443: connection refused\n\tshop/pay.(*Client).Charge\n\t\tpay/client.go:88\n` +
 			`\tshop.(*Server).checkout\n\t\tserver.go:142","trace_id":"` + trace + `"`},
@@ -77,8 +82,10 @@ func (b *bench) publishSample() {
 
 // htmlOf makes HTML of text with the few ANSI sequences that logtail writes.
 func htmlOf(text string) string {
-	styles := map[string]string{"1": "font-weight: bold", "2": "opacity: .6", "31": "color: #ff7b72", "32": "color: #7ee787",
-		"33": "color: #f0b450", "34": "color: #79c0ff", "35": "color: #d2a8ff", "36": "color: #76e3ea", "92": "color: #a5f0b5",
+	styles := map[string]string{"1": "font-weight: bold", "2": "opacity: .6", "31": "color: #ff7b72",
+		"32": "color: #7ee787",
+		"33": "color: #f0b450", "34": "color: #79c0ff", "35": "color: #d2a8ff", "36": "color: #76e3ea",
+		"92": "color: #a5f0b5",
 		"94": "color: #a5d6ff", "95": "color: #e2c5ff", "96": "color: #b3f0f5"}
 	var b strings.Builder
 	open := 0

@@ -135,7 +135,8 @@ func TestReaderThatGoesAwayEndsItQuietly(t *testing.T) {
 		}
 		_ = stdout.Close()
 		err = cmd.Wait()
-		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); err != nil && (!status.Signaled() || status.Signal() != syscall.SIGPIPE) {
+		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); err != nil &&
+			(!status.Signaled() || status.Signal() != syscall.SIGPIPE) {
 			t.Errorf("ended with %v", err)
 		}
 		if stderr.Len() > 0 {

@@ -101,7 +101,8 @@ func TestReferencePages(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != page {
-			t.Errorf("docs/%s is not what the program says (%v): run go test ./cmd/logtail -run TestReferencePages -update", file, err)
+			t.Errorf("docs/%s is not what the program says (%v): run go test ./cmd/logtail -run TestReferencePages -update",
+				file, err)
 		}
 	}
 	for line := range strings.Lines(newOptions(streams{}).help() + newOptions(streams{}).serveHelp()) {

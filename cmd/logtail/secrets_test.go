@@ -17,7 +17,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 	const canary = "c4nary-s3cret"
 	b := setup(t)
 	for name, settings := range map[string]string{
-		"right":             `{"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u","sasl_plain_password":"` + canary + `"}`,
+		"right": `{"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u","sasl_plain_password":"` +
+			canary + `"}`,
 		"a misspelt name":   `{"sasl_plain_pasword":"` + canary + `"}`,
 		"another type":      `{"sasl_plain_password":["` + canary + `"]}`,
 		"a wrong mechanism": `{"sasl_mechanism":"X","sasl_plain_username":"u","sasl_plain_password":"` + canary + `"}`,
@@ -32,7 +33,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(profiles), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		profile := fmt.Sprintf(`{"profiles":{"p":{"kafka-servers":%q,"kafka-settings":%s}}}`, b.cluster.Servers()[0], settings)
+		profile := fmt.Sprintf(`{"profiles":{"p":{"kafka-servers":%q,"kafka-settings":%s}}}`,
+			b.cluster.Servers()[0], settings)
 		for path, text := range map[string]string{file: settings, profiles: profile} {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -55,7 +57,9 @@ func TestSecretsNeverPrint(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				var out, errors bytes.Buffer
-				code := Run(ctx, append(run.args, "--no-follow", "logs.*"), streams{&out, &errors, func(name string) string { return run.env[name] }})
+				code := Run(ctx, append(run.args, "--no-follow", "logs.*"), streams{&out, &errors, func(name string) string {
+					return run.env[name]
+				}})
 				if printed := out.String() + errors.String(); strings.Contains(printed, canary) {
 					t.Errorf("exit %d, and printed: %s", code, printed)
 				}

@@ -61,7 +61,8 @@ address, localhost, or this machine's name are refused. Each page reads Kafka fo
 // serveGroups are the flags of serve.
 func (o *options) serveGroups() []group {
 	page := newFlags()
-	page.StringVar(&o.listen, "listen", listenDefault, "`ADDRESS` to serve the page on, HOST:PORT; port 0 takes a free one")
+	page.StringVar(&o.listen, "listen", listenDefault,
+		"`ADDRESS` to serve the page on, HOST:PORT; port 0 takes a free one")
 	begin, other := newFlags(), newFlags()
 	o.beginFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {

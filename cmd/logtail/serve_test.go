@@ -129,7 +129,8 @@ func TestThePage(t *testing.T) {
 	page.Until(shownRows + ".length === 5")
 
 	// One record has all its fields, and its trace, over the streams of the page.
-	page.Eval(`[...document.querySelectorAll("#rows li")].find(e => e.textContent.includes("payment failed")).click()`, nil)
+	page.Eval(`[...document.querySelectorAll("#rows li")].find(e => e.textContent.includes("payment failed")).click()`,
+		nil)
 	page.Until(`document.querySelector("#detail table")`)
 	for _, want := range []string{"9007199254740993", trace, "_partition", "LogRecord:1", "status"} {
 		page.Until(fmt.Sprintf("document.querySelector('#detail').textContent.includes(%q)", want))
@@ -181,11 +182,13 @@ func TestThePageShowsNoOtherStreams(t *testing.T) {
 	s := b.serve(nil, "logs.*", "-x", "logs.b")
 	for _, query := range []string{"", "stream=*", "stream=secret", "stream=logs.b", "stream=secret/0@0"} {
 		_, text := s.answer(t, "api/rows?no-follow=true&"+query, "")
-		if strings.Contains(text, `"stream":"secret"`) || strings.Contains(text, "near it: logs.b") || strings.Contains(text, `"stream":"logs.b"`) || !strings.Contains(text, "event: end") {
+		if strings.Contains(text, `"stream":"secret"`) || strings.Contains(text, "near it: logs.b") ||
+			strings.Contains(text, `"stream":"logs.b"`) || !strings.Contains(text, "event: end") {
 			t.Errorf("%s: got %s", query, text)
 		}
 	}
-	for place, want := range map[string]int{"secret/0@0": 404, "logs.b/0@0": 404, "logs.a/0@77": 404, "logs.a/99@0": 404, "logs.a": 400} {
+	for place, want := range map[string]int{"secret/0@0": 404, "logs.b/0@0": 404, "logs.a/0@77": 404, "logs.a/99@0": 404,
+		"logs.a": 400} {
 		if status, text := s.answer(t, "api/record?place="+place, ""); status != want || text == "" {
 			t.Errorf("%s: status %d, want %d: %s", place, status, want, text)
 		}
@@ -202,10 +205,12 @@ func TestHostileRecordsDoNothingInThePage(t *testing.T) {
 	const attack = `</script><img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`
 	for _, value := range []string{
 		logValue(attack, attack, 40),
-		fmt.Sprintf(`{"schema":%q,"data":{"message":%q,"__proto__":{"place":"x"},"constructor":1,%q:%q,"trace_id":%q,"level":40}}`,
+		fmt.Sprintf(`{"schema":%q,"data":{"message":%q,"__proto__":{"place":"x"},"constructor":1,%q:%q,"trace_id":%q,`+
+			`"level":40}}`,
 			attack, "a\u202eb\x1b[2J\r\nevent: row\n\ndata: {}", attack, attack, attack),
 		"\xff\xfe not JSON " + attack, attack, strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
-		`{"schema":"A:1","data":{"message":"` + strings.Repeat("x", 900_000) + `"}}`, `{"schema":"A:1","data":{"message":"half \ud800"}}`,
+		`{"schema":"A:1","data":{"message":"` + strings.Repeat("x", 900_000) + `"}}`,
+		`{"schema":"A:1","data":{"message":"half \ud800"}}`,
 	} {
 		b.publish("logs.a", value, time.Now())
 	}
@@ -216,14 +221,16 @@ func TestHostileRecordsDoNothingInThePage(t *testing.T) {
 	page.Eval(`[...document.querySelectorAll("#rows li")].map(e => e.dataset.place)`, &places)
 	for _, place := range places {
 		page.Eval(fmt.Sprintf(`document.querySelector('li[data-place="%s"]').click()`, place), nil)
-		page.Until(fmt.Sprintf(`document.querySelector("#detail h2").textContent === %q && document.querySelector("#detail table")`, place))
+		page.Until(fmt.Sprintf(`document.querySelector("#detail h2").textContent === %q && document.querySelector("#detail `+
+			`table")`, place))
 	}
 	page.Eval(`document.querySelector("#whole-trace")?.click()`, nil)
 	var seen struct {
 		Title, Text string
 		Bad         int
 	}
-	page.Eval(`({title: document.title, text: document.body.textContent, bad: document.querySelectorAll("img, iframe, body script").length})`, &seen)
+	page.Eval(`({title: document.title, text: document.body.textContent, bad: document.querySelectorAll("img, iframe, `+
+		`body script").length})`, &seen)
 	if seen.Title != "logtail logs.*" || seen.Bad != 0 {
 		t.Errorf("the page has the title %q and %d foreign elements", seen.Title, seen.Bad)
 	}
@@ -246,9 +253,11 @@ func TestThePageTellsWhatWasMissed(t *testing.T) {
 	if err := b.app.PublishBatch(t.Context(), "logs.a", batch); err != nil {
 		t.Fatal(err)
 	}
-	s := b.serve(func(o *options) { o.queueRows = 100 }, "logs.*") // so many wait; the page begins with more, which come at once
+	// so many wait; the page begins with more, which come at once
+	s := b.serve(func(o *options) { o.queueRows = 100 }, "logs.*")
 	page := browsertest.New(t).Open(s.url, 800, 600)
-	page.Until(shownRows + `.length === 100 && document.querySelector("#rows .gap").textContent.startsWith("50 rows missed")`)
+	page.Until(shownRows + `.length === 100 && document.querySelector("#rows .gap").textContent.startsWith("50 rows ` +
+		`missed")`)
 	page.NoProblems()
 }
 

@@ -84,8 +84,9 @@ func TestOnATerminal(t *testing.T) {
 	const waiting = "logtail: waiting for new records\n"
 	t.Run("pretty, with colour and a notice", func(t *testing.T) {
 		t.Parallel()
-		const want = "logtail: times are in UTC\n\x1b[2m2026-11-23 17:14:11.495\x1b[0m \x1b[31mERROR   \x1b[0m %slogs.a\x1b[0m  " +
-			"\x1b[1m\\x1b[2J\\u202eevil\\u009b2J\\x7f\x1b[0m  \x1b[2m_key=\x1b[0m\"\\x1b]0;key\\a\" \x1b[2mn=\x1b[0m1\n"
+		const want = "logtail: times are in UTC\n\x1b[2m2026-11-23 17:14:11.495\x1b[0m \x1b[31mERROR   \x1b[0m " +
+			"%slogs.a\x1b[0m  \x1b[1m\\x1b[2J\\u202eevil\\u009b2J\\x7f\x1b[0m  \x1b[2m_key=\x1b[0m\"\\x1b]0;key\\a\" " +
+			"\x1b[2mn=\x1b[0m1\n"
 		got := b.onTerminal(t, "waiting", "logs.a")
 		if got != fmt.Sprintf(want, logtext.StreamStyle("logs.a"))+waiting {
 			t.Errorf("got %q", got)
@@ -94,7 +95,8 @@ func TestOnATerminal(t *testing.T) {
 	t.Run("raw is escaped", func(t *testing.T) {
 		t.Parallel()
 		got := b.onTerminal(t, "waiting", "-o", "raw", "logs.a")
-		if want := `{"schema":"LogRecord:1","data":{"message":"\u001b[2J\u202eevil\u009b2J\x7f","severity":"ERROR","level":40,"n":1}}` + "\n" + waiting; got != want {
+		if want := `{"schema":"LogRecord:1","data":{"message":"\u001b[2J\u202eevil\u009b2J\x7f","severity":"ERROR",` +
+			`"level":40,"n":1}}` + "\n" + waiting; got != want {
 			t.Errorf("got %q", got)
 		}
 	})
@@ -109,7 +111,8 @@ func TestOnATerminal(t *testing.T) {
 		t.Parallel()
 		b.publish("logs.long", `{"schema":"L:1","data":{"message":"m","long":"`+strings.Repeat("x", 300_000)+`","n":1}}`, at)
 		got := b.onTerminal(t, "n=", "-q", "--color", "never", "logs.long")
-		if want := "2026-11-23 17:14:11.495 -        logs.long  m  long=" + strings.Repeat("x", 200) + "…(300 kB) n=1\n"; got != want {
+		if want := "2026-11-23 17:14:11.495 -        logs.long  m  long=" + strings.Repeat("x", 200) +
+			"…(300 kB) n=1\n"; got != want {
 			t.Errorf("got %q", got)
 		}
 	})

@@ -22,12 +22,13 @@ const (
 
 // pageFlags are the flags that a page may set for itself: where it begins and what it shows.
 func pageFlags() []string {
-	return []string{"lines", "since", "until", "no-follow", "count", "exclude", "level", "service", "logger", "schema", "key",
+	return []string{"lines", "since", "until", "no-follow", "count", "exclude", "level", "service", "logger",
+		"schema", "key",
 		"field", "grep", "invert", "trace"}
 }
 
-// viewer returns the options of one viewer of the page: the streams and the connection of the program, and what the query
-// says in the names of the flags. The parameter stream narrows the streams.
+// viewer returns the options of one viewer of the page: the streams and the connection of the program, and what the
+// query says in the names of the flags. The parameter stream narrows the streams.
 func (o *options) viewer(query url.Values, q *webpage.Queue) (*options, error) {
 	v := newOptions(streams{eventWriter{q, "row"}, eventWriter{q, "notice"}, o.getenv})
 	v.prefix, v.zone, v.kafkaSettings, v.reach, v.within = o.prefix, o.zone, o.kafkaSettings, o.reach, o.match

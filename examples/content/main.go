@@ -2,9 +2,9 @@
 //
 //	go run ./examples/content
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. On
-// a Kafka that stays, run it twice: the group goes on where it was. (A worker of the same app beside it would take its share
-// of the records, and this program would wait for the rest.)
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
+// own. On a Kafka that stays, run it twice: the group goes on where it was. (A worker of the same app beside it would
+// take its share of the records, and this program would wait for the rest.)
 package main
 
 import (
@@ -58,8 +58,8 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	// ConsumeFor handles so many records, commits them and leaves the group. A service goes on until it is told to end: by Run, or by
-	// worker.Main, which adds flags and signals.
+	// ConsumeFor handles so many records, commits them and leaves the group. A service goes on until it is told to end: by
+	// Run, or by worker.Main, which adds flags and signals.
 	handled, err := service.ConsumeFor(ctx, published)
 	if err != nil {
 		return err

@@ -78,7 +78,8 @@ func TestWithNothingButGo(t *testing.T) {
 // On a Kafka that stays, the group goes on where the last run was.
 func TestOnAKafkaThatStays(t *testing.T) {
 	t.Parallel()
-	servers := strings.Join(kafkatest.Start(t, kafkatest.Own()).Servers(), ",") // the streams of the example have no prefix
+	// the streams of the example have no prefix
+	servers := strings.Join(kafkatest.Start(t, kafkatest.Own()).Servers(), ",")
 	for range 2 {
 		check(t, servers)
 	}

@@ -2,8 +2,8 @@
 //
 //	go run ./examples/logger
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own.
-// With a Kafka that stays, you can watch the records come in: logtail 'logs.*'
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
+// own. With a Kafka that stays, you can watch the records come in: logtail 'logs.*'
 package main
 
 import (
@@ -28,8 +28,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// OrderLog is a log model: a struct that embeds logrecord.Model becomes part of the log record, field by field, wherever it is
-// logged. The jsonschema tags are checked; a field that breaks its rule is not lost, but moved to the record's "invalid".
+// OrderLog is a log model: a struct that embeds logrecord.Model becomes part of the log record, field by field,
+// wherever it is logged. The jsonschema tags are checked; a field that breaks its rule is not lost, but moved to the
+// record's "invalid".
 type OrderLog struct {
 	logrecord.Model
 	Order  string `json:"order" jsonschema:"minLength=1"`
@@ -68,8 +69,8 @@ func run(ctx context.Context) (err error) {
 		err = errors.Join(err, app.Close(ctx))
 	}()
 
-	// Records go to two places: as lines to standard error, and to the stream logs.example. The second costs the caller the
-	// encoding only; a worker ships the records in batches, and creates the stream if need be.
+	// Records go to two places: as lines to standard error, and to the stream logs.example. The second costs the caller
+	// the encoding only; a worker ships the records in batches, and creates the stream if need be.
 	var local []slogkafka.Option
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		local = append(local, slogkafka.Text()) // for people; else the lines are JSON
@@ -113,7 +114,9 @@ func readBack(ctx context.Context, app *bus.App, since time.Time) error {
 		records = append(records, record)
 	}
 	// A stream has several partitions, and there is no order between them.
-	slices.SortStableFunc(records, func(a, b logrecord.Record) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
+	slices.SortStableFunc(records, func(a, b logrecord.Record) int {
+		return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano())
+	})
 
 	fmt.Printf("%d records read back from Kafka:\n", len(records))
 	for _, r := range records {

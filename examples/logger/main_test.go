@@ -81,7 +81,8 @@ func TestOnAKafkaThatStays(t *testing.T) {
 		if err != nil {
 			t.Skip("kcat is not installed (apt-get install kcat)")
 		}
-		out, err := exec.CommandContext(t.Context(), kcat, "-b", servers, "-C", "-e", "-q", "-o", "beginning", "-t", "logs.example").Output()
+		out, err := exec.CommandContext(t.Context(), kcat, "-b", servers, "-C", "-e", "-q", "-o", "beginning", "-t",
+			"logs.example").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,8 @@ func TestOnAKafkaThatStays(t *testing.T) {
 				Schema string
 				Data   struct{ Severity, Message, Shop string }
 			}
-			if err := json.Unmarshal([]byte(line), &envelope); err != nil || envelope.Schema != "LogRecord:1" || envelope.Data.Shop != "north" {
+			if err := json.Unmarshal([]byte(line), &envelope); err != nil || envelope.Schema != "LogRecord:1" ||
+				envelope.Data.Shop != "north" {
 				t.Errorf("%v in %s", err, line)
 			}
 		}

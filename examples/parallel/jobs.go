@@ -25,7 +25,8 @@ const always = 1000
 func morning() []Job {
 	var jobs []Job
 	for i := range 20 {
-		jobs = append(jobs, Job{Name: fmt.Sprintf("label %d", i+1), Customer: fmt.Sprintf("customer %d", i%5), Takes: 10 * time.Millisecond})
+		jobs = append(jobs, Job{Name: fmt.Sprintf("label %d", i+1), Customer: fmt.Sprintf("customer %d", i%5),
+			Takes: 10 * time.Millisecond})
 	}
 	return append(jobs,
 		Job{Name: "catalogue", Customer: "customer 1", Takes: 400 * time.Millisecond},
@@ -64,8 +65,8 @@ func newApp(servers []string, t *tally) *bus.App {
 	app := bus.New(bus.Config{Servers: servers})
 	bus.MustSchema[Job](app, "Job", bus.Streams("jobs", "jobs.slow"), bus.Retention(24*time.Hour))
 
-	// Eight at once; records of one key keep their order. What fails is handled again after 200 ms, and once more after 500 ms, from
-	// streams of its own, so that nothing waits for it; what fails then goes to jobs.quick-workers.dead.
+	// Eight at once; records of one key keep their order. What fails is handled again after 200 ms, and once more after
+	// 500 ms, from streams of its own, so that nothing waits for it; what fails then goes to jobs.quick-workers.dead.
 	bus.MustSubscribe(app, "jobs", t.quick, bus.Group("quick-workers"),
 		bus.Concurrency(8, bus.ByKey), bus.RetryTopics(200*time.Millisecond, 500*time.Millisecond))
 

@@ -1,10 +1,10 @@
-// Parallel has workers do jobs side by side. Slow jobs are sent on to workers that have more time; jobs that fail are tried again later,
-// out of the way of the others, and at last become dead letters:
+// Parallel has workers do jobs side by side. Slow jobs are sent on to workers that have more time; jobs that fail are
+// tried again later, out of the way of the others, and at last become dead letters:
 //
 //	go run ./examples/parallel
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. It
-// ends when every job has come to an end, and tells how.
+// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
+// own. It ends when every job has come to an end, and tells how.
 package main
 
 import (
@@ -64,8 +64,8 @@ func run(ctx context.Context) (err error) {
 		}
 	}
 
-	// Run handles records until its context ends: here when the last job has come to an end. What runs then may finish, what is done is
-	// committed, and the groups are left.
+	// Run handles records until its context ends: here when the last job has come to an end. What runs then may finish,
+	// what is done is committed, and the groups are left.
 	if err := app.Run(running); err != nil {
 		return err
 	}

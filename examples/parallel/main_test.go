@@ -57,7 +57,8 @@ func TestWithNothingButGo(t *testing.T) {
 // A Kafka that stays has the jobs and the dead letters of earlier runs too.
 func TestOnAKafkaThatStays(t *testing.T) {
 	t.Parallel()
-	servers := strings.Join(kafkatest.Start(t, kafkatest.Own()).Servers(), ",") // the streams of the example have no prefix
+	// the streams of the example have no prefix
+	servers := strings.Join(kafkatest.Start(t, kafkatest.Own()).Servers(), ",")
 	for range 2 {
 		check(t, servers)
 	}

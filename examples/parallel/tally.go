@@ -10,8 +10,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// runHeader names the run that a job belongs to: on a Kafka that stays there may be jobs of a run that was interrupted. They are done,
-// but not counted.
+// runHeader names the run that a job belongs to: on a Kafka that stays there may be jobs of a run that was interrupted.
+// They are done, but not counted.
 const runHeader = "run"
 
 // tally knows what became of the jobs of a run. A record may be handled more than once, so it counts jobs, not calls.

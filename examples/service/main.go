@@ -1,5 +1,5 @@
-// Service is a small system that is complete: an HTTP API that publishes orders, a worker that bills them, logs that go to
-// Kafka and to standard error, a monitor, and tests. It uses what every module may import, so that it can be copied.
+// Service is a small system that is complete: an HTTP API that publishes orders, a worker that bills them, logs that go
+// to Kafka and to standard error, a monitor, and tests. It uses what every module may import, so that it can be copied.
 //
 //	make service                                   with a Kafka of its own, which needs only Go
 //	docker compose --profile service up --build    with Apache Kafka, Prometheus and Grafana
@@ -9,8 +9,8 @@
 //	curl -d '{"id":"a1","amount":5}' localhost:8080/orders
 //	curl localhost:8080/orders/a1
 //
-// It takes a worker's flags and variables (--help lists them): KAFKAESK_KAFKA_SERVERS, KAFKAESK_LISTEN for the monitor. Its own
-// is SERVICE_ADDRESS, where the API listens (127.0.0.1:8080).
+// It takes a worker's flags and variables (--help lists them): KAFKAESK_KAFKA_SERVERS, KAFKAESK_LISTEN for the monitor.
+// Its own is SERVICE_ADDRESS, where the API listens (127.0.0.1:8080).
 package main
 
 import (

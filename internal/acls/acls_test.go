@@ -19,13 +19,16 @@ func TestNeeded(t *testing.T) {
 		},
 	}
 	want := []acls.ACL{
-		{"topic", "*", "literal", []string{"Read", "DescribeConfigs", "Write", "Create"}, "index reads *; failed records of index"},
+		{"topic", "*", "literal", []string{"Read", "DescribeConfigs", "Write", "Create"},
+			"index reads *; failed records of index"},
 		{"topic", "logs", "literal", []string{"Write", "Create"}, "publish logs"},
-		{"topic", "orders", "literal", []string{"Write", "Create", "Read", "DescribeConfigs"}, "publish orders; billing reads orders"},
+		{"topic", "orders", "literal", []string{"Write", "Create", "Read", "DescribeConfigs"},
+			"publish orders; billing reads orders"},
 		{"topic", "orders.billing.dead", "literal", []string{"Write", "Create"}, "dead letters of billing"},
 		{"topic", "orders.billing.replay", "literal", []string{"Read"}, "replayed dead letters of billing"},
 		{"topic", "orders.billing.retry.1", "literal", []string{"Write", "Create", "Read"}, "retries of billing"},
-		{"topic", "content.", "prefixed", []string{"Read", "DescribeConfigs", "Write", "Create"}, "index reads content.*; failed records of index"},
+		{"topic", "content.", "prefixed", []string{"Read", "DescribeConfigs", "Write", "Create"},
+			"index reads content.*; failed records of index"},
 		{"group", "billing", "literal", []string{"Read"}, "consume as billing"},
 		{"group", "index", "literal", []string{"Read"}, "consume as index"},
 	}
@@ -40,7 +43,8 @@ func TestNeeded(t *testing.T) {
 	if diff := cmp.Diff(byName(want), byName(got)); diff != "" {
 		t.Error(diff)
 	}
-	got = acls.Needed(&appinfo.App{Subscriptions: []appinfo.Subscription{{Patterns: []string{"s"}, Group: "g", DeadLetter: true}}},
+	got = acls.Needed(&appinfo.App{Subscriptions: []appinfo.Subscription{{Patterns: []string{"s"}, Group: "g",
+		DeadLetter: true}}},
 		acls.Options{Prefix: "p.", NoCreate: true, Replay: true})
 	want = []acls.ACL{
 		{"topic", "p.s", "literal", []string{"Read"}, "g reads s"},

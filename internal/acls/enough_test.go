@@ -46,9 +46,11 @@ func TestTheACLsAreEnough(t *testing.T) {
 	}
 	prefix := cluster.Prefix(t)
 	needed := acls.Needed(declared, acls.Options{Prefix: prefix, Publish: []string{"content.a"}, Replay: true})
-	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: testkit.Logger(t), Settings: bus.Settings{
-		"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "ada", "sasl_plain_password": "right",
-	}})
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: testkit.Logger(t),
+		Settings: bus.Settings{
+			"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "ada",
+			"sasl_plain_password": "right",
+		}})
 	defer func() {
 		if err := app.Close(context.WithoutCancel(ctx)); err != nil {
 			t.Error(err)

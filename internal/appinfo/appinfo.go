@@ -1,5 +1,5 @@
-// Package appinfo is what an application declares: its schemas and subscriptions, as a worker prints them for --describe and
-// the commands of kafkaesk read them. It holds no secret.
+// Package appinfo is what an application declares: its schemas and subscriptions, as a worker prints them for
+// --describe and the commands of kafkaesk read them. It holds no secret.
 package appinfo
 
 import (

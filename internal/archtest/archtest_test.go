@@ -20,8 +20,8 @@ type pkg struct {
 	XTestImports []string // of its tests, outside
 }
 
-// rule is one arrow that must not be. Patterns end in "/..." when they mean what is below, too; from and except are relative to
-// the module.
+// rule is one arrow that must not be. Patterns end in "/..." when they mean what is below, too; from and except are
+// relative to the module.
 type rule struct {
 	name    string
 	from    []string // the packages it binds
@@ -36,33 +36,51 @@ var rules = []rule{
 	{name: "franz-go and kfake are the development broker and test kits", from: []string{"..."},
 		except: []string{"internal/devkafka", "internal/kafkatest/..."}, imports: []string{"github.com/twmb/franz-go/..."}},
 	{name: "the development broker is for development", from: []string{"..."},
-		except: []string{"cmd/kafkaesk", "bus/bustest", "internal/kafkatest"}, imports: []string{module + "/internal/devkafka"}},
-	{name: "cobra stays under cmd", from: []string{"..."}, except: []string{"cmd/..."}, imports: []string{"github.com/spf13/cobra/..."}, tests: true},
-	{name: "Prometheus stays in bus/monitor", from: []string{"..."}, except: []string{"bus/monitor"}, imports: []string{"github.com/prometheus/..."}, tests: true},
+		except:  []string{"cmd/kafkaesk", "bus/bustest", "internal/kafkatest"},
+		imports: []string{module + "/internal/devkafka"}},
+	{name: "cobra stays under cmd", from: []string{"..."}, except: []string{"cmd/..."},
+		imports: []string{"github.com/spf13/cobra/..."}, tests: true},
+	{name: "Prometheus stays in bus/monitor", from: []string{"..."}, except: []string{"bus/monitor"},
+		imports: []string{"github.com/prometheus/..."}, tests: true},
 	{name: "testcontainers stays in internal/kafkatest", from: []string{"..."}, except: []string{"internal/kafkatest"},
 		imports: []string{"github.com/testcontainers/..."}, tests: true},
-	{name: "logrecord knows no Kafka", from: []string{"logrecord/..."}, imports: []string{module + "/bus/...", module + "/slogkafka/...", module + "/internal/kafka/..."}},
-	{name: "the bus does not know what logs through it", from: []string{"bus/..."}, except: []string{"bus/monitor", "bus/worker"},
+	{name: "logrecord knows no Kafka", from: []string{"logrecord/..."}, imports: []string{module + "/bus/...",
+		module + "/slogkafka/...", module + "/internal/kafka/..."}},
+	{name: "the bus does not know what logs through it", from: []string{"bus/..."},
+		except:  []string{"bus/monitor", "bus/worker"},
 		imports: []string{module + "/slogkafka/...", module + "/logrecord/..."}},
 	{name: "the bus does not know what runs it", from: []string{"bus"}, imports: []string{module + "/bus/..."}},
-	{name: "the bus has no HTTP server and no flags", from: []string{"bus", "slogkafka", "logrecord", "internal/kafka/..."}, imports: []string{"net/http", "flag"}},
+	{name: "the bus has no HTTP server and no flags", from: []string{"bus", "slogkafka", "logrecord",
+		"internal/kafka/..."}, imports: []string{"net/http", "flag"}},
 	{name: "internal knows nothing above it", from: []string{"internal/..."},
-		imports: []string{module, module + "/bus/...", module + "/slogkafka/...", module + "/logrecord/...", module + "/cmd/...", module + "/examples/..."}},
-	{name: "lanes, envelopes, JSON and patterns know no Kafka", from: []string{"internal/lanes", "internal/envelope", "internal/fnmatch", "internal/jsonscan"},
+		imports: []string{module, module + "/bus/...", module + "/slogkafka/...", module + "/logrecord/...",
+			module + "/cmd/...", module + "/examples/..."}},
+	{name: "lanes, envelopes, JSON and patterns know no Kafka", from: []string{"internal/lanes", "internal/envelope",
+		"internal/fnmatch", "internal/jsonscan"},
 		imports: []string{module + "/..."}},
 	{name: "what pages share knows no Kafka", from: []string{"internal/webpage"}, imports: []string{module + "/..."}},
-	{name: "text for people knows no Kafka", from: []string{"internal/logtext"}, imports: []string{module + "/internal/kafka/..."}},
-	{name: "the assignors know no protocol", from: []string{"internal/kafka/group/assign"}, imports: []string{"github.com/segmentio/kafka-go/...", module + "/internal/kafka"}},
+	{name: "text for people knows no Kafka", from: []string{"internal/logtext"},
+		imports: []string{module + "/internal/kafka/..."}},
+	{name: "the assignors know no protocol", from: []string{"internal/kafka/group/assign"},
+		imports: []string{"github.com/segmentio/kafka-go/...", module + "/internal/kafka"}},
 	{name: "the group knows neither records nor lanes", from: []string{"internal/kafka/group/..."},
-		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce", module + "/internal/kafka/consume", module + "/internal/lanes"}},
-	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...", "internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes", "internal/envelope", "internal/spool", "cmd/..."},
-		except:  []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
-		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit/...", module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/stretchr/..."}},
-	{name: "examples are made of what every module may import", from: []string{"examples/..."}, imports: []string{module + "/internal/..."}},
+		imports: []string{module + "/internal/kafka/fetch", module + "/internal/kafka/produce",
+			module + "/internal/kafka/consume", module + "/internal/lanes"}},
+	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...",
+		"internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes",
+		"internal/envelope", "internal/spool", "cmd/..."},
+		except: []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
+		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit/...",
+			module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid",
+			"github.com/stretchr/..."}},
+	{name: "examples are made of what every module may import", from: []string{"examples/..."},
+		imports: []string{module + "/internal/..."}},
 	{name: "examples/service can be copied with its tests", from: []string{"examples/service/..."},
 		imports: []string{module + "/internal/..."}, tests: true},
-	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit/...", "internal/browsertest"}, imports: []string{module + "/..."}},
-	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."}, imports: []string{"github.com/stretchr/..."}, tests: true},
+	{name: "the test kit knows nothing of the project", from: []string{"internal/testkit/...", "internal/browsertest"},
+		imports: []string{module + "/..."}},
+	{name: "tests use the standard library, go-cmp and rapid", from: []string{"..."},
+		imports: []string{"github.com/stretchr/..."}, tests: true},
 }
 
 func TestImports(t *testing.T) {
@@ -150,7 +168,8 @@ func TestLogtailHasZoneData(t *testing.T) {
 
 func list(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports",
+		module+"/...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

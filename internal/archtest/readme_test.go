@@ -12,8 +12,8 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// What the README shows is code that is checked: a whole program is compiled and vetted here, and the lines of a fragment stand in
-// the examples of package bus, which go test runs, and in those and the tests of bus/bustest.
+// What the README shows is code that is checked: a whole program is compiled and vetted here, and the lines of a
+// fragment stand in the examples of package bus, which go test runs, and in those and the tests of bus/bustest.
 func TestReadmeShowsCodeThatRuns(t *testing.T) {
 	root := filepath.Join("..", "..")
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Runner calls functions one after another, in the order in which they were given. It has a goroutine only while there is
-// something to call. All methods may be called concurrently.
+// Runner calls functions one after another, in the order in which they were given. It has a goroutine only while there
+// is something to call. All methods may be called concurrently.
 type Runner struct {
 	limit int
 
@@ -94,8 +94,8 @@ func (r *Runner) Wait(ctx context.Context) bool {
 	}
 }
 
-// Close takes no more functions, and waits as Wait does. Functions that still wait when ctx ends are not called any more;
-// one that blocks then keeps its goroutine until it returns.
+// Close takes no more functions, and waits as Wait does. Functions that still wait when ctx ends are not called any
+// more; one that blocks then keeps its goroutine until it returns.
 func (r *Runner) Close(ctx context.Context) bool {
 	r.mu.Lock()
 	r.closed = true

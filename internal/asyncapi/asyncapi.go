@@ -1,5 +1,5 @@
-// Package asyncapi writes what an application declares as an AsyncAPI 3.0 document: its streams as channels, its schemas as
-// messages, what it publishes as operations that send, and its subscriptions as operations that receive.
+// Package asyncapi writes what an application declares as an AsyncAPI 3.0 document: its streams as channels, its
+// schemas as messages, what it publishes as operations that send, and its subscriptions as operations that receive.
 package asyncapi
 
 import (
@@ -19,7 +19,8 @@ type Info struct {
 	Version string `json:"version"`
 }
 
-// Document is an AsyncAPI document. Its maps are written in the order of their keys, so that one App always has one text.
+// Document is an AsyncAPI document. Its maps are written in the order of their keys, so that one App always has one
+// text.
 type Document struct {
 	AsyncAPI           string               `json:"asyncapi"`
 	Info               Info                 `json:"info"`
@@ -114,7 +115,8 @@ func (b *builder) servers() {
 
 var notInKeys = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
-// key returns the key of a name in the document: letters, digits, dots, dashes and underscores, and another one for each name.
+// key returns the key of a name in the document: letters, digits, dots, dashes and underscores, and another one for
+// each name.
 func (b *builder) key(kind, name string) string {
 	key := notInKeys.ReplaceAllString(name, ".")
 	for n := 2; ; n++ {
@@ -161,7 +163,8 @@ func (b *builder) stream(stream string) {
 		sent = append(sent, ref{"#/channels/" + key + "/messages/" + name})
 	}
 	b.doc.Channels[key] = c
-	b.doc.Operations[b.key("operation ", "send."+stream)] = operation{Action: "send", Channel: ref{"#/channels/" + key}, Messages: sent}
+	b.doc.Operations[b.key("operation ", "send."+stream)] = operation{Action: "send", Channel: ref{"#/channels/" + key},
+		Messages: sent}
 }
 
 // topicBindings says how the topic of a schema's streams is created.
@@ -195,8 +198,8 @@ func configValue(name, value string) any {
 	return value
 }
 
-// subscription adds the operations that receive: one for each stream that is known to match, and one for each pattern that
-// matches none of them.
+// subscription adds the operations that receive: one for each stream that is known to match, and one for each pattern
+// that matches none of them.
 func (b *builder) subscription(s appinfo.Subscription) {
 	kafka := &bindings{map[string]any{
 		"groupId": map[string]any{"type": "string", "enum": []string{s.Group}}, "bindingVersion": bindingVersion,
@@ -217,8 +220,8 @@ func (b *builder) subscription(s appinfo.Subscription) {
 	}
 }
 
-// unknown adds the channel of a pattern that no declared stream matches: a stream of others, or streams with names that are
-// not known.
+// unknown adds the channel of a pattern that no declared stream matches: a stream of others, or streams with names that
+// are not known.
 func (b *builder) unknown(pattern string) {
 	c := channel{Messages: make(map[string]ref), Description: "streams that match the pattern " + pattern}
 	if !strings.ContainsAny(pattern, "*?[") {

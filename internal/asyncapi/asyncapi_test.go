@@ -43,10 +43,12 @@ func TestDocument(t *testing.T) {
 		Servers: []string{"localhost:9092"}, TopicPrefix: "shop.", SecurityProtocol: "SASL_SSL",
 		Schemas: []appinfo.Schema{
 			{ID: "Content", Version: 1, Streams: []string{"content.edited"}, RetentionMS: 5000, JSONSchema: json.RawMessage(
-				`{"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"x","$defs":{"N":{"type":"object","properties":{"$ref":{"type":"string"},"next":{"$ref":"#/$defs/N"}}}},` +
-					`"properties":{"n":{"$ref":"#/$defs/N"},"any":true,"self":{"$ref":"#"},"c":{"const":{"$ref":"kept"}}},"type":"object","required":["n"]}`)},
+				`{"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"x","$defs":{"N":{"type":"object","properties":{` +
+					`"$ref":{"type":"string"},"next":{"$ref":"#/$defs/N"}}}},"properties":{"n":{"$ref":"#/$defs/N"},"any":true,` +
+					`"self":{"$ref":"#"},"c":{"const":{"$ref":"kept"}}},"type":"object","required":["n"]}`)},
 			{ID: "Content", Version: 2, Streams: []string{"content.edited", "content.made"}, Partitions: 3,
-				TopicConfigs: map[string]string{"cleanup.policy": "compact,delete", "max.message.bytes": "1000", "x": "y"}, JSONSchema: json.RawMessage(`true`)},
+				TopicConfigs: map[string]string{"cleanup.policy": "compact,delete", "max.message.bytes": "1000", "x": "y"},
+				JSONSchema:   json.RawMessage(`true`)},
 			{ID: "Strange name/é", Version: 1, Streams: nil, JSONSchema: json.RawMessage(`{"type":["string","null"]}`)},
 			{ID: "Strange name/ü", Version: 1, Streams: nil, JSONSchema: json.RawMessage(`{}`)},
 		},
@@ -73,7 +75,8 @@ func TestDocument(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"address":"shop.content.edited"`, `"address":"shop.others"`, `"address":null`, `"action":"receive"`,
-		`"send.content.made":{"action":"send","channel":{"$ref":"#/channels/content.made"},"messages":[{"$ref":"#/channels/content.made/messages/Content.2"}]}`,
+		`"send.content.made":{"action":"send","channel":{"$ref":"#/channels/content.made"},"messages":[{` +
+			`"$ref":"#/channels/content.made/messages/Content.2"}]}`,
 		`"receive.index.content.made"`, `"receive.strange.group.logs.."`,
 		`"next":{"$ref":"#/components/schemas/Content.1.N"}`, `"self":{"$ref":"#/components/schemas/Content.1"}`,
 		`"c":{"const":{"$ref":"kept"}}`, `"properties":{"$ref":{"type":"string"}`,
@@ -120,7 +123,8 @@ func TestTheValidatorBites(t *testing.T) {
 	t.Parallel()
 	s := validator(t)
 	for _, text := range []string{
-		`{"asyncapi":"3.0.0"}`, `{"asyncapi":"3.0.0","info":{"title":"t","version":"1"},"operations":{"x":{"action":"throw"}}}`,
+		`{"asyncapi":"3.0.0"}`, `{"asyncapi":"3.0.0","info":{"title":"t","version":"1"},"operations":{"x":{` +
+			`"action":"throw"}}}`,
 	} {
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// schemas moves the schema of a message into the components of the document, where references are to the document's root.
+// schemas moves the schema of a message into the components of the document, where references are to the document's
+// root.
 type schemas struct {
 	prefix     string // the message's key
 	components map[string]any
@@ -47,8 +48,8 @@ var verbatim = []string{"const", "enum", "default", "examples", "required"}
 // named are keywords whose members are schemas by names of the user's choice.
 var named = []string{"properties", "patternProperties", "dependentSchemas"}
 
-// moved returns a schema as it is written at its new place: without what only a document's root has, and with its references
-// to where their targets are now.
+// moved returns a schema as it is written at its new place: without what only a document's root has, and with its
+// references to where their targets are now.
 func (s schemas) moved(schema any) any {
 	switch schema := schema.(type) {
 	case map[string]any:

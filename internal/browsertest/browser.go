@@ -1,5 +1,5 @@
-// Package browsertest opens pages in a headless Chromium for tests. It talks to the browser by its DevTools protocol over
-// two pipes, which needs no library, no port and no WebSocket.
+// Package browsertest opens pages in a headless Chromium for tests. It talks to the browser by its DevTools protocol
+// over two pipes, which needs no library, no port and no WebSocket.
 package browsertest
 
 import (

@@ -22,8 +22,8 @@ func Version() string {
 	return "unknown"
 }
 
-// Line is what a program prints for --version: its version when it was installed by one, the commit when it was built in a
-// work tree, the kafkaesk that is part of it, and the version of Go.
+// Line is what a program prints for --version: its version when it was installed by one, the commit when it was built
+// in a work tree, the kafkaesk that is part of it, and the version of Go.
 func Line(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

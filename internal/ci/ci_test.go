@@ -151,11 +151,13 @@ func TestVerdict(t *testing.T) {
 	}{
 		{name: "passed in both", suites: [][]result{{pass}, {pass}}, want: "1 passed, 0 failed, 0 skipped"},
 		{name: "passed in one", suites: [][]result{{skip}, {pass}}, want: "1 passed, 0 failed, 0 skipped"},
-		{name: "failed in one", suites: [][]result{{pass}, {fail}, {pass}}, want: "0 passed, 1 failed, 0 skipped", fails: true},
+		{name: "failed in one", suites: [][]result{{pass}, {fail}, {pass}}, want: "0 passed, 1 failed, 0 skipped",
+			fails: true},
 		{name: "skipped in both", suites: [][]result{{skip}, {skip}}, want: "0 passed, 1 failed, 0 skipped", fails: true},
 		{name: "skipped for what is not here", suites: [][]result{{docker}, {docker}}, want: "0 passed, 0 failed, 1 skipped"},
 		{name: "checks", suites: [][]result{{pass}}, checks: "ok gofmt\nok go vet\n", want: "3 passed, 0 failed, 0 skipped"},
-		{name: "a check that failed", suites: [][]result{{pass}}, checks: "ok gofmt\nFAIL go vet\n", want: "2 passed, 1 failed, 0 skipped", fails: true},
+		{name: "a check that failed", suites: [][]result{{pass}}, checks: "ok gofmt\nFAIL go vet\n",
+			want: "2 passed, 1 failed, 0 skipped", fails: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,10 +192,12 @@ func TestVerdict(t *testing.T) {
 func TestASuiteThatDidNotRunFails(t *testing.T) {
 	t.Parallel()
 	var out, stderr strings.Builder
-	if code := run(t.Context(), []string{"verdict", filepath.Join(t.TempDir(), "missing.json")}, &out, &stderr); code != 1 {
+	if code := run(t.Context(), []string{"verdict", filepath.Join(t.TempDir(), "missing.json")}, &out,
+		&stderr); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	if !strings.Contains(out.String(), "no results") || !strings.HasSuffix(out.String(), "\n0 passed, 1 failed, 0 skipped\n") {
+	if !strings.Contains(out.String(), "no results") || !strings.HasSuffix(out.String(), "\n0 passed, 1 failed, 0 "+
+		"skipped\n") {
 		t.Errorf("the output does not say what is missing:\n%s", out.String())
 	}
 }
@@ -220,7 +224,8 @@ func TestSkips(t *testing.T) { t.Skip("for a reason") }
 `))
 	out := filepath.Join(t.TempDir(), "out.json")
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"suite", "-name", "s", "-kafka", "host:1", "-dir", dir, "-out", out, "--", "./..."}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"suite", "-name", "s", "-kafka", "host:1", "-dir", dir, "-out", out, "--",
+		"./..."}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 	want := `suite "s": 1 packages, 1 tests passed, 0 failed, 1 skipped

@@ -3,12 +3,12 @@
 //	ci suite -name NAME [-kafka apache[:VERSION]] [-dir DIR] -out FILE [-- go test arguments]
 //	ci verdict [-checks FILE] FILE...
 //
-// suite runs `go test` once, with the KAFKA that it is told, prints packages, failures, counts and every skipped test with its
-// reason, and writes the results to a file. With -kafka apache it starts one Apache Kafka that all packages share; tests that
-// need a cluster of their own start it themselves.
+// suite runs `go test` once, with the KAFKA that it is told, prints packages, failures, counts and every skipped test
+// with its reason, and writes the results to a file. With -kafka apache it starts one Apache Kafka that all packages
+// share; tests that need a cluster of their own start it themselves.
 //
-// verdict reads the results of all suites. A test that was skipped in one suite because it belongs to another is fine; one
-// that ran in none fails the run, unless this machine has not what it needs. It ends with a line of plain counts.
+// verdict reads the results of all suites. A test that was skipped in one suite because it belongs to another is fine;
+// one that ran in none fails the run, unless this machine has not what it needs. It ends with a line of plain counts.
 //
 // The exit status is 0 when everything passed, 1 when something failed, 2 when the command was called wrongly.
 package main

@@ -55,7 +55,8 @@ func (r results) count(s status) int {
 
 // counts is the line that sums a suite up.
 func (r results) counts() string {
-	return fmt.Sprintf("suite %q: %d packages, %d tests passed, %d failed, %d skipped", r.Suite, r.Packages, r.count(passed), r.count(failed), r.count(skipped))
+	return fmt.Sprintf("suite %q: %d packages, %d tests passed, %d failed, %d skipped", r.Suite, r.Packages,
+		r.count(passed), r.count(failed), r.count(skipped))
 }
 
 // event is one line of `go test -json`.
@@ -74,8 +75,8 @@ type event struct {
 // figures is the key of the attribute (t.Attr) in which a test tells what it measured.
 const figures = "figures"
 
-// collect reads the output of `go test -json` to its end, tells w about every package, and what failing tests said, and returns
-// the results.
+// collect reads the output of `go test -json` to its end, tells w about every package, and what failing tests said, and
+// returns the results.
 func collect(r io.Reader, w io.Writer) (tests []result, packages int, err error) {
 	c := collector{w: w, packages: make(map[string]*packageTests)}
 	lines := bufio.NewReader(r)
@@ -179,7 +180,8 @@ func (c *collector) endPackage(e event, p *packageTests) {
 		fmt.Fprint(c.w, p.said(""))
 	}
 	fmt.Fprintf(c.w, "%s  %s  %v  (%d passed, %d failed, %d skipped)\n", word, e.Package,
-		time.Duration(e.Elapsed*float64(time.Second)).Round(10*time.Millisecond), counts[passed], counts[failed], counts[skipped])
+		time.Duration(e.Elapsed*float64(time.Second)).Round(10*time.Millisecond), counts[passed], counts[failed],
+		counts[skipped])
 }
 
 // finish counts packages that never ended, because the go command did.

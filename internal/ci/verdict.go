@@ -19,8 +19,8 @@ type outcome struct {
 	reason         string // the last suite's that skipped it
 }
 
-// verdict compares the suites and prints one line of counts at the end; it returns errFailed unless all is well. Each test counts
-// once, however many suites ran it, and so does each check.
+// verdict compares the suites and prints one line of counts at the end; it returns errFailed unless all is well. Each
+// test counts once, however many suites ran it, and so does each check.
 func verdict(w io.Writer, checksFile string, files []string) error {
 	var nPassed, nFailed, nSkipped int
 	tests := make(map[string]outcome)

@@ -38,7 +38,8 @@ func TestContents(t *testing.T) {
 			if text != tt.content || err != nil {
 				t.Errorf("got %q, %v", text, err)
 			}
-			if (warning != "") != tt.warned || strings.Contains(warning, "secret") || tt.warned && !strings.Contains(warning, file+" has a password, and its mode") {
+			if (warning != "") != tt.warned || strings.Contains(warning, "secret") || tt.warned &&
+				!strings.Contains(warning, file+" has a password, and its mode") {
 				t.Errorf("warning %q", warning)
 			}
 		})

@@ -1,12 +1,13 @@
 // Package devkafka is the embedded development broker: a Kafka that runs inside a Go process, with nothing to install.
 //
-// It is kfake (of franz-go) behind a guard. It speaks the Kafka protocol well enough to publish, to consume in a group, to
-// administer topics and to keep all of it in a data directory between runs, and any Kafka client can connect to it.
+// It is kfake (of franz-go) behind a guard. It speaks the Kafka protocol well enough to publish, to consume in a group,
+// to administer topics and to keep all of it in a data directory between runs, and any Kafka client can connect to it.
 //
 // It is for development, for examples and for tests. It is not for production: there is no replication and no
 // authentication, one goroutine serves every request, a failed fsync goes unnoticed, and no promise is made that data
-// written by this version can be read by the next. It therefore listens on loopback only, unless told otherwise, and the
-// guard closes connections that would take kfake down: frames of an absurd size, unknown requests, too many of them.
+// written by this version can be read by the next. It therefore listens on loopback only, unless told otherwise, and
+// the guard closes connections that would take kfake down: frames of an absurd size, unknown requests, too many of
+// them.
 package devkafka
 
 import (
@@ -30,16 +31,16 @@ import (
 // lockName is the file in the data directory that says a broker is using it. kfake ignores files it does not know.
 const lockName = "devkafka.lock"
 
-// Options says how a development broker runs. The zero Options is a broker of one node on a free loopback port, whose data
-// is gone when it is closed.
+// Options says how a development broker runs. The zero Options is a broker of one node on a free loopback port, whose
+// data is gone when it is closed.
 type Options struct {
-	// Addr is the host:port to listen on; port 0 takes a free one. With several Brokers and a port, they take that port and
-	// the ones after it. The host is also the address that clients are told to connect to, so it must be one that they can
-	// reach: 0.0.0.0 is refused. Defaults to "127.0.0.1:0".
+	// Addr is the host:port to listen on; port 0 takes a free one. With several Brokers and a port, they take that port
+	// and the ones after it. The host is also the address that clients are told to connect to, so it must be one that they
+	// can reach: 0.0.0.0 is refused. Defaults to "127.0.0.1:0".
 	Addr string
 
-	// DataDir is where topics, records, groups and offsets are kept; it is created if need be. One broker at a time may use
-	// it. Defaults to a temporary directory that Close removes.
+	// DataDir is where topics, records, groups and offsets are kept; it is created if need be. One broker at a time may
+	// use it. Defaults to a temporary directory that Close removes.
 	DataDir string
 
 	// Partitions is how many partitions a topic gets when whoever creates it does not say (Kafka's num.partitions).
@@ -109,7 +110,8 @@ func (b *Broker) start(o Options, host string, port int) (err error) {
 	}
 	b.lock, err = filelock.Try(filepath.Join(o.DataDir, lockName))
 	if errors.Is(err, filelock.ErrLocked) {
-		return fmt.Errorf("devkafka: another broker is using the data directory %s: stop it, or choose another directory", o.DataDir)
+		return fmt.Errorf("devkafka: another broker is using the data directory %s: stop it, or choose another directory",
+			o.DataDir)
 	}
 	if err != nil {
 		return fmt.Errorf("devkafka: locking the data directory: %w", err)
@@ -154,8 +156,8 @@ func (b *Broker) Addrs() []string { return append([]string(nil), b.addrs...) }
 func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
 
 // Close writes what is to be kept, closes every connection, waits until they are closed and gives the data directory
-// free, or removes it if it was temporary. Requests that are being answered may be cut off. Further calls return what the
-// first one returned.
+// free, or removes it if it was temporary. Requests that are being answered may be cut off. Further calls return what
+// the first one returned.
 func (b *Broker) Close() error {
 	b.closeOnce.Do(func() {
 		b.cluster.Close()
@@ -209,9 +211,11 @@ func (o Options) listenOn() (host string, port int, err error) {
 	}
 	switch {
 	case a.IP == nil || a.IP.IsUnspecified():
-		return "", 0, fmt.Errorf("devkafka: address %q names no host that clients could be sent to: use 127.0.0.1 or one address of this machine", o.Addr)
+		return "", 0, fmt.Errorf("devkafka: address %q names no host that clients could be sent to: use 127.0.0.1 or one "+
+			"address of this machine", o.Addr)
 	case !a.IP.IsLoopback() && !o.AllowRemote:
-		return "", 0, fmt.Errorf("devkafka: address %q is not on loopback, and the development broker has no authentication: allow remote clients explicitly if you mean it", o.Addr)
+		return "", 0, fmt.Errorf("devkafka: address %q is not on loopback, and the development broker has no "+
+			"authentication: allow remote clients explicitly if you mean it", o.Addr)
 	}
 	return a.IP.String(), a.Port, nil
 }

@@ -207,7 +207,8 @@ func TestSeveralBrokersTakeConsecutivePorts(t *testing.T) {
 		return
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	want := []string{fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1), fmt.Sprintf("127.0.0.1:%d", port+2)}
+	want := []string{fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1),
+		fmt.Sprintf("127.0.0.1:%d", port+2)}
 	if !slices.Equal(b.Addrs(), want) {
 		t.Fatalf("Addrs() = %v, want %v", b.Addrs(), want)
 	}

@@ -13,10 +13,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kfake believes its clients: it allocates as many bytes as a frame claims to have, a request key that it does not know is a
-// nil dereference, and a head that claims four billion tags keeps a processor busy until it has counted them. The guard
-// stands between the socket and kfake and reads every request's head before kfake sees a byte of it. (The bodies are kfake's:
-// one that is made for it can still waste a processor's time. It cannot reach the broker from another machine.)
+// kfake believes its clients: it allocates as many bytes as a frame claims to have, a request key that it does not know
+// is a nil dereference, and a head that claims four billion tags keeps a processor busy until it has counted them. The
+// guard stands between the socket and kfake and reads every request's head before kfake sees a byte of it. (The bodies
+// are kfake's: one that is made for it can still waste a processor's time. It cannot reach the broker from another
+// machine.)
 const (
 	// The size in front of every frame.
 	sizeBytes = 4
@@ -31,8 +32,8 @@ const (
 // errFrame is why the guard closes a connection.
 var errFrame = errors.New("devkafka: not a Kafka request")
 
-// guard is a net.Listener whose connections let only well-formed frames through, and that owns them: shutdown closes all
-// and waits until kfake has closed them too.
+// guard is a net.Listener whose connections let only well-formed frames through, and that owns them: shutdown closes
+// all and waits until kfake has closed them too.
 type guard struct {
 	net.Listener
 	max  int
@@ -48,8 +49,8 @@ func newGuard(ln net.Listener, max int, idle time.Duration) *guard {
 	return &guard{Listener: ln, max: max, idle: idle, done: make(chan struct{}), conns: make(map[*guardedConn]struct{})}
 }
 
-// Accept implements net.Listener. It fails only when the listener is closed: kfake stops listening at the first error, and
-// running out of file descriptors for a moment must not be the end of the broker.
+// Accept implements net.Listener. It fails only when the listener is closed: kfake stops listening at the first error,
+// and running out of file descriptors for a moment must not be the end of the broker.
 func (g *guard) Accept() (net.Conn, error) {
 	for {
 		conn, err := g.Listener.Accept()
@@ -109,8 +110,8 @@ func (g *guard) shutdown() {
 	g.open.Wait()
 }
 
-// guardedConn checks the head of every frame that is read from the connection. kfake reads with one goroutine and writes
-// with another; only the reading one touches head and body.
+// guardedConn checks the head of every frame that is read from the connection. kfake reads with one goroutine and
+// writes with another; only the reading one touches head and body.
 type guardedConn struct {
 	net.Conn
 	guard *guard

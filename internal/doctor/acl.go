@@ -51,7 +51,8 @@ func (d *doctor) visible(seen *kafka.Permissions) (string, error) {
 	if all > 0 && told == 0 {
 		return "", &skip{fmt.Sprintf("%d topics can be seen; the brokers do not tell what may be done to them", all), ""}
 	}
-	return fmt.Sprintf("%d topics can be seen, %d of them read and %d written (--app checks what an app needs)", all, read, written), nil
+	return fmt.Sprintf("%d topics can be seen, %d of them read and %d written (--app checks what an app needs)", all, read,
+		written), nil
 }
 
 // topic checks the rights that a stream's topic needs.
@@ -105,13 +106,15 @@ func (d *doctor) missingTopic(name string, n Need, seen *kafka.Permissions) (str
 		return "", &skip{"the topic does not exist yet, and whether this user may create it cannot be told", ""}
 	case seen.Cluster&kafka.OperationCreate == 0:
 		return "", &problem{fmt.Errorf("the topic %s does not exist, and this user may not create topics", name),
-			"create it (`kafkaesk topics apply` with a user who may), or allow it by " + d.command("topic", name, []string{"Create"}) +
+			"create it (`kafkaesk topics apply` with a user who may), or allow it by " +
+				d.command("topic", name, []string{"Create"}) +
 				"; a right to create this topic alone cannot be seen from here"}
 	}
 	return "the topic does not exist yet: the app creates it", nil
 }
 
-// group checks the rights that a consumer group needs. A new cluster makes its topic of groups when it is first asked for one.
+// group checks the rights that a consumer group needs. A new cluster makes its topic of groups when it is first asked
+// for one.
 func (d *doctor) group(ctx context.Context, conn *kafka.ProbeConn, group string) (string, error) {
 	allowed, err := d.askGroup(ctx, conn, group)
 	for err != nil && kafka.Classify(err).Retriable() && kafka.Sleep(ctx, 100*time.Millisecond) == nil {

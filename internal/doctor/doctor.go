@@ -1,5 +1,5 @@
-// Package doctor finds out why a Kafka cannot be used from here: it goes through what a connection needs, one step after
-// another, times each, and says what is wrong and how to mend it. It writes nothing to the cluster.
+// Package doctor finds out why a Kafka cannot be used from here: it goes through what a connection needs, one step
+// after another, times each, and says what is wrong and how to mend it. It writes nothing to the cluster.
 package doctor
 
 import (
@@ -189,7 +189,8 @@ func (d *doctor) talk(ctx context.Context, conn *kafka.ProbeConn, server, host s
 	}
 	return !d.probe.UsesSASL() || d.step(ctx, stepSASL, server, func(ctx context.Context) (string, error) {
 		if d.refused {
-			return "", &skip{reason: "the login was refused by another server", fix: "see there: a second wrong login may lock the account"}
+			return "", &skip{reason: "the login was refused by another server",
+				fix: "see there: a second wrong login may lock the account"}
 		}
 		if err := conn.Login(ctx); err != nil {
 			d.refused = errors.Is(err, kafka.ErrAuth)
@@ -216,7 +217,8 @@ func (d *doctor) secure(ctx context.Context, conn *kafka.ProbeConn, host string)
 	}
 	certificate := state.PeerCertificates[0]
 	left := certificate.NotAfter.Sub(d.Now())
-	detail := fmt.Sprintf("certificate of %s, valid until %s", name(certificate), certificate.NotAfter.Format(time.DateOnly))
+	detail := fmt.Sprintf("certificate of %s, valid until %s", name(certificate),
+		certificate.NotAfter.Format(time.DateOnly))
 	if left < expirySoon {
 		return "", &problem{fmt.Errorf("%s, which is in %s", detail, left.Round(time.Hour)), "renew the broker's certificate"}
 	}
@@ -277,7 +279,8 @@ func (e *advertisedError) Error() string {
 
 func (e *advertisedError) Unwrap() error { return e.err }
 
-// clockLimit is how far two clocks may be apart. Ages, lags and the delays of retry streams are wrong by the difference.
+// clockLimit is how far two clocks may be apart. Ages, lags and the delays of retry streams are wrong by the
+// difference.
 const clockLimit = 5 * time.Second
 
 func (d *doctor) clock(ctx context.Context, conn *kafka.ProbeConn) (string, error) {
@@ -294,11 +297,12 @@ func (d *doctor) clock(ctx context.Context, conn *kafka.ProbeConn) (string, erro
 	if ahead < 0 {
 		direction = "behind"
 	}
-	detail := fmt.Sprintf("the brokers' clock is %v %s this machine's, give or take %v", ahead.Abs().Round(time.Millisecond), direction,
+	detail := fmt.Sprintf("the brokers' clock is %v %s this machine's, give or take %v",
+		ahead.Abs().Round(time.Millisecond), direction,
 		within.Round(time.Millisecond))
 	if ahead.Abs()-within > clockLimit {
-		return "", &problem{errors.New(detail), "set both clocks by NTP: ages, lags in time and the delays of retry streams are wrong by " +
-			"the difference, and brokers refuse records that lie too far ahead of their clock"}
+		return "", &problem{errors.New(detail), "set both clocks by NTP: ages, lags in time and the delays of retry " +
+			"streams are wrong by the difference, and brokers refuse records that lie too far ahead of their clock"}
 	}
 	return detail, nil
 }

@@ -70,8 +70,9 @@ func settings(change func(*kafka.Settings)) kafka.Settings {
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
-	results, healthy := examine(t, Options{Servers: cluster.Servers(), Timeout: 30 * time.Second, Groups: []string{"doctor"},
-		Needs: []Need{{Stream: "doctor.missing", Publish: true, Consume: true}}})
+	results, healthy := examine(t, Options{Servers: cluster.Servers(), Timeout: 30 * time.Second,
+		Groups: []string{"doctor"},
+		Needs:  []Need{{Stream: "doctor.missing", Publish: true, Consume: true}}})
 	var steps []string
 	for _, r := range results {
 		if len(steps) == 0 || steps[len(steps)-1] != r.Step {
@@ -207,9 +208,12 @@ func TestTLS(t *testing.T) {
 			step: stepTLS, what: "unknown authority", does: "signed by CN=the broker, which is not trusted: set ssl_cafile"},
 		{name: "another name", hosts: []string{"kafka.example", "k2.example"}, from: now.Add(-year), until: now.Add(year),
 			step: stepTLS, what: "127.0.0.1", does: "is for kafka.example, k2.example"},
-		{name: "expired", hosts: here, from: now.Add(-year), until: now.Add(-time.Hour), step: stepTLS, what: "expired", does: "was valid until"},
-		{name: "not yet valid", hosts: here, from: now.Add(time.Hour), until: now.Add(year), step: stepTLS, what: "not yet valid", does: "is the clock of this machine right?"},
-		{name: "about to expire", hosts: here, from: now.Add(-year), until: now.Add(24 * time.Hour), step: stepTLS, what: "valid until", does: "renew"},
+		{name: "expired", hosts: here, from: now.Add(-year), until: now.Add(-time.Hour), step: stepTLS, what: "expired",
+			does: "was valid until"},
+		{name: "not yet valid", hosts: here, from: now.Add(time.Hour), until: now.Add(year), step: stepTLS,
+			what: "not yet valid", does: "is the clock of this machine right?"},
+		{name: "about to expire", hosts: here, from: now.Add(-year), until: now.Add(24 * time.Hour), step: stepTLS,
+			what: "valid until", does: "renew"},
 		{name: "a client without TLS", hosts: here, from: now.Add(-year), until: now.Add(year), plain: true,
 			step: stepVersions, what: "", does: "the listener speaks TLS: set security_protocol"},
 	}
@@ -269,11 +273,13 @@ func TestWrongPassword(t *testing.T) {
 	servers := append(cluster.Servers(), cluster.Servers()...)
 	results, healthy = examine(t, Options{Servers: servers, Settings: user("ada", "wrong-canary")})
 	if cluster.IsReal() {
-		wantFailure(t, results, healthy, stepSASL, "Authentication failed", "check sasl_mechanism, sasl_plain_username and sasl_plain_password")
+		wantFailure(t, results, healthy, stepSASL, "Authentication failed", "check sasl_mechanism, sasl_plain_username and "+
+			"sasl_plain_password")
 		if last := results[len(results)-1]; last.Step != stepSASL || last.Status != Skipped {
 			t.Errorf("the second login: %+v", last)
 		}
-	} else if healthy || results[2].Step != stepSASL || !strings.Contains(results[2].Fix, "closed the connection during the login") {
+	} else if healthy || results[2].Step != stepSASL || !strings.Contains(results[2].Fix, "closed the connection during "+
+		"the login") {
 		t.Errorf("%+v", results)
 	}
 	for _, r := range results {
@@ -302,21 +308,28 @@ func TestAnAdvertisedAddressThatCannotBeReached(t *testing.T) {
 		return answer, nil, true
 	})
 	results, healthy := examine(t, Options{Servers: cluster.Servers()})
-	wantFailure(t, results, healthy, stepAdvertised, "broker 7 advertises "+address, "set advertised.listeners of broker 7")
+	wantFailure(t, results, healthy, stepAdvertised, "broker 7 advertises "+address,
+		"set advertised.listeners of broker 7")
 }
 
 func TestMissingRights(t *testing.T) {
 	t.Parallel()
-	o := Options{Needs: []Need{{Stream: "read", Publish: true, Consume: true}, {Stream: "none", Publish: true}, {Stream: "new", Publish: true}},
+	o := Options{Needs: []Need{{Stream: "read", Publish: true, Consume: true}, {Stream: "none", Publish: true},
+		{Stream: "new", Publish: true}},
 		Groups: []string{"mine", "others"}}
 	topic := kmsg.ACLResourceTypeTopic
-	cluster := kafkatest.Start(t, kafkatest.Kfake(kfake.EnableSASL(), kfake.Superuser("PLAIN", "admin", "x"), kfake.EnableACLs(),
+	cluster := kafkatest.Start(t, kafkatest.Kfake(kfake.EnableSASL(), kfake.Superuser("PLAIN", "admin", "x"),
+		kfake.EnableACLs(),
 		kfake.SeedTopics(1, "read", "none"),
 		kfake.User("PLAIN", "ada", "right",
-			kfake.ACL{Resource: topic, Name: "read", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true},
-			kfake.ACL{Resource: topic, Name: "new", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationDescribe, Allow: true},
-			kfake.ACL{Resource: kmsg.ACLResourceTypeCluster, Name: "kafka-cluster", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationDescribe, Allow: true},
-			kfake.ACL{Resource: kmsg.ACLResourceTypeGroup, Name: "mine", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true},
+			kfake.ACL{Resource: topic, Name: "read", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: kmsg.ACLOperationRead, Allow: true},
+			kfake.ACL{Resource: topic, Name: "new", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: kmsg.ACLOperationDescribe, Allow: true},
+			kfake.ACL{Resource: kmsg.ACLResourceTypeCluster, Name: "kafka-cluster", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: kmsg.ACLOperationDescribe, Allow: true},
+			kfake.ACL{Resource: kmsg.ACLResourceTypeGroup, Name: "mine", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: kmsg.ACLOperationRead, Allow: true},
 		)))
 	o.Servers, o.Settings = cluster.Servers(), user("ada", "right")
 	results, healthy := examine(t, o)
@@ -372,7 +385,9 @@ func TestAWrongClock(t *testing.T) {
 	if !cluster.IsReal() {
 		t.Skip("the embedded broker does not tell its time: set KAFKA=apache")
 	}
-	results, healthy := examine(t, Options{Servers: cluster.Servers(), Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	results, healthy := examine(t, Options{Servers: cluster.Servers(), Now: func() time.Time {
+		return time.Now().Add(time.Hour)
+	}})
 	wantFailure(t, results, healthy, stepClock, "behind this machine's", "NTP")
 }
 
@@ -384,7 +399,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		cancel()
 		c.Close()
 	})
-	if healthy, err := Run(ctx, Options{Servers: []string{address}, Settings: kafka.DefaultSettings()}, func(Result) {}); healthy || err == nil {
+	if healthy, err := Run(ctx, Options{Servers: []string{address}, Settings: kafka.DefaultSettings()},
+		func(Result) {}); healthy || err == nil {
 		t.Errorf("healthy %v, error %v", healthy, err)
 	}
 }

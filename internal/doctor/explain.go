@@ -32,8 +32,9 @@ func (d *doctor) explain(ctx context.Context, step, target string, err error) (d
 		return err.Error(), own.fix
 	case errors.As(err, &advertised):
 		_, fix := d.explain(ctx, stepOf(advertised.err), target, advertised.err)
-		return err.Error(), fmt.Sprintf("clients connect to the address that a broker advertises, not to the one they were given: "+
-			"set advertised.listeners of broker %d to an address that can be reached from here, or make this one reachable (%s)",
+		return err.Error(), fmt.Sprintf("clients connect to the address that a broker advertises, not to the one they were "+
+			"given: set advertised.listeners of broker %d to an address that can be reached from here, or make this one "+
+			"reachable (%s)",
 			advertised.broker.ID, fix)
 	}
 	detail = err.Error()
@@ -70,7 +71,8 @@ func stepOf(err error) string {
 
 func timedOut(ctx context.Context, err error) bool {
 	var n net.Error
-	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &n) && n.Timeout()
 }
 
 func fixOfDNS(err error) string {
@@ -103,22 +105,28 @@ func fixOfTLS(ctx context.Context, err error, now time.Time) string {
 		if authority.Cert != nil {
 			signer = cmp.Or(authority.Cert.Issuer.String(), signer)
 		}
-		return "the broker's certificate is signed by " + signer + ", which is not trusted: set ssl_cafile to a PEM file of that authority, " +
-			"if it is the right one"
+		return "the broker's certificate is signed by " + signer + ", which is not trusted: set ssl_cafile to a PEM file " +
+			"of that authority, if it is the right one"
 	case errors.As(err, &host):
-		return "the broker's certificate is for " + names(host.Certificate) + ": connect by one of these names, or have the certificate name this host"
+		return "the broker's certificate is for " + names(host.Certificate) +
+			": connect by one of these names, or have the certificate name this host"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.Before(invalid.Cert.NotBefore):
-		return "the certificate is valid from " + invalid.Cert.NotBefore.Format(time.DateTime) + " on: is the clock of this machine right?"
+		return "the certificate is valid from " + invalid.Cert.NotBefore.Format(time.DateTime) +
+			" on: is the clock of this machine right?"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate was valid until " + invalid.Cert.NotAfter.Format(time.DateTime) + ": renew it, or is the clock of this machine wrong?"
+		return "the certificate was valid until " + invalid.Cert.NotAfter.Format(time.DateTime) +
+			": renew it, or is the clock of this machine wrong?"
 	case errors.As(err, &noTLS):
-		return "the listener speaks no TLS: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a TLS listener"
+		return "the listener speaks no TLS: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a TLS " +
+			"listener"
 	case errors.As(err, &alert):
-		return "the broker refuses this client: does it want a certificate (ssl_certfile and ssl_keyfile), or another version of TLS?"
+		return "the broker refuses this client: does it want a certificate (ssl_certfile and ssl_keyfile), or another " +
+			"version of TLS?"
 	case timedOut(ctx, err):
 		return "the port takes connections and never answers: is it a TLS listener of a broker, and does the broker hang?"
 	}
-	return "the connection ended during the TLS handshake: is this a TLS listener? A listener without TLS wants security_protocol PLAINTEXT or SASL_PLAINTEXT"
+	return "the connection ended during the TLS handshake: is this a TLS listener? A listener without TLS wants " +
+		"security_protocol PLAINTEXT or SASL_PLAINTEXT"
 }
 
 // name returns what a certificate calls its owner.
@@ -161,13 +169,16 @@ func (d *doctor) fixOfSASL(err error) string {
 	protocol := d.Settings.SecurityProtocol
 	switch {
 	case errors.Is(err, codeUnsupportedMechanism):
-		return "the listener does not offer " + d.Settings.SASLMechanism + ": set sasl_mechanism to one of its sasl.enabled.mechanisms"
+		return "the listener does not offer " + d.Settings.SASLMechanism + ": set sasl_mechanism to one of its " +
+			"sasl.enabled.mechanisms"
 	case errors.Is(err, codeIllegalSASLState):
 		return "the listener does not want SASL: security_protocol is " + protocol + ", and the listener's has no SASL in it"
 	case errors.Is(err, kafka.ErrAuth):
-		return "check sasl_mechanism, sasl_plain_username and sasl_plain_password; with SCRAM the user has to have a credential of that mechanism"
+		return "check sasl_mechanism, sasl_plain_username and sasl_plain_password; with SCRAM the user has to have a " +
+			"credential of that mechanism"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the broker closed the connection during the login: some do so when they refuse it; check user, password and sasl_mechanism"
+		return "the broker closed the connection during the login: some do so when they refuse it; check user, password " +
+			"and sasl_mechanism"
 	}
 	return "look into the broker's log: the login did not come to its end"
 }

@@ -20,11 +20,13 @@ func TestParseIsNotAmplified(t *testing.T) {
 			return `{"` + strings.Repeat(`\u0064`, n) + `":1,"d\u0061ta":"` + strings.Repeat(`\ud83d\ude00`, n) + `"}`
 		},
 		"a schema's escapes": func(n int) string { return `{"schema":"` + strings.Repeat(`\u0061`, n) + `","data":1}` },
-		"deep nesting":       func(n int) string { return `{"data":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" },
-		"an exponent":        func(n int) string { return `{"data":[` + strings.Repeat("1e999999,", n) + "1]}" },
-		"digits":             func(n int) string { return `{"data":` + strings.Repeat("9", n) + "}" },
-		"what is no UTF-8":   func(n int) string { return `{"data":"` + strings.Repeat("\xff", n) + `"}` },
-		"cut off":            func(n int) string { return strings.Repeat(`{"data":`, n) },
+		"deep nesting": func(n int) string {
+			return `{"data":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}"
+		},
+		"an exponent":      func(n int) string { return `{"data":[` + strings.Repeat("1e999999,", n) + "1]}" },
+		"digits":           func(n int) string { return `{"data":` + strings.Repeat("9", n) + "}" },
+		"what is no UTF-8": func(n int) string { return `{"data":"` + strings.Repeat("\xff", n) + `"}` },
+		"cut off":          func(n int) string { return strings.Repeat(`{"data":`, n) },
 	}
 	const n, constant = 20_000, 4096
 	for name, shape := range shapes {

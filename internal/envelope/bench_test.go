@@ -14,14 +14,16 @@ type typical struct {
 	Tags    []string `json:"tags"`
 }
 
-const typicalValue = `{"schema":"Content:1","data":{"id":"018f6f3e-7d1c-7c3e-9c50-6a2b1e4f9d11","title":"A longer title, as an ` +
-	`editor would write it for a page of the shop","version":17,"price":1249.5,"tags":["new","sale","spring","garden"]}}`
+const typicalValue = `{"schema":"Content:1","data":{"id":"018f6f3e-7d1c-7c3e-9c50-6a2b1e4f9d11","title":"A longer ` +
+	`title, as an editor would write it for a page of the shop","version":17,"price":1249.5,"tags":["new","sale",` +
+	`"spring","garden"]}}`
 
 func BenchmarkParse(b *testing.B) {
 	for _, bm := range []struct{ name, value string }{
 		{"typical", typicalValue},
 		{"numbers", `{"schema":"Content:1","data":[` + numbers(40) + `]}`},
-		{"cyrillic", `{"schema":"Content:1","data":{"title":"Сколько времени уходит на проверку текста не из латинских букв"}}`},
+		{"cyrillic", `{"schema":"Content:1","data":{"title":"Сколько времени уходит на проверку текста не из латинских ` +
+			`букв"}}`},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			value := []byte(bm.value)

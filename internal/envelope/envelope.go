@@ -1,10 +1,10 @@
 // Package envelope takes a record's value apart: {"schema":"Content:1","data":{...}}.
 //
-// Parse reads every byte once and allocates nothing, because it stands before every typed handler. It checks the whole value, the data
-// included, although encoding/json checks the data once more when it decodes it (it has no entry that trusts its input): the check
-// costs a small part of the decoding, and in return a value is either an envelope or not, whatever type a handler has. What
-// encoding/json lets pass, and Python's reader does not, is refused here: bytes that are no UTF-8 and halves of surrogate pairs, which
-// encoding/json silently replaces by U+FFFD.
+// Parse reads every byte once and allocates nothing, because it stands before every typed handler. It checks the whole
+// value, the data included, although encoding/json checks the data once more when it decodes it (it has no entry that
+// trusts its input): the check costs a small part of the decoding, and in return a value is either an envelope or not,
+// whatever type a handler has. What encoding/json lets pass, and Python's reader does not, is refused here: bytes that
+// are no UTF-8 and halves of surrogate pairs, which encoding/json silently replaces by U+FFFD.
 package envelope
 
 import (
@@ -14,22 +14,24 @@ import (
 	"fmt"
 )
 
-// MaxDepth is how deep objects and arrays may lie in each other, the envelope itself being the first. It is deeper than what any of our
-// publishers writes that has data worth reading, and shallow enough for every parser behind it.
+// MaxDepth is how deep objects and arrays may lie in each other, the envelope itself being the first. It is deeper than
+// what any of our publishers writes that has data worth reading, and shallow enough for every parser behind it.
 const MaxDepth = 1000
 
-// Envelope is what a record's value says. Both fields are views into the value and live as long as it does; neither may be changed.
+// Envelope is what a record's value says. Both fields are views into the value and live as long as it does; neither may
+// be changed.
 type Envelope struct {
-	// Schema is the name of the schema, as in "Content:1". It is nil when the value has no schema, or one that is no string. A name
-	// that is written with escapes is a copy.
+	// Schema is the name of the schema, as in "Content:1". It is nil when the value has no schema, or one that is no
+	// string. A name that is written with escapes is a copy.
 	Schema []byte
-	// Data is the JSON of data, without the space around it. It is nil when there is no data, and the four bytes of null when data is
-	// null.
+	// Data is the JSON of data, without the space around it. It is nil when there is no data, and the four bytes of null
+	// when data is null.
 	Data []byte
 }
 
-// Parse reads a record's value: one JSON object, with its keys in any order and others among them. Of a key that is there twice, the
-// last counts. An error says what is wrong and at which byte, counted from 0. A nil value, Kafka's tombstone, is an error too.
+// Parse reads a record's value: one JSON object, with its keys in any order and others among them. Of a key that is
+// there twice, the last counts. An error says what is wrong and at which byte, counted from 0. A nil value, Kafka's
+// tombstone, is an error too.
 func Parse(value []byte) (Envelope, error) {
 	var e Envelope
 	i := space(value, 0)

@@ -19,7 +19,8 @@ func TestParse(t *testing.T) {
 	}{
 		{"as the bus writes it", `{"schema":"Content:1","data":{"n":1}}`, "Content:1", `{"n":1}`},
 		{"other order", `{"data":{"n":1},"schema":"Content:1"}`, "Content:1", `{"n":1}`},
-		{"space everywhere", " \t\r\n{ \n\"schema\" : \"Content:1\" , \"data\" : { \"n\" : 1 } \r}\t", "Content:1", `{ "n" : 1 }`},
+		{"space everywhere", " \t\r\n{ \n\"schema\" : \"Content:1\" , \"data\" : { \"n\" : 1 } \r}\t", "Content:1",
+			`{ "n" : 1 }`},
 		{"other keys", `{"id":[{}],"schema":"Content:1","data":1,"meta":{"data":2,"schema":"No:1"}}`, "Content:1", `1`},
 		{"escapes in keys", `{"sch\u0065ma":"Content:1","d\u0061t\u0061":1}`, "Content:1", `1`},
 		{"keys are told apart by case", `{"Data":1,"SCHEMA":"Content:1"}`, "-", "-"},
@@ -111,8 +112,10 @@ func TestParseRefuses(t *testing.T) {
 		{"no digit in the exponent", `{"data":1e+}`, "not JSON at byte 11: '}' where a digit should be"},
 		{"half a word", `{"data":tru}`, "not JSON at byte 8: 't' where a value should be"},
 		{"other space", "{\"data\":\u00a01}", `not JSON at byte 8: '\u00a0' where a value should be`},
-		{"control character", "{\"data\":\"01234567\n\"}", "not JSON at byte 17: control character 0x0a in a string, where it must be escaped"},
-		{"control character near the end", "{\"data\":\"\x00\"}", "not JSON at byte 9: control character 0x00 in a string, where it must be escaped"},
+		{"control character", "{\"data\":\"01234567\n\"}", "not JSON at byte 17: control character 0x0a in a string, where " +
+			"it must be escaped"},
+		{"control character near the end", "{\"data\":\"\x00\"}", "not JSON at byte 9: control character 0x00 in a string, " +
+			"where it must be escaped"},
 		{"unknown escape", `{"data":"\x41"}`, "not JSON at byte 10: 'x' where an escape should be"},
 		{"bad digit", `{"data":"\u00g0"}`, "not JSON at byte 13: 'g' where a hexadecimal digit should be"},
 		{"not UTF-8", "{\"data\":\"abcdefghij\xff\"}", "not UTF-8 at byte 19: the byte 0xff"},
@@ -126,7 +129,8 @@ func TestParseRefuses(t *testing.T) {
 		{"second half", `{"data":"\udc00"}`, `not Unicode at byte 9: half a surrogate pair, \udc00`},
 		{"half a pair in a key", `{"\udc00":1}`, `not Unicode at byte 2: half a surrogate pair, \udc00`},
 		{"too deep", `{"data":` + deep, "too deep at byte 1007: more than 1000 objects and arrays lie in each other"},
-		{"too deep with objects", strings.Repeat(`{"a":`, MaxDepth+1), "too deep at byte 5000: more than 1000 objects and arrays lie in each other"},
+		{"too deep with objects", strings.Repeat(`{"a":`, MaxDepth+1), "too deep at byte 5000: more than 1000 objects and " +
+			"arrays lie in each other"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +148,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestEveryPlace puts each byte at each place of strings of different lengths, because they are read eight bytes at a time.
+// TestEveryPlace puts each byte at each place of strings of different lengths, because they are read eight bytes at a
+// time.
 func TestEveryPlace(t *testing.T) {
 	t.Parallel()
 	for length := range 20 {
@@ -189,8 +194,8 @@ func TestParseAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestPython reads every value that Python's handlers were given. What they take for no JSON must be none here, and the other way
-// round; values that are no objects, which only an unannotated handler gets there, are no envelopes.
+// TestPython reads every value that Python's handlers were given. What they take for no JSON must be none here, and the
+// other way round; values that are no objects, which only an unannotated handler gets there, are no envelopes.
 func TestPython(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join("..", "..", "bus", "testdata", "python", "consume.jsonl"))

@@ -48,8 +48,8 @@ const (
 	high = 0x80 * ones
 )
 
-// stops has the high bit set of the first byte in w (the lowest) that ends a run of plain characters: a quote, a backslash or a
-// control character. Above that byte it may have others set. It is zero when there is none.
+// stops has the high bit set of the first byte in w (the lowest) that ends a run of plain characters: a quote, a
+// backslash or a control character. Above that byte it may have others set. It is zero when there is none.
 func stops(w uint64) uint64 {
 	quote, backslash := w^'"'*ones, w^'\\'*ones
 	return ((w-' '*ones)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & high

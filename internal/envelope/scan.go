@@ -1,6 +1,7 @@
 package envelope
 
-// The functions of this file pass over one piece of JSON each: they get the index where it begins and return the one behind it.
+// The functions of this file pass over one piece of JSON each: they get the index where it begins and return the one
+// behind it.
 
 // anyValue passes one value, which lies in depth objects and arrays.
 func anyValue(b []byte, i, depth int) (int, error) {

@@ -1,8 +1,8 @@
-// Package filelock holds an advisory lock on a file for as long as this process wants it. The kernel drops the lock when the
-// process ends, however it ends, so there is never a stale one to clean up.
+// Package filelock holds an advisory lock on a file for as long as this process wants it. The kernel drops the lock
+// when the process ends, however it ends, so there is never a stale one to clean up.
 //
-// The development broker and the spool lock their directories with it, and test binaries that run at the same time use it to
-// fetch Apache Kafka only once. On systems without flock(2) a lock is always granted.
+// The development broker and the spool lock their directories with it, and test binaries that run at the same time use
+// it to fetch Apache Kafka only once. On systems without flock(2) a lock is always granted.
 package filelock
 
 import (
@@ -19,9 +19,9 @@ var ErrLocked = errors.New("filelock: already locked")
 // Lock is a lock that is held. Its methods may be called once, by one goroutine.
 type Lock struct{ file *os.File }
 
-// Try takes the lock on the file at path, creating the file if need be. It does not wait: it returns an error that wraps
-// ErrLocked when somebody else has it. A link is an error: through it another user could have a file made or locked
-// elsewhere.
+// Try takes the lock on the file at path, creating the file if need be. It does not wait: it returns an error that
+// wraps ErrLocked when somebody else has it. A link is an error: through it another user could have a file made or
+// locked elsewhere.
 func Try(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o600)
 	if err != nil {

@@ -4,12 +4,12 @@
 //   - ? any one character
 //   - [abc] one of these characters; [a-c] one of a range; [!abc] one that is not listed
 //
-// A pattern matches the whole name, case-sensitively. There is no escape character: [*] stands for a star. A ] right after the
-// opening [ (or [!) is an ordinary member, a [ that is never closed is an ordinary character, and a reversed range like [z-a]
-// holds nothing.
+// A pattern matches the whole name, case-sensitively. There is no escape character: [*] stands for a star. A ] right
+// after the opening [ (or [!) is an ordinary member, a [ that is never closed is an ordinary character, and a reversed
+// range like [z-a] holds nothing.
 //
-// In two points we differ from the Python package that shares our topics, on purpose: the configured topic prefix is always
-// literal, whatever characters it has, and a pattern with ? or [ but without * is a pattern too.
+// In two points we differ from the Python package that shares our topics, on purpose: the configured topic prefix is
+// always literal, whatever characters it has, and a pattern with ? or [ but without * is a pattern too.
 package fnmatch
 
 import (
@@ -18,11 +18,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPattern is the greatest length of a pattern, in characters. Kafka's topic names end at 249, so a longer pattern is a mistake;
-// together the two limits bound the work of a match.
+// MaxPattern is the greatest length of a pattern, in characters. Kafka's topic names end at 249, so a longer pattern is
+// a mistake; together the two limits bound the work of a match.
 const MaxPattern = 256
 
-// Pattern is a compiled pattern with its prefix. It may be used by several goroutines. The zero Pattern matches the empty name only.
+// Pattern is a compiled pattern with its prefix. It may be used by several goroutines. The zero Pattern matches the
+// empty name only.
 type Pattern struct {
 	prefix string
 	text   string
@@ -49,8 +50,8 @@ const (
 // HasMeta reports whether the pattern has one of the characters * ? [ and so can match more than one name.
 func HasMeta(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
 
-// Compile prepares a pattern over streams for matching topics, which are prefix + stream. The prefix is literal. It fails for a
-// pattern of more than MaxPattern characters only: every shorter text is a pattern.
+// Compile prepares a pattern over streams for matching topics, which are prefix + stream. The prefix is literal. It
+// fails for a pattern of more than MaxPattern characters only: every shorter text is a pattern.
 func Compile(prefix, pattern string) (Pattern, error) {
 	if n := utf8.RuneCountInString(pattern); n > MaxPattern {
 		return Pattern{}, fmt.Errorf("fnmatch: pattern of %d characters: at most %d are allowed", n, MaxPattern)
@@ -62,8 +63,8 @@ func Compile(prefix, pattern string) (Pattern, error) {
 	return p, nil
 }
 
-// Impossible returns the part of a pattern that no name over the alphabet matches; "" if there are names that it matches.
-// shortest is how many characters such a name has at least.
+// Impossible returns the part of a pattern that no name over the alphabet matches; "" if there are names that it
+// matches. shortest is how many characters such a name has at least.
 func Impossible(pattern, alphabet string) (part string, shortest int) {
 	for _, o := range compile([]rune(pattern)) {
 		switch {
@@ -82,8 +83,8 @@ func Impossible(pattern, alphabet string) (part string, shortest int) {
 // String returns the pattern as it was given, without the prefix.
 func (p Pattern) String() string { return p.text }
 
-// Match reports whether the topic, prefix included, matches. It allocates nothing. Its work is bounded by the product of the two
-// lengths, and for patterns like *a*b*c by their sum.
+// Match reports whether the topic, prefix included, matches. It allocates nothing. Its work is bounded by the product
+// of the two lengths, and for patterns like *a*b*c by their sum.
 func (p Pattern) Match(topic string) bool {
 	stream, ok := strings.CutPrefix(topic, p.prefix)
 	if !ok {
@@ -96,8 +97,9 @@ func (p Pattern) Match(topic string) bool {
 	return matched
 }
 
-// match walks ops and name together. At a mismatch it goes back to the last star only and lets it take one character more: what
-// earlier stars took can stay, because whatever follows them has been found at its leftmost place. steps is the work done.
+// match walks ops and name together. At a mismatch it goes back to the last star only and lets it take one character
+// more: what earlier stars took can stay, because whatever follows them has been found at its leftmost place. steps is
+// the work done.
 func match(ops []op, name string) (matched bool, steps int) {
 	at, pos := 0, 0
 	starAt, starPos := -1, 0 // the op after the last star, and where in name it was last tried

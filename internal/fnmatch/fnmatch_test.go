@@ -10,8 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// TestPython runs every line that was recorded from the Python package. The lines that differ by our two decisions are known by
-// rule: Python read the pattern as one literal name although it has meta characters, or the prefix acted as part of the pattern.
+// TestPython runs every line that was recorded from the Python package. The lines that differ by our two decisions are
+// known by rule: Python read the pattern as one literal name although it has meta characters, or the prefix acted as
+// part of the pattern.
 func TestPython(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open("testdata/fnmatch.jsonl")
@@ -50,7 +51,8 @@ func TestPython(t *testing.T) {
 		}
 	}
 	if lines != 303 || asPattern == 0 || literalPrefix == 0 || differ == 0 {
-		t.Errorf("read %d lines, %d by our pattern rule, %d by our prefix rule, %d of them differ", lines, asPattern, literalPrefix, differ)
+		t.Errorf("read %d lines, %d by our pattern rule, %d by our prefix rule, %d of them differ", lines, asPattern,
+			literalPrefix, differ)
 	}
 }
 
@@ -105,7 +107,8 @@ func TestPatternLength(t *testing.T) {
 	}
 }
 
-// TestWork counts steps instead of time: patterns that take a backtracking matcher for ever cost no more than the product of the lengths.
+// TestWork counts steps instead of time: patterns that take a backtracking matcher for ever cost no more than the
+// product of the lengths.
 func TestWork(t *testing.T) {
 	t.Parallel()
 	topic := strings.Repeat("a", 249)
@@ -170,8 +173,9 @@ func BenchmarkMatch(b *testing.B) {
 	}
 }
 
-// reference translates the pattern into a regular expression, line by line as CPython's fnmatch.translate does. It is slow and shares
-// nothing with the matcher. What a regular expression would take for its own in a set is escaped at the end instead of on the way.
+// reference translates the pattern into a regular expression, line by line as CPython's fnmatch.translate does. It is
+// slow and shares nothing with the matcher. What a regular expression would take for its own in a set is escaped at the
+// end instead of on the way.
 func reference(prefix, pattern string) *regexp.Regexp {
 	if !HasMeta(pattern) {
 		return regexp.MustCompile(`\A` + regexp.QuoteMeta(prefix+pattern) + `\z`)
@@ -269,7 +273,8 @@ func TestImpossible(t *testing.T) {
 	}{
 		{"", "", 0}, {"a.b", "", 3}, {"*", "", 0}, {"a*?[ax]**", "", 3}, {"[!x]", "", 1},
 		{"^a*", "^", 0}, {"a/b", "/", 0}, {" a", " ", 0}, {"x[", "x", 0}, {"a[", "[", 0}, {"{a,b}", "{", 0},
-		{"a[xy]*", "[xy]", 0}, {"a[c-a]", "[c-a]", 0}, {"a[!a-c.]", "[!a-c.]", 0}, {"[*]", "[*]", 0}, {"a\u00e9", "\u00e9", 0},
+		{"a[xy]*", "[xy]", 0}, {"a[c-a]", "[c-a]", 0}, {"a[!a-c.]", "[!a-c.]", 0}, {"[*]", "[*]", 0},
+		{"a\u00e9", "\u00e9", 0},
 	} {
 		part, shortest := Impossible(tt.pattern, alphabet)
 		if part != tt.part || part == "" && shortest != tt.shortest {

@@ -22,9 +22,9 @@ func (s *set) has(c rune) bool {
 // dash stands for a hyphen that makes a range. An ordinary hyphen is '-'.
 const dash rune = -1
 
-// newSet reads the text between the brackets the way CPython 3.10 and later do, in their three steps: cut it at the hyphens that make
-// ranges, throw reversed ranges away, then read what is left as the set of a regular expression. The steps cannot be merged: what
-// follows a reversed range can move to the front, and a ! that gets there negates the set.
+// newSet reads the text between the brackets the way CPython 3.10 and later do, in their three steps: cut it at the
+// hyphens that make ranges, throw reversed ranges away, then read what is left as the set of a regular expression. The
+// steps cannot be merged: what follows a reversed range can move to the front, and a ! that gets there negates the set.
 func newSet(text []rune) *set {
 	members := join(dropReversed(cut(text)))
 	s := &set{}
@@ -44,8 +44,8 @@ func newSet(text []rune) *set {
 	return s
 }
 
-// cut splits the text at its range hyphens: "abc-xyz-0" gives "abc", "xyz", "0", which means a, b, c-x, y, z-0. A hyphen
-// at either end, and one right behind a range, is ordinary and stays in its chunk.
+// cut splits the text at its range hyphens: "abc-xyz-0" gives "abc", "xyz", "0", which means a, b, c-x, y, z-0. A
+// hyphen at either end, and one right behind a range, is ordinary and stays in its chunk.
 func cut(text []rune) [][]rune {
 	var chunks [][]rune
 	start, from := 0, 1

@@ -57,7 +57,8 @@ func (w *world) newApp() *bus.App {
 func (w *world) publish(stream string, n int, at time.Time) {
 	w.t.Helper()
 	for i := range n {
-		if err := w.app.PublishRaw(w.ctx, stream, fmt.Appendf(nil, `{"n":%d}`, i), bus.Key("k"), bus.Timestamp(at)); err != nil {
+		if err := w.app.PublishRaw(w.ctx, stream, fmt.Appendf(nil, `{"n":%d}`, i), bus.Key("k"),
+			bus.Timestamp(at)); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -120,7 +121,8 @@ func TestAGroupWhoseHandlerIsBlockedIsBehind(t *testing.T) {
 		return len(rows) == 1 && len(all) == 7
 	}, func() string { return fmt.Sprintf("rows %+v", rows) })
 	row := rows[0]
-	want := inspect.Lag{Group: group, Stream: "content", Partition: row.Partition, Committed: new(int64(0)), End: new(int64(5)),
+	want := inspect.Lag{Group: group, Stream: "content", Partition: row.Partition, Committed: new(int64(0)),
+		End: new(int64(5)),
 		Lag: new(int64(5)), AgeSeconds: row.AgeSeconds}
 	if diff := cmp.Diff(want, row, cmpopts.IgnoreFields(inspect.Lag{}, "MemberID", "ClientID", "Host")); diff != "" {
 		t.Error(diff)
@@ -129,7 +131,8 @@ func TestAGroupWhoseHandlerIsBlockedIsBehind(t *testing.T) {
 		t.Errorf("age or member: %+v", row)
 	}
 	groups, err := inspector.Groups(w.ctx)
-	if err != nil || len(groups) != 1 || *groups[0].Lag != 5 || groups[0].State != "Stable" || len(groups[0].Members) != 1 {
+	if err != nil || len(groups) != 1 || *groups[0].Lag != 5 || groups[0].State != "Stable" ||
+		len(groups[0].Members) != 1 {
 		t.Errorf("groups %+v, %v", groups, err)
 	}
 	close(release)
@@ -141,7 +144,8 @@ func TestAGroupWhoseHandlerIsBlockedIsBehind(t *testing.T) {
 	stop()
 	stop = func() {}
 	groups, err = inspector.Groups(w.ctx, group)
-	if err != nil || groups[0].State != "Empty" || len(groups[0].Members) != 0 || *groups[0].Lag != 0 || *groups[0].AgeSeconds != 0 {
+	if err != nil || groups[0].State != "Empty" || len(groups[0].Members) != 0 || *groups[0].Lag != 0 ||
+		*groups[0].AgeSeconds != 0 {
 		t.Errorf("without members %+v, %v", groups, err)
 	}
 	if diff := cmp.Diff([]string{"content"}, groups[0].Streams); diff != "" {
@@ -184,7 +188,9 @@ func TestDeadLettersHaveTheNamesOfTheirHeaders(t *testing.T) {
 	w := newWorld(t)
 	group := w.prefix + "g.with.dots"
 	app := w.newApp()
-	bus.MustSubscribe(app, "content.edited", func(context.Context, *bus.Record) error { return bus.Reject(errors.New("no")) },
+	bus.MustSubscribe(app, "content.edited", func(context.Context, *bus.Record) error {
+		return bus.Reject(errors.New("no"))
+	},
 		bus.Group(group), bus.DeadLetter())
 	stop := w.run(app)
 	defer stop()
@@ -230,13 +236,15 @@ func TestTheAgeBehindAnOpenTransactionIsNotKnown(t *testing.T) {
 	}
 	if err == nil {
 		at := time.Now().Add(-time.Hour)
-		err = writer.ProduceSync(w.ctx, &kgo.Record{Topic: tp.Topic, Partition: 3, Value: []byte("{}"), Timestamp: at}).FirstErr()
+		err = writer.ProduceSync(w.ctx, &kgo.Record{Topic: tp.Topic, Partition: 3, Value: []byte("{}"),
+			Timestamp: at}).FirstErr()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows, err := w.app.Inspector().Lag(w.ctx, group)
-	if err != nil || len(rows) != 1 || *rows[0].Lag != 1 || rows[0].AgeSeconds != nil || !strings.Contains(rows[0].Note, "transaction") {
+	if err != nil || len(rows) != 1 || *rows[0].Lag != 1 || rows[0].AgeSeconds != nil ||
+		!strings.Contains(rows[0].Note, "transaction") {
 		t.Errorf("while it is open: %+v, %v", rows, err)
 	}
 	if err := writer.EndTransaction(w.ctx, kgo.TryCommit); err != nil {

@@ -7,14 +7,15 @@ import (
 
 // All of the package's unsafe code is in this file. Its rules:
 //
-//   - A ptr points to a whole value of the type that its encoder was made for, and is only read through. It always is an
-//     unsafe.Pointer, never a number, so that the garbage collector keeps what it points to.
-//   - It leads from a struct to a field by the offset that reflect gives for that type, and from a slice or array to an element by the size of
-//     the element's type, for an index below the length.
-//   - Values that reflect has to see (maps, methods, interfaces with methods) are made by reflect.NewAt of the same type.
+//   - A ptr points to a whole value of the type that its encoder was made for, and is only read through. It always is
+//     an unsafe.Pointer, never a number, so that the garbage collector keeps what it points to.
+//   - It leads from a struct to a field by the offset that reflect gives for that type, and from a slice or array to an
+//     element by the size of the element's type, for an index below the length.
+//   - Values that reflect has to see (maps, methods, interfaces with methods) are made by reflect.NewAt of the same
+//     type.
 //   - A pointer or map that an interface holds is copied into Writer.held, to have a place.
-//   - What an interface holds by value belongs to all its copies. Methods with a pointer receiver are called on it only where
-//     encoding/json would call them: in values that the caller has reached through a pointer, a slice, or a copy.
+//   - What an interface holds by value belongs to all its copies. Methods with a pointer receiver are called on it only
+//     where encoding/json would call them: in values that the caller has reached through a pointer, a slice, or a copy.
 
 // ptr points to a value of a type that its user knows.
 type ptr = unsafe.Pointer
@@ -45,7 +46,8 @@ func (w *Writer) dynamic(v any) (reflect.Type, ptr) {
 		return t, (*[2]ptr)(ptr(&v))[1]
 	}
 	switch t.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.UnsafePointer: // the interface holds it in the place of a pointer to it
+	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func,
+		reflect.UnsafePointer: // the interface holds it in the place of a pointer to it
 		w.held = append(w.held, reflect.ValueOf(v).UnsafePointer())
 		return t, ptr(&w.held[len(w.held)-1])
 	case reflect.Struct, reflect.Array: // it depends on what is in it

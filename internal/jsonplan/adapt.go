@@ -15,9 +15,10 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// Adapt returns data, which is valid JSON without space around it, with the values written as encoding/json takes them for the type where others
-// write them in another way that means the same: 3.0 and 2e3 for an integer, a time without a zone, which is UTC, and null for a slice or
-// map, which is an empty one. It is not changed when there is none of these.
+// Adapt returns data, which is valid JSON without space around it, with the values written as encoding/json takes them
+// for the type where others write them in another way that means the same: 3.0 and 2e3 for an integer, a time without a
+// zone, which is UTC, and null for a slice or map, which is an empty one. It is not changed when there is none of
+// these.
 func Adapt(t reflect.Type, data []byte) (adapted []byte, changed bool) {
 	a := adapter{in: data, fields: map[reflect.Type][]Field{}}
 	a.value(t, 0)
@@ -98,7 +99,8 @@ func (a *adapter) members(i int, typeOf func(name string) reflect.Type) int {
 	}
 }
 
-// field returns the type of the field that encoding/json decodes a member into, nil for none, and for one whose JSON is in a string.
+// field returns the type of the field that encoding/json decodes a member into, nil for none, and for one whose JSON is
+// in a string.
 func (a *adapter) field(t reflect.Type, name string) reflect.Type {
 	fields, known := a.fields[t]
 	if !known {

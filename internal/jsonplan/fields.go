@@ -24,9 +24,9 @@ type Field struct {
 // MayBeAbsent tells whether some value of the struct is written without this field.
 func (f *Field) MayBeAbsent() bool { return f.OmitEmpty || f.OmitZero || f.Indirect }
 
-// Fields lists the fields of a struct type by encoding/json's rules, in the order in which it writes them: embedded structs are
-// dissolved, a shallower field hides a deeper one of the same name, then a tagged one an untagged one, and if two are left neither
-// is written.
+// Fields lists the fields of a struct type by encoding/json's rules, in the order in which it writes them: embedded
+// structs are dissolved, a shallower field hides a deeper one of the same name, then a tagged one an untagged one, and
+// if two are left neither is written.
 func Fields(t reflect.Type) []Field {
 	type level struct {
 		typ      reflect.Type
@@ -70,8 +70,8 @@ func Fields(t reflect.Type) []Field {
 	return visible(all)
 }
 
-// describe reads one struct field. inner is set instead for an embedded struct that is dissolved, ok is false for a field that is
-// not written.
+// describe reads one struct field. inner is set instead for an embedded struct that is dissolved, ok is false for a
+// field that is not written.
 func describe(sf reflect.StructField) (f Field, inner reflect.Type, ok bool) {
 	ft := sf.Type
 	if ft.Name() == "" && ft.Kind() == reflect.Pointer {
@@ -199,7 +199,8 @@ func isEmpty(t reflect.Type) func(ptr) bool {
 	return nil
 }
 
-// isZero returns what omitzero means to encoding/json for a type. A method that panics in a log record keeps its field, whose value will say so.
+// isZero returns what omitzero means to encoding/json for a type. A method that panics in a log record keeps its field,
+// whose value will say so.
 func isZero(t reflect.Type) func(ptr) bool {
 	switch nilable := t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface; {
 	case t.Implements(isZeroerType) && nilable:

@@ -16,12 +16,14 @@ const (
 	TooDeep   = ErrorNote + "deeper than 64 levels"
 )
 
-// Log are the rules by which values of log records are written: a value that cannot be written gets a note in its place and the rest is
-// written all the same, a record has bounds, and a nil slice, map or pointer is null, or not written where it is a field of a model.
+// Log are the rules by which values of log records are written: a value that cannot be written gets a note in its place
+// and the rest is written all the same, a record has bounds, and a nil slice, map or pointer is null, or not written
+// where it is a field of a model.
 type Log struct {
 	// Levels is how deep values may still nest.
 	Levels int
-	// Limit is the length of Buf beyond which no more is written of a value, so that one without end leaves room for others.
+	// Limit is the length of Buf beyond which no more is written of a value, so that one without end leaves room for
+	// others.
 	Limit int
 	// Truncated tells that values were cut, or left out.
 	Truncated bool
@@ -29,10 +31,11 @@ type Log struct {
 	Models bool
 	// Owner is for the methods that Logged was given.
 	Owner any
-	// Redact writes the fields that have a log tag in their struct, unless it is nil: it returns what stands in the place of the value,
-	// or false to leave the field out.
+	// Redact writes the fields that have a log tag in their struct, unless it is nil: it returns what stands in the place
+	// of the value, or false to leave the field out.
 	Redact func(tag string, value []byte) ([]byte, bool)
-	// Field is asked for each field of a model, unless it is nil. It returns true when it has written the member, or has left it out.
+	// Field is asked for each field of a model, unless it is nil. It returns true when it has written the member, or has
+	// left it out.
 	Field func(w *Writer, name string, value reflect.Value) bool
 
 	checking bool // the JSON is for the schema: nil is empty, secrets are as they are
@@ -106,8 +109,8 @@ func (w *Writer) up() {
 	}
 }
 
-// call calls a method of the user's. In a log record a panic is noted in the place of what the method was to write; in published data it goes
-// through to the caller.
+// call calls a method of the user's. In a log record a panic is noted in the place of what the method was to write; in
+// published data it goes through to the caller.
 func (w *Writer) call(m Method, t reflect.Type, v reflect.Value) {
 	if w.Log != nil {
 		at, levels, depth, addr, visits := len(w.Buf), w.Log.Levels, w.depth, w.addr, len(w.visits)

@@ -22,8 +22,8 @@ var (
 // Method writes the values of type t by a method of theirs, which v has: v is the value, or a pointer to it.
 type Method func(w *Writer, t reflect.Type, v reflect.Value)
 
-// method returns how the values of a type are written by a method of theirs, nil if they are not. Only with pointers the methods of the pointer
-// count, and onPointer tells that it is one.
+// method returns how the values of a type are written by a method of theirs, nil if they are not. Only with pointers
+// the methods of the pointer count, and onPointer tells that it is one.
 func (ps *Plans) method(t reflect.Type, pointers bool) (m Method, onPointer bool) {
 	pointers = pointers && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface
 	has := func(method reflect.Type) bool {
@@ -138,12 +138,12 @@ func byPointer(t reflect.Type, m Method, other *node) encoder {
 	}
 }
 
-// escapes are the characters that encoding/json escapes although JSON does not ask for it, U+2028 and U+2029 always, the HTML ones when a
-// MarshalJSON method calls json.Marshal.
+// escapes are the characters that encoding/json escapes although JSON does not ask for it, U+2028 and U+2029 always,
+// the HTML ones when a MarshalJSON method calls json.Marshal.
 var escapes = map[string]string{"003c": "<", "003e": ">", "0026": "&", "2028": "\u2028", "2029": "\u2029"}
 
-// PlainText replaces escapes by the characters themselves, in place, and returns the shortened slice. Texts without any backslash, nearly
-// all, cost one search.
+// PlainText replaces escapes by the characters themselves, in place, and returns the shortened slice. Texts without any
+// backslash, nearly all, cost one search.
 func PlainText(b []byte) []byte {
 	at := bytes.IndexByte(b, '\\')
 	if at < 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
 )
 
-// Plans makes the plans of types, each once, and keeps those of values that interfaces hold. A program has only so many types. It may be used
-// concurrently.
+// Plans makes the plans of types, each once, and keeps those of values that interfaces hold. A program has only so many
+// types. It may be used concurrently.
 type Plans struct {
 	own   func(reflect.Type) Method // of log records only
 	known sync.Map                  // reflect.Type to *Plan, without a schema
@@ -18,8 +18,8 @@ type Plans struct {
 // Published returns the plans of published data.
 func Published() *Plans { return &Plans{} }
 
-// Logged returns the plans of values of log records. The function returns how the values of a type are written by a method that means more
-// than those that encoding/json knows, nil for other types. It must not keep the Writer.
+// Logged returns the plans of values of log records. The function returns how the values of a type are written by a
+// method that means more than those that encoding/json knows, nil for other types. It must not keep the Writer.
 func Logged(own func(reflect.Type) Method) *Plans { return &Plans{own: own} }
 
 // Plan writes the values of one type and checks them against one schema.
@@ -56,7 +56,8 @@ func (ps *Plans) For(t reflect.Type, r *rule.Rule) *Plan {
 	return kept.(*Plan)
 }
 
-// Keys are the names of the members that the values may have, where they are objects of their fields; else there are none.
+// Keys are the names of the members that the values may have, where they are objects of their fields; else there are
+// none.
 func (p *Plan) Keys() []string { return p.keys }
 
 // OnPointer tells that methods of the pointer write the values: one that has no address is written as a copy.
@@ -82,8 +83,8 @@ func (p *Plan) Takes(t reflect.Type) bool {
 // mostPointers ends the search behind a pointer that leads to itself.
 const mostPointers = 10
 
-// Write appends the JSON of v, whose type the plan must take, and tells whether v surely keeps the schema. An error names the field; then w.Buf
-// is as it was.
+// Write appends the JSON of v, whose type the plan must take, and tells whether v surely keeps the schema. An error
+// names the field; then w.Buf is as it was.
 func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	start := len(w.Buf)
 	outer, held := w.state, len(w.held)
@@ -127,7 +128,8 @@ func (p *Plan) write(w *Writer, v any) (keeps bool, err error) {
 func (ps *Plans) Model(t reflect.Type, r *rule.Rule) *Plan {
 	p := ps.For(t, r)
 	m, _ := ps.method(t, true)
-	if t.Kind() != reflect.Struct || m == nil || t.Implements(marshalerType) || reflect.PointerTo(t).Implements(marshalerType) ||
+	if t.Kind() != reflect.Struct || m == nil || t.Implements(marshalerType) ||
+		reflect.PointerTo(t).Implements(marshalerType) ||
 		ps.own(t) != nil || ps.own(reflect.PointerTo(t)) != nil {
 		return p
 	}
@@ -142,8 +144,8 @@ func keys(t reflect.Type) (names []string) {
 	return names
 }
 
-// Violations returns what v breaks of the schema. A value that cannot be written, and has a note in its place, breaks nothing; of a field that
-// has a log tag the value is not told.
+// Violations returns what v breaks of the schema. A value that cannot be written, and has a note in its place, breaks
+// nothing; of a field that has a log tag the value is not told.
 func (p *Plan) Violations(w *Writer, v any) []rule.Violation {
 	if p.rule == nil {
 		return nil

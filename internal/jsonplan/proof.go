@@ -13,8 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
 )
 
-// proof is what a Go type and its schema say about the values before there are any. A value that is not accepted may be valid all the same:
-// its JSON decides.
+// proof is what a Go type and its schema say about the values before there are any. A value that is not accepted may be
+// valid all the same: its JSON decides.
 type proof struct {
 	always  bool           // the type alone proves all values
 	accepts func(ptr) bool // proves some values cheaply; nil: none
@@ -49,7 +49,9 @@ func flatten(r *rule.Rule) chain {
 
 // allows tells whether all values of a JSON type are allowed by the type and choice keywords.
 func (c chain) allows(t rule.Type) bool {
-	return !c.opaque && !slices.ContainsFunc(c.rules, func(r *rule.Rule) bool { return !r.Allows(t) || len(r.Choices) > 0 })
+	return !c.opaque && !slices.ContainsFunc(c.rules, func(r *rule.Rule) bool {
+		return !r.Allows(t) || len(r.Choices) > 0
+	})
 }
 
 // proveText is for values that are written as a text that is not known.
@@ -76,7 +78,8 @@ func proveTime(c chain) proof {
 
 // proveMethod: a type that has nothing but MarshalText is always a string.
 func (ps *Plans) proveMethod(t reflect.Type, c chain) proof {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || t.Implements(marshalerType) || !t.Implements(textMarshalerType) ||
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || t.Implements(marshalerType) ||
+		!t.Implements(textMarshalerType) ||
 		ps.own != nil && (ps.own(t) != nil || t.Implements(errorType)) {
 		return unproved
 	}
@@ -84,7 +87,8 @@ func (ps *Plans) proveMethod(t reflect.Type, c chain) proof {
 }
 
 func limitedNumber(r *rule.Rule) bool {
-	return r.Minimum != nil || r.Maximum != nil || r.ExclusiveMinimum != nil || r.ExclusiveMaximum != nil || r.MultipleOf != nil
+	return r.Minimum != nil || r.Maximum != nil || r.ExclusiveMinimum != nil || r.ExclusiveMaximum != nil ||
+		r.MultipleOf != nil
 }
 
 // proveNumber is for values that are written as a number that is not known.
@@ -301,8 +305,8 @@ func integersOf(choice rule.Choice) []int64 {
 	return all
 }
 
-// proveFloat: a limit is compared with the decimal that is written, the shortest that reads back as the float. Floats and their
-// decimals are in the same order, so that only the float nearest to the limit needs its decimal.
+// proveFloat: a limit is compared with the decimal that is written, the shortest that reads back as the float. Floats
+// and their decimals are in the same order, so that only the float nearest to the limit needs its decimal.
 func proveFloat[T float32 | float64](c chain, whole *rule.Rule) proof {
 	low, high := math.Inf(-1), math.Inf(1)
 	for _, r := range c.rules {
@@ -397,7 +401,8 @@ func proveMap(c chain) (values *rule.Rule, p proof) {
 		return nil, unproved
 	}
 	for _, r := range c.rules {
-		if r.MinProperties >= 0 || r.MaxProperties >= 0 || len(r.Properties) > 0 || r.Additional != nil && (r.Additional.Never || values != nil) {
+		if r.MinProperties >= 0 || r.MaxProperties >= 0 || len(r.Properties) > 0 || r.Additional != nil &&
+			(r.Additional.Never || values != nil) {
 			return nil, unproved
 		}
 		if r.Additional != nil {

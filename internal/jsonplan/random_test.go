@@ -86,10 +86,13 @@ type sample struct {
 }
 
 func samples() []sample {
-	strings := []string{"minLength=0", "minLength=2", "minLength=4", "maxLength=3", "pattern=^[a-z]*$", "pattern=b.\uFFFD?", "enum=a,enum=bc,enum=\uFFFD", "format=uuid",
+	strings := []string{"minLength=0", "minLength=2", "minLength=4", "maxLength=3", "pattern=^[a-z]*$",
+		"pattern=b.\uFFFD?", "enum=a,enum=bc,enum=\uFFFD", "format=uuid",
 		"format=date-time", "format=ipv4", "enum=", "title=x"}
-	numbers := []string{"minimum=-1", "minimum=0.5", "maximum=3", "maximum=2.5", "exclusiveMinimum=-1.5", "exclusiveMinimum=0", "exclusiveMaximum=3",
-		"exclusiveMaximum=0.3", "minimum=0.30000000000000001", "maximum=0.29999999999999999", "multipleOf=2", "multipleOf=0.1", "multipleOf=1.5", "enum=0,enum=1,enum=0.3,enum=2", "maximum=1e30", "minimum=-1e300",
+	numbers := []string{"minimum=-1", "minimum=0.5", "maximum=3", "maximum=2.5", "exclusiveMinimum=-1.5",
+		"exclusiveMinimum=0", "exclusiveMaximum=3",
+		"exclusiveMaximum=0.3", "minimum=0.30000000000000001", "maximum=0.29999999999999999", "multipleOf=2",
+		"multipleOf=0.1", "multipleOf=1.5", "enum=0,enum=1,enum=0.3,enum=2", "maximum=1e30", "minimum=-1e300",
 		"multipleOf=18446744073709551616"}
 	lists := []string{"minItems=1", "maxItems=2", "uniqueItems=true", "minItems=2,maxItems=3"}
 	items := append(append([]string{}, lists...), strings...)
@@ -100,10 +103,13 @@ func samples() []sample {
 		{reflect.TypeFor[float64](), numbers}, {reflect.TypeFor[float32](), numbers}, {reflect.TypeFor[*float64](), numbers},
 		{reflect.TypeFor[time.Duration](), numbers}, {reflect.TypeFor[bool](), nil}, {reflect.TypeFor[time.Time](), nil},
 		{reflect.TypeFor[[]string](), items}, {reflect.TypeFor[tags](), items}, {reflect.TypeFor[[]*string](), items},
-		{reflect.TypeFor[[]int](), lists}, {reflect.TypeFor[[3]uint8](), lists}, {reflect.TypeFor[[]float32](), append([]string{"minimum=0.1"}, lists...)},
+		{reflect.TypeFor[[]int](), lists}, {reflect.TypeFor[[3]uint8](), lists},
+		{reflect.TypeFor[[]float32](), append([]string{"minimum=0.1"}, lists...)},
 		{reflect.TypeFor[map[string]string](), nil}, {reflect.TypeFor[map[int]*int](), nil}, {reflect.TypeFor[[]byte](), nil},
-		{reflect.TypeFor[node](), nil}, {reflect.TypeFor[*node](), nil}, {reflect.TypeFor[map[string]node](), nil}, {reflect.TypeFor[any](), nil},
-		{reflect.TypeFor[plain](), nil}, {reflect.TypeFor[*embedded](), nil}, {reflect.TypeFor[[]embedded](), lists[:2]}, {reflect.TypeFor[net.IP](), nil},
+		{reflect.TypeFor[node](), nil}, {reflect.TypeFor[*node](), nil}, {reflect.TypeFor[map[string]node](), nil},
+		{reflect.TypeFor[any](), nil},
+		{reflect.TypeFor[plain](), nil}, {reflect.TypeFor[*embedded](), nil}, {reflect.TypeFor[[]embedded](), lists[:2]},
+		{reflect.TypeFor[net.IP](), nil},
 	}
 }
 
@@ -115,9 +121,11 @@ func structs() *rapid.Generator[reflect.Type] {
 		for i := range rapid.IntRange(1, 5).Draw(t, "fields") {
 			pick := rapid.SampledFrom(all).Draw(t, "type")
 			options := rapid.SampledFrom([]string{"", "", "", ",omitempty", ",omitzero", ",string"}).Draw(t, "options")
-			limits := rapid.SliceOfNDistinct(rapid.SampledFrom(append([]string{"title=x", "required"}, pick.tags...)), 0, 2, keywordOf).Draw(t, "limits")
+			limits := rapid.SliceOfNDistinct(rapid.SampledFrom(append([]string{"title=x", "required"}, pick.tags...)), 0, 2,
+				keywordOf).Draw(t, "limits")
 			tag := fmt.Sprintf("json:%q jsonschema:%q", "f"+strconv.Itoa(i)+options, strings.Join(limits, ","))
-			fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: pick.typ, Tag: reflect.StructTag(tag)})
+			fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: pick.typ,
+				Tag: reflect.StructTag(tag)})
 		}
 		return reflect.StructOf(fields)
 	})
@@ -139,7 +147,8 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 	}
 	switch typ {
 	case timeType:
-		v.Set(reflect.ValueOf(time.Unix(rapid.Int64Range(-1e10, 1e10).Draw(t, "time"), 5).In(time.FixedZone("x", rapid.IntRange(-50000, 50000).Draw(t, "zone")))))
+		v.Set(reflect.ValueOf(time.Unix(rapid.Int64Range(-1e10, 1e10).Draw(t, "time"),
+			5).In(time.FixedZone("x", rapid.IntRange(-50000, 50000).Draw(t, "zone")))))
 		if rapid.Bool().Draw(t, "zero time") {
 			v.SetZero()
 		}
@@ -156,19 +165,26 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 	}
 	switch typ.Kind() {
 	case reflect.String:
-		v.SetString(rapid.OneOf(rapid.SampledFrom([]string{"", "a", "b", "bc", "abc", "abcd", "ß", "äöü", "b\xff\xfe", "\xff", "\uFFFD", "b\uFFFDc", "😀😀😀", "😀😀😀😀", "<&>", "\u2028\\u2028",
-			"2024-02-29T01:02:03Z", "2023-02-29T01:02:03Z", "a@b.de", "1.2.3.4", "0193b2a0-1111-7222-8333-444455556666"}), rapid.String()).Draw(t, "string"))
+		v.SetString(rapid.OneOf(rapid.SampledFrom([]string{"", "a", "b", "bc", "abc", "abcd", "ß", "äöü", "b\xff\xfe", "\xff",
+			"\uFFFD", "b\uFFFDc", "😀😀😀", "😀😀😀😀", "<&>", "\u2028\\u2028",
+			"2024-02-29T01:02:03Z", "2023-02-29T01:02:03Z", "a@b.de", "1.2.3.4", "0193b2a0-1111-7222-8333-444455556666"}),
+			rapid.String()).Draw(t, "string"))
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "bool"))
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(rapid.OneOf(rapid.Int64Range(-4, 7), rapid.SampledFrom([]int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - 1}), rapid.Int64()).Draw(t, "int"))
+		v.SetInt(rapid.OneOf(rapid.Int64Range(-4, 7),
+			rapid.SampledFrom([]int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - 1}), rapid.Int64()).Draw(t, "int"))
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(rapid.OneOf(rapid.Uint64Range(0, 7), rapid.SampledFrom([]uint64{500, math.MaxUint64, math.MaxUint64 - 1}), rapid.Uint64()).Draw(t, "uint"))
+		v.SetUint(rapid.OneOf(rapid.Uint64Range(0, 7), rapid.SampledFrom([]uint64{500, math.MaxUint64, math.MaxUint64 - 1}),
+			rapid.Uint64()).Draw(t, "uint"))
 	case reflect.Float32, reflect.Float64:
-		f := rapid.OneOf(rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 0.1, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 0.07, 0.3 - 1e-17, 16777216, 16777217, 1e21, 1e30, -1.5,
-			math.Nextafter(0.1, 1), math.Nextafter(0.3, 1), float64(float32(0.1)), float64(math.Nextafter32(0.1, 1)), 5e-324, math.MaxFloat64}), rapid.Float64()).Draw(t, "float")
+		f := rapid.OneOf(rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 0.1, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 0.07,
+			0.3 - 1e-17, 16777216, 16777217, 1e21, 1e30, -1.5,
+			math.Nextafter(0.1, 1), math.Nextafter(0.3, 1), float64(float32(0.1)), float64(math.Nextafter32(0.1, 1)), 5e-324,
+			math.MaxFloat64}), rapid.Float64()).Draw(t, "float")
 		v.SetFloat(f)
-		if math.IsInf(v.Float(), 0) || math.IsNaN(v.Float()) || typ.Kind() == reflect.Float32 && math.IsInf(float64(float32(f)), 0) {
+		if math.IsInf(v.Float(), 0) || math.IsNaN(v.Float()) || typ.Kind() == reflect.Float32 &&
+			math.IsInf(float64(float32(f)), 0) {
 			v.SetFloat(1)
 		}
 	case reflect.Pointer:
@@ -176,7 +192,8 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 			v.Set(values(t, typ.Elem(), depth+1).Addr())
 		}
 	case reflect.Interface:
-		if any := rapid.SampledFrom([]any{"x", 1, nil, map[string]any{"a": []int{1}}}).Draw(t, "any"); any != nil && typ.NumMethod() == 0 {
+		if any := rapid.SampledFrom([]any{"x", 1, nil, map[string]any{"a": []int{1}}}).Draw(t, "any"); any != nil &&
+			typ.NumMethod() == 0 {
 			v.Set(reflect.ValueOf(any))
 		}
 	case reflect.Slice:

@@ -36,8 +36,10 @@ func writeFloat64(w *Writer, p ptr) { w.float(get[float64](p), 64) }
 // scalars are the encoders of the kinds whose values are written in one way.
 var scalars = map[reflect.Kind]encoder{
 	reflect.Bool: writeBool, reflect.String: writeString,
-	reflect.Int: writeInt[int], reflect.Int8: writeInt[int8], reflect.Int16: writeInt[int16], reflect.Int32: writeInt[int32],
-	reflect.Int64: writeInt[int64], reflect.Uint: writeUint[uint], reflect.Uint8: writeUint[uint8], reflect.Uint16: writeUint[uint16],
+	reflect.Int: writeInt[int], reflect.Int8: writeInt[int8], reflect.Int16: writeInt[int16],
+	reflect.Int32: writeInt[int32],
+	reflect.Int64: writeInt[int64], reflect.Uint: writeUint[uint], reflect.Uint8: writeUint[uint8],
+	reflect.Uint16: writeUint[uint16],
 	reflect.Uint32: writeUint[uint32], reflect.Uint64: writeUint[uint64], reflect.Uintptr: writeUint[uintptr],
 	reflect.Float32: writeFloat32, reflect.Float64: writeFloat64,
 }
@@ -56,7 +58,8 @@ func writeBytes(w *Writer, p ptr) {
 	w.Buf = append(base64.StdEncoding.AppendEncode(append(w.Buf, '"'), b), '"')
 }
 
-// nilIsEmpty tells whether a nil slice is written as [] and a nil map as {}: in published data, and where a model is checked.
+// nilIsEmpty tells whether a nil slice is written as [] and a nil map as {}: in published data, and where a model is
+// checked.
 func (w *Writer) nilIsEmpty() bool { return w.Log == nil || w.Log.checking }
 
 // writeTime: AppendText and MarshalJSON write the same RFC 3339, and refuse the same times.

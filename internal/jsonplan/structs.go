@@ -82,7 +82,8 @@ func (c *compiler) member(m *member, f Field, r *rule.Rule) {
 	if f.Quoted {
 		if method, _ := c.plans.method(base(f.Type), true); method == nil {
 			m.write = quoted(f.Type, c.node(base(f.Type), nil))
-			if m.proof = proveText(flatten(r)); !m.proof.always || !r.Accepts([]byte("null")) && f.Type.Kind() == reflect.Pointer {
+			if m.proof = proveText(flatten(r)); !m.proof.always || !r.Accepts([]byte("null")) &&
+				f.Type.Kind() == reflect.Pointer {
 				m.proof, m.rule = unproved, r
 			}
 			return
@@ -118,7 +119,8 @@ func base(t reflect.Type) reflect.Type {
 	return t
 }
 
-// offsets returns the way from a struct to a field of it, or of the structs embedded in it: an offset, and one more for each pointer.
+// offsets returns the way from a struct to a field of it, or of the structs embedded in it: an offset, and one more for
+// each pointer.
 func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 	all := []uintptr{0}
 	for _, i := range index {
@@ -132,8 +134,8 @@ func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 	return all[0], all[1:]
 }
 
-// scalars writes the fields of the struct at p from i on, up to the first that needs more than its kind, and returns that. It is what most fields
-// of published data and of log models are, and takes no call for each.
+// scalars writes the fields of the struct at p from i on, up to the first that needs more than its kind, and returns
+// that. It is what most fields of published data and of log models are, and takes no call for each.
 func (w *Writer) scalars(members []member, i int, p ptr) int {
 	if w.Log != nil && (w.Log.checking || w.Log.Field != nil) {
 		return i
@@ -215,7 +217,8 @@ func (w *Writer) member(m *member, p ptr) {
 	w.addr = addr
 }
 
-// skips tells whether a field is left out for its value. In a log record a field stays whose IsZero method panics: its value will say so.
+// skips tells whether a field is left out for its value. In a log record a field stays whose IsZero method panics: its
+// value will say so.
 func (w *Writer) skips(m *member, p ptr) (skip bool) {
 	if w.Log != nil {
 		defer func() { _ = recover() }()

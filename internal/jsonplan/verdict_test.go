@@ -62,8 +62,10 @@ func decoded(data []byte) (v any) {
 func TestPlanAgreesOnWrittenTypes(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[everything](), reflect.TypeFor[node](), reflect.TypeFor[embedded](), reflect.TypeFor[forest](), reflect.TypeFor[tags](),
-		reflect.TypeFor[map[string]node](), reflect.TypeFor[shadowing](), reflect.TypeFor[grade](), reflect.TypeFor[float32](),
+		reflect.TypeFor[everything](), reflect.TypeFor[node](), reflect.TypeFor[embedded](), reflect.TypeFor[forest](),
+		reflect.TypeFor[tags](),
+		reflect.TypeFor[map[string]node](), reflect.TypeFor[shadowing](), reflect.TypeFor[grade](),
+		reflect.TypeFor[float32](),
 	} {
 		t.Run(typ.String(), func(t *testing.T) {
 			t.Parallel()
@@ -210,8 +212,10 @@ func TestFallBack(t *testing.T) {
 		value any
 		valid bool
 	}{
-		{"one", either{A: "1"}, true}, {"pointer", &either{B: "1"}, true}, {"both", either{A: "1", B: "2"}, false}, {"none", either{}, false},
-		{"another type", map[string]string{"a": "x"}, true}, {"another type, wrong", 7, false}, {"nil", nil, false}, {"nil pointer", (*either)(nil), false},
+		{"one", either{A: "1"}, true}, {"pointer", &either{B: "1"}, true}, {"both", either{A: "1", B: "2"}, false},
+		{"none", either{}, false},
+		{"another type", map[string]string{"a": "x"}, true}, {"another type, wrong", 7, false}, {"nil", nil, false},
+		{"nil pointer", (*either)(nil), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,8 +1,9 @@
-// Package jsonplan writes Go values as JSON and checks them against a schema while it does. Everything that the type decides is decided once,
-// in a plan: how each field is written, and which constraints of the schema the type does not already prove.
+// Package jsonplan writes Go values as JSON and checks them against a schema while it does. Everything that the type
+// decides is decided once, in a plan: how each field is written, and which constraints of the schema the type does not
+// already prove.
 //
-// The JSON is encoding/json's, with HTML characters and U+2028, U+2029 as they are. Published data differs in one thing: a nil slice is [] and
-// a nil map {}. Values of log records have rules of their own, see [Log].
+// The JSON is encoding/json's, with HTML characters and U+2028, U+2029 as they are. Published data differs in one
+// thing: a nil slice is [] and a nil map {}. Values of log records have rules of their own, see [Log].
 package jsonplan
 
 import (
@@ -100,8 +101,8 @@ func (w *Writer) float(f float64, bits int) {
 	}
 }
 
-// cyclesFrom is the depth from which on published values are watched for leading to themselves, as encoding/json does it: a value that does
-// gets there quickly, others hardly ever.
+// cyclesFrom is the depth from which on published values are watched for leading to themselves, as encoding/json does
+// it: a value that does gets there quickly, others hardly ever.
 const cyclesFrom = 1000
 
 // enter notes that what follows lies in a pointer, map or slice. It is not ok for one that lies in itself.
@@ -123,8 +124,9 @@ func (w *Writer) enter(t reflect.Type, at ptr, n int) bool {
 	return true
 }
 
-// liesIn tells whether the value being written lies in v. Of a log record, whose depth is bounded, all values around it are looked at. Of
-// published data only the last one at a depth that is a power of two: a value that leads to itself comes back to it.
+// liesIn tells whether the value being written lies in v. Of a log record, whose depth is bounded, all values around it
+// are looked at. Of published data only the last one at a depth that is a power of two: a value that leads to itself
+// comes back to it.
 func (w *Writer) liesIn(v visit) bool {
 	if w.Log != nil {
 		if v.at != nil && slices.Contains(w.visits, v) {

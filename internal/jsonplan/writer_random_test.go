@@ -21,10 +21,14 @@ func shapes(depth int) *rapid.Generator[reflect.Type] {
 		leaves = append(leaves, s.typ)
 	}
 	leaves = append(leaves,
-		reflect.TypeFor[byValue](), reflect.TypeFor[byPointer](), reflect.TypeFor[textValue](), reflect.TypeFor[textPoint](), reflect.TypeFor[twoWays](),
-		reflect.TypeFor[zeroValue](), reflect.TypeFor[zeroPoint](), reflect.TypeFor[speaker](), reflect.TypeFor[namedBytes](), reflect.TypeFor[small](),
-		reflect.TypeFor[json.Number](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[textKey]int](), reflect.TypeFor[struct{}](),
-		reflect.TypeFor[[0]int](), reflect.TypeFor[complexity](), reflect.TypeFor[chan int](), reflect.TypeFor[complex64](), reflect.TypeFor[uintptr](),
+		reflect.TypeFor[byValue](), reflect.TypeFor[byPointer](), reflect.TypeFor[textValue](), reflect.TypeFor[textPoint](),
+		reflect.TypeFor[twoWays](),
+		reflect.TypeFor[zeroValue](), reflect.TypeFor[zeroPoint](), reflect.TypeFor[speaker](), reflect.TypeFor[namedBytes](),
+		reflect.TypeFor[small](),
+		reflect.TypeFor[json.Number](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[textKey]int](),
+		reflect.TypeFor[struct{}](),
+		reflect.TypeFor[[0]int](), reflect.TypeFor[complexity](), reflect.TypeFor[chan int](), reflect.TypeFor[complex64](),
+		reflect.TypeFor[uintptr](),
 	)
 	leaf := rapid.SampledFrom(leaves)
 	if depth == 3 {
@@ -37,7 +41,8 @@ func shapes(depth int) *rapid.Generator[reflect.Type] {
 		case "array":
 			return reflect.ArrayOf(rapid.IntRange(0, 2).Draw(t, "length"), shapes(depth+1).Draw(t, "element"))
 		case "map":
-			key := rapid.SampledFrom([]reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[grade](), reflect.TypeFor[int](), reflect.TypeFor[uint8]()}).Draw(t, "key")
+			key := rapid.SampledFrom([]reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[grade](), reflect.TypeFor[int](),
+				reflect.TypeFor[uint8]()}).Draw(t, "key")
 			return reflect.MapOf(key, shapes(depth+1).Draw(t, "element"))
 		case "pointer":
 			return reflect.PointerTo(shapes(depth+1).Draw(t, "element"))
@@ -54,9 +59,11 @@ func shapedStruct(t *rapid.T, depth int) reflect.Type {
 	for i := range rapid.IntRange(0, 5).Draw(t, "fields") {
 		f := reflect.StructField{Name: fmt.Sprint("F", i), Type: shapes(depth+1).Draw(t, "type")}
 		name := rapid.SampledFrom([]string{"", "", "a", "b", "<", "ü", "-"}).Draw(t, "name")
-		options := rapid.SampledFrom([]string{"", "", ",omitempty", ",omitzero", ",string", ",omitempty,omitzero", ",omitempty,string"}).Draw(t, "options")
+		options := rapid.SampledFrom([]string{"", "", ",omitempty", ",omitzero", ",string", ",omitempty,omitzero",
+			",omitempty,string"}).Draw(t, "options")
 		f.Tag = reflect.StructTag(fmt.Sprintf("json:%q", name+options))
-		if f.Type.Kind() == reflect.Struct && f.Type.Name() == "" && rapid.Bool().Draw(t, "embed") { // one with methods cannot be embedded at run time
+		// one with methods cannot be embedded at run time
+		if f.Type.Kind() == reflect.Struct && f.Type.Name() == "" && rapid.Bool().Draw(t, "embed") {
 			f.Anonymous = true
 		}
 		fields = append(fields, f)
@@ -64,7 +71,8 @@ func shapedStruct(t *rapid.T, depth int) reflect.Type {
 	return reflect.StructOf(fields)
 }
 
-// wild draws a value as values does, and then may spoil it: numbers that are none, times out of range, any behind interfaces.
+// wild draws a value as values does, and then may spoil it: numbers that are none, times out of range, any behind
+// interfaces.
 func wild(t *rapid.T, typ reflect.Type) reflect.Value {
 	v := values(t, typ, 0)
 	if rapid.IntRange(0, 3).Draw(t, "spoil") == 0 {
@@ -81,10 +89,12 @@ func spoil(t *rapid.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Float32, reflect.Float64:
 		if often() {
-			v.SetFloat(rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e-6, 9.9e-7, 1e20, 1e21, -1e-9, 1e-10}).Draw(t, "float"))
+			v.SetFloat(rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e-6, 9.9e-7, 1e20, 1e21, -1e-9,
+				1e-10}).Draw(t, "float"))
 		}
 	case reflect.Interface:
-		for _, bad := range []any{make(chan int), &byPointer{1}, (*byPointer)(nil), byValue{1}, []any{math.NaN()}, map[string]any{"<\xff": 1e21}, &bytes.Buffer{}, failing{}} {
+		for _, bad := range []any{make(chan int), &byPointer{1}, (*byPointer)(nil), byValue{1}, []any{math.NaN()},
+			map[string]any{"<\xff": 1e21}, &bytes.Buffer{}, failing{}} {
 			if often() && reflect.TypeOf(bad).AssignableTo(v.Type()) {
 				v.Set(reflect.ValueOf(bad))
 				return
@@ -100,8 +110,10 @@ func spoil(t *rapid.T, v reflect.Value) {
 		}
 	case reflect.Struct:
 		if v.Type() == timeType {
-			v.Set(reflect.ValueOf(rapid.SampledFrom([]time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
-				time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("far", 24*3600)), time.Time{}.In(time.FixedZone("x", 60)), time.Now()}).Draw(t, "time")))
+			v.Set(reflect.ValueOf(rapid.SampledFrom([]time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+				time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+				time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("far", 24*3600)), time.Time{}.In(time.FixedZone("x", 60)),
+				time.Now()}).Draw(t, "time")))
 			return
 		}
 		for i := range v.NumField() {

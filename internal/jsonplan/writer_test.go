@@ -19,8 +19,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit/property"
 )
 
-// writesTheSame holds what the plan writes for v against encoding/json: the same bytes, or errors of the same text. Where v has nil slices and
-// maps, encoding/json gets empty ones.
+// writesTheSame holds what the plan writes for v against encoding/json: the same bytes, or errors of the same text.
+// Where v has nil slices and maps, encoding/json gets empty ones.
 func writesTheSame(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -40,7 +40,8 @@ func writesTheSame(t interface {
 		text, _, _ = strings.Cut(text, "cycle via") // a cycle can be met at any of its places
 		return text
 	}
-	if string(w.Buf) != "kept"+string(want) || said(err) != said(wantErr) && !strings.Contains(fmt.Sprint(err), "MarshalText") {
+	if string(w.Buf) != "kept"+string(want) || said(err) != said(wantErr) &&
+		!strings.Contains(fmt.Sprint(err), "MarshalText") {
 		t.Fatalf("%T\nwrites  %s, %v\nwant    kept%s, %v", v, w.Buf, err, want, wantErr)
 	}
 }
@@ -56,7 +57,8 @@ func standard(v any) ([]byte, error) {
 	return jsonplan.PlainText(bytes.TrimSuffix(out.Bytes(), []byte{'\n'})), nil
 }
 
-// filled returns a copy of v in which nil slices and maps are empty, with an address where v has one. A value with a cycle comes back as it is.
+// filled returns a copy of v in which nil slices and maps are empty, with an address where v has one. A value with a
+// cycle comes back as it is.
 func filled(v any) any {
 	if v == nil {
 		return nil
@@ -132,7 +134,8 @@ func (f *filler) fill(v reflect.Value) reflect.Value {
 		for i := range v.NumField() {
 			sf := v.Type().Field(i)
 			name, options, _ := strings.Cut(sf.Tag.Get("json"), ",")
-			left := v.Field(i).IsZero() && strings.Contains(options, "omitzero") && (!sf.Anonymous || name != "") // it tells nil from empty
+			// it tells nil from empty
+			left := v.Field(i).IsZero() && strings.Contains(options, "omitzero") && (!sf.Anonymous || name != "")
 			if sf.IsExported() && !left {
 				out.Field(i).Set(f.fill(v.Field(i)))
 			}
@@ -253,7 +256,8 @@ type (
 	}
 )
 
-// family has names that hide each other: by depth, by tag, and both. Its embedded pointers are exported, so that values have them.
+// family has names that hide each other: by depth, by tag, and both. Its embedded pointers are exported, so that values
+// have them.
 type family struct {
 	*Left
 	*Right
@@ -294,10 +298,13 @@ type Deepest struct {
 func TestWriterOnWrittenTypes(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[odd](), reflect.TypeFor[complexity](), reflect.TypeFor[quotedText](), reflect.TypeFor[quotedNumber](), reflect.TypeFor[zeroes](),
-		reflect.TypeFor[anyZero](), reflect.TypeFor[family](), reflect.TypeFor[Deeper](), reflect.TypeFor[everything](), reflect.TypeFor[node](), reflect.TypeFor[forest](), reflect.TypeFor[shadowing](),
+		reflect.TypeFor[odd](), reflect.TypeFor[complexity](), reflect.TypeFor[quotedText](), reflect.TypeFor[quotedNumber](),
+		reflect.TypeFor[zeroes](),
+		reflect.TypeFor[anyZero](), reflect.TypeFor[family](), reflect.TypeFor[Deeper](), reflect.TypeFor[everything](),
+		reflect.TypeFor[node](), reflect.TypeFor[forest](), reflect.TypeFor[shadowing](),
 		reflect.TypeFor[[]byPointer](), reflect.TypeFor[[2]byPointer](), reflect.TypeFor[time.Time](),
-		reflect.TypeFor[map[string]map[string][]string](), reflect.TypeFor[named](), reflect.TypeFor[net.IPNet](), reflect.TypeFor[float32](),
+		reflect.TypeFor[map[string]map[string][]string](), reflect.TypeFor[named](), reflect.TypeFor[net.IPNet](),
+		reflect.TypeFor[float32](),
 	} {
 		t.Run(typ.String(), func(t *testing.T) {
 			t.Parallel()
@@ -333,15 +340,19 @@ func TestWriterEdges(t *testing.T) {
 	t.Parallel()
 	type spoken struct{ Speaker speaker }
 	for _, v := range []any{
-		spoken{(*byPointer)(nil)}, &spoken{(*byPointer)(nil)}, spoken{}, [1]speaker{(*byPointer)(nil)}, float32(1e-6), math.Nextafter32(1e-6, 0),
-		float32(1e21), math.Nextafter32(1e21, 0), 1e-6, math.Nextafter(1e-6, 0), 1e21, math.Nextafter(1e21, 0), math.Copysign(0, -1), 1e-100, 5e-324,
-		math.MinInt, uint64(math.MaxUint64), map[string]string{"\xff": "1", "\ufffd": "2", "": "3"}, []byte{}, []byte(nil), json.Number("1.0"), json.Number("x"),
+		spoken{(*byPointer)(nil)}, &spoken{(*byPointer)(nil)}, spoken{}, [1]speaker{(*byPointer)(nil)}, float32(1e-6),
+		math.Nextafter32(1e-6, 0),
+		float32(1e21), math.Nextafter32(1e21, 0), 1e-6, math.Nextafter(1e-6, 0), 1e21, math.Nextafter(1e21, 0),
+		math.Copysign(0, -1), 1e-100, 5e-324,
+		math.MinInt, uint64(math.MaxUint64), map[string]string{"\xff": "1", "\ufffd": "2", "": "3"}, []byte{}, []byte(nil),
+		json.Number("1.0"), json.Number("x"),
 	} {
 		writesTheSame(t, mirror(reflect.Indirect(reflect.ValueOf(v)).Type()), v)
 	}
 }
 
-// TestWriterUnexported: encoding/json panics for an embedded field with methods that is not exported. Here it is written as any other.
+// TestWriterUnexported: encoding/json panics for an embedded field with methods that is not exported. Here it is
+// written as any other.
 func TestWriterUnexported(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{ambiguous{}, &ambiguous{}, &stamped{}, stamped{stamp: time.Unix(1, 0).UTC()}} {
@@ -392,8 +403,10 @@ func TestWriterDepth(t *testing.T) {
 		value  any
 		cyclic bool
 	}{
-		{"short", chain(3), false}, {"nearly nested", chain(199), false}, {"nested", chain(1000), false}, {"deeper", chain(1001), false},
-		{"deep", chain(5000), false}, {"ring", ring, true}, {"wide ring", wide, true}, {"slice", trees, true}, {"map", named, true}, {"pointer", self, true},
+		{"short", chain(3), false}, {"nearly nested", chain(199), false}, {"nested", chain(1000), false},
+		{"deeper", chain(1001), false},
+		{"deep", chain(5000), false}, {"ring", ring, true}, {"wide ring", wide, true}, {"slice", trees, true},
+		{"map", named, true}, {"pointer", self, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -412,7 +425,8 @@ func TestWriterDepth(t *testing.T) {
 
 // FuzzText compares texts and numbers one by one.
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"", "plain", "eight by", "1234567\"", "12345678\\", "\x00\x1f ", "<&>\u2028\u2029", "a\xff", "\xe2\x80", "äöü😀\ufffd", "123456\x7f\x80"} {
+	for _, s := range []string{"", "plain", "eight by", "1234567\"", "12345678\\", "\x00\x1f ", "<&>\u2028\u2029", "a\xff",
+		"\xe2\x80", "äöü😀\ufffd", "123456\x7f\x80"} {
 		f.Add(s, 1e21)
 	}
 	p := mirror(reflect.TypeFor[textAndNumbers]())

@@ -77,7 +77,8 @@ func TestRepeatedKeysAmongMany(t *testing.T) {
 
 func TestScanAllocatesNothing(t *testing.T) {
 	var s jsonscan.Scanner
-	doc := []byte(`{"schema":"L:1","data":{"timestamp":"2026-11-23T17:14:12Z","level":40,"message":"no","order":{"id":7,"tags":["a"]}}}`)
+	doc := []byte(`{"schema":"L:1","data":{"timestamp":"2026-11-23T17:14:12Z","level":40,"message":"no","order":{"id":7,` +
+		`"tags":["a"]}}}`)
 	if n := testing.AllocsPerRun(100, func() { s.Scan(doc) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -126,8 +127,8 @@ func TestAppendSafe(t *testing.T) {
 	}
 }
 
-// What the scanner takes is what encoding/json takes, what it finds is there, and what comes out safe is JSON for a strict
-// reader, with the same meaning.
+// What the scanner takes is what encoding/json takes, what it finds is there, and what comes out safe is JSON for a
+// strict reader, with the same meaning.
 func FuzzScan(f *testing.F) {
 	for _, doc := range []string{
 		`{"schema":"L:1","data":{"a":1,"b":"x\n\u00fc"}}`, `{"data":{},"data":[]}`, ` [1, -2.5e+3, true, null] `, `"\ud83d"`,
@@ -172,9 +173,10 @@ func FuzzScan(f *testing.F) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	doc := []byte(`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"INFO","level":20,` +
-		`"message":"request handled","logger":null,"exception":null,"trace":null,"stack":null,"hostname":"web-7d9f-x2k",` +
-		`"service":"web","namespace":"prod","cluster":"eu","user":"ada","path":"/api/orders","status":200,"took":26999921}}`)
+	doc := []byte(`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"INFO",` +
+		`"level":20,"message":"request handled","logger":null,"exception":null,"trace":null,"stack":null,` +
+		`"hostname":"web-7d9f-x2k","service":"web","namespace":"prod","cluster":"eu","user":"ada","path":"/api/orders",` +
+		`"status":200,"took":26999921}}`)
 	b.SetBytes(int64(len(doc)))
 	var s jsonscan.Scanner
 	for b.Loop() {

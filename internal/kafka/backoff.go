@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Backoff is how long to wait between attempts: a bound that doubles from First up to Max, and a delay drawn evenly below it
-// ("full jitter"), so that many clients that lost the same broker do not come back in step. The zero value is ready for use.
+// Backoff is how long to wait between attempts: a bound that doubles from First up to Max, and a delay drawn evenly
+// below it ("full jitter"), so that many clients that lost the same broker do not come back in step. The zero value is
+// ready for use.
 type Backoff struct {
 	// First bounds the delay after the first failed attempt. Defaults to 100ms. Kafka: retry.backoff.ms.
 	First time.Duration
@@ -20,8 +21,8 @@ const (
 	defaultMaxBackoff   = 10 * time.Second
 )
 
-// Delay returns how long to wait after a failed attempt; attempts count from 0. It never returns less than a tenth of the
-// bound: a draw near zero would be no pause at all, and a loop that fails at once would spin.
+// Delay returns how long to wait after a failed attempt; attempts count from 0. It never returns less than a tenth of
+// the bound: a draw near zero would be no pause at all, and a loop that fails at once would spin.
 func (b Backoff) Delay(attempt int) time.Duration {
 	bound := b.bound(attempt)
 	least := bound / 10
@@ -46,7 +47,8 @@ func (b Backoff) bound(attempt int) time.Duration {
 	return min(first, limit)
 }
 
-// Sleep waits for d. It returns early, with the cause, when ctx ends; a context that has ended already is never slept for.
+// Sleep waits for d. It returns early, with the cause, when ctx ends; a context that has ended already is never slept
+// for.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

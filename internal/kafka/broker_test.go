@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// The tests of this file run on whichever Kafka the environment names; the others of the package are about faults that only an
-// embedded one can be told to have.
+// The tests of this file run on whichever Kafka the environment names; the others of the package are about faults that
+// only an embedded one can be told to have.
 
 func TestBrokerFromTheFirstRequestToOffsets(t *testing.T) {
 	t.Parallel()
@@ -64,7 +64,8 @@ func TestBrokerLogin(t *testing.T) {
 	for _, mechanism := range []string{MechanismPlain, MechanismScramSHA256, MechanismScramSHA512} {
 		t.Run(mechanism, func(t *testing.T) {
 			s := quick()
-			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, mechanism, user, NewSecret(canary)
+			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, mechanism, user,
+				NewSecret(canary)
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if err := connect(t, s, cluster.Servers()...).CheckVersions(ctx); err != nil {
@@ -88,7 +89,8 @@ func TestBrokerLogin(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		for name, expires := range map[string]time.Time{"good": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {
+		for name, expires := range map[string]time.Time{"good": time.Now().Add(time.Hour),
+			"expired": time.Now().Add(-time.Hour)} {
 			s := secured(t, Security{SASL: &SASL{Mechanism: MechanismOAuthBearer, Token: func(context.Context) (Token, error) {
 				return unsecuredToken(user, expires), nil
 			}}}, map[string]any{"security_protocol": SASLPlaintext})

@@ -17,9 +17,9 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Client is an application's connection to one cluster: one Transport, whose connections and metadata are shared by all that
-// produces, fetches and administers. Its methods may be called by many goroutines at once. It has goroutines and connections
-// from the first request until Close.
+// Client is an application's connection to one cluster: one Transport, whose connections and metadata are shared by all
+// that produces, fetches and administers. Its methods may be called by many goroutines at once. It has goroutines and
+// connections from the first request until Close.
 type Client struct {
 	settings  Settings
 	logger    *slog.Logger
@@ -42,8 +42,8 @@ type Client struct {
 	creating flights
 }
 
-// NewClient makes a Client for the brokers at servers ("host:port"; one that answers is enough to find the others). It reads
-// the certificate files that s names, and connects to nothing yet. A nil logger discards.
+// NewClient makes a Client for the brokers at servers ("host:port"; one that answers is enough to find the others). It
+// reads the certificate files that s names, and connects to nothing yet. A nil logger discards.
 func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -60,7 +60,8 @@ func NewClient(servers []string, s Settings, logger *slog.Logger) (*Client, erro
 		return nil, err
 	}
 	if s.SecurityProtocol == SASLPlaintext {
-		logger.Warn("kafka: SASL_PLAINTEXT sends records, and with PLAIN the password too, in the clear; use SASL_SSL where the network is not your own")
+		logger.Warn("kafka: SASL_PLAINTEXT sends records, and with PLAIN the password too, in the clear; use SASL_SSL " +
+			"where the network is not your own")
 	}
 	if config != nil && !s.CheckHostname {
 		logger.Warn("kafka: ssl_check_hostname is off: any certificate of the authority passes for any broker")
@@ -121,12 +122,12 @@ func IsServer(server string) bool {
 // Settings returns what the Client was made with.
 func (c *Client) Settings() Settings { return c.settings }
 
-// RoundTrip sends one message, once, and returns its response. It takes no longer than timeout (0 or less: RequestTimeout of
-// the settings), whatever ctx allows, and no longer than ctx allows.
+// RoundTrip sends one message, once, and returns its response. It takes no longer than timeout (0 or less:
+// RequestTimeout of the settings), whatever ctx allows, and no longer than ctx allows.
 //
-// An error tells through [Classify] what to do about it. After one the exchange may still go on: neither msg nor any buffer
-// it refers to may be used again. When a connection was lost the idle ones are dropped, because after a restart of a broker
-// each of them would fail one request.
+// An error tells through [Classify] what to do about it. After one the exchange may still go on: neither msg nor any
+// buffer it refers to may be used again. When a connection was lost the idle ones are dropped, because after a restart
+// of a broker each of them would fail one request.
 func (c *Client) RoundTrip(ctx context.Context, msg protocol.Message, timeout time.Duration) (protocol.Message, error) {
 	response, err := c.roundTrip(ctx, msg, timeout)
 	if err != nil {
@@ -204,7 +205,8 @@ func (c *Client) explain(ctx, attempt context.Context, err error, timeout time.D
 		return fmt.Errorf("%w: %w%s", ErrAuth, err, c.authHint(code))
 	}
 	if !c.reached.Load() && !errors.Is(err, errNoTLS) && isLost(err) {
-		return fmt.Errorf("the broker closed the connection (does this listener want SASL or TLS, or refuse the login? security_protocol is %s): %w", c.settings.SecurityProtocol, err)
+		return fmt.Errorf("the broker closed the connection (does this listener want SASL or TLS, or refuse the login? "+
+			"security_protocol is %s): %w", c.settings.SecurityProtocol, err)
 	}
 	return err
 }
@@ -244,8 +246,8 @@ func (c *Client) drop(pool uint64) {
 	}
 }
 
-// Close ends requests that are under way with [ErrClosed], closes every connection and waits for their goroutines to end.
-// Calling it again does nothing.
+// Close ends requests that are under way with [ErrClosed], closes every connection and waits for their goroutines to
+// end. Calling it again does nothing.
 func (c *Client) Close() {
 	c.cancel()
 	c.DropIdle()

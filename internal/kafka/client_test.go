@@ -65,8 +65,8 @@ func TestNewClientChecksServers(t *testing.T) {
 	}
 }
 
-// After a restart of a broker every pooled connection is stale. The first request finds out and drops the others; the second
-// one passes.
+// After a restart of a broker every pooled connection is stale. The first request finds out and drops the others; the
+// second one passes.
 func TestStaleConnectionsFailOneRequest(t *testing.T) {
 	t.Parallel()
 	proxy := newProxy(t)
@@ -254,7 +254,8 @@ func TestKnownBrokersStandInForLostServers(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(3))
 	d := newDialer([]string{"127.0.0.1:1"}, nil)
-	if _, err := d.dial(t.Context(), "tcp", bootstrap{}.String()); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := d.dial(t.Context(), "tcp", bootstrap{}.String()); err == nil ||
+		!strings.Contains(err.Error(), "connection refused") {
 		t.Fatalf("error %v", err)
 	}
 	d.learn(append(cluster.ListenAddrs(), "127.0.0.1:1"))
@@ -279,7 +280,8 @@ func TestClusterLearnsTheBrokers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(snapshot.Brokers) != 3 || snapshot.Topics["t"] == nil || len(snapshot.Topics["t"].Leaders) != 5 || snapshot.Topics["t"].led() != 5 {
+	if len(snapshot.Brokers) != 3 || snapshot.Topics["t"] == nil || len(snapshot.Topics["t"].Leaders) != 5 ||
+		snapshot.Topics["t"].led() != 5 {
 		t.Errorf("snapshot %+v", snapshot)
 	}
 	if got := client.dialer.candidates(bootstrap{}.String()); len(got) != 3 || got[0] != cluster.ListenAddrs()[0] {

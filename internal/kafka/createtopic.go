@@ -77,7 +77,8 @@ type flight struct {
 	abandoned bool // its caller's context ended: the result is no one else's
 }
 
-// join returns the flight of name. The caller for whom it is new (mine) does the work and calls leave; the others wait for done.
+// join returns the flight of name. The caller for whom it is new (mine) does the work and calls leave; the others wait
+// for done.
 func (f *flights) join(name string) (mine bool, _ *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

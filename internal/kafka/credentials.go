@@ -61,7 +61,8 @@ func (sec Security) apply(s *Settings, given map[string]bool) error {
 			s.SecurityProtocol = SSL
 		}
 	case s.TLS != nil && !s.usesTLS():
-		errs = append(errs, fmt.Errorf("kafka: Config.TLS needs security_protocol SSL or SASL_SSL, not %s", s.SecurityProtocol))
+		errs = append(errs, fmt.Errorf("kafka: Config.TLS needs security_protocol SSL or SASL_SSL, not %s",
+			s.SecurityProtocol))
 	case s.SASL != nil && !s.usesSASL():
 		errs = append(errs, fmt.Errorf("kafka: Config.SASL needs security_protocol SASL_SSL or SASL_PLAINTEXT, not %s",
 			s.SecurityProtocol))

@@ -31,10 +31,12 @@ func TestCredentialsOfAFunctionMayChange(t *testing.T) {
 	for _, mechanism := range passwordMechanisms() {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			cluster := fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "ada", canary), kfake.Superuser(mechanism, "eve", canary+"2"))
+			cluster := fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "ada", canary),
+				kfake.Superuser(mechanism, "eve", canary+"2"))
 			var rotated atomic.Bool
 			var users atomic.Pointer[string]
-			s := secured(t, Security{SASL: &SASL{Mechanism: mechanism, Credentials: func(context.Context) (string, Secret, error) {
+			s := secured(t, Security{SASL: &SASL{Mechanism: mechanism, Credentials: func(context.Context) (string,
+				Secret, error) {
 				user, password := "ada", NewSecret(canary)
 				if rotated.Load() {
 					user, password = "eve", NewSecret(canary+"2")
@@ -64,11 +66,12 @@ func TestAFunctionForCredentialsThatFails(t *testing.T) {
 		want  string
 		class Class
 	}{
-		"error":       {func(context.Context) (Token, error) { return Token{}, broken }, broken.Error(), Transient},
-		"refused":     {func(context.Context) (Token, error) { return Token{}, ErrAuth }, "asking the application", Denied},
-		"panic":       {func(context.Context) (Token, error) { panic("no token today") }, "no token today", Transient},
-		"no token":    {func(context.Context) (Token, error) { return Token{}, nil }, "text without blanks", Denied},
-		"not a token": {func(context.Context) (Token, error) { return Token{Value: NewSecret(canary + "\x01")}, nil }, "without blanks", Denied},
+		"error":    {func(context.Context) (Token, error) { return Token{}, broken }, broken.Error(), Transient},
+		"refused":  {func(context.Context) (Token, error) { return Token{}, ErrAuth }, "asking the application", Denied},
+		"panic":    {func(context.Context) (Token, error) { panic("no token today") }, "no token today", Transient},
+		"no token": {func(context.Context) (Token, error) { return Token{}, nil }, "text without blanks", Denied},
+		"not a token": {func(context.Context) (Token, error) { return Token{Value: NewSecret(canary + "\x01")}, nil },
+			"without blanks", Denied},
 		"does not return": {func(ctx context.Context) (Token, error) {
 			<-ctx.Done()
 			return Token{}, ctx.Err()
@@ -154,7 +157,8 @@ func TestOAuthBearer(t *testing.T) {
 
 func TestExtensionsOfATokenAreChecked(t *testing.T) {
 	t.Parallel()
-	for _, extensions := range []map[string]string{{"auth": "x"}, {"": "x"}, {"a1": "x"}, {"a": ""}, {"a": "x\x01auth=Bearer y"}, {"a": "ü"}} {
+	for _, extensions := range []map[string]string{{"auth": "x"}, {"": "x"}, {"a1": "x"}, {"a": ""},
+		{"a": "x\x01auth=Bearer y"}, {"a": "ü"}} {
 		_, _, err := bearer{Token{Value: NewSecret("token"), Extensions: extensions}}.Start(t.Context())
 		if !errors.Is(err, ErrAuth) {
 			t.Errorf("%q: error %v", extensions, err)
@@ -212,7 +216,9 @@ func TestTLSOfTheApplication(t *testing.T) {
 // What is given twice is an error, never a silent choice; what is not given follows.
 func TestSecurityAndSettings(t *testing.T) {
 	t.Parallel()
-	login := &SASL{Mechanism: MechanismPlain, Credentials: func(context.Context) (string, Secret, error) { return "u", NewSecret("p"), nil }}
+	login := &SASL{Mechanism: MechanismPlain, Credentials: func(context.Context) (string, Secret, error) {
+		return "u", NewSecret("p"), nil
+	}}
 	for _, test := range []struct {
 		name     string
 		sec      Security
@@ -226,10 +232,13 @@ func TestSecurityAndSettings(t *testing.T) {
 		{"both", Security{TLS: new(tls.Config), SASL: login}, nil, SASLSSL, ""},
 		{"SASL without TLS", Security{SASL: login}, map[string]any{"security_protocol": SASLPlaintext}, SASLPlaintext, ""},
 		{"SASL beside settings of TLS", Security{SASL: login}, map[string]any{"ssl_check_hostname": false}, SASLSSL, ""},
-		{"TLS, PLAINTEXT", Security{TLS: new(tls.Config)}, map[string]any{"security_protocol": Plaintext}, "", "Config.TLS needs"},
+		{"TLS, PLAINTEXT", Security{TLS: new(tls.Config)}, map[string]any{"security_protocol": Plaintext}, "",
+			"Config.TLS needs"},
 		{"SASL, SSL", Security{SASL: login}, map[string]any{"security_protocol": SSL}, "", "Config.SASL needs"},
-		{"TLS and a file", Security{TLS: new(tls.Config)}, map[string]any{"ssl_cafile": "ca.pem"}, "", "ssl_cafile and Config.TLS"},
-		{"SASL and a user", Security{SASL: login}, map[string]any{"sasl_plain_username": "u"}, "", "sasl_plain_username and Config.SASL"},
+		{"TLS and a file", Security{TLS: new(tls.Config)}, map[string]any{"ssl_cafile": "ca.pem"}, "",
+			"ssl_cafile and Config.TLS"},
+		{"SASL and a user", Security{SASL: login}, map[string]any{"sasl_plain_username": "u"}, "",
+			"sasl_plain_username and Config.SASL"},
 		{"OAUTHBEARER by settings", Security{}, map[string]any{"sasl_mechanism": "OAUTHBEARER", "security_protocol": SASLSSL},
 			"", "leave the setting out and set the program's Config.SASL to bus.SASLOAuthBearer"},
 	} {
@@ -246,7 +255,8 @@ func TestSecurityAndSettings(t *testing.T) {
 	for _, s := range []SASL{{Mechanism: "GSSAPI"}, {Mechanism: MechanismPlain}, {Mechanism: MechanismOAuthBearer}} {
 		settings := DefaultSettings()
 		settings.SecurityProtocol, settings.SASL = SASLSSL, &s
-		if _, err := NewClient([]string{"localhost:9092"}, settings, nil); err == nil || !strings.Contains(err.Error(), "Config.SASL") {
+		if _, err := NewClient([]string{"localhost:9092"}, settings, nil); err == nil ||
+			!strings.Contains(err.Error(), "Config.SASL") {
 			t.Errorf("%s: error %v", s.Mechanism, err)
 		}
 	}

@@ -45,8 +45,8 @@ func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec)
 		if ctx.Err() != nil || c.ctx.Err() != nil || class.Retriable() && class != TopicMissing {
 			return nil, fmt.Errorf("read the configuration of topic %q: %w", spec.Source, err)
 		}
-		c.logger.Warn("kafka: the configuration of a topic cannot be read: another one that is to take its records is created "+
-			"with the broker's defaults; allow DescribeConfigs, or create the other one yourself",
+		c.logger.Warn("kafka: the configuration of a topic cannot be read: another one that is to take its records is "+
+			"created with the broker's defaults; allow DescribeConfigs, or create the other one yourself",
 			"topic", spec.Source, "other", name, "error", err)
 		return nil, nil
 	}

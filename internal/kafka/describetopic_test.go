@@ -96,16 +96,20 @@ func TestTopicThatTakesOverFromAnother(t *testing.T) {
 	}{
 		{"the broker's defaults", nil, TopicSpec{}, []string{size(1_048_588), fmt.Sprintf("retention.ms=%d", 7*24*hour)}},
 		{
-			"its own", []string{"max.message.bytes=4000000", "retention.ms=86400000", "retention.bytes=1000000", "cleanup.policy=compact,delete"}, TopicSpec{},
+			"its own", []string{"max.message.bytes=4000000", "retention.ms=86400000", "retention.bytes=1000000",
+				"cleanup.policy=compact,delete"}, TopicSpec{},
 			[]string{size(4_000_000), "retention.ms=86400000"},
 		},
-		{"and a delay", []string{"retention.ms=86400000"}, TopicSpec{Delay: 240 * time.Hour}, []string{size(1_048_588), fmt.Sprintf("retention.ms=%d", 11*24*hour)}},
+		{"and a delay", []string{"retention.ms=86400000"}, TopicSpec{Delay: 240 * time.Hour},
+			[]string{size(1_048_588), fmt.Sprintf("retention.ms=%d", 11*24*hour)}},
 		{"for ever", []string{"retention.ms=-1"}, TopicSpec{Delay: time.Hour}, []string{size(1_048_588), "retention.ms=-1"}},
 		{
-			"the largest there are", []string{"max.message.bytes=2147483647", fmt.Sprintf("retention.ms=%d", math.MaxInt64-5)}, TopicSpec{Delay: time.Hour},
+			"the largest there are", []string{"max.message.bytes=2147483647", fmt.Sprintf("retention.ms=%d", math.MaxInt64-5)},
+			TopicSpec{Delay: time.Hour},
 			[]string{"max.message.bytes=2147483647", fmt.Sprintf("retention.ms=%d", int64(math.MaxInt64))},
 		},
-		{"a retention that is asked for", []string{"retention.ms=86400000"}, TopicSpec{Retention: time.Hour}, []string{size(1_048_588), "retention.ms=3600000"}},
+		{"a retention that is asked for", []string{"retention.ms=86400000"}, TopicSpec{Retention: time.Hour},
+			[]string{size(1_048_588), "retention.ms=3600000"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			source := fmt.Sprintf("%ssource%d", prefix, i)
@@ -136,7 +140,8 @@ func TestTopicWhoseSourceCannotBeRead(t *testing.T) {
 		{"not allowed", kerr.TopicAuthorizationFailed, true, "allow DescribeConfigs", nil},
 		{"gone", nil, true, "Unknown Topic Or Partition", nil},
 		{"a broker that does not know it", nil, false, "broker too old", nil},
-		{"a fault that passes", kerr.CoordinatorLoadInProgress, true, "", []string{"max.message.bytes=16484", "retention.ms=100"}},
+		{"a fault that passes", kerr.CoordinatorLoadInProgress, true, "", []string{"max.message.bytes=16484",
+			"retention.ms=100"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +155,8 @@ func TestTopicWhoseSourceCannotBeRead(t *testing.T) {
 				cluster.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 					response := r.ResponseKind().(*kmsg.DescribeConfigsResponse)
 					resource := kmsg.NewDescribeConfigsResponseResource()
-					resource.ResourceType, resource.ResourceName, resource.ErrorCode = kmsg.ConfigResourceTypeTopic, "s", test.code.Code
+					resource.ResourceType, resource.ResourceName, resource.ErrorCode = kmsg.ConfigResourceTypeTopic, "s",
+						test.code.Code
 					response.Resources = append(response.Resources, resource)
 					return response, nil, true
 				})

@@ -19,15 +19,16 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-// bootstrap is the address of "any broker". The Transport keeps one pool per address; it sees this constant, and the dialer
-// chooses a broker for it, so that brokers that were learnt of later can stand in for configured ones that are gone.
+// bootstrap is the address of "any broker". The Transport keeps one pool per address; it sees this constant, and the
+// dialer chooses a broker for it, so that brokers that were learnt of later can stand in for configured ones that are
+// gone.
 type bootstrap struct{}
 
 func (bootstrap) Network() string { return "tcp" }
 func (bootstrap) String() string  { return "bootstrap:0" }
 
-// dialer opens the connections of one Client and knows which are open, so that Close can end them and wait for their end:
-// kafka-go lets a connection that is in use go on until its request is answered.
+// dialer opens the connections of one Client and knows which are open, so that Close can end them and wait for their
+// end: kafka-go lets a connection that is in use go on until its request is answered.
 type dialer struct {
 	servers []string
 	tls     *tls.Config // nil for plain text
@@ -201,8 +202,9 @@ func (c *conn) Close() error {
 	return err
 }
 
-// SetDeadline never leaves the connection without a deadline. kafka-go clears it before it authenticates, and a broker that
-// hangs there would keep a goroutine and the connection for ever. An idle connection does not mind: each request sets its own.
+// SetDeadline never leaves the connection without a deadline. kafka-go clears it before it authenticates, and a broker
+// that hangs there would keep a goroutine and the connection for ever. An idle connection does not mind: each request
+// sets its own.
 func (c *conn) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		t = time.Now().Add(dialTimeout)

@@ -29,8 +29,8 @@ func (e *ConnError) Error() string {
 		text = "broker " + e.Address + ": " + text
 	}
 	if e.Advertised {
-		text += " (" + e.Address + " is none of the configured servers: the brokers advertise it; check their advertised.listeners" +
-			" and whether it can be reached from here)"
+		text += " (" + e.Address + " is none of the configured servers: the brokers advertise it; check their " +
+			"advertised.listeners and whether it can be reached from here)"
 	}
 	return text
 }

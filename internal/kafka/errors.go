@@ -19,8 +19,8 @@ import (
 
 // Sentinels come wrapped: what was being done stands before them, and the cause behind.
 var (
-	// ErrAuth: the broker does not know us, does not let us, or we do not trust it. No retry mends it soon; somebody has to
-	// change a password, a certificate or an ACL. Wait at least 5s before trying again: accounts get locked.
+	// ErrAuth: the broker does not know us, does not let us, or we do not trust it. No retry mends it soon; somebody has
+	// to change a password, a certificate or an ACL. Wait at least 5s before trying again: accounts get locked.
 	ErrAuth = errors.New("not authenticated or not authorised")
 	// ErrTooLarge: a record, or the batch it is in, is larger than the broker or the topic takes.
 	ErrTooLarge = errors.New("record too large")
@@ -32,11 +32,12 @@ var (
 	ErrClosed = errors.New("client is closed")
 )
 
-// CodeError is a Kafka error code, as errors.As finds it in an error of this package. errors.Is(err, CodeError(36)) works too.
+// CodeError is a Kafka error code, as errors.As finds it in an error of this package. errors.Is(err, CodeError(36))
+// works too.
 type CodeError = kafkago.Error
 
-// CodeErr returns the error of a code in a response: nil for 0, and one that is also [ErrAuth] or [ErrTooLarge] where the code
-// means that.
+// CodeErr returns the error of a code in a response: nil for 0, and one that is also [ErrAuth] or [ErrTooLarge] where
+// the code means that.
 func CodeErr(code int16) error { return codeErr(code, "") }
 
 // codeErr is CodeErr with the text that some responses carry.
@@ -102,9 +103,9 @@ func (c Class) String() string {
 // Retriable reports whether an outer loop may try the same thing again, after a pause.
 func (c Class) Retriable() bool { return c == Transient || c == TopicMissing || c == Moved }
 
-// Classify tells what can be done about err. Look at the caller's own context first: the deadline of one attempt looks like
-// any other and is Transient. What nobody has classified is Transient unless it is a code: a network fails in more ways than
-// can be listed, and every retry loop here ends with its caller's context.
+// Classify tells what can be done about err. Look at the caller's own context first: the deadline of one attempt looks
+// like any other and is Transient. What nobody has classified is Transient unless it is a code: a network fails in more
+// ways than can be listed, and every retry loop here ends with its caller's context.
 func Classify(err error) Class {
 	switch {
 	case errors.Is(err, ErrClosed), errors.Is(err, ErrTooOld), errors.Is(err, ErrNoTopic),
@@ -181,8 +182,9 @@ func classOfCode(code CodeError) Class {
 		return BadRecord
 
 	case kafkago.TopicAuthorizationFailed, // 29: an ACL on the topic is missing
-		kafkago.GroupAuthorizationFailed,           // 30: an ACL on the group is missing
-		kafkago.ClusterAuthorizationFailed,         // 31: an ACL on the cluster (creating topics, idempotent writes) is missing
+		kafkago.GroupAuthorizationFailed, // 30: an ACL on the group is missing
+		// 31: an ACL on the cluster (creating topics, idempotent writes) is missing
+		kafkago.ClusterAuthorizationFailed,
 		kafkago.UnsupportedSASLMechanism,           // 33: the listener offers other mechanisms
 		kafkago.IllegalSASLState,                   // 34: SASL on a listener without it
 		kafkago.TransactionalIDAuthorizationFailed, // 53: an ACL on the transactional id is missing
@@ -202,9 +204,9 @@ func classOfCode(code CodeError) Class {
 		return Sequence
 
 	default:
-		// What the request asks for cannot be (1 out of range, 17 invalid topic, 21 acks, 35 version, 36 exists, 37..40, 42, ...),
-		// what only a group member's state machine can answer (22 to 28, 79, 81, 82), and codes younger than this table:
-		// retrying what nobody understands hides it.
+		// What the request asks for cannot be (1 out of range, 17 invalid topic, 21 acks, 35 version, 36 exists, 37..40, 42,
+		// ...), what only a group member's state machine can answer (22 to 28, 79, 81, 82), and codes younger than this
+		// table: retrying what nobody understands hides it.
 		return Permanent
 	}
 }
@@ -215,8 +217,8 @@ func isLost(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// isTLS reports whether err is a refusal by TLS: of the broker's certificate by us, of ours by the broker, or a listener
-// that does not speak it.
+// isTLS reports whether err is a refusal by TLS: of the broker's certificate by us, of ours by the broker, or a
+// listener that does not speak it.
 func isTLS(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return true // an alert: the only sign of it that crypto/tls exports

@@ -103,12 +103,14 @@ func TestClassifyCodes(t *testing.T) {
 
 func TestErrorsOfTLSAndOfLostConnectionsAreKnown(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{x509.UnknownAuthorityError{}, x509.HostnameError{}, x509.CertificateInvalidError{}, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}} {
+	for _, err := range []error{x509.UnknownAuthorityError{}, x509.HostnameError{}, x509.CertificateInvalidError{},
+		&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}} {
 		if !isTLS(fmt.Errorf("x: %w", err)) || isLost(err) {
 			t.Errorf("%T is not TLS", err)
 		}
 	}
-	for _, err := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET, syscall.ECONNABORTED} {
+	for _, err := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET,
+		syscall.ECONNABORTED} {
 		if !isLost(fmt.Errorf("x: %w", err)) || isTLS(err) {
 			t.Errorf("%v is not a lost connection", err)
 		}

@@ -21,8 +21,8 @@ const encryptedKey = "ENCRYPTED PRIVATE KEY"
 
 var errWrongPassword = errors.New("cannot be opened: is ssl_password right?")
 
-// decryptKey returns the key of a PEM file as PEM in the clear. It opens PKCS#8 (what `openssl genpkey -aes256` writes) and
-// the older form with a DEK-Info header; a key that is not encrypted is returned as it is.
+// decryptKey returns the key of a PEM file as PEM in the clear. It opens PKCS#8 (what `openssl genpkey -aes256` writes)
+// and the older form with a DEK-Info header; a key that is not encrypted is returned as it is.
 func decryptKey(file []byte, password Secret) ([]byte, error) {
 	for rest := file; ; {
 		var block *pem.Block
@@ -84,7 +84,8 @@ func openPKCS8(der []byte, password Secret) ([]byte, error) {
 		unmarshal(scheme.Derivation.Parameters.FullBytes, &derivation),
 		unmarshal(scheme.Encryption.Parameters.FullBytes, &iv),
 	); err != nil {
-		return nil, fmt.Errorf("not a form of encryption that can be opened (%w): write it again with `openssl pkcs8 -topk8 -v2 aes256`", err)
+		return nil, fmt.Errorf("not a form of encryption that can be opened (%w): write it again with `openssl pkcs8 "+
+			"-topk8 -v2 aes256`", err)
 	}
 	keyLength, ok := map[string]int{
 		"2.16.840.1.101.3.4.1.2": 16, "2.16.840.1.101.3.4.1.22": 24, "2.16.840.1.101.3.4.1.42": 32, // AES-CBC
@@ -99,7 +100,8 @@ func openPKCS8(der []byte, password Secret) ([]byte, error) {
 	switch {
 	case !ok, !known, len(iv) != aes.BlockSize, len(outer.Data) == 0, len(outer.Data)%aes.BlockSize != 0,
 		derivation.Iterations < 1, derivation.Iterations > maxIterations:
-		return nil, errors.New("not a form of encryption that can be opened: write it again with `openssl pkcs8 -topk8 -v2 aes256`")
+		return nil, errors.New("not a form of encryption that can be opened: write it again with `openssl pkcs8 -topk8 -v2 " +
+			"aes256`")
 	}
 	key, err := pbkdf2.Key(prf, password.Reveal(), derivation.Salt, derivation.Iterations, keyLength)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 )
 
-// loginPause is how long no login is sent after one was refused: every request may need a connection, and directories lock accounts after
-// a few wrong passwords.
+// loginPause is how long no login is sent after one was refused: every request may need a connection, and directories
+// lock accounts after a few wrong passwords.
 const loginPause = 5 * time.Second
 
 // login is the SASL mechanism of one Client. Connections that are open go on while it pauses.

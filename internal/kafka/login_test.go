@@ -12,13 +12,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Whoever calls in a loop gets the refusal each time, and the broker sees no login for five seconds: more of them lock accounts.
+// Whoever calls in a loop gets the refusal each time, and the broker sees no login for five seconds: more of them lock
+// accounts.
 func TestARefusedLoginIsNotRepeatedAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ mechanism, user string }{{MechanismPlain, "ada"}, {MechanismScramSHA512, "eve"}} {
 		t.Run(test.mechanism, func(t *testing.T) {
 			t.Parallel()
-			cluster := fake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "ada", canary), kfake.Superuser("SCRAM-SHA-512", "eve", canary))
+			cluster := fake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "ada", canary),
+				kfake.Superuser("SCRAM-SHA-512", "eve", canary))
 			var refusing atomic.Bool
 			var logins atomic.Int64
 			refusing.Store(true)
@@ -33,7 +35,8 @@ func TestARefusedLoginIsNotRepeatedAtOnce(t *testing.T) {
 				return response, nil, true
 			})
 			s := quick()
-			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, test.mechanism, test.user, NewSecret(canary)
+			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, test.mechanism, test.user,
+				NewSecret(canary)
 			client := connect(t, s, cluster.ListenAddrs()...)
 			for i := range 50 {
 				_, err := client.RoundTrip(t.Context(), new(apiversions.Request), 0)

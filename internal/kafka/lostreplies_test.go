@@ -17,7 +17,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// lossy is a connection on which one in four answers to a produce request arrives and is lost, and the connection with it.
+// lossy is a connection on which one in four answers to a produce request arrives and is lost, and the connection with
+// it.
 type lossy struct {
 	observed
 	answers *atomic.Int64 // of all connections
@@ -33,7 +34,8 @@ func (l *lossy) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// TestAQuarterOfTheRepliesLost writes one record after another, so that each is a batch of its own with an answer of its own.
+// TestAQuarterOfTheRepliesLost writes one record after another, so that each is a batch of its own with an answer of
+// its own.
 func TestAQuarterOfTheRepliesLost(t *testing.T) {
 	t.Parallel()
 	const records = 100
@@ -71,7 +73,8 @@ func TestAQuarterOfTheRepliesLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if stats.Retries < records/5 || stats.Resets > 0 {
-		t.Errorf("%d retries and %d resets: want a quarter of the batches sent again, under the same producer id", stats.Retries, stats.Resets)
+		t.Errorf("%d retries and %d resets: want a quarter of the batches sent again, under the same producer id",
+			stats.Retries, stats.Resets)
 	}
 
 	part := kafka.TopicPartition{Topic: topic}

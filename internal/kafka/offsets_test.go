@@ -25,7 +25,8 @@ func fill(t *testing.T, cluster *kfake.Cluster, topic string, partition int32, n
 	}
 	defer client.Close()
 	for i := range n {
-		record := &kgo.Record{Topic: topic, Partition: partition, Value: []byte("v"), Timestamp: time.UnixMilli(int64(1000 * (i + 1)))}
+		record := &kgo.Record{Topic: topic, Partition: partition, Value: []byte("v"),
+			Timestamp: time.UnixMilli(int64(1000 * (i + 1)))}
 		if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -190,8 +191,10 @@ func TestListOffsetsReturnsWhatItFinds(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "t"))
 	cluster.Fault(
-		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1},
-		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{2}, Err: kerr.NotLeaderForPartition, Count: -1},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{1},
+			Err: kerr.TopicAuthorizationFailed, Count: -1},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "t", Partitions: []int32{2},
+			Err: kerr.NotLeaderForPartition, Count: -1},
 	)
 	client := connect(t, quick(), cluster.ListenAddrs()...)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -202,7 +205,8 @@ func TestListOffsetsReturnsWhatItFinds(t *testing.T) {
 		t.Error(diff)
 	}
 	bad, ok := errors.AsType[*OffsetsError](err)
-	if !ok || len(bad.Failed) != 2 || !errors.Is(bad.Failed[parts[1]], ErrAuth) || !errors.Is(bad.Failed[parts[2]], CodeError(6)) ||
+	if !ok || len(bad.Failed) != 2 || !errors.Is(bad.Failed[parts[1]], ErrAuth) ||
+		!errors.Is(bad.Failed[parts[2]], CodeError(6)) ||
 		!errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 partitions failed, the first is t/1") {
 		t.Errorf("got %v", err)
 	}

@@ -48,8 +48,8 @@ func (p *Probe) UsesTLS() bool { return p.config != nil }
 // UsesSASL tells whether a connection logs in.
 func (p *Probe) UsesSASL() bool { return p.mechanism != nil }
 
-// ProbeConn is one connection. Its steps have to be called in the order Secure, Versions, Login, those that the settings
-// ask for. It is for one goroutine.
+// ProbeConn is one connection. Its steps have to be called in the order Secure, Versions, Login, those that the
+// settings ask for. It is for one goroutine.
 type ProbeConn struct {
 	net.Conn
 	probe       *Probe
@@ -243,7 +243,8 @@ func (e *NotKafkaError) Error() string {
 }
 
 // ask sends a request and returns its response. It ends when ctx does.
-func (c *ProbeConn) ask(ctx context.Context, version int16, request protocol.Message) (answer protocol.Message, err error) {
+func (c *ProbeConn) ask(ctx context.Context, version int16,
+	request protocol.Message) (answer protocol.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil { // an answer can make kafka-go panic
 			answer, err = nil, fmt.Errorf("%s: kafka-go panicked: %v", request.ApiKey(), p)

@@ -10,7 +10,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// describeQuorum is Kafka's number for DescribeQuorum, which kafka-go does not know, and the version of it that has times.
+// describeQuorum is Kafka's number for DescribeQuorum, which kafka-go does not know, and the version of it that has
+// times.
 const (
 	describeQuorum        protocol.ApiKey = 55
 	describeQuorumVersion int16           = 1
@@ -19,8 +20,8 @@ const (
 // ErrNoClock says that the brokers have no way to tell their time: ZooKeeper, or Kafka before 3.3.
 var ErrNoClock = errors.New("the brokers do not tell their time")
 
-// Clock returns how far the clock of the cluster's controller is ahead of ours, by the time that DescribeQuorum gives for
-// the controller itself, and the most that it may be wrong. It needs Describe on the cluster.
+// Clock returns how far the clock of the cluster's controller is ahead of ours, by the time that DescribeQuorum gives
+// for the controller itself, and the most that it may be wrong. It needs Describe on the cluster.
 func (c *ProbeConn) Clock(ctx context.Context, now func() time.Time) (ahead, within time.Duration, err error) {
 	if offer, ok := c.offers[describeQuorum]; !ok || offer.MaxVersion < describeQuorumVersion ||
 		offer.MinVersion > describeQuorumVersion {

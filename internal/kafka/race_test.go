@@ -177,7 +177,8 @@ func TestErrorsSayThatAnAddressIsAdvertised(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := client.ListOffsets(ctx, []TopicPartition{{Topic: "t"}}, EndOffset)
-	for _, text := range []string{"localhost:1", "connection refused", "the brokers advertise it", "advertised.listeners"} {
+	for _, text := range []string{"localhost:1", "connection refused", "the brokers advertise it",
+		"advertised.listeners"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error %v, want it to have %q", err, text)
 		}
@@ -203,7 +204,8 @@ func TestAnErrorNamesTheServersThatHaveNotAnswered(t *testing.T) {
 	client := connect(t, quick(), hung)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := client.CheckVersions(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), hung) {
+	if err := client.CheckVersions(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), hung) {
 		t.Errorf("error %v, want it to name %s", err, hung)
 	}
 }

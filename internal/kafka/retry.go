@@ -7,12 +7,12 @@ import (
 	"log/slog"
 )
 
-// worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a cluster. For
-// all loops of a Client, and the rest of an outage, one line says it.
+// worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a
+// cluster. For all loops of a Client, and the rest of an outage, one line says it.
 const worthTelling = 3
 
-// retry calls attempt until it succeeds, fails with what no retry mends, or ctx ends. The error then says both that it ended
-// and what the last attempt had met.
+// retry calls attempt until it succeeds, fails with what no retry mends, or ctx ends. The error then says both that it
+// ended and what the last attempt had met.
 func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	backoff := c.settings.Backoff()
 	var last error

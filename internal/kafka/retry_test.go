@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// The producer asks for each of its topics again and again while the brokers are away: one line says so, not one per call.
+// The producer asks for each of its topics again and again while the brokers are away: one line says so, not one per
+// call.
 func TestAnOutageIsToldOnce(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

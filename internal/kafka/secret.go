@@ -8,9 +8,9 @@ import (
 // redacted stands where a secret would have been printed.
 const redacted = "[redacted]"
 
-// Secret is a string that does not print: not by any verb of fmt, not by slog, not as JSON. It keeps the string inside a
-// function, because fmt cannot call the methods of an unexported field and prints such a field's memory instead; of a function
-// there is only an address to print. The zero value holds the empty string.
+// Secret is a string that does not print: not by any verb of fmt, not by slog, not as JSON. It keeps the string inside
+// a function, because fmt cannot call the methods of an unexported field and prints such a field's memory instead; of a
+// function there is only an address to print. The zero value holds the empty string.
 type Secret struct {
 	reveal func() string
 }

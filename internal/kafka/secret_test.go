@@ -12,7 +12,8 @@ import (
 func TestSecretNeverPrints(t *testing.T) {
 	t.Parallel()
 	s := DefaultSettings()
-	s.SecurityProtocol, s.SASLUsername, s.SASLPassword, s.KeyPassword = SASLSSL, "ada", NewSecret(canary), NewSecret(canary)
+	s.SecurityProtocol, s.SASLUsername, s.SASLPassword, s.KeyPassword = SASLSSL, "ada", NewSecret(canary),
+		NewSecret(canary)
 	client, err := NewClient([]string{"localhost:9092"}, s, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,8 @@ func TestSecretNeverPrints(t *testing.T) {
 	for name, value := range values {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%T", "%U", "%08v", "%-30s"} {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%T", "%U",
+				"%08v", "%-30s"} {
 				refuse(t, verb, fmt.Sprintf(verb, value))
 			}
 			if out, err := json.Marshal(value); err == nil {
@@ -76,7 +78,8 @@ func TestSecretReveals(t *testing.T) {
 	if got := NewSecret(canary).Reveal(); got != canary {
 		t.Errorf("Reveal() = %q", got)
 	}
-	if got := fmt.Sprintf("%v|%s|%+v", NewSecret("x"), NewSecret("x"), NewSecret("x")); got != "[redacted]|[redacted]|[redacted]" {
+	if got := fmt.Sprintf("%v|%s|%+v", NewSecret("x"), NewSecret("x"),
+		NewSecret("x")); got != "[redacted]|[redacted]|[redacted]" {
 		t.Errorf("printed %q", got)
 	}
 	var none Secret

@@ -149,7 +149,8 @@ func (s boundedSession) Next(ctx context.Context, challenge []byte) (bool, []byt
 		count, ok := strings.CutPrefix(field, "i=")
 		// What is no number is refused by the mechanism.
 		if n, err := strconv.ParseUint(count, 10, 64); ok && (n > maxIterations || errors.Is(err, strconv.ErrRange)) {
-			return false, nil, fmt.Errorf("the broker wants %.20s iterations of SCRAM, and Kafka has at most %d: is this a broker?", count, maxIterations)
+			return false, nil, fmt.Errorf("the broker wants %.20s iterations of SCRAM, and Kafka has at most %d: is this a "+
+				"broker?", count, maxIterations)
 		}
 	}
 	return s.StateMachine.Next(ctx, challenge)

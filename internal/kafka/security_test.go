@@ -33,7 +33,8 @@ func TestSASL(t *testing.T) {
 		{"PLAIN", MechanismPlain, "ada", canary, true, ""},
 		{"SCRAM-SHA-256", MechanismScramSHA256, "bob", canary, true, ""},
 		{"SCRAM-SHA-512", MechanismScramSHA512, "eve", canary, true, ""},
-		{"PLAIN, wrong password", MechanismPlain, "ada", "wrong-" + canary, false, "check sasl_mechanism, sasl_plain_username and sasl_plain_password"},
+		{"PLAIN, wrong password", MechanismPlain, "ada", "wrong-" + canary, false,
+			"check sasl_mechanism, sasl_plain_username and sasl_plain_password"},
 		{"SCRAM-SHA-256, wrong password", MechanismScramSHA256, "bob", "wrong-" + canary, false, "check sasl_mechanism"},
 		{"SCRAM-SHA-512, wrong password", MechanismScramSHA512, "eve", "wrong-" + canary, false, "check sasl_mechanism"},
 	} {
@@ -46,7 +47,8 @@ func TestSASL(t *testing.T) {
 				logins = refuseLogins(cluster)
 			}
 			s := quick()
-			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, test.mechanism, test.user, NewSecret(test.password)
+			s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = SASLPlaintext, test.mechanism, test.user,
+				NewSecret(test.password)
 			client, log := connectLogged(t, s, cluster.ListenAddrs()...)
 			err := client.CheckVersions(t.Context())
 			if test.ok {
@@ -72,7 +74,8 @@ func TestSASL(t *testing.T) {
 // A server may not have us hash a password as often as it likes.
 func TestScramIterationsAreBounded(t *testing.T) {
 	t.Parallel()
-	for iterations, want := range map[string]string{"4096": "", "16384": "", "16385": "iterations", "10000000": "iterations", "99999999999999999999": "iterations",
+	for iterations, want := range map[string]string{"4096": "", "16384": "", "16385": "iterations",
+		"10000000": "iterations", "99999999999999999999": "iterations",
 		"4095": "too few", "-1": "too few", "many": "invalid"} {
 		mechanism, err := passwordMechanism(MechanismScramSHA512, "ada", NewSecret(canary))
 		if err != nil {
@@ -117,13 +120,14 @@ func TestEOFAtFirstAsksForSASLOrTLS(t *testing.T) {
 	cluster := fake(t, kfake.EnableSASL())
 	client := connect(t, quick(), cluster.ListenAddrs()...)
 	_, err := client.AllTopics(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "does this listener want SASL or TLS, or refuse the login? security_protocol is PLAINTEXT") || Classify(err) != Transient {
+	if err == nil || !strings.Contains(err.Error(), "does this listener want SASL or TLS, or refuse the login? "+
+		"security_protocol is PLAINTEXT") || Classify(err) != Transient {
 		t.Errorf("error %v (%s)", err, Classify(err))
 	}
 }
 
-// A client that speaks TLS to a listener without it sees the connection end in the handshake: reset when the listener has
-// not read all of it, as most do, else closed.
+// A client that speaks TLS to a listener without it sees the connection end in the handshake: reset when the listener
+// has not read all of it, as most do, else closed.
 func TestTLSWithAListenerThatHasNone(t *testing.T) {
 	t.Parallel()
 	for name, length := range map[string]int{"reset": 5, "closed": 64 << 10} {
@@ -131,7 +135,8 @@ func TestTLSWithAListenerThatHasNone(t *testing.T) {
 		settings.SecurityProtocol = SSL
 		_, err := connect(t, settings, hangsUp(t, length)).AllTopics(t.Context())
 		const want = "as a listener without TLS does (give the port of a listener with TLS, or set security_protocol to"
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "?") || Classify(err) != Transient {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "?") ||
+			Classify(err) != Transient {
 			t.Errorf("%s: error %v (%s)", name, err, Classify(err))
 		}
 	}
@@ -182,7 +187,8 @@ func (a *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), time.Now().Add(-time.Hour),
+		time.Now().Add(time.Hour)
 	template.Subject = pkix.Name{CommonName: "test"}
 	parent, signer := template, key
 	if a.cert != nil {
@@ -257,7 +263,8 @@ func TestTLS(t *testing.T) {
 		{"other authority", other.broker("127.0.0.1"), func(*Settings) {}, false, "unknown authority"},
 		{"other name", mine.broker("kafka.example"), func(*Settings) {}, false, "127.0.0.1"},
 		{"other name, not checked", mine.broker("kafka.example"), func(s *Settings) { s.CheckHostname = false }, true, ""},
-		{"other authority, name not checked", other.broker("127.0.0.1"), func(s *Settings) { s.CheckHostname = false }, false, "unknown authority"},
+		{"other authority, name not checked", other.broker("127.0.0.1"), func(s *Settings) { s.CheckHostname = false }, false,
+			"unknown authority"},
 		{"client certificate", mutual, func(s *Settings) { s.CertFile, s.KeyFile = certFile, keyFile }, true, ""},
 		{"client certificate missing", mutual, func(*Settings) {}, false, "certificate required"},
 		{"TLS 1.1", old, func(*Settings) {}, false, "protocol version"},
@@ -282,7 +289,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A listener that speaks something else is told from a broker that is not trusted by its text; neither gets better by waiting.
+// A listener that speaks something else is told from a broker that is not trusted by its text; neither gets better by
+// waiting.
 func TestTLSOnAnotherListener(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -305,7 +313,8 @@ func TestTLSOnAnotherListener(t *testing.T) {
 	s := quick()
 	s.SecurityProtocol = SSL
 	client := connect(t, s, listener.Addr().String())
-	if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
+	if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrAuth) ||
+		!strings.Contains(err.Error(), "does not look like a TLS handshake") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -322,11 +331,15 @@ func TestNewClientReadsItsFiles(t *testing.T) {
 	}{
 		{"CA missing", Settings{SecurityProtocol: SSL, CAFile: "/nowhere/ca.pem"}, "ssl_cafile: open /nowhere/ca.pem"},
 		{"CA without a certificate", Settings{SecurityProtocol: SSL, CAFile: keyFile}, "has no PEM certificate"},
-		{"certificate missing", Settings{SecurityProtocol: SSL, CertFile: "/nowhere/c.pem", KeyFile: keyFile}, "ssl_certfile: open /nowhere/c.pem"},
-		{"key missing", Settings{SecurityProtocol: SSL, CertFile: certFile, KeyFile: "/nowhere/k.pem"}, "ssl_keyfile: open /nowhere/k.pem"},
-		{"key of another", Settings{SecurityProtocol: SSL, CertFile: certFile, KeyFile: otherKey}, "private key does not match"},
+		{"certificate missing", Settings{SecurityProtocol: SSL, CertFile: "/nowhere/c.pem", KeyFile: keyFile},
+			"ssl_certfile: open /nowhere/c.pem"},
+		{"key missing", Settings{SecurityProtocol: SSL, CertFile: certFile, KeyFile: "/nowhere/k.pem"},
+			"ssl_keyfile: open /nowhere/k.pem"},
+		{"key of another", Settings{SecurityProtocol: SSL, CertFile: certFile, KeyFile: otherKey},
+			"private key does not match"},
 		{"mechanism", Settings{SecurityProtocol: SASLSSL, SASLMechanism: "X"}, "sasl_mechanism"},
-		{"SCRAM password", Settings{SecurityProtocol: SASLSSL, SASLMechanism: MechanismScramSHA256, SASLUsername: "ada", SASLPassword: NewSecret(canary + "\u0000\u0007")}, "RFC 4013"},
+		{"SCRAM password", Settings{SecurityProtocol: SASLSSL, SASLMechanism: MechanismScramSHA256, SASLUsername: "ada",
+			SASLPassword: NewSecret(canary + "\u0000\u0007")}, "RFC 4013"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -55,9 +55,9 @@ const (
 	AcksLeader int16 = 1
 )
 
-// Settings is everything about a connection to Kafka that an operator can choose, checked. Make it with [DefaultSettings] or
-// [ParseSettings]. Each comment names the setting as aiokafka and ParseSettings call it; durations are given in milliseconds
-// there. It prints without its secrets.
+// Settings is everything about a connection to Kafka that an operator can choose, checked. Make it with
+// [DefaultSettings] or [ParseSettings]. Each comment names the setting as aiokafka and ParseSettings call it; durations
+// are given in milliseconds there. It prints without its secrets.
 type Settings struct {
 	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Defaults to PLAINTEXT. Setting: security_protocol.
 	SecurityProtocol string
@@ -96,15 +96,15 @@ type Settings struct {
 	// Defaults to 0: topics that are used by their names are looked at every 10s, those that do not exist yet every
 	// second, and all topics, which patterns need, every 2.5s. Setting: metadata_max_age_ms.
 	MetadataMaxAge time.Duration
-	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers and
-	// brokers wait before they cut it. Setting: connections_max_idle_ms.
+	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers
+	// and brokers wait before they cut it. Setting: connections_max_idle_ms.
 	ConnectionsMaxIdle time.Duration
 
-	// Acks is [AcksAll] or [AcksLeader]. Defaults to AcksAll: with the leader alone, an acknowledged record is lost with it.
-	// Setting: acks ("all", -1 or 1).
+	// Acks is [AcksAll] or [AcksLeader]. Defaults to AcksAll: with the leader alone, an acknowledged record is lost with
+	// it. Setting: acks ("all", -1 or 1).
 	Acks int16
-	// Idempotent: each batch carries a producer id and a sequence, so that a repeated one is written once. Defaults to true,
-	// and to false with AcksLeader. Setting: enable_idempotence.
+	// Idempotent: each batch carries a producer id and a sequence, so that a repeated one is written once. Defaults to
+	// true, and to false with AcksLeader. Setting: enable_idempotence.
 	Idempotent bool
 	// Compression of batches. Defaults to none. Setting: compression_type.
 	Compression wire.Compression
@@ -118,7 +118,8 @@ type Settings struct {
 	// MaxRequestSize bounds the bytes of one record. Defaults to 1 MiB. Setting: max_request_size.
 	MaxRequestSize int
 
-	// FetchMaxWait is how long a broker may hold a fetch that finds nothing. Defaults to 500ms. Setting: fetch_max_wait_ms.
+	// FetchMaxWait is how long a broker may hold a fetch that finds nothing. Defaults to 500ms. Setting:
+	// fetch_max_wait_ms.
 	FetchMaxWait time.Duration
 	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
 	FetchMinBytes int
@@ -135,8 +136,8 @@ type Settings struct {
 	// Setting: isolation_level.
 	IsolationLevel string
 
-	// AutoOffsetReset says where a group starts that has no commit: earliest (default), latest, or none, which is an error.
-	// Setting: auto_offset_reset.
+	// AutoOffsetReset says where a group starts that has no commit: earliest (default), latest, or none, which is an
+	// error. Setting: auto_offset_reset.
 	AutoOffsetReset string
 	// AutoCommitInterval is how often finished work is committed. Defaults to 1s. Setting: auto_commit_interval_ms.
 	AutoCommitInterval time.Duration
@@ -149,9 +150,9 @@ type Settings struct {
 	// RebalanceTimeout is how long a group waits for its members to finish and join again. Defaults to 5m.
 	// Setting: rebalance_timeout_ms, else max_poll_interval_ms.
 	RebalanceTimeout time.Duration
-	// MaxPollRecords bounds, for each partition of a subscription, how many records are in work or waiting for it: beyond it the partition is
-	// not read on. What is on its way then still comes. Defaults to 0: 10,000, and 2 MiB.
-	// Setting: max_poll_records.
+	// MaxPollRecords bounds, for each partition of a subscription, how many records are in work or waiting for it: beyond
+	// it the partition is not read on. What is on its way then still comes. Defaults to 0: 10,000, and 2 MiB. Setting:
+	// max_poll_records.
 	MaxPollRecords int
 	// GroupInstanceID makes the member of a group static: it keeps its partitions over a restart. Defaults to none.
 	// Setting: group_instance_id.
@@ -239,12 +240,12 @@ func revealed(setting any) any {
 	return setting
 }
 
-// ParseSettings reads settings in aiokafka's names. Values are what JSON decodes to, Go's own numbers, strings and booleans,
-// or a time.Duration where aiokafka wants milliseconds; nil means "not set".
+// ParseSettings reads settings in aiokafka's names. Values are what JSON decodes to, Go's own numbers, strings and
+// booleans, or a time.Duration where aiokafka wants milliseconds; nil means "not set".
 //
-// A setting that aiokafka knows and that means nothing here is a warning. One whose meaning would be lost, one that nobody
-// knows, and one out of its range are errors: all of them are reported, joined into one. No value of a secret, or of an
-// unknown setting (it may be a misspelt secret), is part of any text.
+// A setting that aiokafka knows and that means nothing here is a warning. One whose meaning would be lost, one that
+// nobody knows, and one out of its range are errors: all of them are reported, joined into one. No value of a secret,
+// or of an unknown setting (it may be a misspelt secret), is part of any text.
 func ParseSettings(raw map[string]any) (s Settings, warnings []string, err error) {
 	return ParseSecured(raw, Security{})
 }
@@ -292,11 +293,13 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 		s.Idempotent = false
 	}
 	if s.HeartbeatInterval > s.SessionTimeout/2 {
-		fail("heartbeat_interval_ms (%s) must be at most half of session_timeout_ms (%s), better a third: one lost heartbeat would end the membership",
+		fail("heartbeat_interval_ms (%s) must be at most half of session_timeout_ms (%s), better a third: one lost "+
+			"heartbeat would end the membership",
 			s.HeartbeatInterval, s.SessionTimeout)
 	}
 	if s.RebalanceTimeout < s.SessionTimeout {
-		fail("rebalance_timeout_ms or max_poll_interval_ms (%s) must not be below session_timeout_ms (%s)", s.RebalanceTimeout, s.SessionTimeout)
+		fail("rebalance_timeout_ms or max_poll_interval_ms (%s) must not be below session_timeout_ms (%s)",
+			s.RebalanceTimeout, s.SessionTimeout)
 	}
 	if s.FetchMaxWait >= s.RequestTimeout {
 		fail("fetch_max_wait_ms (%s) must be below request_timeout_ms (%s)", s.FetchMaxWait, s.RequestTimeout)
@@ -313,7 +316,8 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 	} else {
 		for _, name := range saslSettings() {
 			if given[name] {
-				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SASL_SSL or SASL_PLAINTEXT", name, s.SecurityProtocol))
+				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SASL_SSL or "+
+					"SASL_PLAINTEXT", name, s.SecurityProtocol))
 			}
 		}
 	}
@@ -323,7 +327,8 @@ func (s *Settings) reconcile(given map[string]bool) (warnings []string, err erro
 	if !s.usesTLS() {
 		for _, name := range sslSettings() {
 			if given[name] {
-				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SSL or SASL_SSL", name, s.SecurityProtocol))
+				warnings = append(warnings, fmt.Sprintf("kafka setting %s: not used with security_protocol %s: set SSL or SASL_SSL",
+					name, s.SecurityProtocol))
 			}
 		}
 	}

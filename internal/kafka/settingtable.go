@@ -18,7 +18,8 @@ import (
 // setter puts one value, which is not nil, into Settings. A warning says why the value changes nothing.
 type setter func(s *Settings, value any) (warning string, err error)
 
-// settingTable has every name that aiokafka's consumer, producer and admin client know, and ours (ssl_*, acks and the like).
+// settingTable has every name that aiokafka's consumer, producer and admin client know, and ours (ssl_*, acks and the
+// like).
 func settingTable() map[string]setter {
 	const (
 		// Durations and sizes travel as int32.
@@ -26,7 +27,8 @@ func settingTable() map[string]setter {
 		largest = math.MaxInt32
 	)
 	return map[string]setter{
-		"security_protocol":   oneOf(func(s *Settings) *string { return &s.SecurityProtocol }, Plaintext, SSL, SASLPlaintext, SASLSSL),
+		"security_protocol": oneOf(func(s *Settings) *string { return &s.SecurityProtocol }, Plaintext, SSL, SASLPlaintext,
+			SASLSSL),
 		"sasl_mechanism":      saslMechanism,
 		"sasl_plain_username": text(func(s *Settings) *string { return &s.SASLUsername }),
 		"sasl_plain_password": secret(func(s *Settings) *Secret { return &s.SASLPassword }),
@@ -36,11 +38,15 @@ func settingTable() map[string]setter {
 		"ssl_password":        secret(func(s *Settings) *Secret { return &s.KeyPassword }),
 		"ssl_check_hostname":  flag(func(s *Settings) *bool { return &s.CheckHostname }),
 
-		"client_id":               text(func(s *Settings) *string { return &s.ClientID }),
-		"request_timeout_ms":      millis(func(s *Settings) *time.Duration { return &s.RequestTimeout }, 100*time.Millisecond, longest),
-		"retry_backoff_ms":        millis(func(s *Settings) *time.Duration { return &s.RetryBackoff }, time.Millisecond, defaultMaxBackoff),
-		"metadata_max_age_ms":     millis(func(s *Settings) *time.Duration { return &s.MetadataMaxAge }, 100*time.Millisecond, longest),
-		"connections_max_idle_ms": millis(func(s *Settings) *time.Duration { return &s.ConnectionsMaxIdle }, time.Second, longest),
+		"client_id": text(func(s *Settings) *string { return &s.ClientID }),
+		"request_timeout_ms": millis(func(s *Settings) *time.Duration { return &s.RequestTimeout }, 100*time.Millisecond,
+			longest),
+		"retry_backoff_ms": millis(func(s *Settings) *time.Duration { return &s.RetryBackoff }, time.Millisecond,
+			defaultMaxBackoff),
+		"metadata_max_age_ms": millis(func(s *Settings) *time.Duration { return &s.MetadataMaxAge }, 100*time.Millisecond,
+			longest),
+		"connections_max_idle_ms": millis(func(s *Settings) *time.Duration { return &s.ConnectionsMaxIdle }, time.Second,
+			longest),
 
 		"acks":               acks,
 		"enable_idempotence": flag(func(s *Settings) *bool { return &s.Idempotent }),
@@ -54,12 +60,16 @@ func settingTable() map[string]setter {
 		"fetch_max_bytes":           count(func(s *Settings) *int { return &s.FetchMaxBytes }, 1, largest),
 		"max_partition_fetch_bytes": count(func(s *Settings) *int { return &s.MaxPartitionFetchBytes }, 1, largest),
 		"client_rack":               text(func(s *Settings) *string { return &s.ClientRack }),
-		"isolation_level":           oneOf(func(s *Settings) *string { return &s.IsolationLevel }, ReadCommitted, ReadUncommitted),
+		"isolation_level": oneOf(func(s *Settings) *string { return &s.IsolationLevel }, ReadCommitted,
+			ReadUncommitted),
 
-		"auto_offset_reset":       oneOf(func(s *Settings) *string { return &s.AutoOffsetReset }, Earliest, Latest, NoReset),
-		"auto_commit_interval_ms": millis(func(s *Settings) *time.Duration { return &s.AutoCommitInterval }, 10*time.Millisecond, longest),
-		"session_timeout_ms":      millis(func(s *Settings) *time.Duration { return &s.SessionTimeout }, time.Second, longest),
-		"heartbeat_interval_ms":   millis(func(s *Settings) *time.Duration { return &s.HeartbeatInterval }, 10*time.Millisecond, longest),
+		"auto_offset_reset": oneOf(func(s *Settings) *string { return &s.AutoOffsetReset }, Earliest, Latest, NoReset),
+		"auto_commit_interval_ms": millis(func(s *Settings) *time.Duration { return &s.AutoCommitInterval },
+			10*time.Millisecond, longest),
+		"session_timeout_ms": millis(func(s *Settings) *time.Duration { return &s.SessionTimeout }, time.Second,
+			longest),
+		"heartbeat_interval_ms": millis(func(s *Settings) *time.Duration { return &s.HeartbeatInterval },
+			10*time.Millisecond, longest),
 		// Settings are read in the order of their names, so that rebalance_timeout_ms wins.
 		"max_poll_interval_ms": millis(func(s *Settings) *time.Duration { return &s.RebalanceTimeout }, time.Second, longest),
 		"rebalance_timeout_ms": millis(func(s *Settings) *time.Duration { return &s.RebalanceTimeout }, time.Second, longest),
@@ -78,10 +88,11 @@ func settingTable() map[string]setter {
 		"sasl_kerberos_service_name":    ignored("it belongs to GSSAPI, which is not supported"),
 		"transaction_timeout_ms":        ignored("it belongs to transactions, which are not supported"),
 
-		"enable_auto_commit":        enableAutoCommit,
-		"key_deserializer":          refused("keys are bytes; convert them in the handler"),
-		"key_serializer":            refused("keys are bytes; convert them before publishing"),
-		"value_deserializer":        refused("values are envelopes; convert their data in the handler, or subscribe with []byte"),
+		"enable_auto_commit": enableAutoCommit,
+		"key_deserializer":   refused("keys are bytes; convert them in the handler"),
+		"key_serializer":     refused("keys are bytes; convert them before publishing"),
+		"value_deserializer": refused("values are envelopes; convert their data in the handler, or subscribe with " +
+			"[]byte"),
 		"value_serializer":          refused("values are envelopes; publish what is ready with PublishRaw"),
 		"partitioner":               refused("keys are placed by murmur2, as Kafka's own clients place them"),
 		"sasl_oauth_token_provider": refused("it is a Python object; " + oauthBearer),
@@ -195,7 +206,8 @@ func saslMechanism(s *Settings, value any) (string, error) {
 		return "", errors.New("GSSAPI is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	case MechanismOAuthBearer:
 		s.SASLMechanism = MechanismOAuthBearer
-		return "", errors.New("OAUTHBEARER needs a function for its tokens, which no setting can be: leave the setting out and " +
+		return "", errors.New("OAUTHBEARER needs a function for its tokens, which no setting can be: leave the setting out " +
+			"and " +
 			oauthBearer + "; a program without code of yours, as logtail is, logs in by PLAIN or SCRAM")
 	}
 	return oneOf(func(s *Settings) *string { return &s.SASLMechanism }, passwordMechanisms()...)(s, value)
@@ -229,7 +241,8 @@ func acks(s *Settings, value any) (string, error) {
 	case "1":
 		s.Acks = AcksLeader
 	case "0":
-		return "", errors.New(`not supported: with 0 the broker answers nothing, and a record that it refuses looks published; use "all"`)
+		return "", errors.New(`not supported: with 0 the broker answers nothing, and a record that it refuses looks ` +
+			`published; use "all"`)
 	default:
 		return "", fmt.Errorf(`%q is not one of "all", -1, 1`, name)
 	}
@@ -241,7 +254,8 @@ func enableAutoCommit(_ *Settings, value any) (string, error) {
 	case true:
 		return "ignored: it is the default", nil
 	case false:
-		return "", errors.New("not supported here: set DisableAutoCommit of the configuration, or ManualCommit of the subscription")
+		return "", errors.New("not supported here: set DisableAutoCommit of the configuration, or ManualCommit of the " +
+			"subscription")
 	}
 	return "", wants("true or false", value)
 }

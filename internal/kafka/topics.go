@@ -39,9 +39,9 @@ const (
 	defaultReplication = 3
 )
 
-// EnsureTopic returns nil when the topic exists and a produce request can find its leaders. It creates the topic unless it is
-// there; one that another process creates at the same moment is as good, and a spec never changes a topic that exists. Calls
-// for one name at one time send one request among them. What a retry can mend is retried until ctx ends.
+// EnsureTopic returns nil when the topic exists and a produce request can find its leaders. It creates the topic unless
+// it is there; one that another process creates at the same moment is as good, and a spec never changes a topic that
+// exists. Calls for one name at one time send one request among them. What a retry can mend is retried until ctx ends.
 func (c *Client) EnsureTopic(ctx context.Context, name string, spec TopicSpec) error {
 	if err := checkTopic(name, spec); err != nil {
 		return err
@@ -78,9 +78,11 @@ func checkTopic(name string, spec TopicSpec) error {
 	}
 	illegal := strings.IndexFunc(name, func(r rune) bool { return !legal(r) })
 	if name == "" || name == "." || name == ".." || len(name) > 249 || illegal >= 0 {
-		return fmt.Errorf("kafka: topic %.300q: %w: Kafka wants 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither \".\" nor \"..\"", name, kafkago.InvalidTopic)
+		return fmt.Errorf("kafka: topic %.300q: %w: Kafka wants 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither "+
+			"\".\" nor \"..\"", name, kafkago.InvalidTopic)
 	}
-	if spec.Partitions < 0 || spec.ReplicationFactor < 0 || spec.ReplicationFactor > 1<<15-1 || spec.Retention < 0 || spec.Delay < 0 || spec.Partitions > 1<<31-1 {
+	if spec.Partitions < 0 || spec.ReplicationFactor < 0 || spec.ReplicationFactor > 1<<15-1 || spec.Retention < 0 ||
+		spec.Delay < 0 || spec.Partitions > 1<<31-1 {
 		return fmt.Errorf("kafka: topic %q: partitions, replication factor, retention or delay are out of range: %+v",
 			name, spec)
 	}

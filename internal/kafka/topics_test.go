@@ -18,9 +18,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// asked collects the CreateTopics requests that a cluster sees. answer, when it is not nil, gives the code for each, by its number
-// from 1; 0 lets the cluster do it.
-func asked(cluster *kfake.Cluster, answer func(n int64) int16) (*atomic.Int64, *atomic.Pointer[kmsg.CreateTopicsRequestTopic]) {
+// asked collects the CreateTopics requests that a cluster sees. answer, when it is not nil, gives the code for each, by
+// its number from 1; 0 lets the cluster do it.
+func asked(cluster *kfake.Cluster,
+	answer func(n int64) int16) (*atomic.Int64, *atomic.Pointer[kmsg.CreateTopicsRequestTopic]) {
 	n, last := new(atomic.Int64), new(atomic.Pointer[kmsg.CreateTopicsRequestTopic])
 	cluster.ControlKey(kmsg.CreateTopics.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -112,8 +113,8 @@ func TestEnsureTopicAsksFor(t *testing.T) {
 	}
 }
 
-// Another process creates the topic between our look and our request, or before it with a cache that is old: as good as ours,
-// and visible when EnsureTopic returns.
+// Another process creates the topic between our look and our request, or before it with a cache that is old: as good as
+// ours, and visible when EnsureTopic returns.
 func TestEnsureTopicOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
@@ -123,7 +124,8 @@ func TestEnsureTopicOfAnotherProcess(t *testing.T) {
 	if _, err := client.AllTopics(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := connect(t, quick(), cluster.ListenAddrs()...).EnsureTopic(t.Context(), "t", TopicSpec{Partitions: 2}); err != nil {
+	if err := connect(t, quick(), cluster.ListenAddrs()...).EnsureTopic(t.Context(), "t",
+		TopicSpec{Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.EnsureTopic(t.Context(), "t", TopicSpec{}); err != nil {
@@ -213,7 +215,8 @@ func TestEnsureTopicRefusesAtOnce(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, spec := range []TopicSpec{{Partitions: -1}, {ReplicationFactor: -1}, {ReplicationFactor: 1 << 15}, {Retention: -1}} {
+	for _, spec := range []TopicSpec{{Partitions: -1}, {ReplicationFactor: -1}, {ReplicationFactor: 1 << 15},
+		{Retention: -1}} {
 		if err := client.EnsureTopic(t.Context(), "t", spec); err == nil || !strings.Contains(err.Error(), "out of range") {
 			t.Errorf("%+v: %v", spec, err)
 		}

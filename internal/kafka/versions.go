@@ -20,8 +20,8 @@ type neededVersion struct {
 	least, newest int16
 }
 
-// neededVersions is checked before anything is sent, because kafka-go would send all the same what a broker does not know, and
-// the broker would close the connection without a word.
+// neededVersions is checked before anything is sent, because kafka-go would send all the same what a broker does not
+// know, and the broker would close the connection without a word.
 func neededVersions() []neededVersion {
 	return []neededVersion{
 		{protocol.Produce, 8, 8},         // names the record that is refused; idempotent batches
@@ -40,8 +40,8 @@ func neededVersions() []neededVersion {
 	}
 }
 
-// CheckVersions asks a broker which versions of each request it speaks. While no broker answers it tries again, until ctx
-// ends. A broker before Kafka 2.5 is [ErrTooOld], one that refuses the login [ErrAuth], both at once.
+// CheckVersions asks a broker which versions of each request it speaks. While no broker answers it tries again, until
+// ctx ends. A broker before Kafka 2.5 is [ErrTooOld], one that refuses the login [ErrAuth], both at once.
 func (c *Client) CheckVersions(ctx context.Context) error {
 	err := c.retry(ctx, func() error {
 		// The first connection is the Transport's own, for its list of brokers: its error is the first one, and a
@@ -81,9 +81,11 @@ func compareVersions(offered []apiversions.ApiKeyResponse) error {
 		case !ok:
 			missing = append(missing, fmt.Sprintf("%s: needs version %d, the broker has none", n.key, n.least))
 		case offer.MaxVersion < n.least:
-			missing = append(missing, fmt.Sprintf("%s: needs version %d, the broker has %d to %d", n.key, n.least, offer.MinVersion, offer.MaxVersion))
+			missing = append(missing, fmt.Sprintf("%s: needs version %d, the broker has %d to %d", n.key, n.least,
+				offer.MinVersion, offer.MaxVersion))
 		case offer.MinVersion > n.newest:
-			dropped = append(dropped, fmt.Sprintf("%s: knows version %d, the broker has %d to %d", n.key, n.newest, offer.MinVersion, offer.MaxVersion))
+			dropped = append(dropped, fmt.Sprintf("%s: knows version %d, the broker has %d to %d", n.key, n.newest,
+				offer.MinVersion, offer.MaxVersion))
 		}
 	}
 	switch {

@@ -24,7 +24,8 @@ func TestCheckVersions(t *testing.T) {
 		versions *kversion.Versions
 		want     []string // parts of the error; none for a broker that will do
 	}{
-		{"1.0", kversion.V1_0_0(), []string{"Kafka 2.5 or later is needed", "Produce: needs version 8, the broker has 3 to 5"}},
+		{"1.0", kversion.V1_0_0(), []string{"Kafka 2.5 or later is needed",
+			"Produce: needs version 8, the broker has 3 to 5"}},
 		{"2.1", kversion.V2_1_0(), []string{"Fetch: needs version 11, the broker has 4 to 10"}},
 		{"2.4", kversion.V2_4_0(), []string{"JoinGroup: needs version 7", "SyncGroup: needs version 5"}},
 		{"2.5", kversion.V2_5_0(), nil},
@@ -72,8 +73,10 @@ func TestCompareVersionsWithABrokerOfTomorrow(t *testing.T) {
 		text   string
 	}{
 		{"at our highest version", func(*apiversions.ApiKeyResponse) {}, nil, ""},
-		{"beyond it", func(o *apiversions.ApiKeyResponse) { o.MinVersion = 12 }, errTooNew, "Fetch: knows version 11, the broker has 12 to 16"},
-		{"without it", func(o *apiversions.ApiKeyResponse) { o.ApiKey = 99 }, ErrTooOld, "Fetch: needs version 11, the broker has none"},
+		{"beyond it", func(o *apiversions.ApiKeyResponse) { o.MinVersion = 12 }, errTooNew,
+			"Fetch: knows version 11, the broker has 12 to 16"},
+		{"without it", func(o *apiversions.ApiKeyResponse) { o.ApiKey = 99 }, ErrTooOld,
+			"Fetch: needs version 11, the broker has none"},
 	} {
 		err := compareVersions(offers(test.change))
 		if !errors.Is(err, test.want) || (test.text != "" && !strings.Contains(err.Error(), test.text)) {
@@ -112,7 +115,9 @@ func TestCheckVersionsWaitsForTheBroker(t *testing.T) {
 
 	done := make(chan error, 1)
 	go func() { done <- client.CheckVersions(t.Context()) }()
-	testkit.Until(t, "a warning while the broker is away", func() bool { return strings.Contains(log.String(), "level=WARN") })
+	testkit.Until(t, "a warning while the broker is away", func() bool {
+		return strings.Contains(log.String(), "level=WARN")
+	})
 	fake(t, kfake.Ports(address.Port))
 	if err := <-done; err != nil {
 		t.Errorf("with a broker: %v", err)

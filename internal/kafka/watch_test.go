@@ -123,7 +123,8 @@ func TestAWatchAsksForNamedTopicsOnly(t *testing.T) {
 		n := asked.count("[missing]")
 		testkit.Until(t, "the missing one is asked for again", func() bool { return asked.count("[missing]") > n })
 	}
-	if got := asked.count("all") + asked.count("to create them"); got > 0 || asked.all()[0] != "[a b]" || asked.count("[a b]") != 1 {
+	if got := asked.count("all") + asked.count("to create them"); got > 0 || asked.all()[0] != "[a b]" ||
+		asked.count("[a b]") != 1 {
 		t.Errorf("asked for %q", asked.all())
 	}
 	if again, _, _ := first.Cluster(); again != snapshot {

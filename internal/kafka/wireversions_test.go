@@ -24,8 +24,8 @@ var floors = map[protocol.ApiKey]int16{
 	protocol.CreateTopics: 2, protocol.InitProducerId: 0, protocol.DescribeConfigs: 1,
 }
 
-// TestWireVersions is about the day a broker drops old versions: what is sent, byte for byte, has the versions we think, and lies above the
-// floors of Kafka 4 and of the broker at hand.
+// TestWireVersions is about the day a broker drops old versions: what is sent, byte for byte, has the versions we
+// think, and lies above the floors of Kafka 4 and of the broker at hand.
 func TestWireVersions(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -116,7 +116,8 @@ func (v *versions) all() map[protocol.ApiKey]int16 {
 	return maps.Clone(v.of)
 }
 
-// observed is a connection that reads along what is written: frames of a length and a request, which begins with its key and version.
+// observed is a connection that reads along what is written: frames of a length and a request, which begins with its
+// key and version.
 type observed struct {
 	net.Conn
 	request func(key protocol.ApiKey, version int16)

@@ -14,8 +14,8 @@ const (
 	restartTimeout = 2 * time.Minute
 )
 
-// apacheProvider runs Apache Kafka as Java processes. When several test binaries run, whoever runs them can start one broker
-// for all and name it in KAFKATEST_SHARED; tests that ask for a cluster of their own get one all the same.
+// apacheProvider runs Apache Kafka as Java processes. When several test binaries run, whoever runs them can start one
+// broker for all and name it in KAFKATEST_SHARED; tests that ask for a cluster of their own get one all the same.
 type apacheProvider struct{ version, shared string }
 
 func (apacheProvider) cannot(r request) string {

@@ -45,8 +45,8 @@ func (embeddedProvider) start(r request) (backend, error) {
 	return e, nil
 }
 
-// begin starts the broker. One that may be killed gets a port that nobody is given meanwhile; another test binary may be as fast to
-// take a port that was free, so a taken one is no failure yet.
+// begin starts the broker. One that may be killed gets a port that nobody is given meanwhile; another test binary may
+// be as fast to take a port that was free, so a taken one is no failure yet.
 func (e *embedded) begin(nodes int) (err error) {
 	const tries = 5
 	for range tries {
@@ -64,7 +64,8 @@ func (e *embedded) begin(nodes int) (err error) {
 	return err
 }
 
-// embedded is a development broker. It is used by one test at a time where it is killed and restarted, so nothing is locked.
+// embedded is a development broker. It is used by one test at a time where it is killed and restarted, so nothing is
+// locked.
 type embedded struct {
 	options devkafka.Options
 	dir     string

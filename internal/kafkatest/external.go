@@ -26,7 +26,8 @@ func (p externalProvider) cannot(r request) string {
 	case r.nodes > 1:
 		// One that does not answer is not a reason to skip: start will say so.
 		if ids, err := apache.Brokers(context.Background(), p.addrs[0]); err == nil && len(ids) < r.nodes {
-			return fmt.Sprintf("needs %d brokers and %s has %d: run with KAFKA=apache", r.nodes, strings.Join(p.addrs, ","), len(ids))
+			return fmt.Sprintf("needs %d brokers and %s has %d: run with KAFKA=apache", r.nodes,
+				strings.Join(p.addrs, ","), len(ids))
 		}
 	}
 	if r.shortSessions {

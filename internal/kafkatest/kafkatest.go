@@ -7,11 +7,11 @@
 //   - "docker": a container, through testcontainers. Without a Docker daemon the test is skipped.
 //   - "host:port[,host:port]": the cluster that is there.
 //
-// By default all tests of a binary share one cluster, which starts when the first test asks for it; so every test works under
-// a topic prefix of its own ([Cluster.Prefix]) and uses group names that begin with it. A package calls [Main] from its
-// TestMain to keep the shared cluster until its last test and to look for leaked goroutines; without it the cluster stops
-// when no test is using it, and starts again for the next. A test that kills brokers or injects faults asks for a cluster of
-// its own with [Own].
+// By default all tests of a binary share one cluster, which starts when the first test asks for it; so every test works
+// under a topic prefix of its own ([Cluster.Prefix]) and uses group names that begin with it. A package calls [Main]
+// from its TestMain to keep the shared cluster until its last test and to look for leaked goroutines; without it the
+// cluster stops when no test is using it, and starts again for the next. A test that kills brokers or injects faults
+// asks for a cluster of its own with [Own].
 //
 // A test that needs what its Kafka cannot do is skipped, with a reason that names the KAFKA that can.
 package kafkatest
@@ -48,19 +48,19 @@ const needsEmbedded = "injects faults into the embedded broker: run without KAFK
 // Nodes asks for a cluster of n brokers.
 func Nodes(n int) Option { return func(r *request) { r.nodes = n } }
 
-// Own asks for a cluster that no other test uses, so that this one may kill its brokers, inject faults and count what is in
-// it. It is stopped when the test ends. With KAFKA=apache it is one Java process a node, and busy while it starts: such tests
-// should not be parallel.
+// Own asks for a cluster that no other test uses, so that this one may kill its brokers, inject faults and count what
+// is in it. It is stopped when the test ends. With KAFKA=apache it is one Java process a node, and busy while it
+// starts: such tests should not be parallel.
 func Own() Option { return func(r *request) { r.own = true } }
 
-// Kfake asks for an embedded cluster of the test's own, made with further options of kfake. The test is skipped on any other
-// Kafka, as kfake is what it is about.
+// Kfake asks for an embedded cluster of the test's own, made with further options of kfake. The test is skipped on any
+// other Kafka, as kfake is what it is about.
 func Kfake(opts ...kfake.Opt) Option {
 	return func(r *request) { r.own, r.needsKfake, r.kfake = true, true, append(r.kfake, opts...) }
 }
 
-// Property asks for a cluster of the test's own whose brokers have this line in their server.properties. Only KAFKA=apache
-// can do it.
+// Property asks for a cluster of the test's own whose brokers have this line in their server.properties. Only
+// KAFKA=apache can do it.
 func Property(name, value string) Option {
 	return func(r *request) {
 		if r.props == nil {
@@ -70,8 +70,8 @@ func Property(name, value string) Option {
 	}
 }
 
-// SASL asks for a cluster of the test's own that wants this user and password from its clients, over SASL without TLS: PLAIN,
-// SCRAM-SHA-256 or SCRAM-SHA-512. KAFKA=apache also takes unsecured tokens (OAUTHBEARER), of anybody.
+// SASL asks for a cluster of the test's own that wants this user and password from its clients, over SASL without TLS:
+// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. KAFKA=apache also takes unsecured tokens (OAUTHBEARER), of anybody.
 func SASL(user, password string) Option {
 	return func(r *request) { r.own, r.user, r.password = true, user, password }
 }
@@ -95,8 +95,8 @@ type backend interface {
 	stop() error
 }
 
-// Start returns the test's cluster, ready for requests. It is stopped, or given back, when the test ends. A cluster that
-// cannot be had skips the test; one that does not start fails it.
+// Start returns the test's cluster, ready for requests. It is stopped, or given back, when the test ends. A cluster
+// that cannot be had skips the test; one that does not start fails it.
 func Start(t testing.TB, opts ...Option) *Cluster {
 	t.Helper()
 	r := request{nodes: 1}
@@ -128,8 +128,8 @@ func Start(t testing.TB, opts ...Option) *Cluster {
 // Servers returns the host:port of every broker.
 func (c *Cluster) Servers() []string { return slices.Clone(c.b.servers()) }
 
-// Prefix returns a topic prefix that no other test, and no other run, has: the test's name and a few random letters, ending
-// in a dot.
+// Prefix returns a topic prefix that no other test, and no other run, has: the test's name and a few random letters,
+// ending in a dot.
 func (c *Cluster) Prefix(t testing.TB) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -145,15 +145,15 @@ func (c *Cluster) Prefix(t testing.TB) string {
 // IsReal says whether this is Apache Kafka, or what stands at KAFKA=host:port, and not the embedded broker.
 func (c *Cluster) IsReal() bool { return c.b.real() }
 
-// Fake returns the embedded cluster, to inject faults into, and nil on a real one. Faults belong in a cluster of the test's
-// own.
+// Fake returns the embedded cluster, to inject faults into, and nil on a real one. Faults belong in a cluster of the
+// test's own.
 func (c *Cluster) Fake() *kfake.Cluster { return c.b.fake() }
 
 // CanKill says whether Kill and Restart work: on a cluster of the test's own, embedded with one broker or KAFKA=apache.
 func (c *Cluster) CanKill() bool { return c.own && c.b.canKill() }
 
-// Kill ends a broker (nodes count from 0) at once: a real one by SIGKILL, the embedded one by closing its connections. The
-// test is skipped where CanKill is false.
+// Kill ends a broker (nodes count from 0) at once: a real one by SIGKILL, the embedded one by closing its connections.
+// The test is skipped where CanKill is false.
 func (c *Cluster) Kill(node int) {
 	c.t.Helper()
 	c.needKill()

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // publish writes one record and waits for its acknowledgement.
 func publish(ctx context.Context, servers []string, topic, value string, opts ...kgo.Opt) error {
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(servers...), kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(-1)}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(servers...), kgo.AllowAutoTopicCreation(),
+		kgo.UnknownTopicRetries(-1)}, opts...)...)
 	if err != nil {
 		return err
 	}
@@ -158,7 +159,8 @@ func TestSASL(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			err := publish(ctx, c.Servers(), c.Prefix(t)+"sasl", "v", kgo.SASL(with("wrong")), kgo.RecordRetries(0), kgo.RetryTimeout(time.Second))
+			err := publish(ctx, c.Servers(), c.Prefix(t)+"sasl", "v", kgo.SASL(with("wrong")), kgo.RecordRetries(0),
+				kgo.RetryTimeout(time.Second))
 			if err == nil {
 				t.Fatal("a wrong password was let in")
 			}

@@ -12,8 +12,8 @@ func (c *Cluster) CanPause() bool {
 	return c.own && ok
 }
 
-// Pause stops a broker (nodes count from 0) as SIGSTOP does: its connections stay open, new ones are accepted, and nothing is
-// answered. The test is skipped where CanPause is false.
+// Pause stops a broker (nodes count from 0) as SIGSTOP does: its connections stay open, new ones are accepted, and
+// nothing is answered. The test is skipped where CanPause is false.
 func (c *Cluster) Pause(node int) {
 	c.t.Helper()
 	if err := c.pauser().pause(node); err != nil {

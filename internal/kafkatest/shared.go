@@ -7,8 +7,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// shared are the clusters that the tests of this binary have in common, by their number of brokers. It is the one variable of
-// the package, because a test binary has no better place for what outlives a test.
+// shared are the clusters that the tests of this binary have in common, by their number of brokers. It is the one
+// variable of the package, because a test binary has no better place for what outlives a test.
 var shared = &pool{clusters: make(map[int]*sharedCluster)}
 
 // pool counts who uses a shared cluster, and stops it after the last.
@@ -24,7 +24,8 @@ type sharedCluster struct {
 	users int
 }
 
-// get returns the shared cluster for the test, starting it if it is the first to ask, and gives it back when the test ends.
+// get returns the shared cluster for the test, starting it if it is the first to ask, and gives it back when the test
+// ends.
 func (p *pool) get(t testing.TB, from provider, r request) backend {
 	t.Helper()
 	p.mu.Lock()

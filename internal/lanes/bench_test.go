@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// The benchmarks give 21 partitions runs of 4,096 items of 200 bytes, and wait where one is full, as a consumer does. Do does nothing:
-// what is measured is what the lanes add to an item.
+// The benchmarks give 21 partitions runs of 4,096 items of 200 bytes, and wait where one is full, as a consumer does.
+// Do does nothing: what is measured is what the lanes add to an item.
 
 func BenchmarkByPartition(b *testing.B) {
 	bench(b, lanes.Options[record]{Mode: lanes.ByPartition})

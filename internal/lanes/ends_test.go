@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// gate is a Do whose handlers wait until they are let through. Its tests run in a bubble: synctest.Wait returns when every handler that
-// may begin waits at the gate.
+// gate is a Do whose handlers wait until they are let through. Its tests run in a bubble: synctest.Wait returns when
+// every handler that may begin waits at the gate.
 type gate struct {
 	*watch
 	lanes.Options[item]
@@ -114,7 +114,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestStopBehindBlockedLane stops a partition whose items wait behind those of another: they are dropped at once, and the lane goes on.
+// TestStopBehindBlockedLane stops a partition whose items wait behind those of another: they are dropped at once, and
+// the lane goes on.
 func TestStopBehindBlockedLane(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {
@@ -200,7 +201,8 @@ func TestUnfinished(t *testing.T) {
 					t.Error("an oldest where all are finished")
 				}
 				if n := g.began(0); n != began || n != g.count(0) {
-					t.Errorf("%d handlers have begun and %d ended, %d had begun when one left its item unfinished", n, g.count(0), began)
+					t.Errorf("%d handlers have begun and %d ended, %d had begun when one left its item unfinished", n,
+						g.count(0), began)
 				}
 				if closed(x.Idle()) {
 					t.Error("idle before it was stopped")

@@ -24,7 +24,8 @@ func TestBlockedLane(t *testing.T) {
 	}{
 		{name: "by partition", other: 100},
 		{name: "by partition, at most 2", Options: lanes.Options[item]{Limit: 2}, other: 100},
-		{name: "by key", Options: lanes.Options[item]{Mode: lanes.ByKey, Limit: 64}, keys: []string{"a", "b", "c", "d", "e", "f"}, other: 100, same: 1},
+		{name: "by key", Options: lanes.Options[item]{Mode: lanes.ByKey, Limit: 64}, keys: []string{"a", "b", "c", "d", "e",
+			"f"}, other: 100, same: 1},
 		{name: "by key, without keys", Options: lanes.Options[item]{Mode: lanes.ByKey, Limit: 4}, other: 100, same: 1},
 		{name: "unordered", Options: lanes.Options[item]{Mode: lanes.Unordered, Limit: 2}, other: 100, same: 299},
 	}
@@ -61,8 +62,8 @@ func TestBlockedLane(t *testing.T) {
 	}
 }
 
-// TestFair gives workers more partitions than there are of them, each with work for all the time. Handlers are quick at first, which makes
-// turns long, and slow from then on.
+// TestFair gives workers more partitions than there are of them, each with work for all the time. Handlers are quick at
+// first, which makes turns long, and slow from then on.
 func TestFair(t *testing.T) {
 	t.Parallel()
 	for _, o := range []lanes.Options[item]{{Mode: lanes.ByPartition, Limit: 1}, {Mode: lanes.Unordered, Limit: 2}} {

@@ -26,7 +26,8 @@ func TestFull(t *testing.T) {
 		{name: "beyond the items", items: 10, bytes: 1000, add: []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, full: true, room: 6},
 		{name: "at the bytes", items: 10, bytes: 1000, add: []int{500, 500}},
 		{name: "beyond the bytes", items: 10, bytes: 1000, add: []int{500, 500, 1}, full: true, room: 1 + 1},
-		{name: "half of both", items: 10, bytes: 1000, add: []int{1, 1, 1, 1, 1, 1, 1, 1, 200, 200, 600, 0}, full: true, room: 11},
+		{name: "half of both", items: 10, bytes: 1000, add: []int{1, 1, 1, 1, 1, 1, 1, 1, 200, 200, 600, 0},
+			full: true, room: 11},
 		{name: "one that is too large", items: 10, bytes: 1000, add: []int{1001}, full: true, room: 1},
 		{name: "bounds of one", items: 1, bytes: 1, add: []int{0, 0}, full: true, room: 2},
 	}
@@ -74,8 +75,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestReportsInOrder fills and empties a partition as fast as it goes, with reports that take their time: they come by turns, never two
-// at once, and the last one is true.
+// TestReportsInOrder fills and empties a partition as fast as it goes, with reports that take their time: they come by
+// turns, never two at once, and the last one is true.
 func TestReportsInOrder(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// lane is a queue of work. Its items are handled one after another by one worker at a time, but for Unordered, where as many workers as
-// there are take from it.
+// lane is a queue of work. Its items are handled one after another by one worker at a time, but for Unordered, where as
+// many workers as there are take from it.
 type lane[T any] struct {
 	load atomic.Int64 // items of the queue, those of the work that is being done included
 
@@ -19,7 +19,8 @@ type lane[T any] struct {
 	due     fifo[*waiting[T]]          // whose time has come
 	blocked bool                       // ByPartition: an item waits, and holds back the queue
 	held    map[heldKey[T]]*waiting[T] // ByKey: keys that an item which waits, or is due, holds back
-	active  bool                       // a worker will look at it: it waits in Pool.ready, or is served by a worker that looks at it again
+	// a worker will look at it: it waits in Pool.ready, or is served by a worker that looks at it again
+	active bool
 
 	batches *batches[T] // nil in a pool without batches; in place of queue and due
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Partition is a partition while it is ours. All methods may be called at any time from any goroutine, but for Add, which has one caller
-// at a time.
+// Partition is a partition while it is ours. All methods may be called at any time from any goroutine, but for Add,
+// which has one caller at a time.
 type Partition[T any] struct {
 	pool   *Pool[T]
 	ctx    context.Context
@@ -32,9 +32,9 @@ type Partition[T any] struct {
 	inBatches atomic.Int64 // items in the hands of DoBatch
 }
 
-// Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the pool's until they are
-// finished, and must not be changed. next is the offset behind them; without items only that moves. Add never blocks. It does nothing, and
-// says so, when the partition has ended, by Stop or by a handler.
+// Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the
+// pool's until they are finished, and must not be changed. next is the offset behind them; without items only that
+// moves. Add never blocks. It does nothing, and says so, when the partition has ended, by Stop or by a handler.
 func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
 	var bytes int64
 	for i := range items {
@@ -79,8 +79,8 @@ func (x *Partition[T]) push(l *lane[T], w *work[T]) {
 	}
 }
 
-// Mark returns the watermark: the lowest offset that is not finished, or the last next when all are. It never falls. It is false before
-// the first Add.
+// Mark returns the watermark: the lowest offset that is not finished, or the last next when all are. It never falls. It
+// is false before the first Add.
 func (x *Partition[T]) Mark() (offset int64, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -120,8 +120,8 @@ func (x *Partition[T]) Handling() int {
 	return x.running
 }
 
-// Held returns how many items are not finished, their bytes, and how many handlers run. What a partition has dropped at its end is not
-// finished. It goes through all that is held: something to ask every second, not for every item.
+// Held returns how many items are not finished, their bytes, and how many handlers run. What a partition has dropped at
+// its end is not finished. It goes through all that is held: something to ask every second, not for every item.
 func (x *Partition[T]) Held() (items int, bytes int64, running int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -129,8 +129,8 @@ func (x *Partition[T]) Held() (items int, bytes int64, running int) {
 	return items, bytes, x.running
 }
 
-// Stop ends the partition: what waits is dropped and stays unfinished, handlers that run go on, until their context ends. A partition
-// may be stopped more than once.
+// Stop ends the partition: what waits is dropped and stays unfinished, handlers that run go on, until their context
+// ends. A partition may be stopped more than once.
 func (x *Partition[T]) Stop() {
 	x.mu.Lock()
 	defer x.unlock()

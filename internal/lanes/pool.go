@@ -1,6 +1,6 @@
-// Package lanes runs handlers: one after another inside a lane, lanes beside each other, and knows for each partition how far it is
-// finished. A [Pool] is the lanes of one subscription, a [Partition] what is given to them and the watermark that comes out. It knows
-// neither Kafka nor what an item is.
+// Package lanes runs handlers: one after another inside a lane, lanes beside each other, and knows for each partition
+// how far it is finished. A [Pool] is the lanes of one subscription, a [Partition] what is given to them and the
+// watermark that comes out. It knows neither Kafka nor what an item is.
 //
 // A goroutine is there for as long as it has work: a pool that has nothing to do has none.
 package lanes
@@ -28,15 +28,16 @@ const (
 type Options[T any] struct {
 	// Mode says which items wait for each other. Defaults to ByPartition.
 	Mode Mode
-	// Limit is how many handlers run at once at most. With ByPartition 0 means every partition at once; with ByKey it is also the number
-	// of lanes that the keys are spread over. Defaults to 0 with ByPartition, to 1 with the others.
+	// Limit is how many handlers run at once at most. With ByPartition 0 means every partition at once; with ByKey it is
+	// also the number of lanes that the keys are spread over. Defaults to 0 with ByPartition, to 1 with the others.
 	Limit int
 	// Offset returns an item's place in its partition. It is called at any time, also while Do has the item.
 	Offset func(*T) int64
-	// Key returns what says which items wait for each other with ByKey; no other mode calls it. An item whose key is nil waits for
-	// none: it goes where less is waiting.
+	// Key returns what says which items wait for each other with ByKey; no other mode calls it. An item whose key is nil
+	// waits for none: it goes where less is waiting.
 	Key func(*T) []byte
-	// Size returns the bytes that an item keeps in memory. It is called at any time and must always say the same of an item.
+	// Size returns the bytes that an item keeps in memory. It is called at any time and must always say the same of an
+	// item.
 	Size func(*T) int
 	// Do handles an item, which it must not change, with the context of its partition. It returns true when the item
 	// is finished. With an [Again] the item waits, and Do is called once more when its time has come, with the same
@@ -51,9 +52,9 @@ type Options[T any] struct {
 	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be
 	// called after Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
 	Dropped func(ctx context.Context, item *T, again *Again)
-	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full, and at half of
-	// both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even so. Default to 1 MiB and
-	// 10,000.
+	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full,
+	// and at half of both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even
+	// so. Default to 1 MiB and 10,000.
 	PartitionBytes int64
 	PartitionItems int
 }
@@ -62,8 +63,9 @@ const (
 	defaultPartitionBytes = 1 << 20
 	defaultPartitionItems = 10_000
 
-	// longTurn and slowTurn bound a turn, what a worker handles of a lane before it serves others that wait: so many items that the change
-	// does not show beside handlers of a few nanoseconds, but one item only when turns have become so slow that others notice.
+	// longTurn and slowTurn bound a turn, what a worker handles of a lane before it serves others that wait: so many items
+	// that the change does not show beside handlers of a few nanoseconds, but one item only when turns have become so slow
+	// that others notice.
 	longTurn = 64
 	slowTurn = 10 * time.Millisecond
 	// settlings is how often, at least, a partition looks whether it is full still, while it works off what it may hold.
@@ -120,9 +122,9 @@ func New[T any](o Options[T]) *Pool[T] {
 	return p
 }
 
-// Open adds a partition, which ends with [Partition.Stop]. Do gets ctx. full is called with true when the partition holds more than it
-// should, and with false when there is room again; by turns, one call at a time, and not for a partition that has been stopped. It must
-// not block: it is called by Add and between handlers.
+// Open adds a partition, which ends with [Partition.Stop]. Do gets ctx. full is called with true when the partition
+// holds more than it should, and with false when there is room again; by turns, one call at a time, and not for a
+// partition that has been stopped. It must not block: it is called by Add and between handlers.
 func (p *Pool[T]) Open(ctx context.Context, full func(bool)) *Partition[T] {
 	x := &Partition[T]{pool: p, ctx: ctx, report: full, lanes: p.lanes, idle: make(chan struct{})}
 	switch {
@@ -134,8 +136,8 @@ func (p *Pool[T]) Open(ctx context.Context, full func(bool)) *Partition[T] {
 	return x
 }
 
-// Close waits until every goroutine of the pool has ended. All partitions must have been stopped before: it is their handlers that it
-// waits for.
+// Close waits until every goroutine of the pool has ended. All partitions must have been stopped before: it is their
+// handlers that it waits for.
 func (p *Pool[T]) Close() { p.workers.Wait() }
 
 // Running returns how many handlers run now.
@@ -163,7 +165,8 @@ func (p *Pool[T]) work() {
 	}
 }
 
-// next returns the lane that a worker serves next; nil ends the worker. served, if not nil, has work left and queues behind the others.
+// next returns the lane that a worker serves next; nil ends the worker. served, if not nil, has work left and queues
+// behind the others.
 func (p *Pool[T]) next(served *lane[T]) *lane[T] {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,8 +36,8 @@ func (p *Pool[T]) share(lanes []*lane[T], items []T) [][]int32 {
 	return shares
 }
 
-// lighter returns of two neighbours the lane with less to do. The neighbours change from call to call: so every lane gets its part, but
-// one that is held up gets no more than the next one has.
+// lighter returns of two neighbours the lane with less to do. The neighbours change from call to call: so every lane
+// gets its part, but one that is held up gets no more than the next one has.
 func (p *Pool[T]) lighter(load []int64) int {
 	n := uint64(len(load))
 	a := p.spread.Add(1) % n

@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// TestComeAndGo opens, fills, asks and stops partitions from everywhere at once, in real time: it is for the race detector. Once a
-// partition is idle nothing of it runs or begins.
+// TestComeAndGo opens, fills, asks and stops partitions from everywhere at once, in real time: it is for the race
+// detector. Once a partition is idle nothing of it runs or begins.
 func TestComeAndGo(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {
@@ -34,7 +34,8 @@ func TestComeAndGo(t *testing.T) {
 					t.Errorf("offset %d of partition %d runs after its end", i.offset, i.part)
 				}
 				if again == nil && i.offset%9 == 0 {
-					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond), Finish: i.offset%2 == 0}
+					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond),
+						Finish: i.offset%2 == 0}
 				}
 				return i.offset != 500, nil
 			}

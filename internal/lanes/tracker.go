@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// tracker knows which items of a partition are unfinished, and so its watermark. It keeps runs with unfinished items only: a slow item
-// keeps the items that came with it in memory, and none that came later. Guarded by Partition.mu, except run.finish.
+// tracker knows which items of a partition are unfinished, and so its watermark. It keeps runs with unfinished items
+// only: a slow item keeps the items that came with it in memory, and none that came later. Guarded by Partition.mu,
+// except run.finish.
 type tracker[T any] struct {
 	first, last *run[T] // oldest and newest
 	next        int64   // the offset behind everything that was added

@@ -107,7 +107,8 @@ func TestTracker(t *testing.T) {
 					gotMark, gotOldest = item.offset, item.offset
 				}
 				if gotMark != wantMark || gotOldest != wantOldest || tr.begun != begun {
-					t.Fatalf("mark %d, oldest %d, begun %v; want %d, %d, %v", gotMark, gotOldest, tr.begun, wantMark, wantOldest, begun)
+					t.Fatalf("mark %d, oldest %d, begun %v; want %d, %d, %v", gotMark, gotOldest, tr.begun, wantMark,
+						wantOldest, begun)
 				}
 				if gotMark < mark {
 					t.Fatalf("the mark fell from %d to %d", mark, gotMark)

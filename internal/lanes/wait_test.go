@@ -22,7 +22,8 @@ func TestAWaitingItemHoldsBackOnlyItsLane(t *testing.T) {
 		held []int64 // offsets of partition 0 that wait with the first
 	}{
 		{"by partition", lanes.Options[item]{Mode: lanes.ByPartition}, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
-		{"by partition, at most 1", lanes.Options[item]{Mode: lanes.ByPartition, Limit: 1}, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		{"by partition, at most 1", lanes.Options[item]{Mode: lanes.ByPartition, Limit: 1},
+			[]int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
 		{"by key in one lane", lanes.Options[item]{Mode: lanes.ByKey, Limit: 1}, []int64{0, 3, 6}},
 		{"by key", lanes.Options[item]{Mode: lanes.ByKey, Limit: 3}, []int64{0, 3, 6}},
 		{"unordered", lanes.Options[item]{Mode: lanes.Unordered, Limit: 1}, []int64{0}},

@@ -27,14 +27,17 @@ func TestForms(t *testing.T) {
 	const at = "2026-11-23 17:14:11.495 "
 	tests := []struct{ name, object, want string }{
 		{
-			"all that a record has", `{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"ERROR","level":40,"message":"no luck","logger":"app","exception":"E",` +
-				`"trace":null,"stack":"one\n\ttwo","hostname":"h","service":"shop","namespace":"n","cluster":"c","trace_id":"ab","span_id":"cd",` +
-				`"source":{"function":"f","file":"/a/b.go","line":7},"truncated":true,"schema_errors":["a: b"],"order":{"id":7,"tags":["a","b c"]}}`,
+			"all that a record has", `{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"ERROR","level":40,` +
+				`"message":"no luck","logger":"app","exception":"E","trace":null,"stack":"one\n\ttwo","hostname":"h",` +
+				`"service":"shop","namespace":"n","cluster":"c","trace_id":"ab","span_id":"cd","source":{"function":"f",` +
+				`"file":"/a/b.go","line":7},"truncated":true,"schema_errors":["a: b"],"order":{"id":7,"tags":["a","b c"]}}`,
 			`2026-11-23 17:14:12.000 ERROR     no luck  order.id=7 order.tags=["a","b c"] exception=E logger=app service=shop ` +
-				`hostname=h namespace=n cluster=c trace_id=ab span_id=cd source=b.go:7 truncated=true schema_errors=["a: b"]` + "\n    stack | one\n          |     two\n",
+				`hostname=h namespace=n cluster=c trace_id=ab span_id=cd source=b.go:7 truncated=true schema_errors=["a: b"]` +
+				"\n    stack | one\n          |     two\n",
 		},
 		{"nothing", `{}`, at + "-\n"},
-		{"a time that nanoseconds since 1970 do not hold", `{"timestamp":"9999-12-31T23:59:59.5Z"}`, "9999-12-31 23:59:59.500 -\n"},
+		{"a time that nanoseconds since 1970 do not hold", `{"timestamp":"9999-12-31T23:59:59.5Z"}`,
+			"9999-12-31 23:59:59.500 -\n"},
 		{"fields without a message", `{"a":1}`, at + "-         a=1\n"},
 		{"the name that slog's own handler has", `{"msg":"hi","level":"WARN","a":1}`, at + "WARN      hi  a=1\n"},
 		{"zap's level", `{"level":"dpanic"}`, at + "dpanic\n"},
@@ -43,9 +46,11 @@ func TestForms(t *testing.T) {
 		{"wide letters in a severity", `{"severity":"警告","message":"m"}`, at + "警告      m\n"},
 		{"fields of other types", `{"message":1,"timestamp":"then","stack":[],"source":"here","truncated":1}`,
 			at + "-         message=1 timestamp=then stack=[] source=here truncated=1\n"},
-		{"a forged field in a value", `{"user":"x\\\" admin=true z=\\\""}`, at + `-         user="x\\\" admin=true z=\\\""` + "\n"},
+		{"a forged field in a value", `{"user":"x\\\" admin=true z=\\\""}`,
+			at + `-         user="x\\\" admin=true z=\\\""` + "\n"},
 		{"a forged field in a key", `{"a=1 admin":true}`, at + `-         "a=1 admin"=true` + "\n"},
-		{"a forged field in a message", `{"message":"paid  order.id=42 admin=true"}`, at + `-         "paid  order.id=42 admin=true"` + "\n"},
+		{"a forged field in a message", `{"message":"paid  order.id=42 admin=true"}`,
+			at + `-         "paid  order.id=42 admin=true"` + "\n"},
 		{"a message that has two lines", `{"message":"a\nb"}`, at + `-         a\nb` + "\n"},
 		{"a path of Windows", `{"message":"C:\\n"}`, at + `-         "C:\\n"` + "\n"},
 		{"words and texts", `{"a":"word","b":"two words","c":"","d":null,"e":"ü🙂","f":"\u001b[2J\u202e"}`,
@@ -82,7 +87,8 @@ func TestColumnsAndExtras(t *testing.T) {
 	if want := "-                       -        logs.a      m\n    a: 1\n    c.e: \"x y\"\n"; got != want {
 		t.Errorf("long: got  %q\nwant %q", got, want)
 	}
-	if got, want := render(Renderer{}, Record{Text: "a\x1b=b", Note: "not JSON"}), "-                       -         [not JSON]  a\\x1b=b\n"; got != want {
+	if got, want := render(Renderer{}, Record{Text: "a\x1b=b", Note: "not JSON"}),
+		"-                       -         [not JSON]  a\\x1b=b\n"; got != want {
 		t.Errorf("text: got  %q\nwant %q", got, want)
 	}
 	if got := render(Renderer{}, Record{Object: []byte("{}"), Schema: "X:1"}); !strings.HasSuffix(got, "  X:1\n") {
@@ -93,7 +99,8 @@ func TestColumnsAndExtras(t *testing.T) {
 func TestColor(t *testing.T) {
 	t.Parallel()
 	r := Renderer{Color: true, Layout: Short, Highlight: regexp.MustCompile("low")}
-	got := render(r, Record{Object: []byte(`{"severity":"WARNING","message":"slow","n":"below"}`), Time: time.UnixMilli(0), Stream: "s"})
+	got := render(r, Record{Object: []byte(`{"severity":"WARNING","message":"slow","n":"below"}`), Time: time.UnixMilli(0),
+		Stream: "s"})
 	want := "\x1b[2m00:00:00.000\x1b[0m \x1b[33mWARNING \x1b[0m " + string(StreamStyle("s")) + "s\x1b[0m  " +
 		"\x1b[1ms\x1b[0m\x1b[7mlow\x1b[0m  \x1b[2mn=\x1b[0mbe\x1b[7mlow\x1b[0m\n"
 	if got != want {
@@ -105,8 +112,10 @@ func TestATerminalIsNotFilled(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300_000)
 	r := Renderer{Width: 80}
-	got := render(r, Record{Object: []byte(`{"message":"m","a":"` + long + `","b":[` + strings.Repeat("1,", 1000) + `1],"c":1}`)})
-	if want := "-                       -         m  a=" + long[:160] + "…(300 kB) b=[" + strings.Repeat("1,", 79) + "1…(2.0 kB) c=1\n"; got != want {
+	got := render(r, Record{Object: []byte(`{"message":"m","a":"` + long + `","b":[` + strings.Repeat("1,", 1000) +
+		`1],"c":1}`)})
+	if want := "-                       -         m  a=" + long[:160] + "…(300 kB) b=[" + strings.Repeat("1,", 79) +
+		"1…(2.0 kB) c=1\n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	var fields []string
@@ -168,7 +177,8 @@ func numbered(n int, form string) string {
 func TestTimestamp(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"2026-11-23T17:14:12.000000001Z", "2026-11-23T17:14:12Z", "2026-11-23T17:14:12.123456", "2026-11-23T17:14:12", "1970-01-01T00:00:00Z",
+		"2026-11-23T17:14:12.000000001Z", "2026-11-23T17:14:12Z", "2026-11-23T17:14:12.123456", "2026-11-23T17:14:12",
+		"1970-01-01T00:00:00Z",
 		"1969-12-31T23:59:59.999Z", "2000-02-29T00:00:00Z", "2100-03-01T00:00:00Z", "2026-11-23T17:14:12.1234567891Z",
 		"2026-11-23T17:14:12.5+02:00", "2026-11-23 17:14:12Z", "2026-11-23 17:14:12.25",
 	} {
@@ -182,7 +192,8 @@ func TestTimestamp(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want %v", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{`"2026-02-29T00:00:00Z"`, `"2026-11-23T24:00:00Z"`, `"2026-11-23T17:14:12."`, `"2026-11-23"`, `1`, `null`, `""`, `"2026-11-23T17:14:12ZZ"`} {
+	for _, text := range []string{`"2026-02-29T00:00:00Z"`, `"2026-11-23T24:00:00Z"`, `"2026-11-23T17:14:12."`,
+		`"2026-11-23"`, `1`, `null`, `""`, `"2026-11-23T17:14:12ZZ"`} {
 		if got, ok := Timestamp([]byte(text)); ok {
 			t.Errorf("%s: got %v", text, got)
 		}
@@ -202,8 +213,10 @@ func TestLevel(t *testing.T) {
 		{"40", "", slog.LevelError, true}, {"40.0", "", slog.LevelError, true}, {"4e1", `"INFO"`, slog.LevelError, true},
 		{"", `"warning"`, slog.LevelWarn, true}, {"", `"NOTICE2"`, slog.LevelInfo, true}, {"", "", 0, false},
 		{`"ERROR"`, "", slog.LevelError, true}, {`"WARN"`, "", slog.LevelWarn, true}, {`"warning"`, "", slog.LevelWarn, true},
-		{`"fatal"`, "", slog.LevelError + 4, true}, {`"trace"`, "", slog.LevelDebug - 4, true}, {`"INFO+2"`, "", slog.LevelInfo + 2, true},
-		{`"high"`, "", 0, false}, {`"high"`, `"ERROR"`, slog.LevelError, true}, {"null", "null", 0, false}, {"[]", "", 0, false},
+		{`"fatal"`, "", slog.LevelError + 4, true}, {`"trace"`, "", slog.LevelDebug - 4, true},
+		{`"INFO+2"`, "", slog.LevelInfo + 2, true},
+		{`"high"`, "", 0, false}, {`"high"`, `"ERROR"`, slog.LevelError, true}, {"null", "null", 0, false},
+		{"[]", "", 0, false},
 	} {
 		got, ok := Level([]byte(test.level), []byte(test.severity))
 		if got != test.want || ok != test.ok {
@@ -215,14 +228,16 @@ func TestLevel(t *testing.T) {
 // No record can control a terminal, make a second line that could pass for a record, or panic.
 func FuzzAppend(f *testing.F) {
 	f.Add([]byte(`{"message":"hi","level":20,"severity":"INFO","n":12345678901234567890,"took":5000000}`), "logs.a", 80)
-	f.Add([]byte("{\"me\u202essage\":\"\u009b31m\x7f\",\"stack\":\"a\\n\\u001bb\\n\",\"a\":{\"b\":{\"\xff\":[]}}}"), "x\x1b", 0)
+	f.Add([]byte("{\"me\u202essage\":\"\u009b31m\x7f\",\"stack\":\"a\\n\\u001bb\\n\",\"a\":{\"b\":{\"\xff\":[]}}}"),
+		"x\x1b", 0)
 	f.Add([]byte(`{"source":{"file":"\u001b","line":1},"timestamp":"0000-00-00T00:00:00","severity":"\u001b"}`), "", 20)
 	f.Fuzz(func(t *testing.T, object []byte, stream string, width int) {
 		rec := Record{Text: string(object), Stream: stream, Note: "not JSON"}
 		if json.Valid(object) && bytes.TrimSpace(object)[0] == '{' {
 			rec = Record{Object: bytes.TrimSpace(object), Stream: stream, Extra: []Extra{{stream, stream}}}
 		}
-		r := Renderer{Layout: Full, Zone: time.UTC, Width: width & 127, Long: width&128 != 0, Color: width&256 != 0, Highlight: regexp.MustCompile(`[a-z]+`)}
+		r := Renderer{Layout: Full, Zone: time.UTC, Width: width & 127, Long: width&128 != 0, Color: width&256 != 0,
+			Highlight: regexp.MustCompile(`[a-z]+`)}
 		text := string(r.Append(nil, &rec))
 		for _, own := range []Style{bold, dim, red, green, yellow, redBold, reverse, reset, StreamStyle(stream)} {
 			text = strings.ReplaceAll(text, string(own), "")

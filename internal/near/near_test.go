@@ -12,7 +12,8 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3}, {"linger.ms", "linger_ms", 1},
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3},
+		{"linger.ms", "linger_ms", 1},
 		{"ab", "ba", 2}, {strings.Repeat("a", 1000), "a", 1000},
 	} {
 		if got := Distance(test.a, test.b); got != test.want {

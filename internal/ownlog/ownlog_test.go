@@ -21,14 +21,16 @@ func (s seen) Handle(ctx context.Context, _ slog.Record) error {
 
 // The logger that slog starts with would lead back, so it is not used; one that is set later is one like any other.
 func TestSlogsDefault(t *testing.T) {
-	if h := slog.Default().Handler(); !ownlog.IsDefault(h) || !ownlog.IsDefault(h.WithGroup("g").WithAttrs([]slog.Attr{slog.Int("a", 1)})) {
+	if h := slog.Default().Handler(); !ownlog.IsDefault(h) ||
+		!ownlog.IsDefault(h.WithGroup("g").WithAttrs([]slog.Attr{slog.Int("a", 1)})) {
 		t.Errorf("%T is not known", h)
 	}
 	if ownlog.IsDefault(slog.DiscardHandler) {
 		t.Error("the discarding handler is taken for it")
 	}
 	own := ownlog.Logger(slog.Default())
-	if own.Handler() == ownlog.Logger(nil).Handler() || ownlog.IsDefault(own.Handler()) || !own.Enabled(t.Context(), slog.LevelInfo) {
+	if own.Handler() == ownlog.Logger(nil).Handler() || ownlog.IsDefault(own.Handler()) ||
+		!own.Enabled(t.Context(), slog.LevelInfo) {
 		t.Errorf("it became %v", own.Handler())
 	}
 }

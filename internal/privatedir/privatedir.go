@@ -63,7 +63,8 @@ func Check(info fs.FileInfo) error {
 func checkAbove(path string) error {
 	volume := filepath.VolumeName(path)
 	root := volume + string(filepath.Separator)
-	above, elements := root, strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)), string(filepath.Separator))
+	above, elements := root, strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)),
+		string(filepath.Separator))
 	for i, element := range elements {
 		info, err := os.Lstat(above)
 		if err != nil {
@@ -71,7 +72,8 @@ func checkAbove(path string) error {
 		}
 		owner := owner(info)
 		if owner != self() && owner != 0 && !ownsRoot(owner, root) {
-			return fmt.Errorf("%s belongs to another user (%d), who can replace what is in it: name a directory elsewhere", above, owner)
+			return fmt.Errorf("%s belongs to another user (%d), who can replace what is in it: name a directory elsewhere",
+				above, owner)
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(above)
@@ -84,7 +86,8 @@ func checkAbove(path string) error {
 			return checkAbove(filepath.Join(append([]string{target}, elements[i:]...)...))
 		}
 		if writableByOthers(info) && info.Mode()&fs.ModeSticky == 0 {
-			return fmt.Errorf("%s can be written by others, who can replace what is in it: change that (chmod go-w), or name a directory elsewhere",
+			return fmt.Errorf("%s can be written by others, who can replace what is in it: change that (chmod go-w), or name "+
+				"a directory elsewhere",
 				above)
 		}
 		above = filepath.Join(above, element)

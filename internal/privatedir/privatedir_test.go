@@ -21,7 +21,9 @@ func TestMake(t *testing.T) {
 		want    string                                 // part of the error; "" for none
 	}{
 		{name: "all of it is made", prepare: func(_ *testing.T, base string) string { return filepath.Join(base, "a", "b") }},
-		{name: "it is there", prepare: func(t *testing.T, base string) string { return mkdir(t, filepath.Join(base, "a"), 0o755) }},
+		{name: "it is there", prepare: func(t *testing.T, base string) string {
+			return mkdir(t, filepath.Join(base, "a"), 0o755)
+		}},
 		{name: "others can write it", want: "can be written by others (mode drwxrwxrwx): remove it",
 			prepare: func(t *testing.T, base string) string { return mkdir(t, filepath.Join(base, "a"), 0o777) }},
 		{name: "its group can write it", want: "can be written by others",
@@ -45,18 +47,21 @@ func TestMake(t *testing.T) {
 			mkdir(t, filepath.Join(base, "a"), 0o700)
 			return filepath.Join(link(t, "a", filepath.Join(base, "link")), "b")
 		}},
-		{name: "below a link to where others can write", want: "a can be written by others", prepare: func(t *testing.T, base string) string {
-			return filepath.Join(link(t, mkdir(t, filepath.Join(base, "a"), 0o777), filepath.Join(base, "link")), "b")
-		}},
+		{name: "below a link to where others can write", want: "a can be written by others",
+			prepare: func(t *testing.T, base string) string {
+				return filepath.Join(link(t, mkdir(t, filepath.Join(base, "a"), 0o777), filepath.Join(base, "link")), "b")
+			}},
 		{name: "another user's", want: "belongs to another user (65534)", prepare: func(t *testing.T, base string) string {
 			return chown(t, mkdir(t, filepath.Join(base, "a"), 0o700))
 		}},
-		{name: "below another user's", want: "a belongs to another user (65534), who can replace what is in it", prepare: func(t *testing.T, base string) string {
-			return filepath.Join(chown(t, mkdir(t, filepath.Join(base, "a"), 0o700)), "b")
-		}},
-		{name: "below another user's link", want: "link belongs to another user (65534)", prepare: func(t *testing.T, base string) string {
-			return filepath.Join(chown(t, link(t, mkdir(t, filepath.Join(base, "a"), 0o700), filepath.Join(base, "link"))), "b")
-		}},
+		{name: "below another user's", want: "a belongs to another user (65534), who can replace what is in it",
+			prepare: func(t *testing.T, base string) string {
+				return filepath.Join(chown(t, mkdir(t, filepath.Join(base, "a"), 0o700)), "b")
+			}},
+		{name: "below another user's link", want: "link belongs to another user (65534)",
+			prepare: func(t *testing.T, base string) string {
+				return filepath.Join(chown(t, link(t, mkdir(t, filepath.Join(base, "a"), 0o700), filepath.Join(base, "link"))), "b")
+			}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

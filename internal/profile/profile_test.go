@@ -20,7 +20,9 @@ func write(t *testing.T, text string, mode os.FileMode) string {
 
 func TestNamed(t *testing.T) {
 	t.Parallel()
-	path := write(t, `{"profiles":{"prod":{"kafka-servers":"a:1,b:2","topic-prefix":"p.","kafka-settings":{"sasl_plain_password":"hunter2"}},
+	path := write(t,
+		`{"profiles":{"prod":{"kafka-servers":"a:1,b:2","topic-prefix":"p.",
+		"kafka-settings":{"sasl_plain_password":"hunter2"}},
 		"file":{"kafka-servers":"a:1","kafka-settings":"@/etc/settings.json"}}}`, 0o600)
 	for name, want := range map[string]map[string]string{
 		"prod": {"kafka-servers": "a:1,b:2", "topic-prefix": "p.", "kafka-settings": `{"sasl_plain_password":"hunter2"}`},
@@ -49,10 +51,11 @@ func TestReadRefuses(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"a password that others can read": {`{"profiles":{"p":{"kafka-settings":{"sasl_plain_password":"hunter2"}}}}`, 0o640, "chmod 600"},
-		"an unknown name":                 {`{"profiles":{"p":{"server":"a:1"}}}`, 0o600, "kafka-servers"},
-		"no JSON":                         {`{"profiles":{"p":{"kafka-servers":hunter2}}}`, 0o600, "not JSON at byte"},
-		"another type":                    {`{"profiles":{"p":{"kafka-servers":["hunter2"]}}}`, 0o600, "is a JSON array"},
+		"a password that others can read": {`{"profiles":{"p":{"kafka-settings":{"sasl_plain_password":"hunter2"}}}}`, 0o640,
+			"chmod 600"},
+		"an unknown name": {`{"profiles":{"p":{"server":"a:1"}}}`, 0o600, "kafka-servers"},
+		"no JSON":         {`{"profiles":{"p":{"kafka-servers":hunter2}}}`, 0o600, "not JSON at byte"},
+		"another type":    {`{"profiles":{"p":{"kafka-servers":["hunter2"]}}}`, 0o600, "is a JSON array"},
 	} {
 		_, err := Read(write(t, test.text, test.mode))
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {

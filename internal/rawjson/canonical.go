@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// AppendCanonical appends the value that starts at i in the one form that all equal values have, and returns where it ends. Values are
-// equal as JSON Schema has it: numbers by their value, objects whatever the order of their members. Of a key that comes twice the last
-// one counts. Nesting is bounded by the reader of the JSON.
+// AppendCanonical appends the value that starts at i in the one form that all equal values have, and returns where it
+// ends. Values are equal as JSON Schema has it: numbers by their value, objects whatever the order of their members. Of
+// a key that comes twice the last one counts. Nesting is bounded by the reader of the JSON.
 func AppendCanonical(dst, b []byte, i int) (out []byte, end int) {
 	switch c := b[i]; {
 	case c == '"':

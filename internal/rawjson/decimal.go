@@ -5,8 +5,9 @@ import (
 	"strconv"
 )
 
-// Decimal is the exact value of a JSON number: Digits times 10 to the power of Exp. Digits begin and end with another digit than 0, and are
-// empty for zero, so that equal numbers have equal decimals. It costs what reading the number costs, whatever its exponent.
+// Decimal is the exact value of a JSON number: Digits times 10 to the power of Exp. Digits begin and end with another
+// digit than 0, and are empty for zero, so that equal numbers have equal decimals. It costs what reading the number
+// costs, whatever its exponent.
 type Decimal struct {
 	Negative bool
 	Digits   []byte

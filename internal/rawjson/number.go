@@ -39,7 +39,8 @@ func AppendUint(dst []byte, n uint64) []byte {
 func AppendNine(dst []byte, n uint32) []byte {
 	high, low := n/100_000, n%100_000 // two short chains of divisions take less time than a long one
 	a, b, c, d := high/100*2, high%100*2, low/1000*2, low/10%100*2
-	return append(dst, pairs[a], pairs[a+1], pairs[b], pairs[b+1], pairs[c], pairs[c+1], pairs[d], pairs[d+1], '0'+byte(low%10))
+	return append(dst, pairs[a], pairs[a+1], pairs[b], pairs[b+1], pairs[c], pairs[c+1], pairs[d], pairs[d+1],
+		'0'+byte(low%10))
 }
 
 // AppendInt appends a number.

@@ -48,8 +48,8 @@ func eight(text string, i int) uint64 {
 		uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
 }
 
-// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly each byte stands for
-// itself: it looks at eight at a time, or four, and copies them, some of the last ones twice.
+// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly
+// each byte stands for itself: it looks at eight at a time, or four, and copies them, some of the last ones twice.
 func AppendText(dst []byte, text, broken string) []byte {
 	start, n := len(dst), len(text)
 	dst = slices.Grow(dst, n+2)[:start+n+2]
@@ -144,7 +144,8 @@ func appendEscape(dst []byte, b byte) []byte {
 	}
 }
 
-// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities and NaN.
+// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities
+// and NaN.
 func AppendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return dst, false

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A text of each length, with a byte at each place that needs an escape, is no UTF-8, or is neither, is written as encoding/json
-// writes it, behind what is there already, with memory that is too small, just enough, and more.
+// A text of each length, with a byte at each place that needs an escape, is no UTF-8, or is neither, is written as
+// encoding/json writes it, behind what is there already, with memory that is too small, just enough, and more.
 func TestTextsAreThoseOfEncodingJSON(t *testing.T) {
 	var want bytes.Buffer
 	e := json.NewEncoder(&want)

@@ -1,7 +1,7 @@
 package rawjson
 
-// AppendTidy appends a valid document in one form: compact, all of it UTF-8, no key twice in an object (the last one stays), and tooDeep in
-// the place of what lies deeper than so many levels.
+// AppendTidy appends a valid document in one form: compact, all of it UTF-8, no key twice in an object (the last one
+// stays), and tooDeep in the place of what lies deeper than so many levels.
 func AppendTidy(dst, doc []byte, levels int, tooDeep string) []byte {
 	value := doc[Space(doc, 0):]
 	switch value[0] {

@@ -1,7 +1,8 @@
-// Package rawjson reads and writes JSON as bytes: it walks values without decoding them, and writes texts and numbers as encoding/json does.
+// Package rawjson reads and writes JSON as bytes: it walks values without decoding them, and writes texts and numbers
+// as encoding/json does.
 //
-// The functions that walk are for JSON that is known to be valid, because the caller has checked it or made it. They do not recurse,
-// whatever the nesting, except where a depth bounds them.
+// The functions that walk are for JSON that is known to be valid, because the caller has checked it or made it. They do
+// not recurse, whatever the nesting, except where a depth bounds them.
 package rawjson
 
 import (
@@ -63,8 +64,8 @@ func Skip(b []byte, i int) int {
 // Member is where a member of an object stands: its key, the end of the key, its value.
 type Member struct{ Key, KeyEnd, Value int }
 
-// NextMember returns the member at or after i, which is behind the object's opening brace or behind the value of another member. It is
-// not ok at the end of the object; then m.Key is the closing brace.
+// NextMember returns the member at or after i, which is behind the object's opening brace or behind the value of
+// another member. It is not ok at the end of the object; then m.Key is the closing brace.
 func NextMember(b []byte, i int) (m Member, ok bool) {
 	i = Space(b, i)
 	if b[i] == ',' {
@@ -78,8 +79,8 @@ func NextMember(b []byte, i int) (m Member, ok bool) {
 	return m, true
 }
 
-// NextElement returns the index of the element at or after i, which is behind the array's opening bracket or behind another element. It
-// is not ok at the end of the array; then the index is that of the closing bracket.
+// NextElement returns the index of the element at or after i, which is behind the array's opening bracket or behind
+// another element. It is not ok at the end of the array; then the index is that of the closing bracket.
 func NextElement(b []byte, i int) (int, bool) {
 	i = Space(b, i)
 	if b[i] == ',' {

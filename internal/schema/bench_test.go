@@ -30,7 +30,8 @@ type order struct {
 }
 
 func anOrder() *order {
-	o := &order{ID: "0193b2a0-1111-7222", Customer: "ada", Status: "paid", Amount: 12.5, Count: 3, Tags: []string{"a", "b"}, Time: time.Unix(1e9, 5).UTC()}
+	o := &order{ID: "0193b2a0-1111-7222", Customer: "ada", Status: "paid", Amount: 12.5, Count: 3,
+		Tags: []string{"a", "b"}, Time: time.Unix(1e9, 5).UTC()}
 	o.Address.Street, o.Address.City = "Main Street 1", "Paris"
 	return o
 }
@@ -47,7 +48,8 @@ type event struct {
 
 func anEvent() *event {
 	return &event{
-		ID: "0193b2a0-1111-7222-8333-444455556666", User: "ada.lovelace@example.com", Action: "content.published", Count: 42, OK: true,
+		ID: "0193b2a0-1111-7222-8333-444455556666", User: "ada.lovelace@example.com", Action: "content.published",
+		Count: 42, OK: true,
 		Detail: "the article was published to the front page and will stay there",
 	}
 }
@@ -75,14 +77,16 @@ type labeled struct {
 }
 
 func aLabeled() *labeled {
-	return &labeled{map[string]string{"app": "web", "zone": "b", "team": "content"}, map[string]any{"a": 1, "b": "two", "c": nil}}
+	return &labeled{map[string]string{"app": "web", "zone": "b", "team": "content"},
+		map[string]any{"a": 1, "b": "two", "c": nil}}
 }
 
 var benchmarks = []struct {
 	name  string
 	value any
 }{
-	{"6 fields", anEvent()}, {"12 fields", anOrder()}, {"list", aBasket()}, {"maps", aLabeled()}, {"labels", &aLabeled().Labels},
+	{"6 fields", anEvent()}, {"12 fields", anOrder()}, {"list", aBasket()}, {"maps", aLabeled()},
+	{"labels", &aLabeled().Labels},
 }
 
 func BenchmarkMarshal(b *testing.B) {

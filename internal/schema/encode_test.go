@@ -68,7 +68,8 @@ func TestEncodeErrors(t *testing.T) {
 	}{
 		{"NaN", outer{inner{F: math.NaN()}}, []string{`field "in.f"`, "NaN"}},
 		{"infinity in a map", outer{inner{M: map[string]float64{"k": math.Inf(1)}}}, []string{`field "in.m.k"`, "+Inf"}},
-		{"channel in any", outer{inner{L: []map[string]any{nil, {"c": make(chan int)}}}}, []string{`field "in.l[1].c"`, "chan int"}},
+		{"channel in any", outer{inner{L: []map[string]any{nil, {"c": make(chan int)}}}},
+			[]string{`field "in.l[1].c"`, "chan int"}},
 		{"marshaler fails", outer{inner{X: &failing{}}}, []string{`field "in.x"`, "not today"}},
 		{"cycle", &outer{inner{Me: cycle}}, []string{"cycle"}},
 		{"value itself", math.Inf(-1), []string{"encode float64", "-Inf"}},

@@ -35,10 +35,10 @@ var (
 	numberType        = reflect.TypeFor[json.Number]()
 )
 
-// generator makes the schema document of one type. invopop reads the tags and knows the kinds; which fields a struct has and
-// where types refer to each other is decided here, because invopop differs from encoding/json in both (hidden and embedded fields,
-// marshalers, nil, equal names in two packages) and never returns from some recursive types. Every struct is therefore shown to it
-// as a flat one without name, and every named struct inside as a reference.
+// generator makes the schema document of one type. invopop reads the tags and knows the kinds; which fields a struct
+// has and where types refer to each other is decided here, because invopop differs from encoding/json in both (hidden
+// and embedded fields, marshalers, nil, equal names in two packages) and never returns from some recursive types. Every
+// struct is therefore shown to it as a flat one without name, and every named struct inside as a reference.
 type generator struct {
 	reflector *jsonschema.Reflector
 	defs      jsonschema.Definitions
@@ -117,8 +117,8 @@ func (g *generator) reflect(t reflect.Type) *jsonschema.Schema {
 	return &s
 }
 
-// mapped decides the types that invopop must not: nil leaves one to it. Pointers and aliases have been followed. It returns a new
-// schema each time, because tags are written into it.
+// mapped decides the types that invopop must not: nil leaves one to it. Pointers and aliases have been followed. It
+// returns a new schema each time, because tags are written into it.
 func (g *generator) mapped(t reflect.Type) *jsonschema.Schema {
 	marshals := reflect.PointerTo(t).Implements(marshalerType)
 	switch {
@@ -157,7 +157,8 @@ func (g *generator) mapped(t reflect.Type) *jsonschema.Schema {
 	}
 }
 
-// structure returns the schema of a struct: invopop reflects a struct of the same fields that has no embedded ones and no name.
+// structure returns the schema of a struct: invopop reflects a struct of the same fields that has no embedded ones and
+// no name.
 func (g *generator) structure(t reflect.Type) *jsonschema.Schema {
 	if err := checkUnread(t); err != nil {
 		g.fail(err)
@@ -254,8 +255,8 @@ func (g *generator) container(t reflect.Type) *jsonschema.Schema {
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// name returns the name of a type's definition: its own, or if another type has that, with its package's name. Predeclared types and types
-// without name have none.
+// name returns the name of a type's definition: its own, or if another type has that, with its package's name.
+// Predeclared types and types without name have none.
 func (g *generator) name(t reflect.Type) string {
 	if t.Name() == "" || t.PkgPath() == "" {
 		return ""

@@ -93,9 +93,11 @@ func TestGenerate(t *testing.T) {
 			D uint8  `json:"-"`
 			e int
 			F string `json:"a\\b"` //nolint:staticcheck // encoding/json takes the field's own name where the tag's is no name
-		}](), `{"type":"object","properties":{"a":{"type":"string"},"B":{"type":"integer"},"c":{"type":"boolean"},"F":{"type":"string"}},"required":["a","F"]}`},
+		}](), `{"type":"object","properties":{"a":{"type":"string"},"B":{"type":"integer"},"c":{"type":"boolean"},"F":{` +
+			`"type":"string"}},"required":["a","F"]}`},
 		{"embedded, hidden and indirect fields", reflect.TypeFor[shadowing](), `{"type":"object","properties":{
-			"same":{"type":"string","maxLength":2},"inner":{"type":"string","minLength":2},"A":{"type":"integer"},"B":{"type":"string","minLength":1}},
+			"same":{"type":"string","maxLength":2},"inner":{"type":"string","minLength":2},"A":{"type":"integer"},
+			"B":{"type":"string","minLength":1}},
 			"required":["same","inner","B"]}`},
 		{"a nil pointer is null", reflect.TypeFor[struct {
 			P *string        `json:"p" jsonschema:"minLength=1"`
@@ -107,7 +109,8 @@ func TestGenerate(t *testing.T) {
 		}](), `{"type":"object","properties":{
 			"p":{"type":["string","null"],"minLength":1},"s":{"type":"array","items":{"type":["integer","null"]},"minItems":1},
 			"m":{"type":"object","additionalProperties":{"type":"array","items":{"type":"boolean"}}},
-			"e":{"anyOf":[{"type":"string","enum":["a"]},{"type":"null"}]},"n":{"oneOf":[{"type":"string"},{"type":"null"}]},"a":true},
+			"e":{"anyOf":[{"type":"string","enum":["a"]},{"type":"null"}]},"n":{"oneOf":[{"type":"string"},{"type":"null"}]},
+			"a":true},
 			"required":["p","s","m","e","n","a"]}`},
 		{"types with their own JSON", reflect.TypeFor[struct {
 			T time.Time       `json:"t"`
@@ -123,17 +126,24 @@ func TestGenerate(t *testing.T) {
 			K customized      `json:"k"`
 			L aliased         `json:"l"`
 			M replaced        `json:"m"`
-		}](), `{"type":"object","properties":{"t":{"type":"string","format":"date-time"},"d":{"type":"integer"},"a":{"type":"string","format":"ipv4"},"b":true,
-			"n":{"type":"number"},"r":true,"x":{"type":"string","contentEncoding":"base64"},"c":{"type":"string","contentEncoding":"base64"},
-			"e":true,"s":{"type":"string"},"k":{"$ref":"#/$defs/customized"},"l":{"type":"integer"},"m":{"$ref":"#/$defs/replaced"}},
+		}](),
+			`{"type":"object","properties":{"t":{"type":"string","format":"date-time"},"d":{"type":"integer"},
+			"a":{"type":"string","format":"ipv4"},"b":true,
+			"n":{"type":"number"},"r":true,"x":{"type":"string","contentEncoding":"base64"},"c":{"type":"string",
+			"contentEncoding":"base64"},
+			"e":true,"s":{"type":"string"},"k":{"$ref":"#/$defs/customized"},"l":{"type":"integer"},
+			"m":{"$ref":"#/$defs/replaced"}},
 			"required":["t","d","a","b","n","r","x","c","e","s","k","l","m"],
-			"$defs":{"customized":{"type":"string","pattern":"^x"},"replaced":{"type":"object","properties":{"x":{"type":"string"}},"required":["x"]}}}`},
-		{"extended", reflect.TypeFor[extended](), `{"type":"object","title":"extended","properties":{"x":{"type":"array","items":{"type":"integer"}}},"required":["x"]}`},
+			"$defs":{"customized":{"type":"string","pattern":"^x"},"replaced":{"type":"object",
+			"properties":{"x":{"type":"string"}},"required":["x"]}}}`},
+		{"extended", reflect.TypeFor[extended](), `{"type":"object","title":"extended","properties":{"x":{"type":"array",` +
+			`"items":{"type":"integer"}}},"required":["x"]}`},
 		{"extended, with its own JSON", reflect.TypeFor[[]writes](), `{"type":"array","items":{"type":"string"}}`},
 		{"recursive struct", reflect.TypeFor[*node](), `{"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{
 			"name":{"type":"string","minLength":1,"maxLength":4},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]},
 			"kids":{"type":"array","items":{"$ref":"#/$defs/node"},"maxItems":2},
-			"named":{"type":"object","additionalProperties":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}}},"required":["name","next"]}}}`},
+			"named":{"type":"object","additionalProperties":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}}},
+			"required":["name","next"]}}}`},
 		{"recursive slice", reflect.TypeFor[chain](), `{"$ref":"#/$defs/chain",
 			"$defs":{"chain":{"type":"array","items":{"$ref":"#/$defs/chain"}}}}`},
 		{"recursive map", reflect.TypeFor[struct {
@@ -144,12 +154,15 @@ func TestGenerate(t *testing.T) {
 		{"embed each other", reflect.TypeFor[left](), `{"type":"object"}`},
 		{"tags reach a named slice", reflect.TypeFor[struct {
 			T tags `json:"t" jsonschema:"minItems=1,minLength=2"`
-		}](), `{"type":"object","properties":{"t":{"type":"array","items":{"type":"string","minLength":2},"minItems":1}},"required":["t"]}`},
+		}](), `{"type":"object","properties":{"t":{"type":"array","items":{"type":"string","minLength":2},"minItems":1}},` +
+			`"required":["t"]}`},
 		{"generic type", reflect.TypeFor[struct {
 			P page[url.Error] `json:"p,omitempty"`
 		}](), `{"type":"object","properties":{"p":{"$ref":"#/$defs/page_url_Error"}},"$defs":{
-			"page_url_Error":{"type":"object","properties":{"items":{"type":"array","items":{"$ref":"#/$defs/Error"}}},"required":["items"]},
-			"Error":{"type":"object","properties":{"Op":{"type":"string"},"URL":{"type":"string"},"Err":true},"required":["Op","URL","Err"]}}}`},
+			"page_url_Error":{"type":"object","properties":{"items":{"type":"array","items":{"$ref":"#/$defs/Error"}}},
+			"required":["items"]},
+			"Error":{"type":"object","properties":{"Op":{"type":"string"},"URL":{"type":"string"},"Err":true},"required":["Op",
+			"URL","Err"]}}}`},
 		{"HTML characters as they are", reflect.TypeFor[struct {
 			A string `json:"a" jsonschema:"pattern=^<&>$"`
 		}](), `{"type":"object","properties":{"a":{"type":"string","pattern":"^<&>$"}},"required":["a"]}`},
@@ -190,7 +203,8 @@ func TestGenerate(t *testing.T) {
 
 func TestGenerateID(t *testing.T) {
 	t.Parallel()
-	if doc := string(must(t, reflect.TypeFor[shadowing]()).JSON()); !strings.Contains(doc, `"$id":"https://github.com/kafkaesk/kafkaesk/internal/schema/shadowing"`) {
+	if doc := string(must(t, reflect.TypeFor[shadowing]()).JSON()); !strings.Contains(doc,
+		`"$id":"https://github.com/kafkaesk/kafkaesk/internal/schema/shadowing"`) {
 		t.Error(doc)
 	}
 }
@@ -198,7 +212,8 @@ func TestGenerateID(t *testing.T) {
 func TestEqualNamesInTwoPlaces(t *testing.T) {
 	t.Parallel()
 	both := reflect.StructOf([]reflect.StructField{
-		{Name: "A", Type: reflect.TypeFor[node]()}, {Name: "B", Type: otherNode()}, {Name: "C", Type: reflect.TypeFor[time.Time]()},
+		{Name: "A", Type: reflect.TypeFor[node]()}, {Name: "B", Type: otherNode()},
+		{Name: "C", Type: reflect.TypeFor[time.Time]()},
 	})
 	s := must(t, both)
 	if err := s.Check([]byte(`{"A":{"name":"x","next":null},"B":{"other":1},"C":"2024-02-29T01:02:03Z"}`)); err != nil {

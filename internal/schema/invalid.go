@@ -10,8 +10,8 @@ import (
 // Violation is one rule that a value breaks.
 type Violation = rule.Violation
 
-// Invalid is the error of a value that breaks its schema. It has at least one violation, ordered by path, then keyword, and at most
-// rule.MaxViolations.
+// Invalid is the error of a value that breaks its schema. It has at least one violation, ordered by path, then keyword,
+// and at most rule.MaxViolations.
 type Invalid struct {
 	Violations []Violation
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// nullable returns the schema of a Go type with null allowed wherever null is written for nil, which is for pointers: the value itself, its
-// elements, and theirs. The tags of a field must have been read before, because invopop finds their place by the type keyword.
+// nullable returns the schema of a Go type with null allowed wherever null is written for nil, which is for pointers:
+// the value itself, its elements, and theirs. The tags of a field must have been read before, because invopop finds
+// their place by the type keyword.
 func nullable(s *jsonschema.Schema, t reflect.Type) *jsonschema.Schema {
 	nullableInside(s, t)
 	switch t.Kind() {

@@ -15,7 +15,8 @@ import (
 // location is the address under which v5 keeps the document. It is not a place that could be loaded.
 const location = "schema:///document"
 
-// compile prepares a schema document. It fails for a document that is no JSON or no schema, and for references out of it.
+// compile prepares a schema document. It fails for a document that is no JSON or no schema, and for references out of
+// it.
 func compile(doc []byte) (r *rule.Rule, err error) {
 	defer func() {
 		if p := recover(); p != nil { // v5 panics for a pattern that Go's regexp does not know
@@ -35,7 +36,8 @@ func compile(doc []byte) (r *rule.Rule, err error) {
 	c.Draft = jsonschema.Draft2020
 	c.AssertFormat = true
 	c.LoadURL = func(address string) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("it refers to %s: only references inside the document are followed, put it under $defs", address)
+		return nil, fmt.Errorf("it refers to %s: only references inside the document are followed, put it under $defs",
+			address)
 	}
 	if err := c.AddResource(location, bytes.NewReader(doc)); err != nil {
 		return nil, fmt.Errorf("the schema cannot be read: %w", err)

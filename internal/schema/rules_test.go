@@ -57,7 +57,8 @@ func TestFromJSONTakesKeywordsOfItsOwn(t *testing.T) {
 
 func TestFromJSON(t *testing.T) {
 	t.Parallel()
-	doc := []byte(`{"$schema":"http://json-schema.org/draft-07/schema#","properties":{"name":{"type":"string","minLength":2}},"required":["name"]}`)
+	doc := []byte(`{"$schema":"http://json-schema.org/draft-07/schema#","properties":{"name":{"type":"string",` +
+		`"minLength":2}},"required":["name"]}`)
 	typ := reflect.TypeFor[struct {
 		Name string `json:"name"`
 	}]()
@@ -88,7 +89,8 @@ func TestInvalid(t *testing.T) {
 		"user":{"type":"object","properties":{"name":{"minLength":3},"a/b~c d":{"type":["integer","null"]}}},
 		"tags":{"maxItems":2,"uniqueItems":true,"items":{"pattern":"^[a-z]+$"}},
 		"mail":{"format":"email"},"kind":{"enum":["a",1,null]},"n":{"minimum":0,"exclusiveMaximum":10,"multipleOf":2},
-		"maybe":{"anyOf":[{"$ref":"#/$defs/short"},{"type":"null"}]},"not":{"not":{"const":1}},"never":false,"c":{"const":{"x":1}}},
+		"maybe":{"anyOf":[{"$ref":"#/$defs/short"},{"type":"null"}]},"not":{"not":{"const":1}},"never":false,
+		"c":{"const":{"x":1}}},
 		"$defs":{"short":{"type":"string","maxLength":2}}}`
 	s, err := FromJSON(nil, []byte(doc))
 	if err != nil {
@@ -102,20 +104,30 @@ func TestInvalid(t *testing.T) {
 	}{
 		{"root", `[]`, []string{`type: must be object, is array`}, nil},
 		{"missing", `{}`, []string{`a: required: is missing`, `user: required: is missing`}, []string{"a"}},
-		{"length", `{"a":1,"user":{"name":"äö"}}`, []string{`user.name: minLength: must be at least 3 characters, is 2`}, []string{"user", "name"}},
-		{"escaped name", `{"a":1,"user":{"a/b~c d":"x"}}`, []string{`user.a/b~c d: type: must be integer or null, is string`}, []string{"user", "a/b~c d"}},
+		{"length", `{"a":1,"user":{"name":"äö"}}`, []string{`user.name: minLength: must be at least 3 characters, is 2`},
+			[]string{"user", "name"}},
+		{"escaped name", `{"a":1,"user":{"a/b~c d":"x"}}`, []string{`user.a/b~c d: type: must be integer or null, is string`},
+			[]string{"user", "a/b~c d"}},
 		{"items", `{"a":1,"user":{},"tags":["x","X","x"]}`, []string{`tags: maxItems: must have at most 2 items, has 3`,
-			`tags: uniqueItems: items at index 0 and 2 are equal`, `tags[1]: pattern: must match ^[a-z]+$, is "X"`}, []string{"tags"}},
+			`tags: uniqueItems: items at index 0 and 2 are equal`, `tags[1]: pattern: must match ^[a-z]+$, is "X"`},
+			[]string{"tags"}},
 		{"format", `{"a":1,"user":{},"mail":"x"}`, []string{`mail: format: must be a valid email, is "x"`}, []string{"mail"}},
-		{"enum", `{"a":1,"user":{},"kind":"b"}`, []string{`kind: enum: must be one of "a", 1, null, is "b"`}, []string{"kind"}},
-		{"numbers", `{"a":1,"user":{},"n":-1}`, []string{`n: minimum: must be at least 0, is -1`, `n: multipleOf: must be a multiple of 2, is -1`}, []string{"n"}},
-		{"exclusive", `{"a":1,"user":{},"n":10}`, []string{`n: exclusiveMaximum: must be less than 10, is 10`}, []string{"n"}},
-		{"null or short", `{"a":1,"user":{},"maybe":"abc"}`, []string{`maybe: maxLength: must be at most 2 characters, is 3`}, []string{"maybe"}},
+		{"enum", `{"a":1,"user":{},"kind":"b"}`, []string{`kind: enum: must be one of "a", 1, null, is "b"`},
+			[]string{"kind"}},
+		{"numbers", `{"a":1,"user":{},"n":-1}`, []string{`n: minimum: must be at least 0, is -1`,
+			`n: multipleOf: must be a multiple of 2, is -1`}, []string{"n"}},
+		{"exclusive", `{"a":1,"user":{},"n":10}`, []string{`n: exclusiveMaximum: must be less than 10, is 10`},
+			[]string{"n"}},
+		{"null or short", `{"a":1,"user":{},"maybe":"abc"}`, []string{`maybe: maxLength: must be at most 2 characters, is 3`},
+			[]string{"maybe"}},
 		{"not", `{"a":1,"user":{},"not":1}`, []string{`not: not: not failed`}, []string{"not"}},
 		{"false", `{"a":1,"user":{},"never":1}`, []string{`never: is not allowed`}, []string{"never"}},
-		{"const", `{"a":1,"user":{},"c":[1,2]}`, []string{`c: const: must be an object of 1, is an array of 2`}, []string{"c"}},
-		{"number too large", `{"a":1,"user":{},"n":1e10000000}`, []string{`n: exclusiveMaximum: must be less than 10, is 1e10000000`}, []string{"n"}},
-		{"long value", `{"a":1,"user":{},"mail":"` + long + `"}`, []string{`mail: format: must be a valid email, is "` + strings.Repeat("Ä", 60) + `..."`}, []string{"mail"}},
+		{"const", `{"a":1,"user":{},"c":[1,2]}`, []string{`c: const: must be an object of 1, is an array of 2`},
+			[]string{"c"}},
+		{"number too large", `{"a":1,"user":{},"n":1e10000000}`, []string{`n: exclusiveMaximum: must be less than 10, is ` +
+			`1e10000000`}, []string{"n"}},
+		{"long value", `{"a":1,"user":{},"mail":"` + long + `"}`, []string{`mail: format: must be a valid email, is "` +
+			strings.Repeat("Ä", 60) + `..."`}, []string{"mail"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -143,9 +155,11 @@ func TestInvalid(t *testing.T) {
 func TestInvalidError(t *testing.T) {
 	t.Parallel()
 	e := &Invalid{[]Violation{
-		{Field: "user.name", Keyword: "minLength", Text: "must be at least 3 characters, is 2"}, {Text: "is odd"}, {Field: "a", Text: "x"}, {}, {},
+		{Field: "user.name", Keyword: "minLength", Text: "must be at least 3 characters, is 2"}, {Text: "is odd"},
+		{Field: "a", Text: "x"}, {}, {},
 	}}
-	if got, want := e.Error(), `field "user.name": minLength: must be at least 3 characters, is 2; is odd; field "a": x; and 2 more`; got != want {
+	if got, want := e.Error(), `field "user.name": minLength: must be at least 3 characters, is 2; is odd; field "a": `+
+		`x; and 2 more`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

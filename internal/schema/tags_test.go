@@ -136,12 +136,13 @@ func TestTagsThatCheckNothingAreErrors(t *testing.T) {
 func TestTagsThatAreNotFoundAreErrors(t *testing.T) {
 	t.Parallel()
 	for tag, want := range map[string]string{
-		`json:"f",jsonschema:"minLength=1"`:                               `"jsonschema" is not found`,
-		`json:"f" jsonschema: "minLength=1"`:                              `"jsonschema" is not found`,
-		`json:"f" jsonshema:"minLength=1"`:                                `"jsonshema" is not found`,
-		`json:"f" JSONSchema:"minLength=1"`:                               `"JSONSchema" is not found`,
-		`json:"f" json_schema:"minLength=1"`:                              `"json_schema" is not found`,
-		`json:"f" jsonschema_extras:"x-a=1,b"`:                            "jsonschema_extras tag \"b\": it wants keyword=value",
+		`json:"f",jsonschema:"minLength=1"`:  `"jsonschema" is not found`,
+		`json:"f" jsonschema: "minLength=1"`: `"jsonschema" is not found`,
+		`json:"f" jsonshema:"minLength=1"`:   `"jsonshema" is not found`,
+		`json:"f" JSONSchema:"minLength=1"`:  `"JSONSchema" is not found`,
+		`json:"f" json_schema:"minLength=1"`: `"json_schema" is not found`,
+		`json:"f" jsonschema_extras:"x-a=1,b"`: "jsonschema_extras tag \"b\": it wants " +
+			"keyword=value",
 		`json:"f" jsonschema_extras:"x-a=1, x-b=2"`:                       "without a space",
 		`json:"f" jsonschema:"pattern=^a" jsonschema_extras:"pattern=^b"`: "the jsonschema tag has pattern too",
 	} {
@@ -226,7 +227,8 @@ func FuzzTags(f *testing.F) {
 	for _, seed := range []string{
 		"minLength=1,maxLength=3", `pattern=^a\,b$`, "required,nullable", "enum=a,enum=b", "minimum=-1.5,multipleOf=0.1", "-",
 		"minItems=1,uniqueItems=true,format=email", "default=true", "oneof_type=string;integer", "anyof_ref=#/$defs/x",
-		"oneof_required=a,anyof_required=b", "type=array,minItems=1", "anchor=a,title=b,description=c,readOnly=true", "enum=1,example=2",
+		"oneof_required=a,anyof_required=b", "type=array,minItems=1", "anchor=a,title=b,description=c,readOnly=true",
+		"enum=1,example=2",
 	} {
 		for i := range names {
 			f.Add(seed, uint8(i), false)

@@ -1,5 +1,5 @@
-// Package shipping is what the log handler needs of the bus beside the bus's public methods: it ships records of which it
-// learns each outcome, and its handlers end when the App does.
+// Package shipping is what the log handler needs of the bus beside the bus's public methods: it ships records of which
+// it learns each outcome, and its handlers end when the App does.
 package shipping
 
 import (

@@ -11,8 +11,8 @@ import (
 
 var errStopped = errors.New("the file system has stopped")
 
-// crashFS is a file system in memory that stops at its operation number stopAt, of which half may be done, and that knows
-// what would be on the disk then.
+// crashFS is a file system in memory that stops at its operation number stopAt, of which half may be done, and that
+// knows what would be on the disk then.
 type crashFS struct {
 	stopAt, operations int
 	full               int64 // bytes that all files together may have; 0: any number

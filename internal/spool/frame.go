@@ -34,8 +34,8 @@ func appendFrame(dst []byte, number uint64, record []byte) []byte {
 }
 
 // parseFrame returns the record of the frame at the beginning of data, its number, and the length of the whole frame. A
-// frame of which a part is missing has a length that is greater than that of data, as far as is known; one that is damaged has
-// the length frameCorrupt. The record is a view into data.
+// frame of which a part is missing has a length that is greater than that of data, as far as is known; one that is
+// damaged has the length frameCorrupt. The record is a view into data.
 func parseFrame(data []byte) (record []byte, number uint64, length int) {
 	if n := min(len(data), len(frameMark)); string(data[:n]) != frameMark[:n] {
 		return nil, 0, frameCorrupt
@@ -58,9 +58,9 @@ func parseFrame(data []byte) (record []byte, number uint64, length int) {
 	return record, binary.LittleEndian.Uint64(data[numberAt:]), length
 }
 
-// scan returns how many whole frames data begins with, numbered from first on, and how long they are together. lost is how
-// many records behind them cannot be read, because one is damaged and others follow it; 0 when nothing but a frame that was
-// not written to its end is behind them.
+// scan returns how many whole frames data begins with, numbered from first on, and how long they are together. lost is
+// how many records behind them cannot be read, because one is damaged and others follow it; 0 when nothing but a frame
+// that was not written to its end is behind them.
 func scan(data []byte, first uint64) (whole, length, lost int) {
 	for rest := data; ; rest = data[length:] {
 		_, number, n := parseFrame(rest)

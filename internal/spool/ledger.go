@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// ledger is the file that says up to which number records are finished. It has two places that are written in turn, each in
-// a block of the disk of its own, so that a write that was cut off leaves the one before it. Both are written when the
-// file is made: later writes need no room on the disk, which may be full.
+// ledger is the file that says up to which number records are finished. It has two places that are written in turn,
+// each in a block of the disk of its own, so that a write that was cut off leaves the one before it. Both are written
+// when the file is made: later writes need no room on the disk, which may be full.
 type ledger struct {
 	file file // nil: to be opened
 	turn int64

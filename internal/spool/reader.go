@@ -30,8 +30,8 @@ type Batch struct {
 // readFailures is how often the disk may fail to read a place before that is damage.
 const readFailures = 3
 
-// Read returns records that were not returned before, at most n and about so many bytes, at least one; none when all were.
-// After an error it is to be called again later: the third in a row takes what cannot be read as damaged.
+// Read returns records that were not returned before, at most n and about so many bytes, at least one; none when all
+// were. After an error it is to be called again later: the third in a row takes what cannot be read as damaged.
 func (s *Spool) Read(n, maxBytes int) (b Batch, err error) {
 	r := &s.reader
 	for r.next < s.next {

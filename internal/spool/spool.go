@@ -1,13 +1,13 @@
-// Package spool keeps records on disk, in order, until they are finished: a queue that survives the process. It knows bytes
-// only.
+// Package spool keeps records on disk, in order, until they are finished: a queue that survives the process. It knows
+// bytes only.
 //
-// A spool is a directory of one owner. Its records have numbers without gaps, and lie in segment files, named by the number
-// of their first record, as frames with a checksum (CRC32C). A segment is deleted when all its records are finished, after the
-// ledger, a file that has the number of the first one that is not, says so on the disk. So a crash repeats records that were finished
-// lately, and loses none that was synced.
+// A spool is a directory of one owner. Its records have numbers without gaps, and lie in segment files, named by the
+// number of their first record, as frames with a checksum (CRC32C). A segment is deleted when all its records are
+// finished, after the ledger, a file that has the number of the first one that is not, says so on the disk. So a crash
+// repeats records that were finished lately, and loses none that was synced.
 //
-// Opening cuts off a frame that was not written to its end. What is damaged elsewhere is skipped, up to the next segment, and
-// counted: reading goes on, and never returns a record that was not written.
+// Opening cuts off a frame that was not written to its end. What is damaged elsewhere is skipped, up to the next
+// segment, and counted: reading goes on, and never returns a record that was not written.
 package spool
 
 import (
@@ -34,7 +34,8 @@ const MinBytes = 64 << 10
 // ErrFull says that a record does not fit within the bound.
 var ErrFull = errors.New("the spool is full")
 
-// Sync says when records are synced to the disk. Before that they survive the end of the process, and not a power failure.
+// Sync says when records are synced to the disk. Before that they survive the end of the process, and not a power
+// failure.
 type Sync uint8
 
 const (
@@ -92,8 +93,8 @@ func parseName(name string) (first uint64, ok bool) {
 	return first, ok && err == nil && (&segment{first: first}).name() == name
 }
 
-// Open opens the spool in a directory, and makes it if it is not there. An error that wraps filelock.ErrLocked says that
-// it has an owner already, in this process or another.
+// Open opens the spool in a directory, and makes it if it is not there. An error that wraps filelock.ErrLocked says
+// that it has an owner already, in this process or another.
 func Open(c Config) (*Spool, error) {
 	if c.MaxBytes < MinBytes {
 		return nil, fmt.Errorf("spool %s: %d bytes are too few: it needs %d", c.Dir, c.MaxBytes, MinBytes)
@@ -163,8 +164,8 @@ func open(files fileSystem, c Config) (*Spool, error) {
 	return s, nil
 }
 
-// measure finds out how much of a segment can be read. Of the last one nobody knows yet how many records it has, and what
-// was not written to its end is cut off.
+// measure finds out how much of a segment can be read. Of the last one nobody knows yet how many records it has, and
+// what was not written to its end is cut off.
 func (s *Spool) measure(seg *segment, last bool) error {
 	f, size, err := s.fs.read(seg.name())
 	if err != nil {
@@ -319,8 +320,8 @@ func (s *Spool) endSegment() error {
 	return err
 }
 
-// Finish says that all records below the number are finished: they will not be read again, also after a crash, and segments
-// that have no others are deleted. After an error it is as if it had not been called.
+// Finish says that all records below the number are finished: they will not be read again, also after a crash, and
+// segments that have no others are deleted. After an error it is as if it had not been called.
 func (s *Spool) Finish(done uint64) error {
 	if done <= s.done {
 		return nil

@@ -44,8 +44,8 @@ func records(first uint64, n int) [][]byte {
 	return list
 }
 
-// readAll reads what is there, and checks that each record is the one of its number. It returns the numbers from where and
-// to where, and how many of those are lost.
+// readAll reads what is there, and checks that each record is the one of its number. It returns the numbers from where
+// and to where, and how many of those are lost.
 func readAll(t testing.TB, s *Spool) (first, end, lost uint64) {
 	t.Helper()
 	first, end = s.reader.next, s.reader.next
@@ -126,8 +126,9 @@ func script(fs *crashFS, sync Sync, steps int) (h history) {
 	return h
 }
 
-// The file system stops at each operation of a script in turn (about 2,000 in make proof). Whatever of what was not synced is left,
-// the spool opens, has all records that were synced and are not finished, in order, none that was not written, and works.
+// The file system stops at each operation of a script in turn (about 2,000 in make proof). Whatever of what was not
+// synced is left, the spool opens, has all records that were synced and are not finished, in order, none that was not
+// written, and works.
 func TestACrashAtEachOperation(t *testing.T) {
 	t.Parallel()
 	for name, sync := range map[string]Sync{"sync each": SyncEach, "sync later": SyncLater} {
@@ -146,7 +147,8 @@ func TestACrashAtEachOperation(t *testing.T) {
 				h := script(crashed, sync, steps)
 				for how := range survivals {
 					cases++
-					afterCrash(t, crashed.restart(how, rand.New(rand.NewPCG(uint64(k), 3))), h, fmt.Sprintf("operation %d, survival %d", k, how))
+					afterCrash(t, crashed.restart(how, rand.New(rand.NewPCG(uint64(k), 3))), h,
+						fmt.Sprintf("operation %d, survival %d", k, how))
 				}
 			}
 			t.Attr("figures", fmt.Sprintf("%d operations, %d cases", whole.operations, cases))
@@ -191,7 +193,8 @@ func segmentOf(t testing.TB, size int64) (fs *crashFS, name string, n uint64) {
 	return fs, s.segments[0].name(), s.Next()
 }
 
-// A segment is cut at every byte (64 KiB of them in make proof). What is left is a prefix of its records, and nothing counts as lost.
+// A segment is cut at every byte (64 KiB of them in make proof). What is left is a prefix of its records, and nothing
+// counts as lost.
 func TestASegmentCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	fs, name, n := segmentOf(t, segmentSize())
@@ -213,8 +216,9 @@ func TestASegmentCutAtEveryByte(t *testing.T) {
 	t.Attr("figures", fmt.Sprintf("%d cases, %d records", len(whole)+1, n))
 }
 
-// Every byte of a segment (64 KiB in make proof) is changed in turn, by one bit and by all. What can be read is a prefix of its records,
-// and the rest counts as lost: but for the last record, of which nobody can tell that it was ever written.
+// Every byte of a segment (64 KiB in make proof) is changed in turn, by one bit and by all. What can be read is a
+// prefix of its records, and the rest counts as lost: but for the last record, of which nobody can tell that it was
+// ever written.
 func TestASegmentWithEveryByteFlipped(t *testing.T) {
 	t.Parallel()
 	fs, name, n := segmentOf(t, segmentSize())
@@ -256,8 +260,8 @@ func frameStarts(t *testing.T, data []byte) (of []uint64) {
 	return of
 }
 
-// Damage in a segment before the last, a segment that is missing, and one that was cut, cost what is behind the place in
-// that segment. What follows is read.
+// Damage in a segment before the last, a segment that is missing, and one that was cut, cost what is behind the place
+// in that segment. What follows is read.
 func TestDamageInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(fs *crashFS, name string){
@@ -344,14 +348,15 @@ func TestTheBound(t *testing.T) {
 	}
 }
 
-// A disk that is full refuses records, and keeps those it has. When there is room again it takes more, and the ledger could be
-// advanced all the time.
+// A disk that is full refuses records, and keeps those it has. When there is room again it takes more, and the ledger
+// could be advanced all the time.
 func TestAFullDisk(t *testing.T) {
 	t.Parallel()
 	fs := newCrashFS()
 	fs.full = 30_000
 	s := mustOpen(t, fs, SyncEach)
-	if _, err := s.Append(records(0, 1000)); err == nil || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "no space") {
+	if _, err := s.Append(records(0, 1000)); err == nil || errors.Is(err, ErrFull) ||
+		!strings.Contains(err.Error(), "no space") {
 		t.Fatalf("Append = %v", err)
 	}
 	written := s.Next()

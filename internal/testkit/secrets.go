@@ -15,7 +15,8 @@ import (
 // inside holds a value in an unexported field, where fmt calls no method.
 type inside struct{ value any }
 
-// Printed returns v in every way that fmt, encoding/json, encoding/xml, encoding/gob and slog know. An encoder may refuse: its error is printed.
+// Printed returns v in every way that fmt, encoding/json, encoding/xml, encoding/gob and slog know. An encoder may
+// refuse: its error is printed.
 func Printed(v any) map[string]string {
 	out := make(map[string]string)
 	for _, verb := range []string{"v", "+v", "#v", "s", "q", "x", "X", "d", "T", "p", "t", "#x", "# x", "U", "08b", "o"} {

@@ -55,8 +55,8 @@ func Until(t testing.TB, what string, holds func() bool) {
 	Eventually(t, holds, func() string { return what })
 }
 
-// AllocatedBytes returns how many bytes f allocates: the fewest of three calls, as the allocations of all goroutines are
-// counted. Pools are emptied before each call. A test that calls it must not run in parallel with others.
+// AllocatedBytes returns how many bytes f allocates: the fewest of three calls, as the allocations of all goroutines
+// are counted. Pools are emptied before each call. A test that calls it must not run in parallel with others.
 func AllocatedBytes(f func()) uint64 {
 	fewest := uint64(math.MaxUint64)
 	for range 3 {

@@ -63,7 +63,8 @@ func TestEventually(t *testing.T) {
 				looks := 0
 				var ended sync.WaitGroup
 				ended.Go(func() { // Fatalf ends its goroutine
-					testkit.Eventually(r, func() bool { looks++; return looks == tt.holdsAfter }, func() string { return "three of four" })
+					testkit.Eventually(r, func() bool { looks++; return looks == tt.holdsAfter },
+						func() string { return "three of four" })
 				})
 				ended.Wait()
 				if r.text.String() != tt.text || r.failed != (tt.text != "") {
@@ -88,7 +89,8 @@ func TestLoggerPrintsWhereATestHasFailed(t *testing.T) {
 			f()
 		}
 		text := r.text.String()
-		if !failed && text != "" || failed && (!strings.Contains(text, "last") || strings.Contains(text, "first") || len(text) > 1<<20+100) {
+		if !failed && text != "" || failed && (!strings.Contains(text, "last") || strings.Contains(text, "first") ||
+			len(text) > 1<<20+100) {
 			t.Errorf("failed %v: %d bytes are printed: %.200s", failed, len(text), text)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package topicplan compares the topics that an application needs with those that a cluster has, and makes the difference
-// good where that is safe.
+// Package topicplan compares the topics that an application needs with those that a cluster has, and makes the
+// difference good where that is safe.
 package topicplan
 
 import (
@@ -59,8 +59,8 @@ type planner struct {
 	rows    []Row
 }
 
-// New compares what the App needs with what the cluster has, and changes nothing. grow says that partitions may be added to
-// topics that have fewer than they need.
+// New compares what the App needs with what the cluster has, and changes nothing. grow says that partitions may be
+// added to topics that have fewer than they need.
 func New(ctx context.Context, client *kafka.Client, app *appinfo.App, prefix string, grow bool) ([]Row, error) {
 	cluster, err := client.AllTopics(ctx)
 	if err != nil {
@@ -241,8 +241,8 @@ func Changes(rows []Row) bool {
 	return slices.ContainsFunc(rows, func(r Row) bool { return r.Action != Keep })
 }
 
-// Apply does what the rows of a plan say, in their order: sources come before the topics that take their records. It goes on
-// after an error, which stands in its row. It returns how many failed.
+// Apply does what the rows of a plan say, in their order: sources come before the topics that take their records. It
+// goes on after an error, which stands in its row. It returns how many failed.
 func Apply(ctx context.Context, client *kafka.Client, rows []Row) (failed int) {
 	for i := range rows {
 		r := &rows[i]

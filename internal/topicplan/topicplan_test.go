@@ -54,16 +54,19 @@ func TestPlanAndApply(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	create("same", kafka.TopicSpec{Partitions: 2, Configs: map[string]string{"cleanup.policy": "delete,compact", "retention.ms": "60000"}})
+	create("same", kafka.TopicSpec{Partitions: 2, Configs: map[string]string{"cleanup.policy": "delete,compact",
+		"retention.ms": "60000"}})
 	create("few", kafka.TopicSpec{Partitions: 1})
 	create("many", kafka.TopicSpec{Partitions: 5, Configs: map[string]string{"retention.ms": "60000"}})
 	create("others.read", kafka.TopicSpec{Partitions: 1})
 	create("others.read.g.dead", kafka.TopicSpec{Partitions: 1})
 	app := &appinfo.App{
 		Schemas: []appinfo.Schema{
-			{ID: "A", Version: 1, Streams: []string{"same"}, Partitions: 2, RetentionMS: 60_000, TopicConfigs: map[string]string{"cleanup.policy": "compact, delete"}},
+			{ID: "A", Version: 1, Streams: []string{"same"}, Partitions: 2, RetentionMS: 60_000,
+				TopicConfigs: map[string]string{"cleanup.policy": "compact, delete"}},
 			{ID: "B", Version: 1, Streams: []string{"few", "many"}, Partitions: 3, RetentionMS: 3_600_000},
-			{ID: "C", Version: 1, Streams: []string{"missing"}, Partitions: 4, TopicConfigs: map[string]string{"cleanup.policy": "compact"}},
+			{ID: "C", Version: 1, Streams: []string{"missing"}, Partitions: 4,
+				TopicConfigs: map[string]string{"cleanup.policy": "compact"}},
 		},
 		Subscriptions: []appinfo.Subscription{
 			{Patterns: []string{"others.*", "missing"}, Group: "g", DeadLetter: true, RetryMS: []int64{1000}},
@@ -93,8 +96,10 @@ func TestPlanAndApply(t *testing.T) {
 	if failed := Apply(t.Context(), client, rows); failed != 0 {
 		t.Errorf("%d failed: %+v", failed, rows)
 	}
-	wantRows(t, plan(true), "alter few partitions 1 3", "manual many partitions 5 3", "keep missing topic -", "keep same topic -",
-		"keep missing.g.dead topic -", "keep missing.g.retry.1 topic -", "keep others.read.g.dead topic -", "keep others.read.g.retry.1 topic -")
+	wantRows(t, plan(true), "alter few partitions 1 3", "manual many partitions 5 3", "keep missing topic -",
+		"keep same topic -",
+		"keep missing.g.dead topic -", "keep missing.g.retry.1 topic -", "keep others.read.g.dead topic -",
+		"keep others.read.g.retry.1 topic -")
 	if failed := Apply(t.Context(), client, plan(true)); failed != 0 {
 		t.Errorf("%d failed", failed)
 	}

@@ -1,4 +1,5 @@
-// Package tracecontext writes and reads the OpenTelemetry context of a record: the headers traceparent and tracestate of the W3C.
+// Package tracecontext writes and reads the OpenTelemetry context of a record: the headers traceparent and tracestate
+// of the W3C.
 package tracecontext
 
 import (
@@ -25,14 +26,16 @@ func Headers(ctx context.Context) []Header {
 	return c
 }
 
-// Of returns the span that a record's headers name, as their last traceparent and tracestate tell; it is not valid if they name none.
+// Of returns the span that a record's headers name, as their last traceparent and tracestate tell; it is not valid if
+// they name none.
 func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
 	parent, ok := header(Parent)
 	if !ok {
 		return trace.SpanContext{}
 	}
 	vendors, _ := header(State)
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: string(parent), State: string(vendors)})
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: string(parent),
+		State: string(vendors)})
 	return trace.SpanContextFromContext(ctx)
 }
 

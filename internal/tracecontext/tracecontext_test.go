@@ -21,11 +21,13 @@ func TestOf(t *testing.T) {
 	}{
 		{name: "none"},
 		{name: "parent", headers: map[string]string{"traceparent": parent}, valid: true},
-		{name: "parent and state", headers: map[string]string{"traceparent": parent, "tracestate": "a=1,b=2"}, valid: true, state: "a=1,b=2"},
+		{name: "parent and state", headers: map[string]string{"traceparent": parent, "tracestate": "a=1,b=2"}, valid: true,
+			state: "a=1,b=2"},
 		{name: "state alone", headers: map[string]string{"tracestate": "a=1"}},
 		{name: "broken state", headers: map[string]string{"traceparent": parent, "tracestate": "="}, valid: true},
 		{name: "broken parent", headers: map[string]string{"traceparent": "00-x-y-01"}},
-		{name: "zero trace", headers: map[string]string{"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}},
+		{name: "zero trace",
+			headers: map[string]string{"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}},
 		{name: "empty", headers: map[string]string{"traceparent": ""}},
 	}
 	for _, tt := range tests {
@@ -52,7 +54,8 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state})
+	want := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
+		TraceFlags: trace.FlagsSampled, TraceState: state})
 	headers := tracecontext.Headers(trace.ContextWithSpanContext(t.Context(), want))
 	got := tracecontext.Of(func(name string) ([]byte, bool) {
 		for _, h := range headers {

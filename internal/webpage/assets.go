@@ -18,7 +18,9 @@ var style []byte
 func Assets(mux *http.ServeMux) {
 	mux.Handle("GET /webpage.js", Asset("webpage.js", script))
 	mux.Handle("GET /webpage.css", Asset("webpage.css", style))
-	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	})
 }
 
 // Asset answers with content, whose type the extension of the name says.

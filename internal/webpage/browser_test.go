@@ -17,7 +17,8 @@ func TestAHostilePageCanDoNothing(t *testing.T) {
 	mux := http.NewServeMux()
 	webpage.Assets(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `<!doctype html><title>quiet</title><p id=p>text</p><script>document.title = "inline"</script>
+		_,
+			_ = io.WriteString(w, `<!doctype html><title>quiet</title><p id=p>text</p><script>document.title = "inline"</script>
 <img src=x onerror="document.title='handler'"><script type=module src=/own.js></script>`)
 	})
 	mux.Handle("GET /own.js", webpage.Asset("own.js", []byte(`

@@ -57,7 +57,8 @@ func (p *Policy) allows(r *http.Request) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || slices.ContainsFunc(p.Hosts, func(name string) bool { return strings.EqualFold(name, host) }) {
+	if host == "localhost" || slices.ContainsFunc(p.Hosts,
+		func(name string) bool { return strings.EqualFold(name, host) }) {
 		return true
 	}
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
@@ -74,7 +75,8 @@ func overLoopback(r *http.Request) bool {
 	return err != nil || at.Addr().Unmap().IsLoopback()
 }
 
-// fromOtherSite reports whether a browser says that the page of another site asks for data. Following a link is allowed.
+// fromOtherSite reports whether a browser says that the page of another site asks for data. Following a link is
+// allowed.
 func fromOtherSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate"

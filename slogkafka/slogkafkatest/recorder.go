@@ -1,4 +1,5 @@
-// Package slogkafkatest is for tests of what an application logs: a handler that keeps its records. Only tests import it.
+// Package slogkafkatest is for tests of what an application logs: a handler that keeps its records. Only tests import
+// it.
 package slogkafkatest
 
 import (

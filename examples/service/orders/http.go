@@ -59,7 +59,8 @@ func (s *Service) show(w http.ResponseWriter, r *http.Request) {
 
 // Serve has a handler served at an address from the App's start to its end.
 func Serve(app *bus.App, handler http.Handler, address string) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: 30 * time.Second}
 	served := make(chan error, 1)
 	app.OnInitialize(func(ctx context.Context) error {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)

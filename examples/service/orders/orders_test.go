@@ -35,10 +35,12 @@ func TestAnOrderIsBilled(t *testing.T) {
 	if code, text := do(t, http.MethodPost, api.URL+"/orders", `{"id":"a1","amount":5}`); code != http.StatusAccepted {
 		t.Fatalf("%d: %s", code, text)
 	}
-	if got := bustest.Published[orders.Invoice](t, app, orders.Billed, 1); got[0] != (orders.Invoice{Order: "a1", Total: 5}) {
+	if got := bustest.Published[orders.Invoice](t, app, orders.Billed,
+		1); got[0] != (orders.Invoice{Order: "a1", Total: 5}) {
 		t.Errorf("%+v", got)
 	}
-	if code, text := do(t, http.MethodGet, api.URL+"/orders/a1", ""); code != http.StatusOK || text != `{"order":"a1","total":5}`+"\n" {
+	if code, text := do(t, http.MethodGet, api.URL+"/orders/a1", ""); code != http.StatusOK ||
+		text != `{"order":"a1","total":5}`+"\n" {
 		t.Errorf("%d: %s", code, text)
 	}
 }
@@ -50,7 +52,8 @@ func TestOrdersThatAreRefused(t *testing.T) {
 	t.Cleanup(api.Close)
 	bustest.Run(t, app)
 
-	if code, text := do(t, http.MethodPost, api.URL+"/orders", `{"id":"a1","amount":0}`); code != http.StatusUnprocessableEntity || !strings.Contains(text, "amount") {
+	if code, text := do(t, http.MethodPost, api.URL+"/orders",
+		`{"id":"a1","amount":0}`); code != http.StatusUnprocessableEntity || !strings.Contains(text, "amount") {
 		t.Errorf("%d: %s", code, text)
 	}
 	if code, _ := do(t, http.MethodPost, api.URL+"/orders", `nonsense`); code != http.StatusBadRequest {

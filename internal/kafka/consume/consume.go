@@ -1,13 +1,13 @@
-// Package consume runs one subscription: a member of a consumer group, the fetcher that reads the partitions the member is given, and the
-// lanes that their records are handled in.
+// Package consume runs one subscription: a member of a consumer group, the fetcher that reads the partitions the member
+// is given, and the lanes that their records are handled in.
 //
 //	member   joins, keeps beating, commits; calls Assign and Drain
 //	fetcher  reads the assigned partitions
 //	dispatch one goroutine a generation: takes chunks from the fetcher and puts their records into lanes
 //	lanes    handle records, and know the watermark of each partition
 //
-// What it promises: a record is handled at least once; nothing is committed beyond a record that has not been handled; when a partition is
-// taken away nothing of it begins any more, and what runs may finish until the drain time is over.
+// What it promises: a record is handled at least once; nothing is committed beyond a record that has not been handled;
+// when a partition is taken away nothing of it begins any more, and what runs may finish until the drain time is over.
 package consume
 
 import (
@@ -95,26 +95,28 @@ func New(c *kafka.Client, o Options) *Consumer {
 	}
 	x.pool = lanes.New(lanes.Options[wire.Record]{
 		Mode: o.Lanes, Limit: o.Limit,
-		Offset: func(r *wire.Record) int64 { return r.Offset }, Key: func(r *wire.Record) []byte { return r.Key }, Size: (*wire.Record).Memory,
-		Do: o.Do, DoBatch: o.DoBatch, Batches: o.Batches, Dropped: o.Dropped,
+		Offset: func(r *wire.Record) int64 { return r.Offset }, Key: func(r *wire.Record) []byte { return r.Key },
+		Size: (*wire.Record).Memory,
+		Do:   o.Do, DoBatch: o.DoBatch, Batches: o.Batches, Dropped: o.Dropped,
 		PartitionBytes: partitionBytes, PartitionItems: c.Settings().MaxPollRecords,
 	})
 	x.member = group.New(c, group.Config{
-		Group: o.Group, InstanceID: o.InstanceID, Match: o.Match, Topics: o.Topics, Commit: x.cfg.AutoCommitInterval, Drain: o.DrainTimeout,
+		Group: o.Group, InstanceID: o.InstanceID, Match: o.Match, Topics: o.Topics, Commit: x.cfg.AutoCommitInterval,
+		Drain:  o.DrainTimeout,
 		Logger: o.Logger, Consumer: x,
 	})
 	return x
 }
 
-// partitionBytes is how much of a partition is held for its lanes before it is not read any further: about two fetches' worth, so that the
-// next is there when the last has been handled.
+// partitionBytes is how much of a partition is held for its lanes before it is not read any further: about two fetches'
+// worth, so that the next is there when the last has been handled.
 const partitionBytes = 2 << 20
 
 // errDraining is the cause of a context that ended because the time to finish was over.
 var errDraining = errors.New("the partition has been taken away, and the time to finish is over")
 
-// Run reads and handles until ctx ends or Stop is called, and then drains, commits and leaves; that is no error. Otherwise it returns what
-// Fail was called with, or why the member cannot go on. It can be called once.
+// Run reads and handles until ctx ends or Stop is called, and then drains, commits and leaves; that is no error.
+// Otherwise it returns what Fail was called with, or why the member cannot go on. It can be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -145,7 +147,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 }
 
-// finish waits for the lanes, but not for handlers that have been abandoned: they do not listen, and their records will be handled again.
+// finish waits for the lanes, but not for handlers that have been abandoned: they do not listen, and their records will
+// be handled again.
 func (c *Consumer) finish() {
 	c.mu.Lock()
 	c.forgetIdleLocked()

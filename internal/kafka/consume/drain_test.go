@@ -13,7 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// stubborn returns a Consumer with a running handler that heeds its context or does not, and what ends the handler in the end.
+// stubborn returns a Consumer with a running handler that heeds its context or does not, and what ends the handler in
+// the end.
 func stubborn(t *testing.T, heeds bool) (c *Consumer, p *place, release chan struct{}) {
 	t.Helper()
 	begun := make(chan struct{}, 10)
@@ -70,8 +71,8 @@ func TestHurryEndsADrain(t *testing.T) {
 	})
 }
 
-// A handler that does not return is given up; its partition is not begun again before it has ended, and waits for nothing when it is taken away
-// meanwhile.
+// A handler that does not return is given up; its partition is not begun again before it has ended, and waits for
+// nothing when it is taken away meanwhile.
 func TestAnAbandonedPartitionWaitsForItsHandler(t *testing.T) {
 	t.Parallel()
 	c, p, release := stubborn(t, false)
@@ -99,7 +100,8 @@ func TestAnAbandonedPartitionWaitsForItsHandler(t *testing.T) {
 // returned counts, and keeps the partition from beginning again, whichever returns first.
 func TestAnAbandonedPartitionWaitsForTheHandlersBeforeARewindToo(t *testing.T) {
 	t.Parallel()
-	for name, order := range map[string][]int64{"the one before the rewind first": {100, 0}, "the one after it first": {0, 100}} {
+	for name, order := range map[string][]int64{"the one before the rewind first": {100, 0},
+		"the one after it first": {0, 100}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -9,5 +9,6 @@ type NoOffsetError struct {
 }
 
 func (e *NoOffsetError) Error() string {
-	return fmt.Sprintf("consume: group %q has no committed offset for %s/%d, and auto_offset_reset is none: commit one, or set auto_offset_reset to earliest or latest", e.Group, e.Topic, e.Partition)
+	return fmt.Sprintf("consume: group %q has no committed offset for %s/%d, and auto_offset_reset is none: commit one, "+
+		"or set auto_offset_reset to earliest or latest", e.Group, e.Topic, e.Partition)
 }

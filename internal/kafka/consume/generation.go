@@ -104,12 +104,14 @@ func (g *generation) failed(err error) {
 	case bad.Next >= 0:
 		// Nobody can read these records, today or later: waiting for them would stop the partition for ever.
 		c.corrupt.Add(1)
-		c.log.Error("consume: a batch is broken and cannot be handled", "group", c.opts.Group, "partition", name(p.tp), "offset", bad.Offset, "next", bad.Next, "error", bad.Err)
+		c.log.Error("consume: a batch is broken and cannot be handled", "group", c.opts.Group, "partition", name(p.tp),
+			"offset", bad.Offset, "next", bad.Next, "error", bad.Err)
 		p.pass(bad.Next)
 	case errors.Is(err, fetch.ErrOutOfRange):
 		p.reset(bad)
 	default:
-		c.log.Error("consume: a partition cannot be read; trying again", "group", c.opts.Group, "partition", name(p.tp), "error", bad.Err)
+		c.log.Error("consume: a partition cannot be read; trying again", "group", c.opts.Group, "partition", name(p.tp),
+			"error", bad.Err)
 		p.readAgain()
 	}
 }
@@ -137,7 +139,8 @@ func (g *generation) drain(ctx context.Context) {
 	defer cancel()
 	for _, p := range g.places {
 		if stuck := p.waitIdle(limited); len(stuck) > 0 {
-			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record will be handled again",
+			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record "+
+				"will be handled again",
 				"group", g.c.opts.Group, "partition", name(p.tp), "offset", p.oldest())
 			g.c.abandon(p.tp, stuck)
 		}

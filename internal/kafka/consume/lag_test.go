@@ -25,7 +25,8 @@ func TestTheEndIsKnownWithoutARecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	producer := func(opts ...kgo.Opt) *kgo.Client {
-		p, err := kgo.NewClient(append(opts, kgo.SeedBrokers(cluster.Servers()...), kgo.DefaultProduceTopic("topic"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+		p, err := kgo.NewClient(append(opts, kgo.SeedBrokers(cluster.Servers()...), kgo.DefaultProduceTopic("topic"),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 		if err != nil {
 			t.Fatal(err)
 		}

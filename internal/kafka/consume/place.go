@@ -17,7 +17,8 @@ import (
 
 // Place is where an item comes from: a partition, as long as the member has it.
 type Place interface {
-	// Draining is closed when nothing further is to begin: who only waits should stop waiting, and leave its item unfinished.
+	// Draining is closed when nothing further is to begin: who only waits should stop waiting, and leave its item
+	// unfinished.
 	Draining() <-chan struct{}
 	// Context ends when the time to finish is over. It is the parent of what Do gets.
 	Context() context.Context
@@ -41,7 +42,8 @@ type place struct {
 	start group.Start
 	ctx   context.Context
 	lane  atomic.Pointer[lanes.Partition[wire.Record]]
-	past  []*lanes.Partition[wire.Record] // lanes of records that the partition no longer has; the dispatcher's until that has ended
+	// lanes of records that the partition no longer has; the dispatcher's until that has ended
+	past []*lanes.Partition[wire.Record]
 
 	committed atomic.Int64 // what the group had when the partition was assigned; -1 = nothing
 	position  atomic.Int64 // the offset after what was read; -1 = nothing yet
@@ -103,8 +105,8 @@ func (g *generation) read(places ...*place) {
 	g.c.fetcher.AddAll(offsets)
 }
 
-// beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is never passed over,
-// whatever auto_offset_reset says: it was published before, and moved there by this group.
+// beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is
+// never passed over, whatever auto_offset_reset says: it was published before, and moved there by this group.
 func (p *place) beginning() (at int64, ok bool) {
 	switch reset := p.g.c.cfg.AutoOffsetReset; {
 	case p.start.Late || p.delayed || reset == kafka.Earliest:
@@ -185,8 +187,8 @@ func (p *place) pass(next int64) {
 	p.add(nil, next)
 }
 
-// add gives items to the lane. In a retry stream the first that has to wait for its time holds up those behind it: in a stream of one delay
-// they are due later still. The dispatcher alone calls it.
+// add gives items to the lane. In a retry stream the first that has to wait for its time holds up those behind it: in a
+// stream of one delay they are due later still. The dispatcher alone calls it.
 func (p *place) add(items []wire.Record, next int64) {
 	p.feed.Lock()
 	defer p.feed.Unlock()
@@ -209,12 +211,13 @@ func (p *place) giveLocked(items []wire.Record, next int64) {
 	}
 }
 
-// rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made anew, or its log was cut off.
-// What was read before is nobody's any more, and lower offsets are to be committed.
+// rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made
+// anew, or its log was cut off. What was read before is nobody's any more, and lower offsets are to be committed.
 func (p *place) rewind(offset int64) {
 	c := p.g.c
 	c.log.Warn("consume: the partition ends before what was read of it; starting again",
-		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(), "offset", offset)
+		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(),
+		"offset", offset)
 	p.committed.Store(-1)
 	p.allowance.Store(offset)
 	old := p.lane.Load()

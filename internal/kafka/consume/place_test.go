@@ -30,7 +30,8 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 	p.take(chunk("delayed", 5, 7, time.Now().Add(-time.Hour))) // due, but behind those that are not
 	eventually(t, func() bool { return handled.Load() == 3 })
 	s := c.Status()
-	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 || p.Oldest.Offset != 3 {
+	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 ||
+		p.Oldest.Offset != 3 {
 		t.Errorf("while they wait: %+v", p)
 	}
 	eventually(t, func() bool { return handled.Load() == 7 })
@@ -57,7 +58,8 @@ func TestABrokenBatchPassesNothingElse(t *testing.T) {
 			if mark := c.Marks()[p.tp]; mark != 0 {
 				t.Errorf("marked %d, and nothing is finished", mark)
 			}
-			if s := c.Status(); s.Corrupt != 1 || s.LastError == nil || s.Partitions[0].Position != 10 || s.Partitions[0].Held != 5 {
+			if s := c.Status(); s.Corrupt != 1 || s.LastError == nil || s.Partitions[0].Position != 10 ||
+				s.Partitions[0].Held != 5 {
 				t.Errorf("status %+v", s)
 			}
 			close(release)
@@ -192,7 +194,8 @@ func TestProgress(t *testing.T) {
 func TestNoOffsetErrorSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	got := (&NoOffsetError{Group: "g", Topic: "t", Partition: 3}).Error()
-	if want := `consume: group "g" has no committed offset for t/3, and auto_offset_reset is none: commit one, or set auto_offset_reset to earliest or latest`; got != want {
+	if want := `consume: group "g" has no committed offset for t/3, and auto_offset_reset is none: commit one, or set ` +
+		`auto_offset_reset to earliest or latest`; got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -211,7 +214,8 @@ func TestDeletedRecordsAreLogged(t *testing.T) {
 	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 10, Next: -1, Err: fetch.ErrOutOfRange})
 	p.take(chunk("topic", 290, 300, time.Now()))
 	p.take(chunk("topic", 300, 310, time.Now()))
-	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "topic=topic partition=0 from=10 to=290") {
+	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "topic=topic partition=0 "+
+		"from=10 to=290") {
 		t.Errorf("logged %s", out.String())
 	}
 }

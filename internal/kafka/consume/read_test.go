@@ -17,8 +17,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// Somebody has to mend a missing right, so the pause before a partition is looked at again is long; and so is this test. A group that begins
-// at the end then still does: not at the first record of the log, which is where an offset of 0 would lead.
+// Somebody has to mend a missing right, so the pause before a partition is looked at again is long; and so is this
+// test. A group that begins at the end then still does: not at the first record of the log, which is where an offset of
+// 0 would lead.
 func TestAPartitionThatMayBeReadLaterBeginsWhereItShould(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -11,8 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// The lane of records that a partition no longer has may still be about to say that it is full. Its records are nobody's any more, so nobody
-// would ever say that there is room again, and the partition would stand still.
+// The lane of records that a partition no longer has may still be about to say that it is full. Its records are
+// nobody's any more, so nobody would ever say that there is room again, and the partition would stand still.
 func TestALaneOfThePastDoesNotPauseItsPartition(t *testing.T) {
 	t.Parallel()
 	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
@@ -30,7 +30,8 @@ func TestALaneOfThePastDoesNotPauseItsPartition(t *testing.T) {
 	}
 }
 
-// The time of what waited in a retry stream may come when it has been given up: nothing is known then of what the partition has now.
+// The time of what waited in a retry stream may come when it has been given up: nothing is known then of what the
+// partition has now.
 func TestTheTimeOfWhatWasGivenUpMarksNothing(t *testing.T) {
 	t.Parallel()
 	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))

@@ -10,13 +10,13 @@ import (
 const (
 	// watchEvery is how often the partitions are looked at.
 	watchEvery = 5 * time.Second
-	// stuckAfter is how long a partition may finish nothing, while a handler runs, before the log tells. It tells again each time that
-	// the time has doubled.
+	// stuckAfter is how long a partition may finish nothing, while a handler runs, before the log tells. It tells again
+	// each time that the time has doubled.
 	stuckAfter = time.Minute
 )
 
-// watch looks at the partitions from time to time, until ctx ends: a handler may run for as long as it likes, because the member's heartbeats
-// do not depend on it, so nobody else would notice one that never returns.
+// watch looks at the partitions from time to time, until ctx ends: a handler may run for as long as it likes, because
+// the member's heartbeats do not depend on it, so nobody else would notice one that never returns.
 func (c *Consumer) watch(ctx context.Context) {
 	seen := make(map[kafka.TopicPartition]progress)
 	for kafka.Sleep(ctx, watchEvery) == nil {
@@ -59,7 +59,8 @@ func (p progress) after(offset int64, running bool, now time.Time) (_ progress, 
 	return p, true
 }
 
-// lookAtEnds asks for the ends of partitions that are not being read: no fetch tells them, and their lag is the one that grows.
+// lookAtEnds asks for the ends of partitions that are not being read: no fetch tells them, and their lag is the one
+// that grows.
 func (c *Consumer) lookAtEnds(ctx context.Context, g *generation) {
 	var paused []kafka.TopicPartition
 	for tp, p := range g.places {

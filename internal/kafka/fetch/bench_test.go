@@ -27,7 +27,8 @@ func BenchmarkFetch(b *testing.B) {
 		b.Fatal(err)
 	}
 	p, err := kgo.NewClient(kgo.SeedBrokers(cluster.Servers()...), kgo.DefaultProduceTopic(topic),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(partitions*each))
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MaxBufferedRecords(partitions*each))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -65,7 +66,8 @@ func BenchmarkFetch(b *testing.B) {
 	b.Run("franz-go", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			c, err := kgo.NewClient(kgo.SeedBrokers(cluster.Servers()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+			c, err := kgo.NewClient(kgo.SeedBrokers(cluster.Servers()...), kgo.ConsumeTopics(topic),
+				kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -401,7 +401,8 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 		if f.opts.OutOfRange == kafka.Latest {
 			p.at = kafka.EndOffset
 		}
-		f.log.Warn("fetch: the broker does not have this offset; starting again", "topic", p.Topic, "partition", p.Partition, "offset", a.from, "at", f.opts.OutOfRange)
+		f.log.Warn("fetch: the broker does not have this offset; starting again", "topic", p.Topic, "partition", p.Partition,
+			"offset", a.from, "at", f.opts.OutOfRange)
 		f.poke()
 	case kafka.Classify(err) == kafka.Denied:
 		f.deniedLocked(p, a.from, err)

@@ -115,7 +115,8 @@ func TestBadBatch(t *testing.T) {
 				t.Error(diff)
 			}
 			bad, ok := errors.AsType[*fetch.PartitionError](got.errs[0])
-			if !ok || len(got.errs) != 1 || bad.Offset != 2 || bad.Topic != b.topic || bad.Partition != 0 || !strings.Contains(bad.Error(), tt.want) {
+			if !ok || len(got.errs) != 1 || bad.Offset != 2 || bad.Topic != b.topic || bad.Partition != 0 ||
+				!strings.Contains(bad.Error(), tt.want) {
 				t.Fatalf("got %v", got.errs)
 			}
 			if tt.goesOn != (bad.Next == 4) || tt.goesOn == (bad.Next == -1) {
@@ -196,7 +197,8 @@ func TestBatchesOfOneRecord(t *testing.T) {
 	}
 	decoded := live()
 	wireSize := uint64(len(log))
-	t.Logf("%d bytes on the wire: %d live when buffered, %d when decoded", wireSize, int64(buffered)-int64(before), int64(decoded)-int64(before))
+	t.Logf("%d bytes on the wire: %d live when buffered, %d when decoded", wireSize, int64(buffered)-int64(before),
+		int64(decoded)-int64(before))
 	if limit := before + 6*wireSize; buffered > limit || decoded > limit {
 		t.Errorf("more than six times the wire's bytes are live")
 	}
@@ -237,13 +239,15 @@ func TestCodes(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*kerr.Error{
 		kerr.UnknownTopicOrPartition, kerr.LeaderNotAvailable, kerr.NotLeaderForPartition, kerr.ReplicaNotAvailable,
-		kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.OffsetNotAvailable, kerr.UnknownServerError,
+		kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.OffsetNotAvailable,
+		kerr.UnknownServerError,
 	} {
 		t.Run(e.Message, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 2, embedded())
 			b.produce(b.producer, &kgo.Record{Value: []byte("a")}, &kgo.Record{Partition: 1, Value: []byte("b")})
-			h := b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.topic, Partitions: []int32{0}, Err: e, Count: 3})
+			h := b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.topic, Partitions: []int32{0},
+				Err: e, Count: 3})
 			f := b.fetcher(fetch.Options{})
 			f.Add(b.part(0), 0)
 			f.Add(b.part(1), 0)

@@ -24,7 +24,8 @@ func TestEveryRecordOnce(t *testing.T) {
 	t.Parallel()
 	const partitions, each = 6, 200
 	b := setup(t, partitions, kafkatest.Nodes(2), kafkatest.Own())
-	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
+	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(),
+		kgo.Lz4Compression(), kgo.ZstdCompression()}
 	want := make(map[int32][]string)
 	for i, codec := range codecs {
 		p := b.newProducer(kgo.ProducerBatchCompression(codec))
@@ -33,7 +34,8 @@ func TestEveryRecordOnce(t *testing.T) {
 			id := int32(n % partitions)
 			v := fmt.Sprintf("codec %d record %d %s", i, n, strings.Repeat("x", n%100))
 			want[id] = append(want[id], v)
-			records = append(records, &kgo.Record{Partition: id, Value: []byte(v), Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte(v)}}})
+			records = append(records, &kgo.Record{Partition: id, Value: []byte(v), Key: []byte("k"),
+				Headers: []kgo.RecordHeader{{Key: "h", Value: []byte(v)}}})
 		}
 		b.produce(p, records...)
 	}
@@ -72,7 +74,8 @@ func TestStartsInsideABatch(t *testing.T) {
 	when := time.UnixMilli(1_700_000_000_123)
 	var records []*kgo.Record
 	for i := range 10 {
-		records = append(records, &kgo.Record{Value: fmt.Append(nil, i), Timestamp: when, Headers: []kgo.RecordHeader{{Key: "n", Value: fmt.Append(nil, i)}}})
+		records = append(records, &kgo.Record{Value: fmt.Append(nil, i), Timestamp: when,
+			Headers: []kgo.RecordHeader{{Key: "n", Value: fmt.Append(nil, i)}}})
 	}
 	b.produce(b.producer, records...)
 	f := b.fetcher(fetch.Options{})
@@ -85,7 +88,8 @@ func TestStartsInsideABatch(t *testing.T) {
 		}
 		for _, r := range c.Records {
 			offsets = append(offsets, r.Offset)
-			if r.Time.UnixMilli() != when.UnixMilli() || r.Key != nil || len(r.Headers) != 1 || r.Headers[0].Name != "n" || string(r.Headers[0].Value) != string(r.Value) {
+			if r.Time.UnixMilli() != when.UnixMilli() || r.Key != nil || len(r.Headers) != 1 || r.Headers[0].Name != "n" ||
+				string(r.Headers[0].Value) != string(r.Value) {
 				t.Errorf("record %+v", r)
 			}
 		}

@@ -20,7 +20,8 @@ func TestIdlePartitionsCostNothing(t *testing.T) {
 	b.client = newClient(t, b.cluster)
 	prefix := b.cluster.Prefix(t)
 	for i := range topics {
-		if err := b.client.EnsureTopic(t.Context(), fmt.Sprint(prefix, i), kafka.TopicSpec{Partitions: partitions}); err != nil {
+		if err := b.client.EnsureTopic(t.Context(), fmt.Sprint(prefix, i),
+			kafka.TopicSpec{Partitions: partitions}); err != nil {
 			t.Fatal(err)
 		}
 	}

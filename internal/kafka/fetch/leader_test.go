@@ -57,7 +57,8 @@ func TestALeaderIsWaitedForAsLongAsTheOwnerWants(t *testing.T) {
 		after   time.Duration
 		stopped bool
 	}{
-		{true, 0, false}, {true, time.Minute - 1, false}, {false, 0, false}, {true, time.Hour, false}, {true, time.Minute, true}, {true, time.Hour, true},
+		{true, 0, false}, {true, time.Minute - 1, false}, {false, 0, false}, {true, time.Hour, false},
+		{true, time.Minute, true}, {true, time.Hour, true},
 	} {
 		now = now.Add(step.after)
 		if f.logLeaderLocked(p, step.missing, now); p.stopped != step.stopped {

@@ -22,7 +22,8 @@ func TestARefusedLookUpHoldsBackNobody(t *testing.T) {
 		b.produce(b.producer, &kgo.Record{Partition: id, Value: []byte("v")})
 	}
 	fault := b.cluster.Fake().Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: b.topic, Partitions: []int32{refused}, Err: kerr.NotLeaderForPartition, Count: -1,
+		Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: b.topic, Partitions: []int32{refused},
+		Err: kerr.NotLeaderForPartition, Count: -1,
 	})
 	f := b.fetcher(fetch.Options{})
 	starts := make(map[kafka.TopicPartition]int64)

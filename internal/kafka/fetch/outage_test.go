@@ -24,7 +24,8 @@ func TestDenied(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2, embedded())
 	b.produce(b.producer, &kgo.Record{Partition: 1, Value: []byte("b")})
-	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.topic, Partitions: []int32{0}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: b.topic, Partitions: []int32{0},
+		Err: kerr.TopicAuthorizationFailed, Count: -1})
 	f := b.fetcher(fetch.Options{})
 	f.Add(b.part(0), 0)
 	f.Add(b.part(1), 0)
@@ -40,7 +41,8 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.Kfake(kfake.EnableSASL(), kfake.Superuser("PLAIN", "me", "right")))
 	// The fake broker closes the connection on a wrong password; a real one answers with this code.
-	cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SASLAuthenticate}, TopLevel: true, Err: kerr.SaslAuthenticationFailed, Count: -1})
+	cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SASLAuthenticate}, TopLevel: true,
+		Err: kerr.SaslAuthenticationFailed, Count: -1})
 	s := kafka.DefaultSettings()
 	s.SecurityProtocol, s.SASLUsername, s.SASLPassword = kafka.SASLPlaintext, "me", kafka.NewSecret("wrong")
 	c, err := kafka.NewClient(cluster.Servers(), s, nil)
@@ -54,7 +56,8 @@ func TestRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err = f.Next(ctx)
-	if refused, ok := errors.AsType[*fetch.BrokerError](err); !ok || !errors.Is(err, kafka.ErrAuth) || refused.Broker != -1 {
+	if refused, ok := errors.AsType[*fetch.BrokerError](err); !ok || !errors.Is(err, kafka.ErrAuth) ||
+		refused.Broker != -1 {
 		t.Errorf("got %v", err)
 	}
 	if _, err := f.Next(shortly(t)); !errors.Is(err, context.DeadlineExceeded) {
@@ -75,7 +78,8 @@ func TestLeaderMoves(t *testing.T) {
 	writer.Go(func() {
 		for i := range each {
 			for id := range int32(partitions) {
-				if err := b.producer.ProduceSync(t.Context(), &kgo.Record{Partition: id, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+				if err := b.producer.ProduceSync(t.Context(),
+					&kgo.Record{Partition: id, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
 					t.Error(err)
 					return
 				}

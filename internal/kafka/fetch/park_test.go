@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// TestPausedStaysPacked pauses a partition when it has given one chunk. What else was fetched of it does not come, is not unpacked, and holds
-// up nobody; when it is resumed it comes, in order, and nothing twice.
+// TestPausedStaysPacked pauses a partition when it has given one chunk. What else was fetched of it does not come, is
+// not unpacked, and holds up nobody; when it is resumed it comes, in order, and nothing twice.
 func TestPausedStaysPacked(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
@@ -50,8 +50,8 @@ func TestPausedStaysPacked(t *testing.T) {
 	}
 }
 
-// TestOnePartitionLeavesRoom reads a long partition whose chunks nobody takes: no more of it is fetched than a few requests' worth, though
-// there would be room, and when chunks are taken it goes on.
+// TestOnePartitionLeavesRoom reads a long partition whose chunks nobody takes: no more of it is fetched than a few
+// requests' worth, though there would be room, and when chunks are taken it goes on.
 func TestOnePartitionLeavesRoom(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -69,7 +69,8 @@ func TestOnePartitionLeavesRoom(t *testing.T) {
 	f := fetch.New(newClientOf(t, b.cluster, s), fetch.Options{})
 	t.Cleanup(f.Close)
 	f.Add(b.part(0), 0)
-	// Three answers are the most: one on its way when there were almost two, whose first batch may be larger than its share.
+	// Three answers are the most: one on its way when there were almost two, whose first batch may be larger than its
+	// share.
 	b.waitFor(func() bool { return f.Stats().Buffered >= 2*share })
 	requests := f.Stats().Requests
 	ctx, cancel := context.WithTimeout(t.Context(), 3*s.FetchMaxWait)

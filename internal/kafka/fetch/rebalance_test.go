@@ -77,7 +77,8 @@ func TestManyAtOnce(t *testing.T) {
 	const partitions = 1000
 	b := setup(t, partitions, embedded())
 	o := b.observe()
-	for name, offset := range map[string]int64{"at an offset": 0, "looked up": kafka.FirstOffset, "at the end": kafka.EndOffset} {
+	for name, offset := range map[string]int64{"at an offset": 0, "looked up": kafka.FirstOffset,
+		"at the end": kafka.EndOffset} {
 		t.Run(name, func(t *testing.T) {
 			f := fetch.New(b.client, fetch.Options{})
 			defer f.Close()

@@ -70,7 +70,8 @@ func (r *rack) requests(node int32) int {
 func TestTheNearestReplicaIsRead(t *testing.T) {
 	t.Parallel()
 	for name, code := range map[string]int16{
-		"works": -2, "offset not available": kerr.OffsetNotAvailable.Code, "fenced": kerr.FencedLeaderEpoch.Code, "out of range": kerr.OffsetOutOfRange.Code,
+		"works": -2, "offset not available": kerr.OffsetNotAvailable.Code, "fenced": kerr.FencedLeaderEpoch.Code,
+		"out of range":    kerr.OffsetOutOfRange.Code,
 		"connection lost": 0,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +108,8 @@ func TestTheNearestReplicaIsRead(t *testing.T) {
 // one leads; when it is killed the leader is.
 func TestTheReplicaInOurRackIsRead(t *testing.T) {
 	t.Parallel()
-	b := setup(t, 1, kafkatest.Nodes(3), kafkatest.Own(), kafkatest.Property("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector"))
+	b := setup(t, 1, kafkatest.Nodes(3), kafkatest.Own(), kafkatest.Property("replica.selector.class",
+		"org.apache.kafka.common.replica.RackAwareReplicaSelector"))
 	cluster, err := b.client.AllTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -286,4 +286,5 @@ func (f *Fetcher) tellLocked(p *partition, offset, next int64, err error) {
 var ErrNoLeader = errors.New("the partition has no leader")
 
 // ErrOutOfRange is the cause of the *PartitionError that an owner who wants no reset gets (Options.OutOfRange).
-var ErrOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has been made anew")
+var ErrOutOfRange = errors.New("the broker does not have this offset: retention has removed it, or the topic has " +
+	"been made anew")

@@ -32,7 +32,8 @@ func scan(p *wire.FetchedPartition, from int64, committed bool) (items []item, n
 			if end <= next {
 				end = -1 // no progress: the same batch would come for ever
 			}
-			items = append(items, item{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: max(batch.BaseOffset, 0), Next: end, Err: err}})
+			items = append(items, item{err: &PartitionError{Topic: p.Topic, Partition: p.Partition,
+				Offset: max(batch.BaseOffset, 0), Next: end, Err: err}})
 			if end < 0 {
 				return items, next, false
 			}

@@ -89,7 +89,8 @@ func TestASessionNamesWhatHasChanged(t *testing.T) {
 // come: a new session begins at once, nothing is lost and nothing comes twice.
 func TestLostSessions(t *testing.T) {
 	t.Parallel()
-	for _, e := range []*kerr.Error{kerr.FetchSessionIDNotFound, kerr.InvalidFetchSessionEpoch, kerr.FetchSessionTopicIDError} {
+	for _, e := range []*kerr.Error{kerr.FetchSessionIDNotFound, kerr.InvalidFetchSessionEpoch,
+		kerr.FetchSessionTopicIDError} {
 		t.Run(e.Message, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 3, embedded())
@@ -109,7 +110,8 @@ func TestLostSessions(t *testing.T) {
 	}
 	t.Run("no room", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t, 3, kafkatest.Kfake(kfake.DefaultNumPartitions(7), kfake.BrokerConfigs(map[string]string{"max.incremental.fetch.session.cache.slots": "1"})))
+		b := setup(t, 3, kafkatest.Kfake(kfake.DefaultNumPartitions(7),
+			kfake.BrokerConfigs(map[string]string{"max.incremental.fetch.session.cache.slots": "1"})))
 		other := b.fetcher(fetch.Options{}) // both take the only slot from each other
 		b.addAll(other, 3)
 		b.readWhileWritten(t, 3)
@@ -126,7 +128,8 @@ func (b *bench) readWhileWritten(t *testing.T, partitions int) {
 	writer.Go(func() {
 		for i := range each {
 			for id := range int32(partitions) {
-				if err := b.producer.ProduceSync(t.Context(), &kgo.Record{Partition: id, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+				if err := b.producer.ProduceSync(t.Context(),
+					&kgo.Record{Partition: id, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
 					t.Error(err)
 					return
 				}

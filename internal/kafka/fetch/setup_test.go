@@ -66,7 +66,8 @@ func newClientOf(t *testing.T, cluster *kafkatest.Cluster, s kafka.Settings) *ka
 func (b *bench) newProducer(opts ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
 	p, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(b.cluster.Servers()...), kgo.DefaultProduceTopic(b.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SeedBrokers(b.cluster.Servers()...), kgo.DefaultProduceTopic(b.topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 	}, opts...)...)
 	if err != nil {
 		b.t.Fatal(err)

@@ -32,8 +32,8 @@ func (m *member) work(ctx context.Context) {
 	}
 }
 
-// TestChurn has members come and go at random while all of them work. Committed offsets never fall (invariant 3), a partition is handed over
-// where it was committed, and in the end each is worked by one member.
+// TestChurn has members come and go at random while all of them work. Committed offsets never fall (invariant 3), a
+// partition is handed over where it was committed, and in the end each is worked by one member.
 func TestChurn(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.ShortSessions())
@@ -45,7 +45,8 @@ func TestChurn(t *testing.T) {
 	join := func() {
 		m := b.member(func(c *group.Config, s *kafka.Settings) {
 			c.Commit = 10 * time.Millisecond
-			s.RebalanceTimeout = 6 * time.Second // so long the embedded broker waits for a static member that stopped while it joined
+			// so long the embedded broker waits for a static member that stopped while it joined
+			s.RebalanceTimeout = 6 * time.Second
 			if n := len(members); n%3 == 0 {
 				c.InstanceID = fmt.Sprint("static", rand.N(1<<30))
 				s.SessionTimeout = time.Second // its place is kept so long
@@ -124,8 +125,8 @@ func TestCoordinatorRestarts(t *testing.T) {
 	}
 }
 
-// TestCoordinatorMoves is the member's part of invariant 21: of three brokers the coordinator is killed, another takes over, and the member goes
-// on in the generation that it was in.
+// TestCoordinatorMoves is the member's part of invariant 21: of three brokers the coordinator is killed, another takes
+// over, and the member goes on in the generation that it was in.
 func TestCoordinatorMoves(t *testing.T) {
 	b := setup(t, kafkatest.Nodes(3), kafkatest.Own())
 	if !b.cluster.CanKill() {

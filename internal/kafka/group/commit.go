@@ -12,8 +12,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// committer writes down how far the member has come: by itself every so often, when told to, and at the end of a generation. It
-// sends one request at a time, so that an older one never comes behind a newer one, and only within a term.
+// committer writes down how far the member has come: by itself every so often, when told to, and at the end of a
+// generation. It sends one request at a time, so that an older one never comes behind a newer one, and only within a
+// term.
 type committer struct {
 	coordinator *coordinator
 	every       time.Duration // 0 = never by itself
@@ -32,8 +33,8 @@ type committer struct {
 	askedIn int32                          // their generation
 }
 
-// begin opens a term: commits of this generation are taken from now on. With the turn in hand it calls start, so that nothing is
-// committed of partitions that have not been begun.
+// begin opens a term: commits of this generation are taken from now on. With the turn in hand it calls start, so that
+// nothing is committed of partitions that have not been begun.
 func (c *committer) begin(ctx context.Context, who identity, found map[kafka.TopicPartition]int64, start func()) {
 	c.turn <- struct{}{}
 	defer func() { <-c.turn }()
@@ -43,8 +44,8 @@ func (c *committer) begin(ctx context.Context, who identity, found map[kafka.Top
 	start()
 }
 
-// end closes the term. When it returns nothing is being sent, and nothing will be before the next begin. Begin and end are called by
-// one goroutine.
+// end closes the term. When it returns nothing is being sent, and nothing will be before the next begin. Begin and end
+// are called by one goroutine.
 func (c *committer) end() {
 	if c.endTerm != nil {
 		c.endTerm() // ends the request of whoever has the turn
@@ -194,7 +195,8 @@ func (c *committer) last(ctx context.Context) error {
 	}
 }
 
-// mends reports whether trying again can mend err. An unknown topic that is there is one that the broker has not heard of yet.
+// mends reports whether trying again can mend err. An unknown topic that is there is one that the broker has not heard
+// of yet.
 func mends(err error) bool {
 	return !errors.Is(err, ErrRevoked) && faultOf(err) == passing
 }
@@ -218,7 +220,8 @@ func (c *committer) once(ctx context.Context, choose func(*term) (map[kafka.Topi
 }
 
 // send is once with the turn in hand.
-func (c *committer) send(ctx context.Context, choose func(*term) (map[kafka.TopicPartition]int64, error)) (*term, error) {
+func (c *committer) send(ctx context.Context, choose func(*term) (map[kafka.TopicPartition]int64,
+	error)) (*term, error) {
 	t := c.term
 	if t == nil || t.over {
 		return nil, ErrRevoked

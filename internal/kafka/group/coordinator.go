@@ -24,8 +24,8 @@ type identity struct {
 	generation int32
 }
 
-// coordinator sends the requests of a group. kafka-go looks its broker up for each of them. Every request is sent once, but for
-// offsets.
+// coordinator sends the requests of a group. kafka-go looks its broker up for each of them. Every request is sent once,
+// but for offsets.
 type coordinator struct {
 	client   *kafka.Client
 	settings kafka.Settings
@@ -44,7 +44,8 @@ func (c *coordinator) attempt() time.Duration {
 
 // join asks to be let in. The answer's code may be 79, and is otherwise 0.
 func (c *coordinator) join(ctx context.Context, id string, metadata []byte) (*wire.JoinAnswer, error) {
-	request := &wire.JoinGroup{Member: c.member(id), Session: c.settings.SessionTimeout, Rebalance: c.settings.RebalanceTimeout}
+	request := &wire.JoinGroup{Member: c.member(id), Session: c.settings.SessionTimeout,
+		Rebalance: c.settings.RebalanceTimeout}
 	for _, a := range assign.Assignors() {
 		request.Protocols = append(request.Protocols, wire.JoinProtocol{Name: a.Name(), Metadata: metadata})
 	}
@@ -73,9 +74,10 @@ func offered() string {
 	return strings.Join(names, ", ")
 }
 
-// sync asks for the member's partitions; the leader brings everyone's. Seen is for which view of the topics they were dealt out, 0 where
-// the leader does not say.
-func (c *coordinator) sync(ctx context.Context, who identity, protocol string, assignments map[string][]byte) (parts []kafka.TopicPartition, seen uint64, err error) {
+// sync asks for the member's partitions; the leader brings everyone's. Seen is for which view of the topics they were
+// dealt out, 0 where the leader does not say.
+func (c *coordinator) sync(ctx context.Context, who identity, protocol string,
+	assignments map[string][]byte) (parts []kafka.TopicPartition, seen uint64, err error) {
 	response, err := c.client.RoundTrip(ctx, &wire.SyncGroup{
 		Member: c.member(who.id), Generation: who.generation, Protocol: protocol, Assignments: assignments,
 	}, 0) // the leader has nothing to wait for but its own view of the cluster
@@ -97,8 +99,10 @@ func (c *coordinator) sync(ctx context.Context, who identity, protocol string, a
 	return parts, seen, nil
 }
 
-// offsets returns what the group has committed of parts, -1 where it has nothing. It asks again what a retry can mend, until ctx ends.
-func (c *coordinator) offsets(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+// offsets returns what the group has committed of parts, -1 where it has nothing. It asks again what a retry can mend,
+// until ctx ends.
+func (c *coordinator) offsets(ctx context.Context,
+	parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
 	backoff := pauses(c.settings)
 	for n := 0; ; n++ {
 		found, err := c.offsetsOnce(ctx, parts)
@@ -111,7 +115,8 @@ func (c *coordinator) offsets(ctx context.Context, parts []kafka.TopicPartition)
 	}
 }
 
-func (c *coordinator) offsetsOnce(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+func (c *coordinator) offsetsOnce(ctx context.Context,
+	parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
 	found := make(map[kafka.TopicPartition]int64, len(parts))
 	if len(parts) == 0 {
 		return found, nil
@@ -151,7 +156,8 @@ func (c *coordinator) offsetsOnce(ctx context.Context, parts []kafka.TopicPartit
 
 // beat says that the member lives.
 func (c *coordinator) beat(ctx context.Context, who identity) error {
-	response, err := c.client.RoundTrip(ctx, &wire.Heartbeat{Member: c.member(who.id), Generation: who.generation}, c.attempt()/3)
+	response, err := c.client.RoundTrip(ctx, &wire.Heartbeat{Member: c.member(who.id), Generation: who.generation},
+		c.attempt()/3)
 	if err == nil {
 		err = kafka.CodeErr(response.(*wire.HeartbeatAnswer).Code)
 	}
@@ -162,10 +168,12 @@ func (c *coordinator) beat(ctx context.Context, who identity) error {
 }
 
 // commit writes offsets down. It returns what became of each partition that was answered; nil is written.
-func (c *coordinator) commit(ctx context.Context, who identity, offsets map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]error, error) {
+func (c *coordinator) commit(ctx context.Context, who identity,
+	offsets map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]error, error) {
 	request := &wire.CommitOffsets{Member: c.member(who.id), Generation: who.generation}
 	for p, offset := range offsets {
-		request.Offsets = append(request.Offsets, wire.PartitionOffset{Topic: p.Topic, Partition: p.Partition, Offset: offset})
+		request.Offsets = append(request.Offsets, wire.PartitionOffset{Topic: p.Topic, Partition: p.Partition,
+			Offset: offset})
 	}
 	response, err := c.client.RoundTrip(ctx, request, c.attempt())
 	if err != nil {

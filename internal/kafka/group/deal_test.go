@@ -12,7 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// TestDealOfALargeGroup: everybody waits for the leader, who is to look at each topic once and not once for each member.
+// TestDealOfALargeGroup: everybody waits for the leader, who is to look at each topic once and not once for each
+// member.
 func TestDealOfALargeGroup(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t)
@@ -51,8 +52,8 @@ func TestDealOfALargeGroup(t *testing.T) {
 	}
 }
 
-// TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame: the group stands still meanwhile. A member that has seen other topics,
-// or does not say, makes the leader look: here that fails.
+// TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame: the group stands still meanwhile. A member that has seen other
+// topics, or does not say, makes the leader look: here that fails.
 func TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame(t *testing.T) {
 	t.Parallel()
 	client, err := kafka.NewClient([]string{"127.0.0.1:1"}, kafka.DefaultSettings(), nil)

@@ -13,7 +13,8 @@ type fault int
 const (
 	// none: no error.
 	none fault = iota
-	// passing: the coordinator moves, loads, or does not answer. The membership is not concerned: the same again after a pause.
+	// passing: the coordinator moves, loads, or does not answer. The membership is not concerned: the same again after a
+	// pause.
 	passing
 	// rebalancing: the group waits for everyone to join again.
 	rebalancing
@@ -94,11 +95,13 @@ func advise(err error, s kafka.Settings) error {
 	case code == codeFencedInstance:
 		return fmt.Errorf("%w: give each program its own group_instance_id: %w", ErrFenced, err)
 	case code == codeInconsistentProtocol:
-		return fmt.Errorf("the members that are in the group offer none of our assignors (%s), which rebalance eagerly, or are no consumers: "+
-			"let them offer one too (in Java, partition.assignment.strategy with RangeAssignor or RoundRobinAssignor; CooperativeStickyAssignor "+
-			"alone does not do), stop them, or take another group name: %w", offered(), err)
+		return fmt.Errorf("the members that are in the group offer none of our assignors (%s), which rebalance eagerly, or "+
+			"are no consumers: let them offer one too (in Java, partition.assignment.strategy with RangeAssignor or "+
+			"RoundRobinAssignor; CooperativeStickyAssignor alone does not do), stop them, or take another group name: %w",
+			offered(), err)
 	case code == codeInvalidSession:
-		return fmt.Errorf("session_timeout_ms is %s, and the brokers allow what lies between their group.min.session.timeout.ms and group.max.session.timeout.ms: %w", s.SessionTimeout, err)
+		return fmt.Errorf("session_timeout_ms is %s, and the brokers allow what lies between their "+
+			"group.min.session.timeout.ms and group.max.session.timeout.ms: %w", s.SessionTimeout, err)
 	case code == codeInvalidGroupID:
 		return fmt.Errorf("the brokers refuse the group's name: %w", err)
 	}

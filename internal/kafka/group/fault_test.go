@@ -21,23 +21,26 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// TestErrorsOnEveryAPI is invariant 15: each code that a coordinator may answer, on each request, once, three times, and for a while.
-// The member gets over all of it, what it marked is committed in the end, and it leaves.
+// TestErrorsOnEveryAPI is invariant 15: each code that a coordinator may answer, on each request, once, three times,
+// and for a while. The member gets over all of it, what it marked is committed in the end, and it leaves.
 func TestErrorsOnEveryAPI(t *testing.T) {
 	t.Parallel()
 	kafkatest.Start(t, faulty()) // or skip the whole
-	moving := []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownServerError}
+	moving := []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
+		kerr.UnknownServerError}
 	membership := []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID}
 	apis := []struct {
 		key  kmsg.Key
 		errs []*kerr.Error
 	}{
 		{kmsg.FindCoordinator, []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.UnknownServerError}},
-		{kmsg.JoinGroup, append(append([]*kerr.Error{kerr.InconsistentGroupProtocol, kerr.MemberIDRequired}, moving...), membership...)},
+		{kmsg.JoinGroup, append(append([]*kerr.Error{kerr.InconsistentGroupProtocol, kerr.MemberIDRequired}, moving...),
+			membership...)},
 		{kmsg.SyncGroup, append(append([]*kerr.Error{}, moving...), membership...)},
 		{kmsg.Heartbeat, append(append([]*kerr.Error{}, moving...), membership...)},
 		{kmsg.OffsetFetch, append([]*kerr.Error{kerr.UnstableOffsetCommit}, moving...)},
-		{kmsg.OffsetCommit, append(append([]*kerr.Error{kerr.UnknownTopicOrPartition, kerr.RequestTimedOut}, moving...), membership...)},
+		{kmsg.OffsetCommit, append(append([]*kerr.Error{kerr.UnknownTopicOrPartition, kerr.RequestTimedOut}, moving...),
+			membership...)},
 		{kmsg.LeaveGroup, append(append([]*kerr.Error{}, moving...), kerr.UnknownMemberID)},
 	}
 	const once, thrice, aWhile = 1, 3, 6
@@ -131,7 +134,8 @@ func TestNothingMendsIt(t *testing.T) {
 			b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: tt.err, Count: -1})
 			m := b.member()
 			err := m.end()
-			if !errors.Is(err, tt.is) || !strings.Contains(strings.ToUpper(err.Error()), strings.ToUpper(tt.says)) || !strings.Contains(err.Error(), b.group) {
+			if !errors.Is(err, tt.is) || !strings.Contains(strings.ToUpper(err.Error()), strings.ToUpper(tt.says)) ||
+				!strings.Contains(err.Error(), b.group) {
 				t.Errorf("got %v", err)
 			}
 			if m.Status().State != group.Dead {
@@ -148,10 +152,13 @@ func TestDeniedLater(t *testing.T) {
 	topic := b.topic("t", 1)
 	m := b.member()
 	b.work(m)
-	denied := b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.GroupAuthorizationFailed, Count: 1})
+	denied := b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true,
+		Err: kerr.GroupAuthorizationFailed, Count: 1})
 	b.grow(topic, 2)
 	b.until("it is denied", func() bool { return denied.Hits() == 1 })
-	b.until("it says so", func() bool { return errors.Is(m.Status().LastError, kafka.ErrAuth) && !m.Status().LastErrorAt.IsZero() })
+	b.until("it says so", func() bool {
+		return errors.Is(m.Status().LastError, kafka.ErrAuth) && !m.Status().LastErrorAt.IsZero()
+	})
 	b.until("it is let in again", func() bool { return m.count() == 2 })
 }
 
@@ -227,7 +234,8 @@ func TestCommitsOfManyAreOneRequest(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range int32(50) {
 		wg.Go(func() {
-			if err := m.Commit(t.Context(), m.generation(), map[kafka.TopicPartition]int64{{Topic: topic, Partition: n}: 5}); err != nil {
+			if err := m.Commit(t.Context(), m.generation(),
+				map[kafka.TopicPartition]int64{{Topic: topic, Partition: n}: 5}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -243,8 +251,8 @@ func TestCommitsOfManyAreOneRequest(t *testing.T) {
 	}
 }
 
-// TestLastCommitAfterAStraggler: a commit that was never answered may still arrive. The last commit of the generation stands behind it, as
-// all others do: it is acknowledged twice.
+// TestLastCommitAfterAStraggler: a commit that was never answered may still arrive. The last commit of the generation
+// stands behind it, as all others do: it is acknowledged twice.
 func TestLastCommitAfterAStraggler(t *testing.T) {
 	t.Parallel()
 	b := setup(t, faulty())
@@ -277,7 +285,8 @@ func TestLastCommitAfterAStraggler(t *testing.T) {
 	}
 }
 
-// TestLostJoin: a coordinator that forgot the join it was to hold is noticed by heartbeats, and not after the rebalance timeout.
+// TestLostJoin: a coordinator that forgot the join it was to hold is noticed by heartbeats, and not after the rebalance
+// timeout.
 func TestLostJoin(t *testing.T) {
 	t.Parallel()
 	b := setup(t, faulty())
@@ -295,8 +304,9 @@ func TestLostJoin(t *testing.T) {
 	}
 }
 
-// TestJoinLostWithItsCoordinator: the broker that holds a join dies without a word, and the one that takes over has the group wait for us.
-// Its heartbeats say what those of the first would: that the group waits. We must not wait for the first one while all wait for us.
+// TestJoinLostWithItsCoordinator: the broker that holds a join dies without a word, and the one that takes over has the
+// group wait for us. Its heartbeats say what those of the first would: that the group waits. We must not wait for the
+// first one while all wait for us.
 func TestJoinLostWithItsCoordinator(t *testing.T) {
 	t.Parallel()
 	b := setup(t, faulty())
@@ -329,8 +339,8 @@ func TestJoinLostWithItsCoordinator(t *testing.T) {
 	}
 }
 
-// TestHangingBroker is invariant 14: nothing waits for a hung broker past its timeout, and when it goes on, so does the member, in the
-// same generation if its session has not ended.
+// TestHangingBroker is invariant 14: nothing waits for a hung broker past its timeout, and when it goes on, so does the
+// member, in the same generation if its session has not ended.
 func TestHangingBroker(t *testing.T) {
 	b := setup(t, kafkatest.Own())
 	hang, resume := b.hanging()

@@ -10,20 +10,21 @@ import (
 )
 
 var (
-	// ErrRevoked: the generation that a commit belongs to is over. Its partitions may be another member's by now, who begins
-	// at what was committed; the records will be seen again, here or there.
+	// ErrRevoked: the generation that a commit belongs to is over. Its partitions may be another member's by now, who
+	// begins at what was committed; the records will be seen again, here or there.
 	ErrRevoked = errors.New("the partitions have been taken back")
-	// ErrFenced: another program has joined with the same static id (group_instance_id) and has replaced this one. Each program
-	// needs an id of its own.
+	// ErrFenced: another program has joined with the same static id (group_instance_id) and has replaced this one. Each
+	// program needs an id of its own.
 	ErrFenced = errors.New("fenced: another member uses the same group_instance_id")
 )
 
-// Config is what a [Member] is and does. Session, heartbeats, the rebalance timeout and backoff are the [kafka.Client]'s settings.
+// Config is what a [Member] is and does. Session, heartbeats, the rebalance timeout and backoff are the
+// [kafka.Client]'s settings.
 type Config struct {
 	// Group is the group's id.
 	Group string
-	// InstanceID makes the member static: within the session timeout it finds its partitions again after a restart. No two members
-	// of a group may have the same. Defaults to none. Kafka: group.instance.id.
+	// InstanceID makes the member static: within the session timeout it finds its partitions again after a restart. No two
+	// members of a group may have the same. Defaults to none. Kafka: group.instance.id.
 	InstanceID string
 	// Match says whether the member wants a topic. It is asked about every topic of the cluster, or of Topics, again
 	// and again, but for Kafka's internal ones, which are never wanted. It must be pure and fast, and may be called by
@@ -35,8 +36,8 @@ type Config struct {
 	// Commit is how often the Consumer's marks are committed. With 0 they never are, not at a drain either: then only
 	// [Member.Commit] commits. Kafka: auto.commit.interval.ms.
 	Commit time.Duration
-	// Drain is how long Consumer.Drain may take. The member allows less where the group would not wait so long (rebalance_timeout_ms).
-	// With 0 its context has ended from the beginning.
+	// Drain is how long Consumer.Drain may take. The member allows less where the group would not wait so long
+	// (rebalance_timeout_ms). With 0 its context has ended from the beginning.
 	Drain time.Duration
 	// Logger gets a line per generation, and what goes wrong. Nil discards.
 	Logger *slog.Logger
@@ -44,15 +45,16 @@ type Config struct {
 	Consumer Consumer
 }
 
-// Consumer works the partitions that a member is given. Assign and Drain are called one at a time; each Assign is followed by
-// one Drain before the next Assign.
+// Consumer works the partitions that a member is given. Assign and Drain are called one at a time; each Assign is
+// followed by one Drain before the next Assign.
 type Consumer interface {
 	// Assign begins. It returns at once.
 	Assign(a Assignment)
-	// Drain stops. When it returns no handler runs, or ctx has ended and those that still ran were cancelled and abandoned.
+	// Drain stops. When it returns no handler runs, or ctx has ended and those that still ran were cancelled and
+	// abandoned.
 	Drain(ctx context.Context)
-	// Marks returns what may be committed now: for each partition that has one, the lowest offset that is not finished. It may be
-	// called at any time.
+	// Marks returns what may be committed now: for each partition that has one, the lowest offset that is not finished. It
+	// may be called at any time.
 	Marks() map[kafka.TopicPartition]int64
 }
 
@@ -68,8 +70,9 @@ type Assignment struct {
 type Start struct {
 	// Committed is the offset that the group has committed, or -1: none.
 	Committed int64
-	// Late: the topic, or this partition of it, has appeared since the member began to look. It has to be begun at its first record,
-	// whatever auto_offset_reset says, where nothing is committed: all that is in it was written after the subscription.
+	// Late: the topic, or this partition of it, has appeared since the member began to look. It has to be begun at its
+	// first record, whatever auto_offset_reset says, where nothing is committed: all that is in it was written after the
+	// subscription.
 	Late bool
 }
 
@@ -131,8 +134,8 @@ type Status struct {
 	Topics map[string]int
 	// Committed is what is known to be committed of its partitions; those without a commit are not in it.
 	Committed map[kafka.TopicPartition]int64
-	// Rebalances counts the generations it has been in. Of them Revoked have ended by a drain that the group waits for, and
-	// Lost because the group went on without the member.
+	// Rebalances counts the generations it has been in. Of them Revoked have ended by a drain that the group waits for,
+	// and Lost because the group went on without the member.
 	Rebalances, Revoked, Lost uint64
 	// LastRebalance, LastHeartbeat and LastCommit are when these last succeeded; zero if never.
 	LastRebalance, LastHeartbeat, LastCommit time.Time

@@ -49,7 +49,8 @@ type step struct {
 	done   chan news
 }
 
-// live carries out what the machine wants, until that is over. The helpers and the steps work under work; stop alone is what ends.
+// live carries out what the machine wants, until that is over. The helpers and the steps work under work; stop alone is
+// what ends.
 func (m *Member) live(stopping, work context.Context) {
 	l := &m.loop
 	l.timer = time.NewTimer(0)
@@ -159,7 +160,8 @@ func (m *Member) look(err error) {
 	case err == nil:
 		m.logger.Info("group: the cluster can be looked at again")
 	case !l.blind:
-		m.logger.Warn("group: the cluster cannot be looked at; topics that come and go are not noticed meanwhile", "error", err)
+		m.logger.Warn("group: the cluster cannot be looked at; topics that come and go are not noticed meanwhile",
+			"error", err)
 	}
 	if l.blind = err != nil; l.blind {
 		m.failed(err)
@@ -179,7 +181,8 @@ func (m *Member) listen(err error) {
 	case passing, denied:
 		m.failed(err)
 		if !l.silent {
-			m.logger.Warn("group: heartbeats fail; the group gives the partitions to others when session_timeout_ms is over", "error", err)
+			m.logger.Warn("group: heartbeats fail; the group gives the partitions to others when session_timeout_ms is over",
+				"error", err)
 		}
 		l.silent = true
 	default:
@@ -301,8 +304,8 @@ type deal struct {
 	others      map[string]int    // topics that only others want, with their partition counts
 }
 
-// deal assigns every partition of the topics that members subscribe to. A topic that is not there is left out, alone; a member
-// that cannot be read gets nothing, alone. seen are the topics that this member wants and has seen.
+// deal assigns every partition of the topics that members subscribe to. A topic that is not there is left out, alone; a
+// member that cannot be read gets nothing, alone. seen are the topics that this member wants and has seen.
 func (m *Member) deal(ctx context.Context, join *wire.JoinAnswer, seen map[string]int) (deal, error) {
 	assignor := assign.Find(join.Protocol)
 	if assignor == nil {
@@ -376,7 +379,8 @@ func (m *Member) assign(work context.Context) {
 		s.LastRebalance = time.Now()
 		s.Rebalances++
 	})
-	m.logger.Info("group: a generation begins", "generation", a.Generation, "partitions", len(parts), "protocol", l.join.Protocol, "leader", leads, "because", l.why)
+	m.logger.Info("group: a generation begins", "generation", a.Generation, "partitions", len(parts), "protocol",
+		l.join.Protocol, "leader", leads, "because", l.why)
 	m.committer.begin(work, identity{l.machine.id, l.machine.generation}, found, func() { m.config.Consumer.Assign(a) })
 }
 
@@ -386,20 +390,23 @@ func (m *Member) drain(ctx context.Context) news {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	m.config.Consumer.Drain(limited)
 	if limited.Err() != nil {
-		m.logger.Warn("group: handlers had not ended in time and were cancelled; their records will be handled again", "limit", limit)
+		m.logger.Warn("group: handlers had not ended in time and were cancelled; their records will be handled again",
+			"limit", limit)
 	}
 	cancel()
 	if m.config.Commit > 0 {
 		limited, cancel = context.WithTimeout(ctx, min(handover, m.settings.RebalanceTimeout/4))
 		defer cancel()
 		if err := m.committer.last(limited); err != nil {
-			m.logger.Warn("group: the last commit of the generation has failed; what was finished since the one before will be handled again", "error", err)
+			m.logger.Warn("group: the last commit of the generation has failed; what was finished since the one before will "+
+				"be handled again", "error", err)
 		}
 	}
 	return news{event: event{what: drained}}
 }
 
-// drainLimit is how long a drain may take for the member to be back in time. It may have heard of the rebalance a heartbeat late.
+// drainLimit is how long a drain may take for the member to be back in time. It may have heard of the rebalance a
+// heartbeat late.
 func drainLimit(s kafka.Settings) time.Duration {
 	return max(s.RebalanceTimeout-s.HeartbeatInterval-handover, s.RebalanceTimeout/2)
 }

@@ -5,16 +5,16 @@ import "time"
 const (
 	// unjoined stands for the generation of a member that is in none.
 	unjoined int32 = -1
-	// spacing is the least time between a join and one of the member's own wish after it: topics can come and go faster than
-	// a group can rebalance.
+	// spacing is the least time between a join and one of the member's own wish after it: topics can come and go faster
+	// than a group can rebalance.
 	spacing = time.Second
 	// slowly is the pause after what somebody has to mend: an ACL, a password, a limit.
 	slowly = 5 * time.Second
-	// patience is how long a member tries to get into a group whose members share no assignor with it. They may be on their way
-	// out: this is what a deployment looks like that changes assignors.
+	// patience is how long a member tries to get into a group whose members share no assignor with it. They may be on
+	// their way out: this is what a deployment looks like that changes assignors.
 	patience = 30 * time.Second
-	// enoughDoubts is how many heartbeats in a row must contradict a pending join before it is believed to be lost. One may have been
-	// answered before the join arrived.
+	// enoughDoubts is how many heartbeats in a row must contradict a pending join before it is believed to be lost. One
+	// may have been answered before the join arrived.
 	enoughDoubts = 2
 )
 
@@ -63,8 +63,8 @@ type action struct {
 	pause time.Duration // of doWait
 }
 
-// machine decides what a member does. It does no I/O and has no clock: events go into on, actions come out. At most one join,
-// sync or drain is under way at a time.
+// machine decides what a member does. It does no I/O and has no clock: events go into on, actions come out. At most one
+// join, sync or drain is under way at a time.
 //
 //	         changed, woke        joined            synced            27, changed, stop, 22, 25, 82
 //	Idle ───────────────▶ Joining ───────▶ Syncing ───────▶ Stable ─────────────────────────▶ Draining
@@ -74,7 +74,8 @@ type action struct {
 //	stop, from Idle, Joining, Syncing ──▶ Left ◀── drained, when it was told to stop ─────────────┤
 //	an error that nothing mends ────────▶ Dead ◀── drained, when it was fenced ───────────────────┘
 type machine struct {
-	static  bool                            // it has an instance id: it does not leave, so that it finds its partitions again
+	// it has an instance id: it does not leave, so that it finds its partitions again
+	static  bool
 	backoff func(attempt int) time.Duration // pause after a failed attempt, counted from 0
 
 	state             State
@@ -218,10 +219,10 @@ func (m *machine) heard(e event) []action {
 	return nil
 }
 
-// doubt weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a join it answers with 27; one that
-// says anything else again and again has not got it, or its answer has been lost, and would be waited for until the rebalance
-// timeout is over. One that was away may be another now, which with its 27 says that it waits for this very join; to the one that
-// has it another does no harm.
+// doubt weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a join it answers
+// with 27; one that says anything else again and again has not got it, or its answer has been lost, and would be waited
+// for until the rebalance timeout is over. One that was away may be another now, which with its 27 says that it waits
+// for this very join; to the one that has it another does no harm.
 func (m *machine) doubt(f fault) []action {
 	switch {
 	case f == passing:
@@ -330,8 +331,9 @@ func (m *machine) stop() []action {
 	}
 }
 
-// unnamed ends a member that was told to stop while its first join was under way. It waits for the answer, which comes at once: the coordinator
-// holds a place for whom it has given a name, and every rebalance waits for that member until its session is over, unless it leaves.
+// unnamed ends a member that was told to stop while its first join was under way. It waits for the answer, which comes
+// at once: the coordinator holds a place for whom it has given a name, and every rebalance waits for that member until
+// its session is over, unless it leaves.
 func (m *machine) unnamed(e event) []action {
 	switch e.what {
 	case named, joined:

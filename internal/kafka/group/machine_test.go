@@ -14,7 +14,9 @@ import (
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newMachine() *machine {
-	return &machine{generation: unjoined, backoff: func(n int) time.Duration { return time.Duration(n+1) * 100 * time.Millisecond }}
+	return &machine{generation: unjoined, backoff: func(n int) time.Duration {
+		return time.Duration(n+1) * 100 * time.Millisecond
+	}}
 }
 
 // in returns a machine that has come to a state as member "m" of generation 7, its last join 10s ago.
@@ -63,8 +65,8 @@ func names(actions []action) []string {
 
 var errNetwork = errors.New("connection reset by peer")
 
-// TestEveryAnswerInEveryState is the member's behaviour in one table: each answer that a broker can give, to each request that may
-// bring it, in each state.
+// TestEveryAnswerInEveryState is the member's behaviour in one table: each answer that a broker can give, to each
+// request that may bring it, in each state.
 func TestEveryAnswerInEveryState(t *testing.T) {
 	t.Parallel()
 	code := func(c int16) error { return kafka.CodeErr(c) }
@@ -78,14 +80,17 @@ func TestEveryAnswerInEveryState(t *testing.T) {
 		who   string
 	}{
 		// A join or a sync that failed.
-		{Joining, failed, []error{code(14), code(15), code(16), code(27), code(8), code(79), code(80), code(-1), errNetwork}, Idle, []string{"wait 100ms"}, keeps},
+		{Joining, failed, []error{code(14), code(15), code(16), code(27), code(8), code(79), code(80), code(-1), errNetwork},
+			Idle, []string{"wait 100ms"}, keeps},
 		{Joining, failed, []error{code(22)}, Idle, []string{"wait 100ms"}, noGeneration},
 		{Joining, failed, []error{code(25), code(69)}, Idle, []string{"wait 100ms"}, nothing},
 		{Joining, failed, []error{code(23)}, Idle, []string{"wait 100ms"}, keeps},
 		{Joining, failed, []error{code(81), code(30), code(58)}, Idle, []string{"wait 5s"}, keeps},
 		{Joining, failed, []error{code(82)}, Dead, nil, "/7"},
-		{Joining, failed, []error{code(24), code(26), code(35), code(42), kafka.ErrTooOld, kafka.ErrClosed}, Dead, []string{"leave"}, noGeneration},
-		{Syncing, failed, []error{code(14), code(15), code(16), code(27), code(8), errNetwork}, Idle, []string{"wait 100ms"}, keeps},
+		{Joining, failed, []error{code(24), code(26), code(35), code(42), kafka.ErrTooOld, kafka.ErrClosed}, Dead,
+			[]string{"leave"}, noGeneration},
+		{Syncing, failed, []error{code(14), code(15), code(16), code(27), code(8), errNetwork}, Idle,
+			[]string{"wait 100ms"}, keeps},
 		{Syncing, failed, []error{code(22)}, Idle, []string{"wait 100ms"}, noGeneration},
 		{Syncing, failed, []error{code(25), code(69)}, Idle, []string{"wait 100ms"}, nothing},
 		{Syncing, failed, []error{code(23)}, Idle, []string{"wait 100ms"}, keeps},
@@ -94,11 +99,16 @@ func TestEveryAnswerInEveryState(t *testing.T) {
 		{Syncing, failed, []error{code(24), code(26), code(35)}, Dead, []string{"leave"}, noGeneration},
 
 		// Heartbeats. What says nothing about the membership changes nothing.
-		{Idle, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), code(79), code(81), errNetwork}, Idle, nil, keeps},
-		{Syncing, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork}, Syncing, nil, keeps},
-		{Stable, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork}, Stable, nil, keeps},
-		{Draining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), errNetwork}, Draining, nil, keeps},
-		{Joining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(22), code(25), code(30), errNetwork}, Joining, nil, keeps},
+		{Idle, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), code(79), code(81),
+			errNetwork}, Idle, nil, keeps},
+		{Syncing, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork},
+			Syncing, nil, keeps},
+		{Stable, beaten, []error{nil, code(14), code(15), code(16), code(8), code(30), code(81), errNetwork},
+			Stable, nil, keeps},
+		{Draining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(8), code(30), errNetwork},
+			Draining, nil, keeps},
+		{Joining, beaten, []error{nil, code(14), code(15), code(16), code(27), code(22), code(25), code(30), errNetwork},
+			Joining, nil, keeps},
 		{Syncing, beaten, []error{code(27)}, Idle, []string{"abandon", "wait 100ms"}, keeps},
 		{Stable, beaten, []error{code(27)}, Draining, []string{"drain"}, keeps},
 		{Idle, beaten, []error{code(22), code(42)}, Idle, nil, noGeneration},
@@ -203,11 +213,12 @@ func TestStories(t *testing.T) {
 			{3, event{what: unseen, err: errNetwork}, nil},
 			{4, event{what: named, id: "m"}, []string{"leave"}},
 		}, Left, nil},
-		{"told to stop while a coordinator that names nobody lets it in", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: stop}, []string{"wait 2s"}},
-			{2, event{what: joined, id: "m", generation: 7}, []string{"leave"}},
-		}, Left, nil},
+		{"told to stop while a coordinator that names nobody lets it in", func(*testing.T) *machine { return newMachine() },
+			[]happens{
+				{0, event{what: changed}, []string{"join"}},
+				{1, event{what: stop}, []string{"wait 2s"}},
+				{2, event{what: joined, id: "m", generation: 7}, []string{"leave"}},
+			}, Left, nil},
 		{"told to stop, and nobody answers", func(*testing.T) *machine { return newMachine() }, []happens{
 			{0, event{what: changed}, []string{"join"}},
 			{1, event{what: stop}, []string{"wait 2s"}},
@@ -218,14 +229,16 @@ func TestStories(t *testing.T) {
 			{1, event{what: stop}, []string{"wait 2s"}},
 			{2, event{what: failed, err: kafka.CodeErr(30)}, nil},
 		}, Left, nil},
-		{"a static member waits for no name", func(*testing.T) *machine { m := newMachine(); m.static = true; return m }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: stop}, []string{"abandon"}},
-		}, Left, nil},
-		{"a static member does not leave", func(t *testing.T) *machine { m := in(t, Stable); m.static = true; return m }, []happens{
-			{0, event{what: stop}, []string{"drain"}},
-			{1, event{what: drained}, nil},
-		}, Left, nil},
+		{"a static member waits for no name", func(*testing.T) *machine { m := newMachine(); m.static = true; return m },
+			[]happens{
+				{0, event{what: changed}, []string{"join"}},
+				{1, event{what: stop}, []string{"abandon"}},
+			}, Left, nil},
+		{"a static member does not leave", func(t *testing.T) *machine { m := in(t, Stable); m.static = true; return m },
+			[]happens{
+				{0, event{what: stop}, []string{"drain"}},
+				{1, event{what: drained}, nil},
+			}, Left, nil},
 		{"told to stop while it drains", func(t *testing.T) *machine { return in(t, Draining) }, []happens{
 			{0, event{what: stop}, nil},
 			{1, event{what: drained}, []string{"leave"}},
@@ -235,11 +248,12 @@ func TestStories(t *testing.T) {
 			{1, event{what: changed}, nil},
 			{2, event{what: drained}, nil},
 		}, Dead, codeFencedInstance},
-		{"thrown out while it drains: it comes back as a new member", func(t *testing.T) *machine { return in(t, Draining) }, []happens{
-			{0, beat(codeUnknownMember), nil},
-			{time.Second, event{what: drained}, []string{"join"}},
-			{time.Second, event{what: named, id: "n"}, []string{"join"}},
-		}, Joining, nil},
+		{"thrown out while it drains: it comes back as a new member", func(t *testing.T) *machine { return in(t, Draining) },
+			[]happens{
+				{0, beat(codeUnknownMember), nil},
+				{time.Second, event{what: drained}, []string{"join"}},
+				{time.Second, event{what: named, id: "n"}, []string{"join"}},
+			}, Joining, nil},
 		{"thrown out again and again", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
 			{0, beat(codeIllegalGeneration), []string{"drain"}},
 			{0, event{what: drained}, []string{"join"}},
@@ -260,16 +274,19 @@ func TestStories(t *testing.T) {
 			{1200 * time.Millisecond, event{what: woke}, []string{"drain"}},
 			{1300 * time.Millisecond, event{what: drained}, []string{"join"}},
 		}, Joining, nil},
-		{"a pending join that the coordinator knows nothing of", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
-			{0, beat(nil), nil},
-			{1, beat(codeRebalance), nil}, // it was only early
-			{2, beat(codeUnknownMember), nil},
-			{3, beat(errNetwork), nil},
-			{4, beat(codeUnknownMember), []string{"abandon", "wait 100ms"}},
-			{5, event{what: woke}, []string{"join"}},
-			{6, event{what: named, id: "n"}, []string{"join"}},
-		}, Joining, nil},
-		{"a pending join whose coordinator was away: the one that answers now may be another", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+		{"a pending join that the coordinator knows nothing of", func(t *testing.T) *machine { return in(t, Joining) },
+			[]happens{
+				{0, beat(nil), nil},
+				{1, beat(codeRebalance), nil}, // it was only early
+				{2, beat(codeUnknownMember), nil},
+				{3, beat(errNetwork), nil},
+				{4, beat(codeUnknownMember), []string{"abandon", "wait 100ms"}},
+				{5, event{what: woke}, []string{"join"}},
+				{6, event{what: named, id: "n"}, []string{"join"}},
+			}, Joining, nil},
+		{"a pending join whose coordinator was away: the one that answers now may be another", func(t *testing.T) *machine {
+			return in(t, Joining)
+		}, []happens{
 			{0, beat(codeRebalance), nil},
 			{1, beat(kafka.CodeErr(16)), nil},
 			{2, beat(errNetwork), nil},
@@ -278,7 +295,9 @@ func TestStories(t *testing.T) {
 			{5, beat(codeRebalance), nil},
 			{6, beat(codeRebalance), nil},
 		}, Joining, nil},
-		{"a static member that comes back to what it had, and wants other topics", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
+		{"a static member that comes back to what it had, and wants other topics", func(t *testing.T) *machine {
+			return in(t, Joining)
+		}, []happens{
 			{0, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
 			{0, event{what: synced, outdated: true}, []string{"assign", "drain"}},
 			{1, event{what: drained}, []string{"join"}},

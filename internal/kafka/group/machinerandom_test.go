@@ -9,11 +9,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// TestNoSequenceOfEventsBreaksTheMachine plays a coordinator that answers anything at any time, and checks what holds always.
+// TestNoSequenceOfEventsBreaksTheMachine plays a coordinator that answers anything at any time, and checks what holds
+// always.
 func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 	t.Parallel()
 	codes := []error{
-		nil, errNetwork, kafka.CodeErr(14), kafka.CodeErr(16), codeIllegalGeneration, codeInconsistentProtocol, codeUnknownMember,
+		nil, errNetwork, kafka.CodeErr(14), kafka.CodeErr(16), codeIllegalGeneration, codeInconsistentProtocol,
+		codeUnknownMember,
 		codeRebalance, codeMemberIDRequired, codeGroupFull, codeFencedInstance, kafka.CodeErr(30), kafka.CodeErr(35),
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -42,7 +44,8 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 				case doJoin:
 					check(underWay < 0, "it joins with %s under way", action{do: underWay})
 					check(!working, "it joins while the Consumer works")
-					check(!ownWish || now.Sub(lastJoin) >= spacing, "it joins of its own wish %s after its last join", now.Sub(lastJoin))
+					check(!ownWish || now.Sub(lastJoin) >= spacing, "it joins of its own wish %s after its last join",
+						now.Sub(lastJoin))
 					underWay, lastJoin, ownWish, waiting = doJoin, now, false, false
 				case doSync:
 					check(underWay < 0 && !working, "it syncs while it works, or with another request")
@@ -73,7 +76,8 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
 			var possible []event
-			possible = append(possible, event{what: changed}, event{what: unseen, err: rapid.SampledFrom(codes).Draw(t, "unseen")})
+			possible = append(possible, event{what: changed},
+				event{what: unseen, err: rapid.SampledFrom(codes).Draw(t, "unseen")})
 			err := rapid.SampledFrom(codes).Draw(t, "err")
 			for _, who := range []identity{{m.id, m.generation}, term} {
 				if who.id != "" {

@@ -68,13 +68,14 @@ func New(c *kafka.Client, cfg Config) *Member {
 	return m
 }
 
-// Run is the member's life, and is called once: it joins the group, has its partitions worked and follows every rebalance until ctx
-// ends. Then it drains, commits, leaves the group and returns nil. That takes no longer than the drain and a few seconds, whatever
-// the brokers do.
+// Run is the member's life, and is called once: it joins the group, has its partitions worked and follows every
+// rebalance until ctx ends. Then it drains, commits, leaves the group and returns nil. That takes no longer than the
+// drain and a few seconds, whatever the brokers do.
 //
-// Otherwise it returns why the member cannot go on: [ErrFenced]; no assignor in common with the group's other members, for half a
-// minute; [kafka.ErrAuth] before the member has ever worked (later it tries again, slowly and loudly: such things get mended); what
-// no retry mends. The errors say what to do. When it returns every goroutine has ended, and the Consumer is drained.
+// Otherwise it returns why the member cannot go on: [ErrFenced]; no assignor in common with the group's other members,
+// for half a minute; [kafka.ErrAuth] before the member has ever worked (later it tries again, slowly and loudly: such
+// things get mended); what no retry mends. The errors say what to do. When it returns every goroutine has ended, and
+// the Consumer is drained.
 func (m *Member) Run(ctx context.Context) error {
 	if m.ran.Swap(true) {
 		return errors.New("group: a member is run once: make another with New")
@@ -101,9 +102,9 @@ func (m *Member) Run(ctx context.Context) error {
 	return fmt.Errorf("group: member of group %q: %w", m.config.Group, advise(m.loop.machine.err, m.settings))
 }
 
-// Commit writes down offsets (of the next record to be handled) of partitions that were assigned in a generation. It returns nil
-// when they, or higher ones, have been acknowledged; what a retry can mend is tried again until ctx ends. It returns [ErrRevoked]
-// when that generation is over, or a topic deleted.
+// Commit writes down offsets (of the next record to be handled) of partitions that were assigned in a generation. It
+// returns nil when they, or higher ones, have been acknowledged; what a retry can mend is tried again until ctx ends.
+// It returns [ErrRevoked] when that generation is over, or a topic deleted.
 func (m *Member) Commit(ctx context.Context, generation int32, offsets map[kafka.TopicPartition]int64) error {
 	if err := m.committer.commit(ctx, generation, offsets); err != nil {
 		return fmt.Errorf("group: committing offsets of generation %d of %q: %w", generation, m.config.Group, err)
@@ -111,8 +112,9 @@ func (m *Member) Commit(ctx context.Context, generation int32, offsets map[kafka
 	return nil
 }
 
-// Forget tells that what is committed of a partition has lost its meaning, because the partition has fewer records than that: lower offsets
-// are committed again. It waits for a commit that is under way, until ctx ends, and does nothing when that generation is over.
+// Forget tells that what is committed of a partition has lost its meaning, because the partition has fewer records than
+// that: lower offsets are committed again. It waits for a commit that is under way, until ctx ends, and does nothing
+// when that generation is over.
 func (m *Member) Forget(ctx context.Context, generation int32, p kafka.TopicPartition) {
 	m.committer.forget(ctx, generation, p)
 }
@@ -146,8 +148,8 @@ func (m *Member) exists(topic string) bool {
 	return m.status.Topics[topic] > 0
 }
 
-// post tells the loop, and waits until it listens. It never waits for the loop while the loop waits for the caller: nobody calls it
-// with the committer's turn, or out of what the loop abandons.
+// post tells the loop, and waits until it listens. It never waits for the loop while the loop waits for the caller:
+// nobody calls it with the committer's turn, or out of what the loop abandons.
 func (m *Member) post(n news) {
 	select {
 	case m.events <- n:

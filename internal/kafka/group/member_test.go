@@ -15,8 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 )
 
-// TestTwoMembersShareAndHandOver is a member's whole life: alone, with another that takes half of its partitions where it committed,
-// and alone again when that has left.
+// TestTwoMembersShareAndHandOver is a member's whole life: alone, with another that takes half of its partitions where
+// it committed, and alone again when that has left.
 func TestTwoMembersShareAndHandOver(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -43,8 +43,10 @@ func TestTwoMembersShareAndHandOver(t *testing.T) {
 		}
 	}
 	s := first.Status()
-	if s.State != group.Stable || s.Protocol != "kafkaesk-sticky" || len(s.Assigned) != 2 || s.Topics[topic] != 4 || s.MemberID == "" ||
-		s.Leader == second.Status().Leader || s.Rebalances < 2 || len(s.Committed) != 2 || s.LastCommit.IsZero() || s.LastRebalance.IsZero() {
+	if s.State != group.Stable || s.Protocol != "kafkaesk-sticky" || len(s.Assigned) != 2 || s.Topics[topic] != 4 ||
+		s.MemberID == "" ||
+		s.Leader == second.Status().Leader || s.Rebalances < 2 || len(s.Committed) != 2 || s.LastCommit.IsZero() ||
+		s.LastRebalance.IsZero() {
 		t.Errorf("status %+v", s)
 	}
 	b.until("heartbeats are answered", func() bool { return !first.Status().LastHeartbeat.IsZero() })
@@ -91,8 +93,8 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 	}
 }
 
-// TestStaticMemberComesBackToOtherTopics: brokers give a static member that comes back what it had, whatever it wants now. It notices that, and a
-// topic that came while it was away, or that a new release asks for, is worked.
+// TestStaticMemberComesBackToOtherTopics: brokers give a static member that comes back what it had, whatever it wants
+// now. It notices that, and a topic that came while it was away, or that a new release asks for, is worked.
 func TestStaticMemberComesBackToOtherTopics(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -150,7 +152,8 @@ func TestEvenSpread(t *testing.T) {
 	})
 }
 
-// TestDrainLongerThanTheSession is invariant 6: heartbeats go on while a handler ends, so the group waits for it, and takes the commit.
+// TestDrainLongerThanTheSession is invariant 6: heartbeats go on while a handler ends, so the group waits for it, and
+// takes the commit.
 func TestDrainLongerThanTheSession(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.ShortSessions())
@@ -206,8 +209,8 @@ func TestDrainIsBounded(t *testing.T) {
 	}
 }
 
-// TestStaleCommit is invariant 3 in the scenario of kafka-go's Reader: a member that lost a partition commits what it still held of it,
-// and the group goes back from 10 to 1.
+// TestStaleCommit is invariant 3 in the scenario of kafka-go's Reader: a member that lost a partition commits what it
+// still held of it, and the group goes back from 10 to 1.
 func TestStaleCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -261,8 +264,8 @@ func TestManualCommitOnly(t *testing.T) {
 	}
 }
 
-// TestHeartbeatsReachTheCoordinator is invariant 22: among several brokers the coordinator is not the one that was connected first, and any
-// other refuses heartbeats. A rebalance is heard of by them, too.
+// TestHeartbeatsReachTheCoordinator is invariant 22: among several brokers the coordinator is not the one that was
+// connected first, and any other refuses heartbeats. A rebalance is heard of by them, too.
 func TestHeartbeatsReachTheCoordinator(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Nodes(3))
@@ -296,7 +299,9 @@ func TestStopWhileJoining(t *testing.T) {
 	first.mu.Unlock()
 	second := b.member()
 	b.until("the first drains", func() bool { return first.Status().State == group.Draining })
-	b.until("the second joins", func() bool { return second.Status().State == group.Joining && second.Status().MemberID != "" })
+	b.until("the second joins", func() bool {
+		return second.Status().State == group.Joining && second.Status().MemberID != ""
+	})
 	began := time.Now()
 	if err := second.stop(); err != nil {
 		t.Error(err)

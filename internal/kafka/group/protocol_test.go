@@ -21,7 +21,8 @@ func TestAnInconsistentProtocolIsOneLineAMinute(t *testing.T) {
 		}
 		defer client.Close()
 		var log bytes.Buffer
-		m := New(client, Config{Group: "g", Consumer: nobody{}, Match: func(string) bool { return true }, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		m := New(client, Config{Group: "g", Consumer: nobody{}, Match: func(string) bool { return true },
+			Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 90 { // each two seconds, for three minutes
 			m.take(news{event: event{what: failed, err: kafka.CodeErr(int16(codeInconsistentProtocol))}})
 			time.Sleep(2 * time.Second)

@@ -18,16 +18,19 @@ type resolver struct {
 	watch *kafka.Watch
 	woken chan struct{} // has a value when the watch has something new
 	match func(topic string) bool
-	names []string   // that match takes; nil: any may match
-	post  func(news) // changed: at first, and whenever the topics that are wanted and there, or the others, are not what they were. And unseen
+	names []string // that match takes; nil: any may match
+	// changed: at first, and whenever the topics that are wanted and there, or the others, are not what they were. And
+	// unseen
+	post func(news)
 
 	// Of run alone:
 	last    *kafka.Cluster
 	asked   time.Time       // for the last snapshot
 	missing map[string]bool // not in the last snapshot, but still in topics
 
-	mu     sync.Mutex
-	topics map[string]int // wanted, with their partition counts, as posted; nil before the first look. Only run replaces it
+	mu sync.Mutex
+	// wanted, with their partition counts, as posted; nil before the first look. Only run replaces it
+	topics map[string]int
 	first  map[string]int // partition counts at the first look; less where a topic has shrunk or gone since
 	others map[string]int // what else the group's leader has to watch, with the partition counts it dealt out
 }
@@ -120,7 +123,8 @@ func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
 	return news
 }
 
-// lead makes the resolver watch topics that only other members want, because only the leader's view counts. Nil ends that.
+// lead makes the resolver watch topics that only other members want, because only the leader's view counts. Nil ends
+// that.
 func (r *resolver) lead(others map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,8 +134,9 @@ func (r *resolver) lead(others map[string]int) {
 	}
 }
 
-// count returns how many partitions of a topic are to be dealt out. One that the snapshot lacks has those it had, until the resolver itself
-// takes it for gone: it would not notice, and nobody would join again, if a leader had left it out for one snapshot.
+// count returns how many partitions of a topic are to be dealt out. One that the snapshot lacks has those it had, until
+// the resolver itself takes it for gone: it would not notice, and nobody would join again, if a leader had left it out
+// for one snapshot.
 func (r *resolver) count(cluster *kafka.Cluster, topic string) int {
 	if n := partitions(cluster, topic); n > 0 {
 		return n

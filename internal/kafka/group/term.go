@@ -9,19 +9,20 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// term is one generation as its commits see it: what may be sent in it, and what has become of that. It does no I/O. The committer's
-// turn guards it.
+// term is one generation as its commits see it: what may be sent in it, and what has become of that. It does no I/O.
+// The committer's turn guards it.
 //
-// A request that was not answered may be carried out later, when its connection comes to life again; then it must not undo a newer
-// one. So nothing lower than what was ever sent is sent, and what was in an unanswered request is sent again, until it has been
-// acknowledged twice: once may have been before the straggler.
+// A request that was not answered may be carried out later, when its connection comes to life again; then it must not
+// undo a newer one. So nothing lower than what was ever sent is sent, and what was in an unanswered request is sent
+// again, until it has been acknowledged twice: once may have been before the straggler.
 type term struct {
 	who    identity
 	ctx    context.Context // ends with the term
 	cancel context.CancelFunc
 	over   bool // the coordinator has refused us
 
-	committed map[kafka.TopicPartition]int64 // acknowledged, or found at the beginning; -1 = none. Its keys are the member's partitions
+	// acknowledged, or found at the beginning; -1 = none. Its keys are the member's partitions
+	committed map[kafka.TopicPartition]int64
 	sent      map[kafka.TopicPartition]int64 // the highest that was ever sent
 	unsure    map[kafka.TopicPartition]int   // acknowledgements to go
 	gone      map[kafka.TopicPartition]bool  // of topics that were deleted
@@ -95,9 +96,11 @@ func (t *term) holds(offsets map[kafka.TopicPartition]int64) bool {
 	return true
 }
 
-// settle notes what has become of a request. It returns an error when some of it was not committed: ErrRevoked when the term
-// is over, else one that faultOf and errors.Is know. A partition whose topic is there no longer, says exists, is given up.
-func (t *term) settle(due map[kafka.TopicPartition]int64, results map[kafka.TopicPartition]error, failed error, exists func(topic string) bool) error {
+// settle notes what has become of a request. It returns an error when some of it was not committed: ErrRevoked when the
+// term is over, else one that faultOf and errors.Is know. A partition whose topic is there no longer, says exists, is
+// given up.
+func (t *term) settle(due map[kafka.TopicPartition]int64, results map[kafka.TopicPartition]error, failed error,
+	exists func(topic string) bool) error {
 	if failed != nil {
 		for p := range due {
 			t.unsure[p] = acknowledgements

@@ -72,7 +72,9 @@ func TestTermUnknownTopicThatIsThere(t *testing.T) {
 	t.Parallel()
 	term := newTerm(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): -1})
 	marks := map[kafka.TopicPartition]int64{part(0): 5}
-	err := term.settle(term.due(marks), map[kafka.TopicPartition]error{part(0): codeUnknownTopic}, nil, func(string) bool { return true })
+	err := term.settle(term.due(marks), map[kafka.TopicPartition]error{part(0): codeUnknownTopic}, nil, func(string) bool {
+		return true
+	})
 	if !mends(err) || len(term.due(marks)) != 1 {
 		t.Errorf("given up: %v", err)
 	}
@@ -91,8 +93,9 @@ func TestTermForgets(t *testing.T) {
 	}
 }
 
-// TestCommitsNeverFallForLong plays a broker that loses answers, and carries requests out late. What is sent never falls; and once the broker
-// has answered twice, what it has committed is the highest that was sent, whatever came late.
+// TestCommitsNeverFallForLong plays a broker that loses answers, and carries requests out late. What is sent never
+// falls; and once the broker has answered twice, what it has committed is the highest that was sent, whatever came
+// late.
 func TestCommitsNeverFallForLong(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

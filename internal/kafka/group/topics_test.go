@@ -17,8 +17,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/group"
 )
 
-// TestMissingTopic is invariant 8: a topic that is not there keeps nobody from the others, is not created by being wanted, and makes
-// nobody join again and again. When it comes it is worked from its first record.
+// TestMissingTopic is invariant 8: a topic that is not there keeps nobody from the others, is not created by being
+// wanted, and makes nobody join again and again. When it comes it is worked from its first record.
 func TestMissingTopic(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -66,8 +66,9 @@ func TestNothingWanted(t *testing.T) {
 	b.until("it has what came", func() bool { return m.has() == "t/0" })
 }
 
-// TestFollowerSeesItFirst is invariants 9 and 10: a new topic and added partitions that only a follower sees reach the group through what
-// it says when it joins again. The leader does not want the topics in question, and looks at the cluster once in a minute.
+// TestFollowerSeesItFirst is invariants 9 and 10: a new topic and added partitions that only a follower sees reach the
+// group through what it says when it joins again. The leader does not want the topics in question, and looks at the
+// cluster once in a minute.
 func TestFollowerSeesItFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -86,9 +87,12 @@ func TestFollowerSeesItFirst(t *testing.T) {
 	second := b.topic("second", 1)
 	b.until("the new topic is worked", func() bool { return strings.Contains(follower.has(), "second/0") })
 	b.grow(second, 3)
-	b.until("the new partitions are worked", func() bool { return strings.Contains(follower.has(), "second/0 second/1 second/2") })
+	b.until("the new partitions are worked", func() bool {
+		return strings.Contains(follower.has(), "second/0 second/1 second/2")
+	})
 	for n := range int32(3) {
-		if s := follower.start(kafka.TopicPartition{Topic: second, Partition: n}); s != (group.Start{Committed: -1, Late: true}) {
+		if s := follower.start(kafka.TopicPartition{Topic: second, Partition: n}); s != (group.Start{Committed: -1,
+			Late: true}) {
 			t.Errorf("partition %d begins at %+v", n, s)
 		}
 	}
@@ -166,13 +170,14 @@ func TestAtMostOneJoinASecond(t *testing.T) {
 		t.Fatalf("%d joins", len(joins))
 	}
 	// Each is seen when it arrives, which is later now and sooner then.
-	if took, n := joins[len(joins)-1].Sub(joins[0]), len(joins)-1; took < time.Duration(n)*time.Second-500*time.Millisecond {
+	if took, n := joins[len(joins)-1].Sub(joins[0]),
+		len(joins)-1; took < time.Duration(n)*time.Second-500*time.Millisecond {
 		t.Errorf("%d joins of its own wish in %s", n, took)
 	}
 }
 
-// TestMixedWithFranz is the member's part of invariant 12: with a member of another client the group agrees on an assignor that both
-// know, whoever leads.
+// TestMixedWithFranz is the member's part of invariant 12: with a member of another client the group agrees on an
+// assignor that both know, whoever leads.
 func TestMixedWithFranz(t *testing.T) {
 	t.Parallel()
 	for _, franzLeads := range []bool{true, false} {
@@ -186,8 +191,10 @@ func TestMixedWithFranz(t *testing.T) {
 				franz = map[int32]bool{}
 			)
 			join := func() {
-				c, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.Servers()...), kgo.ConsumerGroup(b.group), kgo.ConsumeTopics(topic),
-					kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(100*time.Millisecond), kgo.MetadataMinAge(100*time.Millisecond),
+				c, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.Servers()...), kgo.ConsumerGroup(b.group),
+					kgo.ConsumeTopics(topic),
+					kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(100*time.Millisecond),
+					kgo.MetadataMinAge(100*time.Millisecond),
 					kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
 						mu.Lock()
 						defer mu.Unlock()
@@ -249,8 +256,9 @@ func TestBlindCluster(t *testing.T) {
 	}
 }
 
-// TestLeaderWithAnEmptyView: a broker that has just started may know no topics yet. A leader that asks just that one must not take the
-// partitions from everybody: its view would be whole again before anyone noticed, and nobody would join again.
+// TestLeaderWithAnEmptyView: a broker that has just started may know no topics yet. A leader that asks just that one
+// must not take the partitions from everybody: its view would be whole again before anyone noticed, and nobody would
+// join again.
 func TestLeaderWithAnEmptyView(t *testing.T) {
 	t.Parallel()
 	b := setup(t, faulty())

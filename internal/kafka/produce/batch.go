@@ -20,10 +20,11 @@ type store struct {
 	contexts []context.Context
 }
 
-// batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting in its partition's
-// queue), then sealed when it is first sent: from there on its records and their order are fixed, because the broker may have them.
-// Guarded by partition.mu as long as it was not sent and then by Producer.mu, except encoded and stamp, which belong to
-// the goroutine that sends it. It counts for its group until its last promise is resolved.
+// batch is a run of records of one partition that travel together. It is open (records are added), then closed (waiting
+// in its partition's queue), then sealed when it is first sent: from there on its records and their order are fixed,
+// because the broker may have them. Guarded by partition.mu as long as it was not sent and then by Producer.mu, except
+// encoded and stamp, which belong to the goroutine that sends it. It counts for its group until its last promise is
+// resolved.
 type batch struct {
 	store    *store            // its records, and the memory that serves another batch after it
 	promises []*Promise        // by position; nil where the promise was resolved early
@@ -93,8 +94,8 @@ func (b *batch) mayBeWritten() {
 	}
 }
 
-// seal makes encoded carry the identity s. The records are encoded and compressed once; a later change of identity only rewrites the
-// header, on a copy.
+// seal makes encoded carry the identity s. The records are encoded and compressed once; a later change of identity only
+// rewrites the header, on a copy.
 func (b *batch) seal(s wire.Producer, c wire.Compression) error {
 	switch {
 	case b.encoded == nil:
@@ -110,7 +111,8 @@ func (b *batch) seal(s wire.Producer, c wire.Compression) error {
 	return nil
 }
 
-// restamp returns a copy of a sealed batch with another identity. The checksum covers everything from the attributes on.
+// restamp returns a copy of a sealed batch with another identity. The checksum covers everything from the attributes
+// on.
 func restamp(encoded []byte, s wire.Producer) []byte {
 	const crc, attributes, id, epoch, sequence = 17, 21, 43, 51, 53
 	b := append([]byte(nil), encoded...)
@@ -141,8 +143,8 @@ func (b *batch) records() ([]wire.Record, error) {
 	return records, err
 }
 
-// subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and takes these promises
-// over. It returns nil when there are none.
+// subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and
+// takes these promises over. It returns nil when there are none.
 func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) bool) *batch {
 	s := &batch{store: new(store), group: b.group, born: b.born, sticky: b.sticky}
 	s.urgent.Store(b.urgent.Load())

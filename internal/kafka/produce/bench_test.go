@@ -11,7 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 )
 
-// BenchmarkProduce is what one goroutine pays for a record, with a broker in the same process that throws everything away.
+// BenchmarkProduce is what one goroutine pays for a record, with a broker in the same process that throws everything
+// away.
 func BenchmarkProduce(b *testing.B) {
 	for _, keyed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("keyed=%t", keyed), func(b *testing.B) {

@@ -30,7 +30,8 @@ func TestAContextThatEndsInTheQueueTakesItsRecordBack(t *testing.T) {
 	}
 	why := errors.New("the caller has gone")
 	cancel(why)
-	if err := wait(t, &promises[1]); !errors.Is(err, context.Canceled) || !errors.Is(err, why) || !strings.Contains(err.Error(), "not sent") {
+	if err := wait(t, &promises[1]); !errors.Is(err, context.Canceled) || !errors.Is(err, why) ||
+		!strings.Contains(err.Error(), "not sent") {
 		t.Errorf("err = %v", err)
 	}
 	if err := p.Flush(t.Context()); err != nil {
@@ -93,7 +94,8 @@ func TestCloseReturnsByItsDeadlineFromAHungBroker(t *testing.T) {
 	p.Produce(t.Context(), record("missing", "", value(5)), true, &promises[5])
 	start := time.Now()
 	err := p.Close(within(t, 200*time.Millisecond))
-	// The promise is 50ms past the deadline; the rest is for the scheduler of a loaded machine. A hung request would hold it for 30s.
+	// The promise is 50ms past the deadline; the rest is for the scheduler of a loaded machine. A hung request would hold
+	// it for 30s.
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("Close took %s with a deadline of 200ms", d)
 	}

@@ -132,8 +132,9 @@ func (p *Producer) expire(q *partition, b *batch) {
 	}
 }
 
-// expireUnsent is expire for a batch that was never sent. It returns the batch to go on with: the same, one without the dead records once
-// they are the larger part (so that rebuilding costs little, however often contexts end), or nil when nothing is left.
+// expireUnsent is expire for a batch that was never sent. It returns the batch to go on with: the same, one without the
+// dead records once they are the larger part (so that rebuilding costs little, however often contexts end), or nil when
+// nothing is left.
 func (p *Producer) expireUnsent(q *partition, b *batch) *batch {
 	p.expire(q, b)
 	if 2*b.live > len(b.promises) {

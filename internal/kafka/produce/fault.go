@@ -9,8 +9,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// fault is what goes wrong with one thing (a partition, a broker, a topic, the metadata, the producer id): since when, why, and when the next
-// try is due. Its zero value means all is well. Guarded by Producer.mu.
+// fault is what goes wrong with one thing (a partition, a broker, a topic, the metadata, the producer id): since when,
+// why, and when the next try is due. Its zero value means all is well. Guarded by Producer.mu.
 type fault struct {
 	err      error
 	since    time.Time
@@ -95,7 +95,8 @@ type Stats struct {
 	Failed   uint64 // records that ended in an error
 	Requests uint64 // produce requests sent
 	Retries  uint64 // batches sent again
-	Resets   uint64 // times a partition had to start anew with another producer id: only there can a record be written twice
+	// times a partition had to start anew with another producer id: only there can a record be written twice
+	Resets uint64
 }
 
 // Stats returns the counts of this moment. Safe for concurrent use.

@@ -74,9 +74,12 @@ func produceKeyed(t *testing.T, p *produce.Producer, topic string, keys, n int, 
 func TestAKeysOrderHoldsUnderEveryRetriableError(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*kerr.Error{
-		kerr.UnknownServerError, kerr.CorruptMessage, kerr.UnknownTopicOrPartition, kerr.LeaderNotAvailable, kerr.NotLeaderForPartition,
-		kerr.RequestTimedOut, kerr.BrokerNotAvailable, kerr.NetworkException, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable,
-		kerr.NotCoordinator, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError, kerr.ListenerNotFound,
+		kerr.UnknownServerError, kerr.CorruptMessage, kerr.UnknownTopicOrPartition, kerr.LeaderNotAvailable,
+		kerr.NotLeaderForPartition,
+		kerr.RequestTimedOut, kerr.BrokerNotAvailable, kerr.NetworkException, kerr.CoordinatorLoadInProgress,
+		kerr.CoordinatorNotAvailable,
+		kerr.NotCoordinator, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError,
+		kerr.ListenerNotFound,
 		kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.ThrottlingQuotaExceeded,
 	} {
 		t.Run(e.Message, func(t *testing.T) {
@@ -283,7 +286,10 @@ func TestOneBadRecordFailsAlone(t *testing.T) {
 				return refuse(r.(*kmsg.ProduceRequest), "bad", test.code, test.named)
 			})
 			// A pause of milliseconds: the unknown error is tried ten times for each piece.
-			p := b.producer(produce.Options{}, func(s *kafka.Settings) { s.Linger = time.Hour; s.RetryBackoff = time.Microsecond })
+			p := b.producer(produce.Options{}, func(s *kafka.Settings) {
+				s.Linger = time.Hour
+				s.RetryBackoff = time.Microsecond
+			})
 			const n = 40
 			promises := make([]produce.Promise, n)
 			for i := range promises {
@@ -407,9 +413,12 @@ func TestAPublishSucceedsThoughEveryAPIFailsAtFirst(t *testing.T) {
 	}{
 		{kmsg.ApiVersions, nil},
 		{kmsg.Metadata, []*kerr.Error{kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.UnknownServerError}},
-		{kmsg.CreateTopics, []*kerr.Error{kerr.NotController, kerr.RequestTimedOut, kerr.ThrottlingQuotaExceeded, kerr.UnknownServerError, kerr.TopicAlreadyExists}},
-		{kmsg.InitProducerID, []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.UnknownServerError}},
-		{kmsg.Produce, []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas}}, // all: the test above
+		{kmsg.CreateTopics, []*kerr.Error{kerr.NotController, kerr.RequestTimedOut, kerr.ThrottlingQuotaExceeded,
+			kerr.UnknownServerError, kerr.TopicAlreadyExists}},
+		{kmsg.InitProducerID, []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
+			kerr.ConcurrentTransactions, kerr.UnknownServerError}},
+		// all: the test above
+		{kmsg.Produce, []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas}},
 	}
 	for _, test := range tests {
 		for _, e := range append(test.errs, nil) {

@@ -115,8 +115,8 @@ func (p *Producer) endGroup() []*group {
 	return slices.Clone(o.groups)
 }
 
-// Flush sends what lingers and waits until every record produced before it has its outcome, whichever it is. It returns the error of ctx
-// when that ends first; the records go on. Safe for concurrent use.
+// Flush sends what lingers and waits until every record produced before it has its outcome, whichever it is. It returns
+// the error of ctx when that ends first; the records go on. Safe for concurrent use.
 func (p *Producer) Flush(ctx context.Context) error {
 	for _, g := range p.endGroup() {
 		select {
@@ -124,13 +124,15 @@ func (p *Producer) Flush(ctx context.Context) error {
 		case <-ctx.Done():
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records.Load(), p.oldestFault.because(), ended(ctx))
+			return fmt.Errorf("produce: flush: %d records still wait%s: %w", p.room.records.Load(),
+				p.oldestFault.because(), ended(ctx))
 		}
 	}
 	return nil
 }
 
-// Hurry makes everything produced so far due at once, as if it had been urgent. It does not wait. Safe for concurrent use.
+// Hurry makes everything produced so far due at once, as if it had been urgent. It does not wait. Safe for concurrent
+// use.
 func (p *Producer) Hurry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,9 +153,10 @@ func (p *Producer) Hurry() {
 // closeGrace is how long Close waits, past its deadline, for its goroutines to notice that it is over.
 const closeGrace = 40 * time.Millisecond
 
-// Close takes no more records ([kafka.ErrClosed]), sends what it holds until ctx ends, and fails the rest: the error says how many, and of how
-// many it is not known whether the broker has them. It returns by the deadline of ctx (plus 50 ms at most), also when a broker hangs, and
-// leaves no goroutine. It may be called again, and concurrently: the call whose context ends first ends the wait of all.
+// Close takes no more records ([kafka.ErrClosed]), sends what it holds until ctx ends, and fails the rest: the error
+// says how many, and of how many it is not known whether the broker has them. It returns by the deadline of ctx (plus
+// 50 ms at most), also when a broker hangs, and leaves no goroutine. It may be called again, and concurrently: the call
+// whose context ends first ends the wait of all.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.opened.mu.Lock()
@@ -179,7 +182,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	if p.undelivered == 0 {
 		return nil
 	}
-	err := fmt.Errorf("produce: close: %d records were not delivered, of %d of them it is not known whether the broker has them%s",
+	err := fmt.Errorf("produce: close: %d records were not delivered, of %d of them it is not known whether the broker "+
+		"has them%s",
 		p.undelivered, p.unknown, p.oldestFault.because())
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", err, ended(ctx))
@@ -187,8 +191,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	return err
 }
 
-// abandon fails everything that is still held, once the producer's own context has ended: nothing is added any more. It is Close that calls
-// it, not the sender, as a logger that blocks could hold that up.
+// abandon fails everything that is still held, once the producer's own context has ended: nothing is added any more. It
+// is Close that calls it, not the sender, as a logger that blocks could hold that up.
 func (p *Producer) abandon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -207,6 +211,7 @@ func (p *Producer) abandon() {
 	}
 	p.active = nil
 	for t := range p.unready {
-		p.undelivered += p.failParked(t, fmt.Errorf("produce: to %q: %w before the topic was ready%s", t.name, kafka.ErrClosed, p.whyUnready(t)))
+		p.undelivered += p.failParked(t, fmt.Errorf("produce: to %q: %w before the topic was ready%s", t.name,
+			kafka.ErrClosed, p.whyUnready(t)))
 	}
 }

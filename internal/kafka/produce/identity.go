@@ -9,16 +9,17 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// identity is the producer id that partitions start with. A partition keeps the one it started with: where one has to start anew, the
-// sequences of the others stay good. Guarded by Producer.mu.
+// identity is the producer id that partitions start with. A partition keeps the one it started with: where one has to
+// start anew, the sequences of the others stay good. Guarded by Producer.mu.
 type identity struct {
 	wire.Producer // ID -1: none
 	asking        bool
 	fault         fault
 }
 
-// askIdentity asks the cluster for a producer id, once; the sender asks again when it is due. Nothing is ever sent without an id instead: a
-// broker that has just started answers with an error and the id -1, and with that id every lost answer would be a duplicate.
+// askIdentity asks the cluster for a producer id, once; the sender asks again when it is due. Nothing is ever sent
+// without an id instead: a broker that has just started answers with an error and the id -1, and with that id every
+// lost answer would be a duplicate.
 func (p *Producer) askIdentity() {
 	var got wire.Producer
 	answer, err := p.client.RoundTrip(p.ctx, wire.NewInitProducerID(), p.attempt)
@@ -47,7 +48,8 @@ func (p *Producer) askIdentity() {
 	switch kafka.Classify(err) {
 	case kafka.Denied, kafka.Permanent:
 		if errors.Is(err, kafka.CodeError(clusterDenied)) {
-			err = fmt.Errorf("%w (before Kafka 2.8 this needs IdempotentWrite on the cluster, or enable_idempotence set to false)", err)
+			err = fmt.Errorf("%w (before Kafka 2.8 this needs IdempotentWrite on the cluster, or enable_idempotence set to "+
+				"false)", err)
 		}
 		p.activate()
 		for _, q := range p.active {

@@ -301,8 +301,8 @@ func TestTheSenderTakesOverFromAProduceThatWouldNotEnd(t *testing.T) {
 	}
 }
 
-// A Produce may have joined a group when Close begins, and leave its record in the partition when Close has given up what
-// the partition has: the record fails then, as nobody would send it.
+// A Produce may have joined a group when Close begins, and leave its record in the partition when Close has given up
+// what the partition has: the record fails then, as nobody would send it.
 func TestARecordThatIsLeftAfterCloseFails(t *testing.T) {
 	t.Parallel()
 	client, err := kafka.NewClient([]string{"localhost:1"}, kafka.DefaultSettings(), nil)

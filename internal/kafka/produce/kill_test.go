@@ -15,8 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// TestAKilledBrokerLosesAndDoublesNothing runs on whatever broker the tests have, a real Kafka too. It takes seconds because a killed
-// Kafka takes seconds to come back.
+// TestAKilledBrokerLosesAndDoublesNothing runs on whatever broker the tests have, a real Kafka too. It takes seconds
+// because a killed Kafka takes seconds to come back.
 func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Own())
@@ -66,7 +66,8 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 			t.Fatalf("record %d: %v", i, err)
 		}
 	}
-	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the last restart: %+v", time.Since(start).Round(time.Millisecond), p.Stats()))
+	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the last restart: %+v",
+		time.Since(start).Round(time.Millisecond), p.Stats()))
 	if err := p.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +76,12 @@ func TestAKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 	checkOrder(t, readBack(t, c, topic, keys*n), keys, n)
 }
 
-// readBack reads that many records, and checks that each was written under a producer id: also the first ones, right after a broker's first
-// start, when it answers 14 to whoever asks for one.
+// readBack reads that many records, and checks that each was written under a producer id: also the first ones, right
+// after a broker's first start, when it answers 14 to whoever asks for one.
 func readBack(t *testing.T, c *kafkatest.Cluster, topic string, want int) map[int32][]*kgo.Record {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Servers()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Servers()...), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,8 @@ const (
 	// refreshInterval is the least time between two calls for new leaders while records wait for a broker that fails.
 	refreshInterval = time.Second
 
-	// movedDelay is the least time between two attempts where a leader moved or a topic is not there yet: asking at once spins.
+	// movedDelay is the least time between two attempts where a leader moved or a topic is not there yet: asking at once
+	// spins.
 	movedDelay = 100 * time.Millisecond
 )
 
@@ -62,8 +63,8 @@ func (p *Producer) lookUp() {
 	}
 }
 
-// retryNow makes everything due that is in a pause: the cluster was out of reach and is back. Looking for it every second costs a connection;
-// sending to it as often would cost a batch each time.
+// retryNow makes everything due that is in a pause: the cluster was out of reach and is back. Looking for it every
+// second costs a connection; sending to it as often would cost a batch each time.
 func (p *Producer) retryNow() {
 	for _, b := range p.brokers {
 		b.fault.due = time.Time{}
@@ -77,8 +78,9 @@ func (p *Producer) retryNow() {
 	p.identity.fault.due = time.Time{}
 }
 
-// apply takes over a snapshot for all topics that are in use. A topic that is gone is ensured again before anything is sent to it; its
-// partitions stay, with their sequences, as metadata of a cluster that fails may lack a topic for a moment.
+// apply takes over a snapshot for all topics that are in use. A topic that is gone is ensured again before anything is
+// sent to it; its partitions stay, with their sequences, as metadata of a cluster that fails may lack a topic for a
+// moment.
 func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 	for name, t := range p.topics {
 		seen := c.Topics[name]
@@ -135,8 +137,8 @@ func (p *Producer) wanted(t *topic) bool {
 	return false
 }
 
-// ensurePatience is how long a try may take. EnsureTopic tries again by itself until its context ends, and tells only then what is wrong: the
-// first tries are short, so that the log, Health and the errors of those who wait know it soon.
+// ensurePatience is how long a try may take. EnsureTopic tries again by itself until its context ends, and tells only
+// then what is wrong: the first tries are short, so that the log, Health and the errors of those who wait know it soon.
 func ensurePatience(failures int) time.Duration {
 	return min(time.Second<<min(failures, 10), maxAttempt)
 }

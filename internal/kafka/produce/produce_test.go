@@ -33,7 +33,8 @@ func TestARecordArrivesAsItWasGiven(t *testing.T) {
 		{"empty key is a key", wire.None, produce.Record{Key: []byte{}, Value: []byte("v")}},
 		{"null value", wire.Gzip, produce.Record{Key: []byte("k")}},
 		{"empty value", wire.None, produce.Record{Key: []byte("k"), Value: []byte{}}},
-		{"headers", wire.Zstd, produce.Record{Key: []byte("k"), Value: []byte("v"), Headers: []wire.Header{{Name: "a", Value: []byte("1")}, {Name: "b"}}}},
+		{"headers", wire.Zstd, produce.Record{Key: []byte("k"), Value: []byte("v"),
+			Headers: []wire.Header{{Name: "a", Value: []byte("1")}, {Name: "b"}}}},
 		{"snappy", wire.Snappy, produce.Record{Value: []byte(strings.Repeat("v", 9999))}},
 		{"lz4", wire.Lz4, produce.Record{Value: []byte(strings.Repeat("v", 9999))}},
 	}
@@ -150,7 +151,9 @@ func TestAMovedRecordIsLimitedByTheBrokerOnly(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "3000"}))
 	b.topic("a", 1)
-	p := b.producer(produce.Options{MaxBytes: 1500}, func(s *kafka.Settings) { s.MaxRequestSize, s.MaxBatchSize = 1000, 500 })
+	p := b.producer(produce.Options{MaxBytes: 1500}, func(s *kafka.Settings) {
+		s.MaxRequestSize, s.MaxBatchSize = 1000, 500
+	})
 	var promises [30]produce.Promise
 	for i := range promises {
 		r := record("a", "", strings.Repeat("x", 100))
@@ -165,7 +168,8 @@ func TestAMovedRecordIsLimitedByTheBrokerOnly(t *testing.T) {
 		}
 	}
 	var promise produce.Promise
-	p.Produce(within(t, 20*time.Second), produce.Record{Topic: "a", Value: make([]byte, 4000), Moved: true}, true, &promise)
+	p.Produce(within(t, 20*time.Second), produce.Record{Topic: "a", Value: make([]byte, 4000), Moved: true},
+		true, &promise)
 	if err := wait(t, &promise); !errors.Is(err, kafka.ErrTooLarge) || !errors.Is(err, kafka.CodeError(10)) {
 		t.Errorf("err = %v, want ErrTooLarge from the broker", err)
 	}
@@ -297,8 +301,10 @@ func TestDeniedComesBackAtOnceAsErrAuth(t *testing.T) {
 		fault kfake.Fault
 		text  string // part of the error
 	}{
-		{"topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: -1}, "Topic Authorization Failed"},
-		{"producer id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ClusterAuthorizationFailed, Count: -1}, "enable_idempotence"},
+		{"topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: -1},
+			"Topic Authorization Failed"},
+		{"producer id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ClusterAuthorizationFailed, Count: -1},
+			"enable_idempotence"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -307,7 +313,8 @@ func TestDeniedComesBackAtOnceAsErrAuth(t *testing.T) {
 			b.topic("a", 1)
 			p := b.producer(produce.Options{}, nil)
 			f := b.fake.Fault(test.fault)
-			if err := send(t, p, within(t, 5*time.Second), "a", "x"); !errors.Is(err, kafka.ErrAuth) || !strings.Contains(err.Error(), test.text) {
+			if err := send(t, p, within(t, 5*time.Second), "a", "x"); !errors.Is(err, kafka.ErrAuth) ||
+				!strings.Contains(err.Error(), test.text) {
 				t.Errorf("err = %v, want ErrAuth with %q", err, test.text)
 			}
 			f.Remove()
@@ -346,8 +353,8 @@ func TestFlushReturnsWhenEverythingBeforeItHasItsOutcome(t *testing.T) {
 	}
 }
 
-// Goroutines that produce to the same few partitions wait for no lock, each key keeps its order, and a Flush after its last record
-// waits for all of a goroutine.
+// Goroutines that produce to the same few partitions wait for no lock, each key keeps its order, and a Flush after its
+// last record waits for all of a goroutine.
 func TestManyGoroutinesKeepTheOrderOfTheirKeys(t *testing.T) {
 	t.Parallel()
 	const goroutines, each = 8, 2000

@@ -1,4 +1,5 @@
-// Package produce is the idempotent, batching producer: records go in one by one, whole batches leave in one request per leader.
+// Package produce is the idempotent, batching producer: records go in one by one, whole batches leave in one request
+// per leader.
 //
 // # The way of a record
 //
@@ -9,10 +10,12 @@
 //
 // # What holds
 //
-//   - A partition has one batch in flight, and nothing behind it goes before it is answered for good: the order of a key holds.
-//   - A batch is encoded once. Every attempt sends the same bytes with the same producer id and sequence, so that the broker recognises what it
-//     already has: a lost answer does not write a record twice. Where the broker has forgotten the producer, the partition starts
-//     anew with another id (identity.go); only there a record can be written twice.
+//   - A partition has one batch in flight, and nothing behind it goes before it is answered for good: the order of a
+//     key holds.
+//   - A batch is encoded once. Every attempt sends the same bytes with the same producer id and sequence, so that the
+//     broker recognises what it already has: a lost answer does not write a record twice. Where the broker has
+//     forgotten the producer, the partition starts anew with another id (identity.go); only there a record can be
+//     written twice.
 //   - What a retry may mend is retried until the record's context ends, or for ever. What it cannot mend fails at once.
 //   - Every promise is resolved exactly once: whoever takes it out of its batch, under mu, resolves it.
 //   - Three mutexes guard the state, none of which is held across I/O, sealing or logging. They are taken in this
@@ -35,36 +38,40 @@ import (
 
 // Options are what a Producer needs beside the client's settings. The zero value is complete.
 type Options struct {
-	// EnsureTopic is called before the first record of a topic is sent, and again when the topic has vanished: it creates the topic if
-	// need be, and returns nil once it is there. It must return when its context ends. It is called again, with backoff, while its error
-	// is one that a retry may mend. Defaults to nothing: records of a topic that does not exist wait for it.
+	// EnsureTopic is called before the first record of a topic is sent, and again when the topic has vanished: it creates
+	// the topic if need be, and returns nil once it is there. It must return when its context ends. It is called again,
+	// with backoff, while its error is one that a retry may mend. Defaults to nothing: records of a topic that does not
+	// exist wait for it.
 	EnsureTopic func(ctx context.Context, topic string) error
 
-	// Compression returns the codec for a topic's batches. It is called once for each topic, with the Producer's lock held.
-	// Defaults to the setting compression_type for all.
+	// Compression returns the codec for a topic's batches. It is called once for each topic, with the Producer's lock
+	// held. Defaults to the setting compression_type for all.
 	Compression func(topic string) wire.Compression
 
 	// Logger takes the few lines the producer has to say, on change of state only. Defaults to none.
 	Logger *slog.Logger
 
-	// MaxRecords bounds how many records may wait for the broker's answer. Defaults to 250,000. Kafka's librdkafka calls it
-	// queue.buffering.max.messages.
+	// MaxRecords bounds how many records may wait for the broker's answer. Defaults to 250,000. Kafka's librdkafka calls
+	// it queue.buffering.max.messages.
 	MaxRecords int
 
-	// MaxBytes bounds how many bytes the waiting records may have. Defaults to 64 MiB. Java's producer calls it buffer.memory.
+	// MaxBytes bounds how many bytes the waiting records may have. Defaults to 64 MiB. Java's producer calls it
+	// buffer.memory.
 	MaxBytes int64
 }
 
 // Record is one record to be written.
 type Record struct {
-	Topic   string
-	Key     []byte // decides the partition; nil means none, and the record goes where its batch goes. An empty key is a key.
+	Topic string
+	// decides the partition; nil means none, and the record goes where its batch goes. An empty key is a key.
+	Key     []byte
 	Value   []byte // nil is null
 	Headers []wire.Header
 	Time    time.Time // defaults to now
 	// Deadline is when the record fails with ErrTimeout, unless it is acknowledged by then. Defaults to none.
 	Deadline time.Time
-	Moved    bool // it comes from another topic: max_request_size and Options.MaxBytes do not limit its size, only the broker does
+	// it comes from another topic: max_request_size and Options.MaxBytes do not limit its size, only the broker does
+	Moved bool
 }
 
 // Producer writes records to Kafka. All its methods are safe for concurrent use. End it with Close.
@@ -118,8 +125,9 @@ const (
 	defaultMaxBytes   = 64 << 20
 )
 
-// New returns a Producer on the client's connections, with its settings (acks, compression_type, linger_ms, max_batch_size, max_request_size,
-// request_timeout_ms, enable_idempotence). It does no I/O until the first record. The client must outlive it.
+// New returns a Producer on the client's connections, with its settings (acks, compression_type, linger_ms,
+// max_batch_size, max_request_size, request_timeout_ms, enable_idempotence). It does no I/O until the first record. The
+// client must outlive it.
 func New(c *kafka.Client, o Options) *Producer {
 	s := c.Settings()
 	p := &Producer{
@@ -157,8 +165,9 @@ func New(c *kafka.Client, o Options) *Producer {
 	return p
 }
 
-// Produce takes one record. Its outcome comes through the promise, whatever it is; the key, value and headers are copied, so the caller may
-// use them again once Produce has returned. It blocks only while the buffer is full, until there is room or ctx ends.
+// Produce takes one record. Its outcome comes through the promise, whatever it is; the key, value and headers are
+// copied, so the caller may use them again once Produce has returned. It blocks only while the buffer is full, until
+// there is room or ctx ends.
 //
 // urgent says that somebody waits for this record: it does not linger, or for a millisecond while its leader has
 // another request to answer. It may go with others all the same.

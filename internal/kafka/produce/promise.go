@@ -16,13 +16,14 @@ var ErrUnacknowledged = errors.New("the record may have been written")
 // ErrTimeout is in the error of a record that was not acknowledged by its Deadline. It wraps [os.ErrDeadlineExceeded].
 var ErrTimeout = fmt.Errorf("PublishTimeout is over: %w", os.ErrDeadlineExceeded)
 
-// Promise is the outcome of one record. Its zero value is ready to be handed to [Producer.Produce], once; it must not be copied after that.
-// It is resolved exactly once: with a place in a partition, or with an error.
+// Promise is the outcome of one record. Its zero value is ready to be handed to [Producer.Produce], once; it must not
+// be copied after that. It is resolved exactly once: with a place in a partition, or with an error.
 //
 // Most promises are never waited for one by one, so the channel of Done exists only for those that somebody asked for.
 type Promise struct {
-	// done is nil while the promise is open and nobody asked, a channel while somebody waits, and &resolved once it is over. Whoever
-	// resolves the promise writes the fields below first and swaps done afterwards: seeing &resolved makes them readable.
+	// done is nil while the promise is open and nobody asked, a channel while somebody waits, and &resolved once it is
+	// over. Whoever resolves the promise writes the fields below first and swaps done afterwards: seeing &resolved makes
+	// them readable.
 	done atomic.Pointer[chan struct{}]
 
 	ctx       context.Context // the caller's; nil where it can never end
@@ -76,7 +77,8 @@ func (p *Promise) Err() error {
 }
 
 // Placed returns where the record was written. The offset is -1 where it is not known: when the broker
-// said only that it has the record already. Partition and offset are -1 while the outcome is not known or when it is an error.
+// said only that it has the record already. Partition and offset are -1 while the outcome is not known or when it is an
+// error.
 func (p *Promise) Placed() (partition int32, offset int64) {
 	if !p.over() || p.err != nil {
 		return -1, -1
@@ -86,7 +88,8 @@ func (p *Promise) Placed() (partition int32, offset int64) {
 
 func (p *Promise) over() bool { return p.done.Load() == &resolved }
 
-// place resolves the promise with the record's place. Only who took the promise out of its batch calls it or fail, so once.
+// place resolves the promise with the record's place. Only who took the promise out of its batch calls it or fail, so
+// once.
 func (p *Promise) place(partition int32, offset int64) {
 	p.ctx = nil // do not keep what hangs on the caller's context alive
 	p.partition, p.offset = partition, offset

@@ -21,7 +21,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// The tests of this file run on whichever Kafka the environment names; what they are about shows best, or only, on a real one.
+// The tests of this file run on whichever Kafka the environment names; what they are about shows best, or only, on a
+// real one.
 
 func newClient(t *testing.T, c *kafkatest.Cluster) *kafka.Client {
 	t.Helper()
@@ -130,7 +131,8 @@ func TestEveryCodecIsReadByOthers(t *testing.T) {
 	}
 }
 
-// More partitions of a topic that is in use are used within seconds, and the order of each key holds within each partition.
+// More partitions of a topic that is in use are used within seconds, and the order of each key holds within each
+// partition.
 func TestAddedPartitionsAreUsed(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t)
@@ -174,13 +176,14 @@ func TestAddedPartitionsAreUsed(t *testing.T) {
 	}
 }
 
-// A broker that was stopped with SIGSTOP takes connections and answers nothing: who waits for it gets back by the end of his context, what it
-// held goes on when it wakes, and Close does not wait for it.
+// A broker that was stopped with SIGSTOP takes connections and answers nothing: who waits for it gets back by the end
+// of his context, what it held goes on when it wakes, and Close does not wait for it.
 func TestABrokerThatHangsHoldsNobodyPastTheirContext(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Own())
 	if !c.CanPause() {
-		t.Skip("this Kafka cannot be paused: run with KAFKA=apache; the embedded one hangs in TestAContextThatEndsInFlightSaysThatTheOutcomeIsUnknown")
+		t.Skip("this Kafka cannot be paused: run with KAFKA=apache; the embedded one hangs in " +
+			"TestAContextThatEndsInFlightSaysThatTheOutcomeIsUnknown")
 	}
 	client := newClient(t, c)
 	p := newProducer(t, client)
@@ -207,7 +210,9 @@ func TestABrokerThatHangsHoldsNobodyPastTheirContext(t *testing.T) {
 		_, err := client.ListOffsets(within(t, patience), []kafka.TopicPartition{{Topic: topic}}, kafka.EndOffset)
 		return err
 	})
-	bounded("versions of a client that comes only now", func() error { return newClient(t, c).CheckVersions(within(t, patience)) })
+	bounded("versions of a client that comes only now", func() error {
+		return newClient(t, c).CheckVersions(within(t, patience))
+	})
 	c.Resume(0)
 	if err := send(t, p, within(t, 40*time.Second), topic, "fourth"); err != nil {
 		t.Fatal(err)
@@ -227,13 +232,14 @@ func TestABrokerThatHangsHoldsNobodyPastTheirContext(t *testing.T) {
 	c.Resume(0)
 }
 
-// Three nodes, one of them killed while it leads and records of keys are on their way: nothing is lost, doubled or out of order, and it goes on
-// with the other two.
+// Three nodes, one of them killed while it leads and records of keys are on their way: nothing is lost, doubled or out
+// of order, and it goes on with the other two.
 func TestAKilledLeaderOfThreeLosesNothing(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Nodes(3), kafkatest.Own())
 	if !c.CanKill() {
-		t.Skip("one of three brokers cannot be killed here: run with KAFKA=apache; the embedded one moves its leaders in TestAKeysOrderHoldsWhileLeadersMoveAndAnswersAreLost")
+		t.Skip("one of three brokers cannot be killed here: run with KAFKA=apache; the embedded one moves its leaders in " +
+			"TestAKeysOrderHoldsWhileLeadersMoveAndAnswersAreLost")
 	}
 	client := newClient(t, c)
 	p := newProducer(t, client)
@@ -275,7 +281,8 @@ func TestAKilledLeaderOfThreeLosesNothing(t *testing.T) {
 			t.Fatalf("record %d: %v", i, err)
 		}
 	}
-	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the kill, by the other two: %+v", time.Since(start).Round(time.Millisecond), p.Stats()))
+	t.Attr("figures", fmt.Sprintf("all acknowledged %s after the kill, by the other two: %+v",
+		time.Since(start).Round(time.Millisecond), p.Stats()))
 	if s := p.Stats(); s.Retries == 0 {
 		t.Error("no batch was on its way to the leader that was killed: the test shows nothing")
 	}

@@ -19,7 +19,8 @@ const (
 	duplicateSequence = 46 // the broker has the batch already, and has forgotten where
 )
 
-// maxUnknownServer is how often a batch is sent again that the broker fails on without saying why. After that it is taken for a bad record.
+// maxUnknownServer is how often a batch is sent again that the broker fails on without saying why. After that it is
+// taken for a bad record.
 const maxUnknownServer = 10
 
 // request is one produce request: batches of partitions that have the same leader, one of each.
@@ -221,8 +222,8 @@ func (p *Producer) applyResponse(r *request, lost error) {
 	p.retire(acked, records)
 	p.signal()
 	if resets > 0 {
-		p.log.Warn("produce: the broker does not know this producer's sequence any more: going on with a new producer id; a record whose "+
-			"answer was lost may be there twice", "partitions", resets)
+		p.log.Warn("produce: the broker does not know this producer's sequence any more: going on with a new producer id; "+
+			"a record whose answer was lost may be there twice", "partitions", resets)
 	}
 }
 

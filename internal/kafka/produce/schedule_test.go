@@ -17,12 +17,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// TestRandomSchedules drives a producer through random faults and compares what was promised with what is in the topic: a record that was
-// acknowledged is there once, one that was said not to be sent is not there, none is there twice, a key's records are in order, and
-// what was produced is what was sent plus what failed.
+// TestRandomSchedules drives a producer through random faults and compares what was promised with what is in the topic:
+// a record that was acknowledged is there once, one that was said not to be sent is not there, none is there twice, a
+// key's records are in order, and what was produced is what was sent plus what failed.
 func TestRandomSchedules(t *testing.T) {
 	t.Parallel()
-	faults := []*kerr.Error{kerr.NotLeaderForPartition, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.UnknownTopicOrPartition,
+	faults := []*kerr.Error{kerr.NotLeaderForPartition, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend,
+		kerr.UnknownTopicOrPartition,
 		kerr.TopicAuthorizationFailed, kerr.CoordinatorLoadInProgress}
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBench(t, kfake.NumBrokers(2))

@@ -10,16 +10,16 @@ const (
 	// batchOverhead is the header of a batch, which counts for max_request_size as a record does.
 	batchOverhead = 61
 
-	// maxRequest bounds the bytes of one request. It is far below the broker's socket.request.max.bytes (100 MB), and large enough for
-	// the requests not to matter.
+	// maxRequest bounds the bytes of one request. It is far below the broker's socket.request.max.bytes (100 MB), and
+	// large enough for the requests not to matter.
 	maxRequest = 8 << 20
 
-	// maxInFlight is how many requests a leader may have at once: while one is answered the next are on their way. Each has a connection of
-	// its own, as kafka-go does not pipeline.
+	// maxInFlight is how many requests a leader may have at once: while one is answered the next are on their way. Each
+	// has a connection of its own, as kafka-go does not pipeline.
 	maxInFlight = 4
 
-	// An attempt has request_timeout_ms, within these: less than a second breaks healthy clusters, more than half a minute only
-	// hides a hung broker.
+	// An attempt has request_timeout_ms, within these: less than a second breaks healthy clusters, more than half a minute
+	// only hides a hung broker.
 	minAttempt = time.Second
 	maxAttempt = 30 * time.Second
 
@@ -119,7 +119,8 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	return a.next
 }
 
-// sendBatches starts one request per leader with what is due of all its partitions, while the leader has room for a request.
+// sendBatches starts one request per leader with what is due of all its partitions, while the leader has room for a
+// request.
 func (p *Producer) sendBatches(a *schedule) {
 	requests := map[int32]*request{}
 	waiting := p.active[:0]
@@ -192,8 +193,8 @@ func (p *Producer) answering(id int32) bool {
 	return br != nil && br.inFlight > 0
 }
 
-// take moves the partition's next batch into the request for its leader. It reports false when that request is full; the next one is then
-// started at once.
+// take moves the partition's next batch into the request for its leader. It reports false when that request is full;
+// the next one is then started at once.
 func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) bool {
 	if q.flight == nil {
 		q.flight = p.nextBatch(q)
@@ -223,7 +224,8 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) 
 	return true
 }
 
-// nextBatch takes the next batch out of the queue, without the records whose context has ended: from here on it is fixed.
+// nextBatch takes the next batch out of the queue, without the records whose context has ended: from here on it is
+// fixed.
 func (p *Producer) nextBatch(q *partition) *batch {
 	for {
 		b := p.pop(q)

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// split deals with a batch that the broker refused because of its records. A refused batch consumed no sequence, so its pieces take its place
-// in the queue, in order: without the records that the broker blames, or in halves, until a bad record stands alone and fails alone.
+// split deals with a batch that the broker refused because of its records. A refused batch consumed no sequence, so its
+// pieces take its place in the queue, in order: without the records that the broker blames, or in halves, until a bad
+// record stands alone and fails alone.
 func (p *Producer) split(q *partition, it *item, cause error) {
 	b := it.b
 	n := len(b.promises)
@@ -85,7 +86,8 @@ func (p *Producer) failParked(t *topic, err error) int {
 	return n
 }
 
-// failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry mends that.
+// failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry mends
+// that.
 func (p *Producer) failWaiting(err error) {
 	for t := range p.unready {
 		p.failParked(t, err)

@@ -20,8 +20,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// The topic is deleted while a batch is on its way, and may not be created anew: the batch fails as those behind it do, and nobody asks
-// for the topic in a loop.
+// The topic is deleted while a batch is on its way, and may not be created anew: the batch fails as those behind it do,
+// and nobody asks for the topic in a loop.
 func TestARecordOfATopicThatMayNotBeCreatedAnewFails(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -69,7 +69,9 @@ func TestCloseTellsWhatIsLeftThoughTheSenderIsStuck(t *testing.T) {
 	b.topic("a", 1)
 	log := blockedLog{slog.DiscardHandler, make(chan struct{}, 1), make(chan struct{})}
 	defer close(log.release)
-	p := b.producer(produce.Options{Logger: slog.New(enabled{log})}, func(s *kafka.Settings) { s.RequestTimeout = time.Second })
+	p := b.producer(produce.Options{Logger: slog.New(enabled{log})}, func(s *kafka.Settings) {
+		s.RequestTimeout = time.Second
+	})
 	b.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	var promise produce.Promise
 	p.Produce(t.Context(), record("a", "", "x"), true, &promise)
@@ -87,8 +89,9 @@ type enabled struct{ slog.Handler }
 
 func (enabled) Enabled(context.Context, slog.Level) bool { return true }
 
-// A new leader answers "not leader" though the old one has written the batch. If the batch then fails for good, its sequence is spent: the
-// next batch must not go under it, or the broker takes it for the first, and acknowledges what it never wrote.
+// A new leader answers "not leader" though the old one has written the batch. If the batch then fails for good, its
+// sequence is spent: the next batch must not go under it, or the broker takes it for the first, and acknowledges what
+// it never wrote.
 func TestARefusedBatchThatMayBeWrittenLeavesItsSequence(t *testing.T) {
 	t.Parallel()
 	for _, first := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.RequestTimedOut} {
@@ -200,7 +203,8 @@ func TestARefusedProducerIDFailsWhoNeedsOne(t *testing.T) {
 	}
 }
 
-// With the client's own EnsureTopic, which tries again until its context ends, the reason must come through all the same.
+// With the client's own EnsureTopic, which tries again until its context ends, the reason must come through all the
+// same.
 func TestWhyATopicIsNotReadyIsKnownWithinSeconds(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

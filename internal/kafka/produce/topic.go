@@ -51,8 +51,8 @@ func park(e *entry, promise *Promise, size int64, g *group) *parked {
 	return c
 }
 
-// topic is a topic that was produced to. Once its partitions are known it is kept: they hold the sequences that the broker expects next.
-// Guarded by Producer.mu.
+// topic is a topic that was produced to. Once its partitions are known it is kept: they hold the sequences that the
+// broker expects next. Guarded by Producer.mu.
 type topic struct {
 	name        string
 	partitions  []*partition // empty until known
@@ -90,10 +90,11 @@ type partition struct {
 	unkeyed atomic.Bool            // open takes records without a key; changed with mu held
 	left    atomic.Pointer[parked] // the last one first
 
-	gone   bool   // the topic has it no more
-	flight *batch // in a request, or the broker may have it: nothing behind it goes before it, which is what keeps the order
-	busy   bool   // flight is in a request right now
-	active bool   // listed in Producer.active
+	gone bool // the topic has it no more
+	// in a request, or the broker may have it: nothing behind it goes before it, which is what keeps the order
+	flight *batch
+	busy   bool // flight is in a request right now
+	active bool // listed in Producer.active
 
 	identity wire.Producer // ID -1: none yet. Sequence is the next one the broker expects.
 	fault    fault

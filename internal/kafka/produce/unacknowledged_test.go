@@ -47,8 +47,10 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 		{name: "too few replicas", breaks: answers(kerr.NotEnoughReplicas), want: context.Canceled},
 		{name: "no leader on the broker", breaks: answers(kerr.UnknownTopicOrPartition), want: context.Canceled},
 		{name: "hung", breaks: hang, want: context.Canceled, maybe: true},
-		{name: "deadline while it hangs", breaks: hang, deadline: 50 * time.Millisecond, want: os.ErrDeadlineExceeded, maybe: true},
-		{name: "too few replicas after append", breaks: answers(kerr.NotEnoughReplicasAfterAppend), want: context.Canceled, maybe: true},
+		{name: "deadline while it hangs", breaks: hang, deadline: 50 * time.Millisecond, want: os.ErrDeadlineExceeded,
+			maybe: true},
+		{name: "too few replicas after append", breaks: answers(kerr.NotEnoughReplicasAfterAppend), want: context.Canceled,
+			maybe: true},
 		{name: "timed out at the broker", breaks: answers(kerr.RequestTimedOut), want: context.Canceled, maybe: true},
 		{name: "leader stepped down", breaks: answers(kerr.NotLeaderForPartition), want: context.Canceled, maybe: true},
 		{name: "connection lost", breaks: func(b *bench) func() {

@@ -28,9 +28,11 @@ func TestAllDenied(t *testing.T) {
 			topic := b.create("topic", 2)
 			b.write(topic, 0, "a")
 			b.write(topic, 1, "b")
-			b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+			b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic,
+				Err: kerr.TopicAuthorizationFailed, Count: -1})
 			n := 0
-			for _, err := range tail.Run(t.Context(), b.client, tail.Options{Match: b.match, From: tail.First, StopAtEnd: stop}) {
+			for _, err := range tail.Run(t.Context(), b.client, tail.Options{Match: b.match, From: tail.First,
+				StopAtEnd: stop}) {
 				n++
 				bad, ok := errors.AsType[*fetch.PartitionError](err)
 				if !ok || bad.Topic != topic || !errors.Is(err, kafka.ErrAuth) {
@@ -49,7 +51,8 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.Kfake(kfake.EnableSASL(), kfake.Superuser("PLAIN", "me", "right")))
 	// The fake broker closes the connection on a wrong password; a real one answers with this code.
-	cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SASLAuthenticate}, TopLevel: true, Err: kerr.SaslAuthenticationFailed, Count: -1})
+	cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SASLAuthenticate}, TopLevel: true,
+		Err: kerr.SaslAuthenticationFailed, Count: -1})
 	s := kafka.DefaultSettings()
 	s.SecurityProtocol, s.SASLUsername, s.SASLPassword = kafka.SASLPlaintext, "me", kafka.NewSecret("wrong")
 	c, err := kafka.NewClient(cluster.Servers(), s, nil)
@@ -124,7 +127,8 @@ func TestDeletedWhileRead(t *testing.T) {
 		errs = append(errs, err)
 	}
 	bad, ok := errors.AsType[*fetch.PartitionError](errors.Join(errs...))
-	if !ok || len(errs) != 1 || !errors.Is(bad, tail.ErrDeleted) || bad.Topic != topic || bad.Offset != 0 || bad.Next != -1 {
+	if !ok || len(errs) != 1 || !errors.Is(bad, tail.ErrDeleted) || bad.Topic != topic || bad.Offset != 0 ||
+		bad.Next != -1 {
 		t.Errorf("got %v", errs)
 	}
 }

@@ -134,7 +134,8 @@ func (t *tail) restarted(c *fetch.Chunk, failed func(*fetch.PartitionError) bool
 
 // readUntil reads each partition from its start to its end, and drops it there. What is written behind
 // the end meanwhile is not seen.
-func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends offsets, emit func(*fetch.Chunk) error) error {
+func (t *tail) readUntil(ctx context.Context, f *fetch.Fetcher, starts, ends offsets,
+	emit func(*fetch.Chunk) error) error {
 	open, position := make(offsets), make(offsets)
 	for tp, start := range starts {
 		if end := ends[tp]; start < end {

@@ -112,7 +112,8 @@ func older(a, b *placed) int {
 
 // place orders records by topic, partition and offset.
 func place(a, b *placed) int {
-	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition),
+		cmp.Compare(a.Offset, b.Offset))
 }
 
 // own copies a record, so that it does not keep the response that it came in.

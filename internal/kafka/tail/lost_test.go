@@ -82,14 +82,16 @@ func TestDeletedBeforeRead(t *testing.T) {
 				t.Fatalf("%d records, those that were kept begin at %d", len(offsets), gap)
 			}
 			from := offsets[gap-1] + 1
-			line := fmt.Sprintf("were deleted before they were read; reading goes on behind them\" topic=%s partition=0 from=%d to=%d", topic, from, kept)
+			line := fmt.Sprintf("were deleted before they were read; reading goes on behind them\" topic=%s partition=0 "+
+				"from=%d to=%d", topic, from, kept)
 			if !o.StopAtEnd {
 				if len(lost) > 0 || strings.Count(log.String(), line) != 1 || strings.Count(log.String(), "\n") != 1 {
 					t.Errorf("errors %v, want the line %s; got %s", lost, line, log.String())
 				}
 				return
 			}
-			if len(lost) != 1 || lost[0].Topic != topic || lost[0].Partition != 0 || lost[0].Offset != from || lost[0].Next != kept {
+			if len(lost) != 1 || lost[0].Topic != topic || lost[0].Partition != 0 || lost[0].Offset != from ||
+				lost[0].Next != kept {
 				t.Errorf("got %v, want one error from %d to %d", lost, from, kept)
 			}
 		})
@@ -168,7 +170,8 @@ func TestDeniedIsTriedAgain(t *testing.T) {
 	denied, other := b.create("denied", 1), b.create("other", 1)
 	b.write(denied, 0, "a")
 	b.write(other, 0, "b")
-	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: denied, Err: kerr.TopicAuthorizationFailed, Count: 1})
+	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: denied,
+		Err: kerr.TopicAuthorizationFailed, Count: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var values []string

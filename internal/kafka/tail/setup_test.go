@@ -54,7 +54,8 @@ func (b *bench) newClient() *kafka.Client {
 
 func (b *bench) newProducer(opts ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
-	p, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.cluster.Servers()...), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	p, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.cluster.Servers()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
 	if err != nil {
 		b.t.Fatal(err)
 	}

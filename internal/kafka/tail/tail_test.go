@@ -76,16 +76,25 @@ func TestStopAtEnd(t *testing.T) {
 		want    []string
 		ordered bool
 	}{
-		{"first", tail.Options{From: tail.First}, []string{"0.0", "0.1", "0.2", "0.3", "0.4", "1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "2.2", "2.3", "2.4", "two"}, false},
-		{"one topic", tail.Options{From: tail.First, Match: func(name string) bool { return name == two }}, []string{"two"}, false},
+		{"first", tail.Options{From: tail.First}, []string{"0.0", "0.1", "0.2", "0.3", "0.4", "1.0", "1.1", "1.2", "1.3",
+			"1.4", "2.0", "2.1", "2.2", "2.3", "2.4", "two"}, false},
+		{"one topic", tail.Options{From: tail.First, Match: func(name string) bool {
+			return name == two
+		}}, []string{"two"}, false},
 		{"end", tail.Options{From: tail.End}, nil, false},
-		{"time", tail.Options{From: tail.Time, Time: time.UnixMilli(2500)}, []string{"0.3", "0.4", "1.3", "1.4", "2.3", "2.4", "two"}, false},
-		{"time, not a whole millisecond", tail.Options{From: tail.Time, Time: time.UnixMilli(3000).Add(time.Nanosecond)}, []string{"0.4", "1.4", "2.4"}, false},
+		{"time", tail.Options{From: tail.Time, Time: time.UnixMilli(2500)}, []string{"0.3", "0.4", "1.3", "1.4", "2.3", "2.4",
+			"two"}, false},
+		{"time, not a whole millisecond", tail.Options{From: tail.Time, Time: time.UnixMilli(3000).Add(time.Nanosecond)},
+			[]string{"0.4", "1.4", "2.4"}, false},
 		{"time behind all", tail.Options{From: tail.Time, Time: time.UnixMilli(9000)}, nil, false},
-		{"zero time", tail.Options{From: tail.Time, Match: func(name string) bool { return name == two }}, []string{"two"}, false},
+		{"zero time", tail.Options{From: tail.Time, Match: func(name string) bool {
+			return name == two
+		}}, []string{"two"}, false},
 		{"last 1", tail.Options{From: tail.Last, Last: 1}, []string{"2.4"}, true},
-		{"last 8", tail.Options{From: tail.Last, Last: 8}, []string{"2.2", "two", "0.3", "1.3", "2.3", "0.4", "1.4", "2.4"}, true},
-		{"last 100", tail.Options{From: tail.Last, Last: 100}, []string{"0.0", "1.0", "2.0", "0.1", "1.1", "2.1", "0.2", "1.2", "2.2", "two", "0.3", "1.3", "2.3", "0.4", "1.4", "2.4"}, true},
+		{"last 8", tail.Options{From: tail.Last, Last: 8}, []string{"2.2", "two", "0.3", "1.3", "2.3", "0.4", "1.4", "2.4"},
+			true},
+		{"last 100", tail.Options{From: tail.Last, Last: 100}, []string{"0.0", "1.0", "2.0", "0.1", "1.1", "2.1", "0.2",
+			"1.2", "2.2", "two", "0.3", "1.3", "2.3", "0.4", "1.4", "2.4"}, true},
 		{"last 0", tail.Options{From: tail.Last}, nil, false},
 	}
 	for _, tt := range tests {
@@ -234,7 +243,8 @@ func TestMorePartitions(t *testing.T) {
 	}
 	late := b.newProducer(kgo.MetadataMinAge(10 * time.Millisecond))
 	for {
-		if err := late.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 2, Value: []byte("a")}).FirstErr(); err == nil {
+		if err := late.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 2,
+			Value: []byte("a")}).FirstErr(); err == nil {
 			break
 		}
 		late.ForceMetadataRefresh()

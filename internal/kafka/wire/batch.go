@@ -84,7 +84,8 @@ func NextBatch(b []byte) (batch Batch, rest []byte, err error) {
 		if base < 0 || length <= atMagic || length > int64(len(b)) {
 			return batch, nil, &CorruptError{base, fmt.Errorf("magic byte %d, length %d", magic, length)}
 		}
-		return batch, b[length:], &CorruptError{base, fmt.Errorf("message format %d is not supported: only 2, that of Kafka 0.11 and later", magic)}
+		return batch, b[length:], &CorruptError{base, fmt.Errorf("message format %d is not supported: only 2, that of "+
+			"Kafka 0.11 and later", magic)}
 	}
 	if base < 0 || length < headerSize {
 		return batch, nil, &CorruptError{base, fmt.Errorf("impossible length %d", length)}

@@ -107,7 +107,8 @@ func TestRoundTrip(t *testing.T) {
 		}
 		if batch.BaseOffset != base || batch.LastOffset != base+int64(len(want))-1 || batch.Count != len(want) ||
 			batch.BaseTime != want[0].Time.UnixMilli() || batch.MaxTime != maxTime || batch.ProducerID != p.ID ||
-			batch.Epoch != p.Epoch || batch.Sequence != p.Sequence || batch.IsControl() || batch.IsTransactional() || batch.Size() != len(sealed) {
+			batch.Epoch != p.Epoch || batch.Sequence != p.Sequence || batch.IsControl() || batch.IsTransactional() ||
+			batch.Size() != len(sealed) {
 			rt.Fatalf("header %+v", batch)
 		}
 		got, err := batch.Records(nil, testLimit)
@@ -167,7 +168,8 @@ func TestNextBatchErrors(t *testing.T) {
 		{"cut off in the records", func(b []byte) []byte { return b[:len(good)-1] }, true, false},
 		{"one bit of a value", func(b []byte) []byte { b[len(good)-2] ^= 1; return b }, false, true},
 		{"old message format", func(b []byte) []byte { b[atMagic] = 1; return b }, false, true},
-		{"unknown magic, no length", func(b []byte) []byte { b[atMagic] = 9; return put32(atLength, 1<<31)(b) }, false, false},
+		{"unknown magic, no length", func(b []byte) []byte { b[atMagic] = 9; return put32(atLength, 1<<31)(b) }, false,
+			false},
 		{"length too short", put32(atLength, 10), false, false},
 		{"length negative", put32(atLength, 1<<31), false, false},
 		{"offset negative", func(b []byte) []byte { b[0] = 0x80; return b }, false, false},

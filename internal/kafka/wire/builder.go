@@ -74,7 +74,8 @@ func (b *Builder) Append(timeMs int64, key, value []byte, headers []Header) {
 	timeDelta, offsetDelta := timeMs-b.baseTime, int64(b.n)
 	b.n++
 
-	size := 1 + varintSize(timeDelta) + varintSize(offsetDelta) + bytesSize(key) + bytesSize(value) + varintSize(int64(len(headers)))
+	size := 1 + varintSize(timeDelta) + varintSize(offsetDelta) + bytesSize(key) + bytesSize(value) +
+		varintSize(int64(len(headers)))
 	for i := range headers {
 		size += varintSize(int64(len(headers[i].Name))) + len(headers[i].Name) + bytesSize(headers[i].Value)
 	}

@@ -38,10 +38,12 @@ func ask(rw io.ReadWriter, version int16, clientID string, req protocol.Message,
 	}
 	all := binary.BigEndian.Uint32(head[:])
 	if all < 4 || all > limit {
-		return 0, fmt.Errorf("wire: the answer to %s has %d bytes: at least 4 and at most %d can be", req.ApiKey(), all, limit)
+		return 0, fmt.Errorf("wire: the answer to %s has %d bytes: at least 4 and at most %d can be",
+			req.ApiKey(), all, limit)
 	}
 	if id := binary.BigEndian.Uint32(head[4:]); id != correlationID {
-		return 0, fmt.Errorf("wire: the answer to %s has the correlation id %d instead of %d", req.ApiKey(), id, correlationID)
+		return 0, fmt.Errorf("wire: the answer to %s has the correlation id %d instead of %d", req.ApiKey(), id,
+			correlationID)
 	}
 	return int(all - 4), nil
 }

@@ -51,8 +51,10 @@ func answer(correlation uint32, body []byte) []byte {
 }
 
 func newFetch() *FetchRequest {
-	return &FetchRequest{ClientID: "me", Leader: 2, Request: kfetch.Request{ReplicaID: -1, SessionEpoch: -1, Topics: []kfetch.RequestTopic{
-		{Topic: "topic", Partitions: []kfetch.RequestPartition{{Partition: 3, CurrentLeaderEpoch: -1, LogStartOffset: -1}}}}}}
+	return &FetchRequest{ClientID: "me", Leader: 2, Request: kfetch.Request{ReplicaID: -1, SessionEpoch: -1,
+		Topics: []kfetch.RequestTopic{
+			{Topic: "topic", Partitions: []kfetch.RequestPartition{{Partition: 3, CurrentLeaderEpoch: -1,
+				LogStartOffset: -1}}}}}}
 }
 
 func TestFetchExchange(t *testing.T) {

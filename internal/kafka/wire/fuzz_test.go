@@ -13,7 +13,8 @@ import (
 func FuzzBatch(f *testing.F) {
 	for c := None; c <= Zstd; c++ {
 		f.Add(build(f, c,
-			Record{Time: time.UnixMilli(5), Key: []byte("k"), Value: bytes.Repeat([]byte("value "), 50), Headers: []Header{{Name: "a", Value: []byte("b")}}},
+			Record{Time: time.UnixMilli(5), Key: []byte("k"), Value: bytes.Repeat([]byte("value "), 50),
+				Headers: []Header{{Name: "a", Value: []byte("b")}}},
 			Record{Time: time.UnixMilli(3), Headers: []Header{{Name: "a"}}}))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -46,7 +47,8 @@ func FuzzBatch(f *testing.F) {
 }
 
 func FuzzRecords(f *testing.F) {
-	f.Add(build(f, None, Record{Key: []byte("k"), Value: []byte("v"), Headers: []Header{{Name: "n"}}})[headerSize:], int8(0), 1)
+	f.Add(build(f, None, Record{Key: []byte("k"), Value: []byte("v"), Headers: []Header{{Name: "n"}}})[headerSize:],
+		int8(0), 1)
 	f.Add([]byte{12, 0, 0, 0, 1, 1, 0}, int8(2), 3)
 	f.Fuzz(func(t *testing.T, b []byte, attributes int8, count int) {
 		batch := Batch{LastOffset: 1 << 20, Attributes: int16(attributes), Count: max(count, 0), records: b}
@@ -85,7 +87,8 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, t1, t2 int64, key, value []byte, name string, header []byte, c int8) {
 		want := []Record{
 			{Time: time.UnixMilli(t1), Key: key, Value: value, Headers: []Header{{Name: name, Value: header}}},
-			{Offset: 1, Time: time.UnixMilli(t2), Value: key, Headers: []Header{{Name: name, Value: value}, {Name: "", Value: nil}}},
+			{Offset: 1, Time: time.UnixMilli(t2), Value: key, Headers: []Header{{Name: name, Value: value},
+				{Name: "", Value: nil}}},
 		}
 		batch, rest, err := NextBatch(build(t, Compression(uint8(c)%5), want...))
 		if err != nil || len(rest) > 0 {

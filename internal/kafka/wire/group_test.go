@@ -39,7 +39,8 @@ func groupCases() []groupCase {
 	join := kmsg.NewPtrJoinGroupRequest()
 	join.Group, join.MemberID, join.InstanceID, join.ProtocolType = "g", "m-1", ptr("static"), "consumer"
 	join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = 10_000, 60_000
-	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "sticky", Metadata: []byte("s")}, {Name: "range", Metadata: []byte("r")}}
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "sticky", Metadata: []byte("s")},
+		{Name: "range", Metadata: []byte("r")}}
 	joined := kmsg.NewPtrJoinGroupResponse()
 	joined.ThrottleMillis, joined.ErrorCode, joined.Generation = 1, 79, 7
 	joined.ProtocolType, joined.Protocol, joined.LeaderID, joined.MemberID = ptr("consumer"), ptr("sticky"), "m-2", "m-1"
@@ -54,7 +55,8 @@ func groupCases() []groupCase {
 	sync := kmsg.NewPtrSyncGroupRequest()
 	sync.Group, sync.Generation, sync.MemberID, sync.InstanceID = "g", 7, "m-1", ptr("static")
 	sync.ProtocolType, sync.Protocol = ptr("consumer"), ptr("sticky")
-	sync.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: "m-1", MemberAssignment: []byte("one")}, {MemberID: "m-2", MemberAssignment: []byte("two")}}
+	sync.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: "m-1", MemberAssignment: []byte("one")},
+		{MemberID: "m-2", MemberAssignment: []byte("two")}}
 	synced := kmsg.NewPtrSyncGroupResponse()
 	synced.ThrottleMillis, synced.ErrorCode, synced.MemberAssignment, synced.UnknownTags = 1, 27, []byte("one"), tagged
 	synced.ProtocolType, synced.Protocol = ptr("consumer"), ptr("sticky")
@@ -67,14 +69,16 @@ func groupCases() []groupCase {
 	leave.Members = []kmsg.LeaveGroupRequestMember{{MemberID: "m-1", InstanceID: ptr("static")}}
 	left := kmsg.NewPtrLeaveGroupResponse()
 	left.ThrottleMillis, left.UnknownTags = 27, tagged
-	left.Members = []kmsg.LeaveGroupResponseMember{{MemberID: "m-1", InstanceID: ptr("static"), ErrorCode: 25, UnknownTags: tagged}}
+	left.Members = []kmsg.LeaveGroupResponseMember{{MemberID: "m-1", InstanceID: ptr("static"), ErrorCode: 25,
+		UnknownTags: tagged}}
 	leftNot := kmsg.NewPtrLeaveGroupResponse()
 	leftNot.ThrottleMillis, leftNot.ErrorCode = 1, 16
 
 	commit := kmsg.NewPtrOffsetCommitRequest()
 	commit.Group, commit.Generation, commit.MemberID, commit.InstanceID = "g", 7, "m-1", ptr("static")
 	commit.Topics = []kmsg.OffsetCommitRequestTopic{
-		{Topic: "b", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 1, Offset: 10, LeaderEpoch: -1}, {Partition: 0, Offset: 12, LeaderEpoch: -1}}},
+		{Topic: "b", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 1, Offset: 10, LeaderEpoch: -1},
+			{Partition: 0, Offset: 12, LeaderEpoch: -1}}},
 		{Topic: "a", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 2, Offset: 11, LeaderEpoch: -1}}},
 	}
 	committed := kmsg.NewPtrOffsetCommitResponse()
@@ -86,13 +90,15 @@ func groupCases() []groupCase {
 
 	fetch := kmsg.NewPtrOffsetFetchRequest()
 	fetch.Group = "g"
-	fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: "a", Partitions: []int32{2}}, {Topic: "b", Partitions: []int32{1, 0}}}
+	fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: "a", Partitions: []int32{2}},
+		{Topic: "b", Partitions: []int32{1, 0}}}
 	fetched := kmsg.NewPtrOffsetFetchResponse()
 	fetched.ThrottleMillis, fetched.ErrorCode = 1, 14
 	fetched.Topics = []kmsg.OffsetFetchResponseTopic{
 		{Topic: "a", Partitions: []kmsg.OffsetFetchResponseTopicPartition{{Partition: 2, Offset: -1, LeaderEpoch: -1}}},
 		{Topic: "b", Partitions: []kmsg.OffsetFetchResponseTopicPartition{
-			{Partition: 1, Offset: 10, LeaderEpoch: 3, Metadata: ptr("of another client")}, {Partition: 0, Offset: 5, ErrorCode: 29, Metadata: ptr("")}}},
+			{Partition: 1, Offset: 10, LeaderEpoch: 3, Metadata: ptr("of another client")},
+			{Partition: 0, Offset: 5, ErrorCode: 29, Metadata: ptr("")}}},
 	}
 	every := kmsg.NewPtrOffsetFetchRequest()
 	every.Group = "g"
@@ -101,10 +107,12 @@ func groupCases() []groupCase {
 	describe.Groups = []string{"g"}
 	described := kmsg.NewPtrDescribeGroupsResponse()
 	described.ThrottleMillis, described.UnknownTags = 1, tagged
-	described.Groups = []kmsg.DescribeGroupsResponseGroup{{ErrorCode: 16, Group: "g", State: "Stable", ProtocolType: "consumer", Protocol: "sticky",
+	described.Groups = []kmsg.DescribeGroupsResponseGroup{{ErrorCode: 16, Group: "g", State: "Stable",
+		ProtocolType: "consumer", Protocol: "sticky",
 		Members: []kmsg.DescribeGroupsResponseGroupMember{
-			{MemberID: "m-1", InstanceID: ptr("static"), ClientID: "c", ClientHost: "/h", ProtocolMetadata: []byte("p"), MemberAssignment: []byte("a"),
-				UnknownTags: tagged},
+			{MemberID: "m-1", InstanceID: ptr("static"), ClientID: "c", ClientHost: "/h", ProtocolMetadata: []byte("p"),
+				MemberAssignment: []byte("a"),
+				UnknownTags:      tagged},
 			{MemberID: "m-2", ProtocolMetadata: []byte{}, MemberAssignment: []byte{}}}}}
 
 	none := kmsg.NewPtrOffsetFetchRequest()
@@ -112,25 +120,30 @@ func groupCases() []groupCase {
 
 	cases := []groupCase{
 		{"join", []int16{7},
-			&JoinGroup{Member: me, Session: 10 * time.Second, Rebalance: time.Minute, Protocols: []JoinProtocol{{"sticky", []byte("s")}, {"range", []byte("r")}}}, join,
+			&JoinGroup{Member: me, Session: 10 * time.Second, Rebalance: time.Minute,
+				Protocols: []JoinProtocol{{"sticky", []byte("s")}, {"range", []byte("r")}}}, join,
 			joined, &JoinAnswer{Code: 79, Generation: 7, Protocol: "sticky", Leader: "m-2", MemberID: "m-1",
 				Members: []JoinedMember{{"m-1", "static", []byte("metadata")}, {"m-2", "", nil}}}},
 		{"join refused", []int16{7},
-			&JoinGroup{Member: me, Session: 10 * time.Second, Rebalance: time.Minute, Protocols: []JoinProtocol{{"sticky", []byte("s")}, {"range", []byte("r")}}}, join,
+			&JoinGroup{Member: me, Session: 10 * time.Second, Rebalance: time.Minute,
+				Protocols: []JoinProtocol{{"sticky", []byte("s")}, {"range", []byte("r")}}}, join,
 			refused, &JoinAnswer{Code: 25, Generation: -1, MemberID: "m-9"}},
 		{"sync", []int16{5},
-			&SyncGroup{Member: me, Generation: 7, Protocol: "sticky", Assignments: map[string][]byte{"m-2": []byte("two"), "m-1": []byte("one")}}, sync,
+			&SyncGroup{Member: me, Generation: 7, Protocol: "sticky", Assignments: map[string][]byte{"m-2": []byte("two"),
+				"m-1": []byte("one")}}, sync,
 			synced, &SyncAnswer{Code: 27, Assignment: []byte("one")}},
 		{"leave", []int16{3, 4}, &LeaveGroup{Member: me}, leave, left, &LeaveAnswer{Code: 25}},
 		{"leave refused", []int16{3, 4}, &LeaveGroup{Member: me}, leave, leftNot, &LeaveAnswer{Code: 16}},
 		{"commit", []int16{7},
-			&CommitOffsets{Member: me, Generation: 7, Offsets: []PartitionOffset{{"b", 1, 10}, {"a", 2, 11}, {"b", 0, 12}}}, commit,
+			&CommitOffsets{Member: me, Generation: 7, Offsets: []PartitionOffset{{"b", 1, 10}, {"a", 2, 11}, {"b", 0, 12}}},
+			commit,
 			committed, &CommitAnswer{Partitions: []CommittedPartition{{"b", 1, 0}, {"b", 0, 22}, {"a", 2, 3}}}},
 		{"fetch", []int16{5},
 			&FetchOffsets{Member: me, Partitions: map[string][]int32{"b": {1, 0}, "a": {2}}}, fetch,
 			fetched, &OffsetsAnswer{Code: 14, Partitions: []FetchedOffset{{"a", 2, 0, -1}, {"b", 1, 0, 10}, {"b", 0, 29, 5}}}},
 		{"fetch nothing", []int16{5}, &FetchOffsets{Member: me}, none, kmsg.NewPtrOffsetFetchResponse(), &OffsetsAnswer{}},
-		{"fetch everything", []int16{5}, &FetchOffsets{Member: me, All: true}, every, kmsg.NewPtrOffsetFetchResponse(), &OffsetsAnswer{}},
+		{"fetch everything", []int16{5}, &FetchOffsets{Member: me, All: true}, every, kmsg.NewPtrOffsetFetchResponse(),
+			&OffsetsAnswer{}},
 		{"describe", []int16{5}, &DescribeGroup{Member: me}, describe, described,
 			&GroupDescription{Code: 16, State: "Stable", ProtocolType: "consumer", Protocol: "sticky",
 				Members: []DescribedMember{{"m-1", "static", "c", "/h", []byte("a")}, {"m-2", "", "", "", nil}}}},
@@ -237,7 +250,8 @@ func TestGroupAnswersCutOff(t *testing.T) {
 				t.Fatalf("cut off at %d: %v", n, err)
 			}
 		}
-		if _, err := c.request.RawExchange(&conn{Reader: bytes.NewReader(answer(1, body)[:len(body)])}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := c.request.RawExchange(&conn{Reader: bytes.NewReader(answer(1, body)[:len(body)])}); !errors.Is(err,
+			io.ErrUnexpectedEOF) {
 			t.Errorf("the connection ended in the answer: %v", err)
 		}
 	})
@@ -247,7 +261,8 @@ func TestGroupAnswersCutOff(t *testing.T) {
 // could not fill.
 func TestGroupAnswersBounds(t *testing.T) {
 	eachGroupCase(t, func(t *testing.T, c groupCase, version int16, body []byte) {
-		for _, huge := range [][]byte{{0x7f, 0xff, 0xff, 0xff}, {0xff, 0xff, 0xff, 0xff, 0x07}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, {0x80, 0, 0, 0}} {
+		for _, huge := range [][]byte{{0x7f, 0xff, 0xff, 0xff}, {0xff, 0xff, 0xff, 0xff, 0x07},
+			{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, {0x80, 0, 0, 0}} {
 			for at := range body {
 				b := append(bytes.Clone(body[:at]), huge...)
 				if at+len(huge) < len(body) {

@@ -31,7 +31,8 @@ func connect(t *testing.T, servers []string) *kafka.Client {
 
 // ask sends a request of a group until the coordinator answers it with another code than those of one
 // that has just started.
-func ask[A protocol.Message](ctx context.Context, t *testing.T, c *kafka.Client, msg func() protocol.Message, code func(A) int16) A {
+func ask[A protocol.Message](ctx context.Context, t *testing.T, c *kafka.Client, msg func() protocol.Message,
+	code func(A) int16) A {
 	t.Helper()
 	for {
 		response, err := c.RoundTrip(ctx, msg(), 15*time.Second)
@@ -84,7 +85,8 @@ const subscription = "\x00\x00\x00\x00\x00\x01\x00\x01a\x00\x00\x00\x00"
 func live(ctx context.Context, t *testing.T, client *kafka.Client, me wire.Member, topic string) {
 	join := func() protocol.Message {
 		return &wire.JoinGroup{Member: me, Session: 10 * time.Second, Rebalance: 10 * time.Second,
-			Protocols: []wire.JoinProtocol{{Name: "ours", Metadata: []byte(subscription)}, {Name: "range", Metadata: []byte(subscription)}}}
+			Protocols: []wire.JoinProtocol{{Name: "ours", Metadata: []byte(subscription)},
+				{Name: "range", Metadata: []byte(subscription)}}}
 	}
 	joinCode := func(a *wire.JoinAnswer) int16 { return a.Code }
 	joined := ask(ctx, t, client, join, joinCode)
@@ -104,7 +106,8 @@ func live(ctx context.Context, t *testing.T, client *kafka.Client, me wire.Membe
 	generation := joined.Generation
 
 	synced := ask(ctx, t, client, func() protocol.Message {
-		return &wire.SyncGroup{Member: me, Generation: generation, Protocol: "ours", Assignments: map[string][]byte{me.MemberID: []byte("assignment")}}
+		return &wire.SyncGroup{Member: me, Generation: generation, Protocol: "ours",
+			Assignments: map[string][]byte{me.MemberID: []byte("assignment")}}
 	}, func(a *wire.SyncAnswer) int16 { return a.Code })
 	if synced.Code != 0 || string(synced.Assignment) != "assignment" {
 		t.Fatalf("sync: %+v", synced)
@@ -130,11 +133,13 @@ func live(ctx context.Context, t *testing.T, client *kafka.Client, me wire.Membe
 	commit := func(generation int32) []wire.CommittedPartition {
 		t.Helper()
 		return ask(ctx, t, client, func() protocol.Message {
-			return &wire.CommitOffsets{Member: me, Generation: generation, Offsets: []wire.PartitionOffset{{Topic: topic, Partition: 1, Offset: 12}}}
+			return &wire.CommitOffsets{Member: me, Generation: generation,
+				Offsets: []wire.PartitionOffset{{Topic: topic, Partition: 1, Offset: 12}}}
 		}, func(a *wire.CommitAnswer) int16 { return a.Partitions[0].Code }).Partitions
 	}
 	for generation, code := range map[int32]int16{generation: 0, generation - 1: 22} {
-		if diff := cmp.Diff([]wire.CommittedPartition{{Topic: topic, Partition: 1, Code: code}}, commit(generation)); diff != "" {
+		if diff := cmp.Diff([]wire.CommittedPartition{{Topic: topic, Partition: 1, Code: code}},
+			commit(generation)); diff != "" {
 			t.Errorf("commit in generation %d: %s", generation, diff)
 		}
 	}
@@ -212,7 +217,8 @@ func TestHeartbeatCodeIsTheBrokers(t *testing.T) {
 				t.Errorf("version %d: got %d, the broker said %d", version, code, want)
 			}
 			mu.Lock()
-			if got.Version != version || got.Group != "g" || got.MemberID != "m" || *got.InstanceID != "i" || got.Generation != 7 {
+			if got.Version != version || got.Group != "g" || got.MemberID != "m" || *got.InstanceID != "i" ||
+				got.Generation != 7 {
 				t.Errorf("version %d: the broker read %+v", version, got)
 			}
 			mu.Unlock()

@@ -158,7 +158,8 @@ func (*HeartbeatAnswer) ApiKey() protocol.ApiKey { return protocol.Heartbeat }
 
 // RawExchange implements protocol.RawExchanger.
 func (h *Heartbeat) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	req := &heartbeat.Request{GroupID: h.GroupID, GenerationID: h.Generation, MemberID: h.MemberID, GroupInstanceID: h.InstanceID}
+	req := &heartbeat.Request{GroupID: h.GroupID, GenerationID: h.Generation, MemberID: h.MemberID,
+		GroupInstanceID: h.InstanceID}
 	r, err := h.exchange(rw, groupVersions{least: 3, newest: 4, flexible: 4}, req, memberAnswerLimit)
 	if err != nil {
 		return nil, err
@@ -194,7 +195,8 @@ func (*LeaveAnswer) ApiKey() protocol.ApiKey { return protocol.LeaveGroup }
 
 // RawExchange implements protocol.RawExchanger.
 func (l *LeaveGroup) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	req := &leavegroup.Request{GroupID: l.GroupID, Members: []leavegroup.RequestMember{{MemberID: l.MemberID, GroupInstanceID: l.InstanceID}}}
+	req := &leavegroup.Request{GroupID: l.GroupID,
+		Members: []leavegroup.RequestMember{{MemberID: l.MemberID, GroupInstanceID: l.InstanceID}}}
 	r, err := l.exchange(rw, groupVersions{least: 3, newest: 4, flexible: 4}, req, memberAnswerLimit)
 	if err != nil {
 		return nil, err

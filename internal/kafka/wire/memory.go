@@ -19,10 +19,11 @@ type block [blockSize]byte
 
 // Memory is where a reader of responses gets the memory from that they are read into. It is safe for concurrent use.
 //
-// Records are views into that memory, and whoever gets one may keep it for ever. So the garbage collector alone can tell
-// when the last view is gone: a block has a finalizer, which puts it among the free ones. Without that, reading a
+// Records are views into that memory, and whoever gets one may keep it for ever. So the garbage collector alone can
+// tell when the last view is gone: a block has a finalizer, which puts it among the free ones. Without that, reading a
 // backlog makes little else than garbage of 1 MiB a piece, and a third of the CPU time goes into clearing and
-// collecting it. What is beyond maxBlocks is garbage as usual, because a finalizer delays that by a run of the collector.
+// collecting it. What is beyond maxBlocks is garbage as usual, because a finalizer delays that by a run of the
+// collector.
 type Memory struct {
 	mu   sync.Mutex
 	free []*block

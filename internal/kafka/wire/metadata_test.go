@@ -28,7 +28,8 @@ func metadataAnswer() []byte {
 		topic.Topic, topic.IsInternal = kmsg.StringPtr(name), name == "__b"
 		for n := range int32(2) {
 			p := kmsg.NewMetadataResponseTopicPartition()
-			p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR, p.OfflineReplicas = 1-n, n+1, 5, []int32{1, 2}, []int32{1}, []int32{2}
+			p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR, p.OfflineReplicas = 1-n, n+1, 5, []int32{1, 2},
+				[]int32{1}, []int32{2}
 			topic.Partitions = append(topic.Partitions, p)
 		}
 		r.Topics = append(r.Topics, topic)

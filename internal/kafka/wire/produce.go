@@ -242,7 +242,8 @@ func InitProducerIDResponse(m protocol.Message) (p Producer, code int16, err err
 		return NoProducer(), r.ErrorCode, nil
 	}
 	if r.ProducerID < 0 {
-		return NoProducer(), 0, fmt.Errorf("wire: reading a producer id: the broker answered %d without an error", r.ProducerID)
+		return NoProducer(), 0, fmt.Errorf("wire: reading a producer id: the broker answered %d without an error",
+			r.ProducerID)
 	}
 	return Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}, 0, nil
 }

@@ -61,7 +61,8 @@ func TestProduceRequest(t *testing.T) {
 			t.Errorf("attempt %d: %s", attempt, diff)
 		}
 		var batch kmsg.RecordBatch
-		if err := batch.ReadFrom(parts[0].Records); err != nil || batch.NumRecords != 1 || batch.PartitionLeaderEpoch != -1 || batch.ProducerID != -1 {
+		if err := batch.ReadFrom(parts[0].Records); err != nil || batch.NumRecords != 1 || batch.PartitionLeaderEpoch != -1 ||
+			batch.ProducerID != -1 {
 			t.Errorf("%+v, %v", batch, err)
 		}
 	}
@@ -88,7 +89,8 @@ func TestProduceResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []ProducedPartition{
-		{Topic: "t", Partition: 3, Code: 87, BaseOffset: 17, LogAppendTime: 99, ErrorMessage: text, RecordErrors: []RecordError{{2, text}}},
+		{Topic: "t", Partition: 3, Code: 87, BaseOffset: 17, LogAppendTime: 99, ErrorMessage: text,
+			RecordErrors: []RecordError{{2, text}}},
 		{Topic: "t", Partition: 4, BaseOffset: 18, LogAppendTime: -1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -116,7 +118,8 @@ func TestInitProducerID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := sent.(*initproducerid.Request); got.ProducerID != -1 || got.ProducerEpoch != -1 || got.TransactionalID != "" || got.TransactionTimeoutMs != 60_000 {
+	if got := sent.(*initproducerid.Request); got.ProducerID != -1 || got.ProducerEpoch != -1 ||
+		got.TransactionalID != "" || got.TransactionTimeoutMs != 60_000 {
 		t.Errorf("sent %+v", got)
 	}
 	p, code, err := InitProducerIDResponse(&initproducerid.Response{ProducerID: 7, ProducerEpoch: 2})

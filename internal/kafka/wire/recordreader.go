@@ -50,7 +50,8 @@ func (r *RecordReader) Reset(b *Batch, limit int, origin Origin) {
 	}
 	c := b.Compression()
 	r.decoder = recordDecoder{
-		batch: *b, origin: origin, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0, packed: c != None, limit: limit,
+		batch: *b, origin: origin, lastDelta: b.LastOffset - b.BaseOffset, logAppend: b.Attributes&attrLogAppend != 0,
+		packed: c != None, limit: limit,
 	}
 	if c == None {
 		r.data = b.records

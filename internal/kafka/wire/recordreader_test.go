@@ -88,10 +88,11 @@ func TestPieces(t *testing.T) {
 	}
 	value := func(i, size int) []byte { return noise[i : i+size] }
 	for name, sizes := range map[string][]int{
-		"small":               {1, 0, 17},
-		"many":                make([]int, 200_000),
-		"pieces":              slicesOf(7_000, 1_500),
-		"around a piece":      {100, pieceSize - 150, 100, pieceSize, 3, pieceSize + 1, pieceSize - 20, 5, 2 * pieceSize, 1, 600_000, 600_000},
+		"small":  {1, 0, 17},
+		"many":   make([]int, 200_000),
+		"pieces": slicesOf(7_000, 1_500),
+		"around a piece": {100, pieceSize - 150, 100, pieceSize, 3, pieceSize + 1, pieceSize - 20, 5, 2 * pieceSize, 1,
+			600_000, 600_000},
 		"larger than a whole": slicesOf(12, maxWhole/8),
 	} {
 		for c := None; c <= Zstd; c++ {
@@ -162,7 +163,9 @@ func TestTooLargeRecords(t *testing.T) {
 			raw = append(raw, rawRecord(5, []byte("last"), 0, nil)...)
 			b := compressed(t, c, 6, raw)
 			var got []string
-			n, passed, err := drain(t, &b, limit, 100, func(r *Record) { got = append(got, fmt.Sprintf("%d %.8s", r.Offset, r.Value)) })
+			n, passed, err := drain(t, &b, limit, 100, func(r *Record) {
+				got = append(got, fmt.Sprintf("%d %.8s", r.Offset, r.Value))
+			})
 			want, large := "[0 first 2 between 5 last]", "[1 3 4]"
 			if c == None {
 				want, large = "[0 first 2 between 3 vvvvvvvv 5 last]", "[1 4]" // its value is in memory anyway
@@ -300,7 +303,8 @@ func TestPiecesAreBounded(t *testing.T) {
 		var records []Record
 		var err error
 		allocated := allocatedBy(func() { records, err = r.Read(nil, 4096) })
-		if err != nil || allocated > pieceMemory+pieceSize+2<<20 { // and the records themselves, and room for headers of records to come
+		// and the records themselves, and room for headers of records to come
+		if err != nil || allocated > pieceMemory+pieceSize+2<<20 {
 			t.Fatalf("%d records, %d bytes, %v", len(records), allocated, err)
 		}
 	}

@@ -56,7 +56,8 @@ func TestLifeOfANode(t *testing.T) {
 	needApache(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	c, err := apache.Start(ctx, apache.Options{Version: version(), Properties: map[string]string{"auto.create.topics.enable": "false"}})
+	c, err := apache.Start(ctx, apache.Options{Version: version(),
+		Properties: map[string]string{"auto.create.topics.enable": "false"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,8 @@ func TestLifeOfANode(t *testing.T) {
 
 func TestANodeThatCannotStartSaysWhy(t *testing.T) {
 	needApache(t)
-	_, err := apache.Start(t.Context(), apache.Options{Version: version(), Properties: map[string]string{"num.network.threads": "0"}})
+	_, err := apache.Start(t.Context(),
+		apache.Options{Version: version(), Properties: map[string]string{"num.network.threads": "0"}})
 	if err == nil || !strings.Contains(err.Error(), "num.network.threads") {
 		t.Fatalf("error = %v, want one with Kafka's reason", err)
 	}

@@ -1,8 +1,8 @@
-// Package apache runs a real Apache Kafka for tests: plain Java processes on loopback, from Maven's artifacts, in a temporary
-// directory. It needs java, and mvn the first time.
+// Package apache runs a real Apache Kafka for tests: plain Java processes on loopback, from Maven's artifacts, in a
+// temporary directory. It needs java, and mvn the first time.
 //
-// The processes are throw-away: they are ended with SIGKILL, by Kill and by Close alike, and on Linux also when the process
-// that started them dies. What was acknowledged survives Kill and Restart, as it is in the page cache.
+// The processes are throw-away: they are ended with SIGKILL, by Kill and by Close alike, and on Linux also when the
+// process that started them dies. What was acknowledged survives Kill and Restart, as it is in the page cache.
 package apache
 
 import (
@@ -85,8 +85,9 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", n.id, n.controllerPort))
 	}
 	var cluster [16]byte
-	_, _ = rand.Read(cluster[:])                                       // crypto/rand.Read never fails
-	uuid := "k" + base64.RawURLEncoding.EncodeToString(cluster[:])[1:] // an id that began with a dash would be taken for a flag
+	_, _ = rand.Read(cluster[:]) // crypto/rand.Read never fails
+	// an id that began with a dash would be taken for a flag
+	uuid := "k" + base64.RawURLEncoding.EncodeToString(cluster[:])[1:]
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range c.nodes {
 		g.Go(func() error {
@@ -114,8 +115,8 @@ func (c *Cluster) Servers() []string {
 // Kill ends a node (they count from 0) with SIGKILL and returns when it is gone. A node that does not run is left so.
 func (c *Cluster) Kill(i int) { c.nodes[i].kill() }
 
-// Restart starts a killed node again on its data and its ports, and returns when it answers and is a member of the cluster
-// again.
+// Restart starts a killed node again on its data and its ports, and returns when it answers and is a member of the
+// cluster again.
 func (c *Cluster) Restart(ctx context.Context, i int) error {
 	n := c.nodes[i]
 	if err := n.start(); err != nil {
@@ -153,11 +154,12 @@ func (c *Cluster) Close() error {
 func (n *node) properties(voters string, o Options) map[string]string {
 	replicas, inSync := fmt.Sprint(o.Nodes), fmt.Sprint(min(o.Nodes, 2))
 	p := map[string]string{
-		"process.roles":                    "broker,controller",
-		"node.id":                          fmt.Sprint(n.id),
-		"broker.rack":                      fmt.Sprint(n.id), // each is in a rack of its own
-		"controller.quorum.voters":         voters,
-		"listeners":                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.plainAddr(), n.controllerPort),
+		"process.roles":            "broker,controller",
+		"node.id":                  fmt.Sprint(n.id),
+		"broker.rack":              fmt.Sprint(n.id), // each is in a rack of its own
+		"controller.quorum.voters": voters,
+		"listeners": fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.plainAddr(),
+			n.controllerPort),
 		"advertised.listeners":             "PLAINTEXT://" + n.plainAddr(),
 		"inter.broker.listener.name":       "PLAINTEXT",
 		"controller.listener.names":        "CONTROLLER",
@@ -192,7 +194,8 @@ func (n *node) properties(voters string, o Options) map[string]string {
 		p["listener.name.sasl.plain.sasl.jaas.config"] = fmt.Sprintf(
 			`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, o.User, o.Password)
 		for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
-			p["listener.name.sasl."+mechanism+".sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+			p["listener.name.sasl."+mechanism+".sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule " +
+				"required;"
 		}
 	}
 	maps.Copy(p, o.Properties)

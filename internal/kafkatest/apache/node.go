@@ -60,7 +60,8 @@ func (n *node) java(ctx context.Context, flags []string, class string, args ...s
 // format writes the node's configuration and makes its data directory, once in its life.
 func (n *node) format(ctx context.Context, clusterID string, properties map[string]string, o Options) error {
 	if _, err := exec.LookPath("java"); err != nil {
-		return fmt.Errorf("apache: Apache Kafka needs Java 17 or later: install it (Debian: apt-get install default-jre-headless): %w", err)
+		return fmt.Errorf("apache: Apache Kafka needs Java 17 or later: install it (Debian: apt-get install "+
+			"default-jre-headless): %w", err)
 	}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return fmt.Errorf("apache: creating the directory of node %d: %w", n.id, err)
@@ -98,7 +99,8 @@ func (n *node) start() error {
 	}
 	defer log.Close() // the process has its own copy
 	flags := []string{n.heap, "-Dlog4j2.configurationFile=" + filepath.Join(n.dir, "log4j2.properties")}
-	cmd := n.java(context.Background(), flags, "kafka.Kafka", n.configFile()) // its life ends with kill, not with a context
+	// its life ends with kill, not with a context
+	cmd := n.java(context.Background(), flags, "kafka.Kafka", n.configFile())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = processAttributes()
 
@@ -133,8 +135,8 @@ func (n *node) kill() {
 	n.process = nil
 }
 
-// waitReady returns when the node answers a Metadata request with at least so many brokers, itself among them. An open port
-// is not enough: a broker opens it before it is registered.
+// waitReady returns when the node answers a Metadata request with at least so many brokers, itself among them. An open
+// port is not enough: a broker opens it before it is registered.
 func (n *node) waitReady(ctx context.Context, brokers int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready after %v", readyTimeout))
 	defer cancel()
@@ -148,7 +150,8 @@ func (n *node) waitReady(ctx context.Context, brokers int) error {
 		case <-n.process.exited:
 			return fmt.Errorf("apache: node %d ended while it was starting", n.id)
 		case <-ctx.Done():
-			return fmt.Errorf("apache: waiting for node %d: %w (it lists brokers %v, error %v)", n.id, context.Cause(ctx), ids, err)
+			return fmt.Errorf("apache: waiting for node %d: %w (it lists brokers %v, error %v)", n.id,
+				context.Cause(ctx), ids, err)
 		}
 	}
 }

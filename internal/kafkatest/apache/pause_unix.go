@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Pause stops a node (they count from 0) with SIGSTOP: it hangs, and its connections with it. Where the system shows its threads (Linux),
-// Pause returns when all of them stand still: the signal reaches them one by one, and one that still runs could answer a request that is
-// made after Pause. Kill and Close end a paused node all the same.
+// Pause stops a node (they count from 0) with SIGSTOP: it hangs, and its connections with it. Where the system shows
+// its threads (Linux), Pause returns when all of them stand still: the signal reaches them one by one, and one that
+// still runs could answer a request that is made after Pause. Kill and Close end a paused node all the same.
 func (c *Cluster) Pause(i int) error {
 	n := c.nodes[i]
 	if err := n.signal(syscall.SIGSTOP); err != nil {
@@ -47,7 +47,8 @@ func stopped(pid int) bool {
 		if err != nil {
 			continue // it has ended meanwhile
 		}
-		// The state stands behind the name, which is in parentheses and may hold any byte. Z and X are threads that have ended.
+		// The state stands behind the name, which is in parentheses and may hold any byte. Z and X are threads that have
+		// ended.
 		end := bytes.LastIndexByte(stat, ')')
 		if end >= 0 && end+2 < len(stat) && !bytes.ContainsRune([]byte("TtZX"), rune(stat[end+2])) {
 			return false

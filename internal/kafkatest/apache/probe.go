@@ -61,8 +61,8 @@ func Brokers(ctx context.Context, addr string) (ids []int32, err error) {
 }
 
 // FreePorts returns n loopback ports that nobody listens on. They lie below the ports that systems give to outgoing
-// connections: while a broker is down, such a connection could otherwise take its port, even the very one that a client opens
-// to see whether the broker is back.
+// connections: while a broker is down, such a connection could otherwise take its port, even the very one that a client
+// opens to see whether the broker is back.
 func FreePorts(n int) ([]int, error) {
 	const first, count, tries = 15_000, 15_000, 1_000
 	var ports []int

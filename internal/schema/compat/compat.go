@@ -1,5 +1,5 @@
-// Package compat tells whether the data of one version of a JSON Schema is valid for another: whether consumers with the one
-// can read what producers with the other publish.
+// Package compat tells whether the data of one version of a JSON Schema is valid for another: whether consumers with
+// the one can read what producers with the other publish.
 //
 // A producer writes the properties that its schema names, and no others, although the schema allows more: so a property
 // that is added, and not required, breaks nothing. What cannot be told apart from an incompatible change is reported as
@@ -33,8 +33,8 @@ type Problem struct {
 	Reason  string `json:"reason"`
 }
 
-// Check compares two JSON Schemas in one direction, or both ways with Full. It returns no problem when they are compatible,
-// and an error for what is no JSON Schema.
+// Check compares two JSON Schemas in one direction, or both ways with Full. It returns no problem when they are
+// compatible, and an error for what is no JSON Schema.
 func Check(older, newer []byte, direction string) ([]Problem, error) {
 	before, err := parse(older)
 	if err != nil {
@@ -166,8 +166,8 @@ func (c *comparison) acceptsAll(field string, w, r conjunction) []Problem {
 	return found
 }
 
-// branchesOf returns the writer's schema as a choice of schemas without a choice. A oneOf is an anyOf: that is more data,
-// and so never too little.
+// branchesOf returns the writer's schema as a choice of schemas without a choice. A oneOf is an anyOf: that is more
+// data, and so never too little.
 func (c *comparison) branchesOf(w conjunction) ([]conjunction, bool) {
 	for i, part := range w.parts {
 		for _, keyword := range []string{"anyOf", "oneOf"} {
@@ -208,7 +208,8 @@ func (c *comparison) without(part object, keyword string) object {
 	return rest
 }
 
-// choice returns why the writer's values are in none of the reader's choices: the reasons of the choice that is nearest.
+// choice returns why the writer's values are in none of the reader's choices: the reasons of the choice that is
+// nearest.
 func (c *comparison) choice(field, keyword string, w conjunction, choices []any) []Problem {
 	var nearest []Problem
 	for i, choice := range choices {

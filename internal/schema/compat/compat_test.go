@@ -19,48 +19,71 @@ func TestCheck(t *testing.T) {
 	object := func(properties string, more ...string) string {
 		return `{"type":"object","properties":{` + properties + `}` + strings.Join(more, "") + `}`
 	}
-	list := `{"$defs":{"N":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/N"},{"type":"null"}]},"v":{"type":"%s"}}}},"$ref":"#/$defs/N"}`
+	list := `{"$defs":{"N":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/N"},{"type":"null"}]},"v":{` +
+		`"type":"%s"}}}},"$ref":"#/$defs/N"}`
 	tests := []struct {
 		name, older, newer string
 		backward, forward  []string // field: keyword
 	}{
-		{name: "the same", older: object(`"a":{"type":"string","minLength":1,"pattern":"^x","format":"date"}`, `,"required":["a"]`),
+		{name: "the same", older: object(`"a":{"type":"string","minLength":1,"pattern":"^x","format":"date"}`,
+			`,"required":["a"]`),
 			newer: object(`"a":{"format":"date","pattern":"^x","minLength":1,"type":"string"}`, `,"required":["a"]`)},
 		{name: "annotations", older: `{"title":"a","type":"string"}`, newer: `{"description":"b","type":"string","$id":"x"}`},
-		{name: "an optional field more", older: object(`"a":{"type":"string"}`), newer: object(`"a":{"type":"string"},"b":{"type":"integer"}`)},
-		{name: "a required field more", older: object(`"a":true`), newer: object(`"a":true,"b":{"type":"integer"}`, `,"required":["b"]`),
+		{name: "an optional field more", older: object(`"a":{"type":"string"}`),
+			newer: object(`"a":{"type":"string"},"b":{"type":"integer"}`)},
+		{name: "a required field more", older: object(`"a":true`), newer: object(`"a":true,"b":{"type":"integer"}`,
+			`,"required":["b"]`),
 			backward: []string{"b: required"}},
 		{name: "a field is not required any more", older: object(`"a":true`, `,"required":["a"]`), newer: object(`"a":true`),
 			forward: []string{"a: required"}},
-		{name: "a field of a closed object", older: object(`"a":true`, `,"additionalProperties":false`), newer: object(`"a":true,"b":true`, `,"additionalProperties":false`),
+		{name: "a field of a closed object", older: object(`"a":true`, `,"additionalProperties":false`),
+			newer:   object(`"a":true,"b":true`, `,"additionalProperties":false`),
 			forward: []string{"b: additionalProperties"}},
-		{name: "a field's type", older: object(`"a":{"type":"integer"}`), newer: object(`"a":{"type":"number"}`), forward: []string{"a: type"}},
-		{name: "null", older: object(`"a":{"type":"string"}`), newer: object(`"a":{"type":["string","null"]}`), forward: []string{"a: type"}},
-		{name: "a choice with null", older: `{"type":"string"}`, newer: `{"anyOf":[{"type":"string"},{"type":"null"}]}`, forward: []string{": type"}},
-		{name: "oneOf of two types", older: `{"type":"string"}`, newer: `{"oneOf":[{"type":"null"},{"type":"string"}]}`, forward: []string{": type"}},
-		{name: "enum", older: `{"enum":["a","b"]}`, newer: `{"enum":["b","c"]}`, backward: []string{": enum"}, forward: []string{": enum"}},
-		{name: "an enum for a type", older: `{"type":"string"}`, newer: `{"type":"string","enum":["b","c"]}`, backward: []string{": enum"}},
-		{name: "bounds", older: `{"type":"integer","minimum":1,"maximum":9}`, newer: `{"type":"integer","minimum":0,"exclusiveMaximum":9}`,
+		{name: "a field's type", older: object(`"a":{"type":"integer"}`), newer: object(`"a":{"type":"number"}`),
+			forward: []string{"a: type"}},
+		{name: "null", older: object(`"a":{"type":"string"}`), newer: object(`"a":{"type":["string","null"]}`),
+			forward: []string{"a: type"}},
+		{name: "a choice with null", older: `{"type":"string"}`, newer: `{"anyOf":[{"type":"string"},{"type":"null"}]}`,
+			forward: []string{": type"}},
+		{name: "oneOf of two types", older: `{"type":"string"}`, newer: `{"oneOf":[{"type":"null"},{"type":"string"}]}`,
+			forward: []string{": type"}},
+		{name: "enum", older: `{"enum":["a","b"]}`, newer: `{"enum":["b","c"]}`, backward: []string{": enum"},
+			forward: []string{": enum"}},
+		{name: "an enum for a type", older: `{"type":"string"}`, newer: `{"type":"string","enum":["b","c"]}`,
+			backward: []string{": enum"}},
+		{name: "bounds", older: `{"type":"integer","minimum":1,"maximum":9}`,
+			newer:    `{"type":"integer","minimum":0,"exclusiveMaximum":9}`,
 			backward: []string{": exclusiveMaximum"}, forward: []string{": minimum"}},
-		{name: "bounds of an enum", older: `{"enum":[1,5]}`, newer: `{"type":"integer","minimum":1,"maximum":5}`, forward: []string{": enum"}},
-		{name: "lengths", older: `{"type":"string","maxLength":5}`, newer: `{"type":"string","minLength":0,"maxLength":6}`, forward: []string{": maxLength"}},
-		{name: "a keyword of another type", older: `{"type":"string"}`, newer: `{"type":"string","minimum":5,"minItems":3,"required":["a"]}`},
+		{name: "bounds of an enum", older: `{"enum":[1,5]}`, newer: `{"type":"integer","minimum":1,"maximum":5}`,
+			forward: []string{": enum"}},
+		{name: "lengths", older: `{"type":"string","maxLength":5}`, newer: `{"type":"string","minLength":0,"maxLength":6}`,
+			forward: []string{": maxLength"}},
+		{name: "a keyword of another type", older: `{"type":"string"}`, newer: `{"type":"string","minimum":5,"minItems":3,` +
+			`"required":["a"]}`},
 		{name: "pattern", older: `{"type":"string","pattern":"^a"}`, newer: `{"type":"string","pattern":"^b"}`,
 			backward: []string{": pattern"}, forward: []string{": pattern"}},
-		{name: "multiples", older: `{"type":"integer","multipleOf":6}`, newer: `{"type":"integer","multipleOf":3}`, forward: []string{": multipleOf"}},
-		{name: "items", older: object(`"l":{"type":"array","items":{"type":"string"}}`), newer: object(`"l":{"type":"array","items":{"type":"string","minLength":1}}`),
+		{name: "multiples", older: `{"type":"integer","multipleOf":6}`, newer: `{"type":"integer","multipleOf":3}`,
+			forward: []string{": multipleOf"}},
+		{name: "items", older: object(`"l":{"type":"array","items":{"type":"string"}}`),
+			newer:    object(`"l":{"type":"array","items":{"type":"string","minLength":1}}`),
 			backward: []string{"l[]: minLength"}},
-		{name: "a map's values", older: `{"type":"object","additionalProperties":{"type":"integer"}}`, newer: `{"type":"object","additionalProperties":{"type":"string"}}`,
+		{name: "a map's values", older: `{"type":"object","additionalProperties":{"type":"integer"}}`,
+			newer:    `{"type":"object","additionalProperties":{"type":"string"}}`,
 			backward: []string{"*: type"}, forward: []string{"*: type"}},
-		{name: "a map gets a field", older: `{"type":"object","additionalProperties":{"type":"integer"}}`, newer: object(`"a":{"type":"string"}`),
+		{name: "a map gets a field", older: `{"type":"object","additionalProperties":{"type":"integer"}}`,
+			newer:    object(`"a":{"type":"string"}`),
 			backward: []string{"a: type"}, forward: []string{"a: type"}},
-		{name: "a type that holds itself", older: fmt.Sprintf(list, "integer"), newer: fmt.Sprintf(list, "number"), forward: []string{"v: type"}},
-		{name: "a negation that changed", older: `{"type":"string","not":{"const":"a"}}`, newer: `{"type":"string","not":{"const":"b"}}`,
+		{name: "a type that holds itself", older: fmt.Sprintf(list, "integer"), newer: fmt.Sprintf(list, "number"),
+			forward: []string{"v: type"}},
+		{name: "a negation that changed", older: `{"type":"string","not":{"const":"a"}}`,
+			newer:    `{"type":"string","not":{"const":"b"}}`,
 			backward: []string{": not"}, forward: []string{": not"}},
-		{name: "a negation of something that changed", older: `{"$defs":{"x":{"const":"a"}},"type":"string","not":{"$ref":"#/$defs/x"}}`,
+		{name: "a negation of something that changed", older: `{"$defs":{"x":{"const":"a"}},"type":"string","not":{` +
+			`"$ref":"#/$defs/x"}}`,
 			newer:    `{"$defs":{"x":{"const":"b"}},"type":"string","not":{"$ref":"#/$defs/x"}}`,
 			backward: []string{": not"}, forward: []string{": not"}},
-		{name: "allOf", older: `{"allOf":[{"type":"string"},{"minLength":3}]}`, newer: `{"type":"string","minLength":2}`, forward: []string{": minLength"}},
+		{name: "allOf", older: `{"allOf":[{"type":"string"},{"minLength":3}]}`, newer: `{"type":"string","minLength":2}`,
+			forward: []string{": minLength"}},
 		{name: "anything and nothing", older: `true`, newer: `false`, backward: []string{": false"}},
 	}
 	for _, tt := range tests {
@@ -110,7 +133,8 @@ func TestReasons(t *testing.T) {
 
 func TestWhatIsNoSchema(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][2]string{{`{"type":"strange"}`, `{}`}, {`{}`, `{"type"`}, {`{}`, `{"$ref":"http://example.com/x"}`}} {
+	for _, pair := range [][2]string{{`{"type":"strange"}`, `{}`}, {`{}`, `{"type"`},
+		{`{}`, `{"$ref":"http://example.com/x"}`}} {
 		if problems, err := Check([]byte(pair[0]), []byte(pair[1]), Full); err == nil {
 			t.Errorf("%v: %v", pair, problems)
 		}
@@ -122,9 +146,11 @@ func TestManyChoices(t *testing.T) {
 	t.Parallel()
 	schema := `{"type":"object"}`
 	for range 12 {
-		schema = `{"allOf":[{"anyOf":[` + schema + `,{"type":"string"},{"type":"null"}]},{"anyOf":[{"type":"object"},{"minLength":1}]}]}`
+		schema = `{"allOf":[{"anyOf":[` + schema + `,{"type":"string"},{"type":"null"}]},{"anyOf":[{"type":"object"},{` +
+			`"minLength":1}]}]}`
 	}
-	if _, err := Check([]byte(schema), []byte(`{"anyOf":[{"type":"integer"},`+schema+`]}`), Backward); !errors.Is(err, errTooLarge) {
+	if _, err := Check([]byte(schema), []byte(`{"anyOf":[{"type":"integer"},`+schema+`]}`), Backward); !errors.Is(err,
+		errTooLarge) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -190,7 +216,8 @@ func drawSchema(t *rapid.T, depth int) any {
 	case 1:
 		s["type"] = []string{"integer", "number"}[pick("which", 2)]
 		if pick("bounded", 2) == 0 {
-			s[[]string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}[pick("which", 5)]] = pick("bound", 4) + 1
+			s[[]string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+				"multipleOf"}[pick("which", 5)]] = pick("bound", 4) + 1
 		}
 	case 2:
 		s["enum"] = []any{1, "a", nil, 2.5}[pick("from", 3):]
@@ -350,7 +377,8 @@ func TestManyReferences(t *testing.T) {
 	if err != nil || len(got.parts) != definitions+1 {
 		t.Errorf("%d parts, %v; want %d", len(got.parts), err, definitions+1)
 	}
-	if problems, err := Check([]byte(`{"type":"string","minLength":39}`), []byte(b.String()), Full); err != nil || len(problems) > 0 {
+	if problems, err := Check([]byte(`{"type":"string","minLength":39}`), []byte(b.String()), Full); err != nil ||
+		len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
 }

@@ -109,8 +109,8 @@ func join(field, name string) string {
 	return field + "." + name
 }
 
-// properties returns why properties that the writer's schema names, or describes by a pattern or as additional ones, may
-// not be what the reader wants of them.
+// properties returns why properties that the writer's schema names, or describes by a pattern or as additional ones,
+// may not be what the reader wants of them.
 func (c *comparison) properties(field string, w conjunction, r object) []Problem {
 	var found []Problem
 	for _, name := range w.propertyNames(r) {
@@ -121,7 +121,8 @@ func (c *comparison) properties(field string, w conjunction, r object) []Problem
 		wanted := propertyOf(r, name)
 		for _, s := range wanted {
 			if s == false {
-				found = append(found, c.problem(join(field, name), "additionalProperties", "may have it", "allows no such property"))
+				found = append(found, c.problem(join(field, name), "additionalProperties", "may have it",
+					"allows no such property"))
 				continue
 			}
 			found = append(found, c.compareMembers(join(field, name), own, s)...)
@@ -227,7 +228,9 @@ func propertyOf(part object, name string) []any {
 
 func matchesAny(part object, name string) bool {
 	patterns, _ := part["patternProperties"].(map[string]any)
-	return slices.ContainsFunc(slices.Collect(maps.Keys(patterns)), func(pattern string) bool { return matches(pattern, name) })
+	return slices.ContainsFunc(slices.Collect(maps.Keys(patterns)), func(pattern string) bool {
+		return matches(pattern, name)
+	})
 }
 
 func matches(pattern, name string) bool {

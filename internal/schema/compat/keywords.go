@@ -12,8 +12,9 @@ import (
 
 // annotations are keywords that refuse nothing, and those that only hold definitions.
 var annotations = map[string]bool{
-	"$schema": true, "$id": true, "$anchor": true, "$defs": true, "definitions": true, "$comment": true, "$vocabulary": true,
-	"title": true, "description": true, "default": true, "examples": true, "deprecated": true, "readOnly": true,
+	"$schema": true, "$id": true, "$anchor": true, "$defs": true, "definitions": true, "$comment": true,
+	"$vocabulary": true,
+	"title":       true, "description": true, "default": true, "examples": true, "deprecated": true, "readOnly": true,
 	"writeOnly": true, "contentEncoding": true, "contentMediaType": true, "contentSchema": true,
 }
 
@@ -134,8 +135,8 @@ func (c conjunction) has(keyword string, value any) bool {
 	return c.hasGroup([]string{keyword}, object{keyword: value})
 }
 
-// hasGroup tells whether one of the schema's parts has the same keywords as r. What refers to elsewhere is never the same,
-// because it may refer to something else in the other document.
+// hasGroup tells whether one of the schema's parts has the same keywords as r. What refers to elsewhere is never the
+// same, because it may refer to something else in the other document.
 func (c conjunction) hasGroup(keywords []string, r object) bool {
 	if len(keywords) == 0 {
 		return false
@@ -264,7 +265,8 @@ var constraints = map[string][]string{
 	"if":              {"if", "then", "else"}, "then": {"if", "then", "else"}, "else": {"if", "then", "else"},
 	"contains":    {"contains", "minContains", "maxContains"},
 	"minContains": {"contains", "minContains", "maxContains"}, "maxContains": {"contains", "minContains", "maxContains"},
-	"unevaluatedProperties": nil, "unevaluatedItems": nil, "$dynamicRef": nil, "$recursiveRef": nil, // what is beside them counts
+	// what is beside them counts
+	"unevaluatedProperties": nil, "unevaluatedItems": nil, "$dynamicRef": nil, "$recursiveRef": nil,
 }
 
 // exclusive tells whether no value can be in two of the choices, because their types differ.

@@ -30,10 +30,11 @@ func numbers() measure {
 }
 
 func lengths() measure {
-	return measure{low: []string{"minLength"}, high: []string{"maxLength"}, natural: true, of: func(v any) (*big.Rat, bool) {
-		s, ok := v.(string)
-		return big.NewRat(int64(utf8.RuneCountInString(s)), 1), ok
-	}}
+	return measure{low: []string{"minLength"}, high: []string{"maxLength"}, natural: true,
+		of: func(v any) (*big.Rat, bool) {
+			s, ok := v.(string)
+			return big.NewRat(int64(utf8.RuneCountInString(s)), 1), ok
+		}}
 }
 
 func itemCounts() measure {

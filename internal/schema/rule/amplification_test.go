@@ -19,19 +19,39 @@ func TestCheckIsLinear(t *testing.T) {
 		value        func(n int) string
 		n            int
 	}{
-		{"a chain of a recursive type", `{"$ref":"#/$defs/c","$defs":{"c":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/c"},{"type":"null"}]}},
-			"required":["next"]}}}`, func(n int) string { return strings.Repeat(`{"next":`, n) + "null" + strings.Repeat("}", n) }, 400},
-		{"a chain that is wrong at its end", `{"$ref":"#/$defs/c","$defs":{"c":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/c"},{"type":"null"}]}},
-			"required":["next"]}}}`, func(n int) string { return strings.Repeat(`{"next":`, n) + "1" + strings.Repeat("}", n) }, 400},
-		{"big exponents", `{"items":{"type":"integer","multipleOf":3,"maximum":5}}`, func(n int) string { return "[" + strings.Repeat("1e999999999,", n) + "1]" }, 1000},
-		{"many digits", `{"items":{"type":"integer","multipleOf":3,"maximum":5}}`, func(n int) string { return "[" + strings.Repeat("7", 100*n) + ".5e-3]" }, 1000},
-		{"many violations", `{"items":{"minLength":3}}`, func(n int) string { return "[" + strings.Repeat(`"",`, n) + `""]` }, 1000},
+		{"a chain of a recursive type",
+			`{"$ref":"#/$defs/c","$defs":{"c":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/c"},
+			{"type":"null"}]}},
+			"required":["next"]}}}`, func(n int) string {
+				return strings.Repeat(`{"next":`, n) + "null" + strings.Repeat("}",
+					n)
+			}, 400},
+		{"a chain that is wrong at its end",
+			`{"$ref":"#/$defs/c","$defs":{"c":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/c"},
+			{"type":"null"}]}},
+			"required":["next"]}}}`, func(n int) string {
+				return strings.Repeat(`{"next":`, n) + "1" + strings.Repeat("}",
+					n)
+			}, 400},
+		{"big exponents", `{"items":{"type":"integer","multipleOf":3,"maximum":5}}`, func(n int) string {
+			return "[" + strings.Repeat("1e999999999,", n) + "1]"
+		}, 1000},
+		{"many digits", `{"items":{"type":"integer","multipleOf":3,"maximum":5}}`, func(n int) string {
+			return "[" + strings.Repeat("7", 100*n) + ".5e-3]"
+		}, 1000},
+		{"many violations", `{"items":{"minLength":3}}`, func(n int) string { return "[" + strings.Repeat(`"",`, n) + `""]` },
+			1000},
 		{"repeated keys", `{"properties":{"a":{"type":"string"}},"additionalProperties":{"minLength":3}}`,
 			func(n int) string { return "{" + strings.Repeat(`"a":"xxx","b":"yyy",`, n) + `"a":""}` }, 1000},
-		{"unique lists in each other", `{"$ref":"#/$defs/l","$defs":{"l":{"type":["array","integer"],"uniqueItems":true,"items":{"$ref":"#/$defs/l"}}}}`,
+		{"unique lists in each other", `{"$ref":"#/$defs/l","$defs":{"l":{"type":["array","integer"],"uniqueItems":true,` +
+			`"items":{"$ref":"#/$defs/l"}}}}`,
 			func(n int) string { return strings.Repeat(`[1,`, n) + "2" + strings.Repeat("]", n) }, 400},
-		{"an enum of a deep value", `{"enum":[1]}`, func(n int) string { return strings.Repeat(`{"b":1,"a":`, n) + "2" + strings.Repeat("}", n) }, 400},
-		{"what v5 checks", `{"items":{"not":{"const":1}}}`, func(n int) string { return "[" + strings.Repeat("1e999999,", n) + "2]" }, 1000},
+		{"an enum of a deep value", `{"enum":[1]}`, func(n int) string {
+			return strings.Repeat(`{"b":1,"a":`, n) + "2" + strings.Repeat("}", n)
+		}, 400},
+		{"what v5 checks", `{"items":{"not":{"const":1}}}`, func(n int) string {
+			return "[" + strings.Repeat("1e999999,", n) + "2]"
+		}, 1000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := compiledRule(t, tt.schema)
@@ -70,7 +90,8 @@ func compiledRule(t *testing.T, doc string) *Rule {
 	return Compile(s, decoded)
 }
 
-// A number of more digits than are divided breaks multipleOf, whatever its value: dividing costs more than reading does.
+// A number of more digits than are divided breaks multipleOf, whatever its value: dividing costs more than reading
+// does.
 func TestNumbersOfTooManyDigitsAreNotDivided(t *testing.T) {
 	t.Parallel()
 	r := compiledRule(t, `{"multipleOf":2}`)

@@ -38,9 +38,9 @@ func (r *Rule) Accepts(value []byte) bool {
 	return !c.failed
 }
 
-// Check returns the violations of the value, which is valid JSON without space around it; none means that it keeps the rule. At most
-// MaxViolations are returned. With exact a key is a violation that differs from that of a declared property by case only, which
-// encoding/json would decode into the same field.
+// Check returns the violations of the value, which is valid JSON without space around it; none means that it keeps the
+// rule. At most MaxViolations are returned. With exact a key is a violation that differs from that of a declared
+// property by case only, which encoding/json would decode into the same field.
 func (r *Rule) Check(value []byte, exact bool) []Violation {
 	if r == nil {
 		return nil
@@ -51,8 +51,8 @@ func (r *Rule) Check(value []byte, exact bool) []Violation {
 	return sorted(c.violations)
 }
 
-// newRun allows as much to be compared as one comparison of everything costs, several times over: only arrays in arrays in arrays, each of
-// unique items, need more.
+// newRun allows as much to be compared as one comparison of everything costs, several times over: only arrays in arrays
+// in arrays, each of unique items, need more.
 func newRun(value []byte) run { return run{data: value, budget: 16*len(value) + 1<<16} }
 
 // ended tells that nothing more needs to be looked at.
@@ -139,7 +139,8 @@ func (r *Rule) choices(c *run, i, end int) {
 	}
 }
 
-// spend takes the value from i to end from the budget of what is compared. When there is not enough, that is a violation, once.
+// spend takes the value from i to end from the budget of what is compared. When there is not enough, that is a
+// violation, once.
 func (c *run) spend(r *Rule, keyword string, i, end int) bool {
 	if c.budget < 0 {
 		return false
@@ -173,7 +174,8 @@ func (r *Rule) string(c *run, i, end int) {
 }
 
 func (r *Rule) number(c *run, i, end int) {
-	if r.Minimum == nil && r.Maximum == nil && r.ExclusiveMinimum == nil && r.ExclusiveMaximum == nil && r.MultipleOf == nil {
+	if r.Minimum == nil && r.Maximum == nil && r.ExclusiveMinimum == nil && r.ExclusiveMaximum == nil &&
+		r.MultipleOf == nil {
 		return
 	}
 	d := rawjson.ParseDecimal(c.data[i:end])

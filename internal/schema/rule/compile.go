@@ -12,10 +12,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// Compile returns the rule of a schema that v5 has compiled. The document is the decoded JSON of the schema, numbers as json.Number.
+// Compile returns the rule of a schema that v5 has compiled. The document is the decoded JSON of the schema, numbers as
+// json.Number.
 func Compile(s *jsonschema.Schema, document any) *Rule {
 	c := compiler{document: document, known: map[*jsonschema.Schema]*Rule{}}
-	if hasKey(document, "$dynamicRef") || hasKey(document, "$recursiveRef") { // what they mean depends on all schemas around them
+	// what they mean depends on all schemas around them
+	if hasKey(document, "$dynamicRef") || hasKey(document, "$recursiveRef") {
 		return &Rule{Foreign: "$dynamicRef", schema: s, doc: document, document: document}
 	}
 	return c.rule(s)
@@ -103,7 +105,8 @@ func (c *compiler) object(r *Rule, s *jsonschema.Schema) {
 
 // lookedFor tells whether the members of objects matter.
 func (r *Rule) lookedFor() bool {
-	return len(r.Properties) > 0 || len(r.Required) > 0 || r.Additional != nil || r.MinProperties >= 0 || r.MaxProperties >= 0
+	return len(r.Properties) > 0 || len(r.Required) > 0 || r.Additional != nil || r.MinProperties >= 0 ||
+		r.MaxProperties >= 0
 }
 
 func choices(keyword string, list []any) []Choice {
@@ -129,13 +132,18 @@ func limitOf(r *big.Rat) *Limit {
 }
 
 // plain are the fields of a v5 schema that are checked here, or that check nothing.
-var plain = []string{"Location", "Draft", "Format", "Always", "Ref", "RecursiveAnchor", "DynamicAnchor", "Types", "Constant", "Enum",
-	"MinProperties", "MaxProperties", "Required", "Properties", "AdditionalProperties", "MinItems", "MaxItems", "UniqueItems", "Items2020",
-	"ContainsEval", "MinContains", "MaxContains", "MinLength", "MaxLength", "Pattern", "ContentEncoding", "ContentMediaType", "ContentSchema",
-	"Minimum", "ExclusiveMinimum", "Maximum", "ExclusiveMaximum", "MultipleOf", "Title", "Description", "Default", "Comment", "ReadOnly",
+var plain = []string{"Location", "Draft", "Format", "Always", "Ref", "RecursiveAnchor", "DynamicAnchor", "Types",
+	"Constant", "Enum",
+	"MinProperties", "MaxProperties", "Required", "Properties", "AdditionalProperties", "MinItems", "MaxItems",
+	"UniqueItems", "Items2020",
+	"ContainsEval", "MinContains", "MaxContains", "MinLength", "MaxLength", "Pattern", "ContentEncoding",
+	"ContentMediaType", "ContentSchema",
+	"Minimum", "ExclusiveMinimum", "Maximum", "ExclusiveMaximum", "MultipleOf", "Title", "Description", "Default",
+	"Comment", "ReadOnly",
 	"WriteOnly", "Examples", "Deprecated"}
 
-// foreign returns the keyword that v5 has to check, "" if there is none. It goes by v5's own fields, so that none is forgotten.
+// foreign returns the keyword that v5 has to check, "" if there is none. It goes by v5's own fields, so that none is
+// forgotten.
 func foreign(s *jsonschema.Schema) string {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
@@ -150,9 +158,11 @@ func foreign(s *jsonschema.Schema) string {
 	if s.Draft == jsonschema.Draft7 && (s.ContentEncoding != "" || s.ContentMediaType != "") {
 		return "contentEncoding" // a constraint in that draft only
 	}
-	children := len(s.Properties) > 0 || s.AdditionalProperties != nil && s.AdditionalProperties != true || s.Items2020 != nil
+	children := len(s.Properties) > 0 || s.AdditionalProperties != nil && s.AdditionalProperties != true ||
+		s.Items2020 != nil
 	if children && (s.Ref != nil || len(s.AnyOf)+len(s.OneOf) > 0) {
-		return "$ref beside properties or items" // to follow both would look at what is inside twice, and at what is inside that four times
+		// to follow both would look at what is inside twice, and at what is inside that four times
+		return "$ref beside properties or items"
 	}
 	return ""
 }
@@ -180,13 +190,16 @@ func allowsAll(s *jsonschema.Schema) bool {
 }
 
 func constrains(s *jsonschema.Schema) bool {
-	return len(s.Types)+len(s.Enum)+len(s.Constant)+len(s.Required)+len(s.Properties) > 0 || jsonschema.Formats[s.Format] != nil ||
+	return len(s.Types)+len(s.Enum)+len(s.Constant)+len(s.Required)+len(s.Properties) > 0 ||
+		jsonschema.Formats[s.Format] != nil ||
 		s.MinProperties != -1 || s.MaxProperties != -1 || s.AdditionalProperties != nil && s.AdditionalProperties != true ||
-		s.MinItems != -1 || s.MaxItems != -1 || s.UniqueItems || s.Items2020 != nil || s.MinLength != -1 || s.MaxLength != -1 || s.Pattern != nil ||
+		s.MinItems != -1 || s.MaxItems != -1 || s.UniqueItems || s.Items2020 != nil || s.MinLength != -1 ||
+		s.MaxLength != -1 || s.Pattern != nil ||
 		s.Minimum != nil || s.ExclusiveMinimum != nil || s.Maximum != nil || s.ExclusiveMaximum != nil || s.MultipleOf != nil
 }
 
-// unlessNull returns A for {"anyOf": [A, {"type": "null"}]} or the same with oneOf: for a value that is not null only A counts.
+// unlessNull returns A for {"anyOf": [A, {"type": "null"}]} or the same with oneOf: for a value that is not null only A
+// counts.
 func unlessNull(s *jsonschema.Schema) *jsonschema.Schema {
 	choice := s.AnyOf
 	if choice == nil {

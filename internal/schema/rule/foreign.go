@@ -14,8 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// What is handed to v5 is bounded, because v5's time is not: it grows with the square of the nesting, and with the size of a number rather
-// than of its text.
+// What is handed to v5 is bounded, because v5's time is not: it grows with the square of the nesting, and with the size
+// of a number rather than of its text.
 const (
 	foreignBytes  = 256 << 10
 	foreignLevels = 64
@@ -108,7 +108,8 @@ func (f *explanation) leaves(e *jsonschema.ValidationError) {
 	}
 }
 
-// onlyNull tells whether a cause is just that the value is not null, which nobody needs to know of a field that may be null.
+// onlyNull tells whether a cause is just that the value is not null, which nobody needs to know of a field that may be
+// null.
 func onlyNull(e *jsonschema.ValidationError) bool {
 	return len(e.Causes) == 0 && keywordOf(e) == "type" && strings.HasPrefix(e.Message, "expected null,")
 }
@@ -128,7 +129,8 @@ func (f *explanation) leaf(e *jsonschema.ValidationError) {
 		for _, n := range names {
 			name, _ := n.(string)
 			if _, there := object[name]; !there {
-				f.run.add(Violation{Field: join(field, name), Path: append(slices.Clone(path), name), Keyword: v.Keyword, Text: "is missing", at: f.at})
+				f.run.add(Violation{Field: join(field, name), Path: append(slices.Clone(path), name), Keyword: v.Keyword,
+					Text: "is missing", at: f.at})
 			}
 		}
 		return
@@ -150,7 +152,8 @@ func (f *explanation) limit(e *jsonschema.ValidationError) (any, bool) {
 	return value, ok
 }
 
-// keywordOf returns the last step of a cause's place in the schema that is a keyword; allOf/1 and the like end with a number.
+// keywordOf returns the last step of a cause's place in the schema that is a keyword; allOf/1 and the like end with a
+// number.
 func keywordOf(e *jsonschema.ValidationError) string {
 	for _, step := range slices.Backward(strings.Split(e.KeywordLocation, "/")) {
 		if _, err := strconv.Atoi(step); err != nil {
@@ -160,8 +163,8 @@ func keywordOf(e *jsonschema.ValidationError) string {
 	return ""
 }
 
-// lookup follows a JSON pointer as v5 writes them, percent-encoded, and returns the steps and the value there. Path is the
-// pointer's steps; field the same for people. ok is false when the pointer leads nowhere.
+// lookup follows a JSON pointer as v5 writes them, percent-encoded, and returns the steps and the value there. Path is
+// the pointer's steps; field the same for people. ok is false when the pointer leads nowhere.
 func lookup(doc any, pointer string) (value any, path []string, field string, ok bool) {
 	value, ok = doc, true
 	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {

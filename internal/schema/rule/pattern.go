@@ -74,7 +74,8 @@ type tabler struct {
 	ends    []bool
 }
 
-// set is a set of instructions that read a rune, and whether the program has matched already, or does if the text ends here.
+// set is a set of instructions that read a rune, and whether the program has matched already, or does if the text ends
+// here.
 type set struct {
 	reads   []uint32
 	matched bool

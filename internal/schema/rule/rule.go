@@ -1,8 +1,9 @@
 // Package rule checks JSON, as bytes, against a compiled JSON Schema.
 //
-// The verdict is that of github.com/santhosh-tekuri/jsonschema/v5, whose compiler reads the schema. Most keywords are checked here, in time
-// that grows with the bytes and whatever their shape; what is beyond them goes to v5, for the part of the value that needs it. An object in
-// which a declared property comes twice is refused: readers do not agree on which one counts.
+// The verdict is that of github.com/santhosh-tekuri/jsonschema/v5, whose compiler reads the schema. Most keywords are
+// checked here, in time that grows with the bytes and whatever their shape; what is beyond them goes to v5, for the
+// part of the value that needs it. An object in which a declared property comes twice is refused: readers do not agree
+// on which one counts.
 package rule
 
 import (
@@ -13,7 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// Rule is one node of a schema. A nil Rule allows everything. It does not change, and may be used by several goroutines.
+// Rule is one node of a schema. A nil Rule allows everything. It does not change, and may be used by several
+// goroutines.
 type Rule struct {
 	// Types are the JSON types that the node allows, 0 for all.
 	Types Type
@@ -43,8 +45,8 @@ type Rule struct {
 
 	// Ref applies to the same value.
 	Ref *Rule
-	// Otherwise applies to the same value unless it is null: anyOf or oneOf have it beside {"type": "null"}. NullTwice tells that it is
-	// oneOf, and that Otherwise allows null too, so that null is refused.
+	// Otherwise applies to the same value unless it is null: anyOf or oneOf have it beside {"type": "null"}. NullTwice
+	// tells that it is oneOf, and that Otherwise allows null too, so that null is refused.
 	Otherwise *Rule
 	NullTwice bool
 
@@ -94,7 +96,8 @@ const (
 	Number = Integer | fraction
 )
 
-var types = map[string]Type{"null": Null, "boolean": Boolean, "integer": Integer, "number": Number, "string": String, "array": Array, "object": Object}
+var types = map[string]Type{"null": Null, "boolean": Boolean, "integer": Integer, "number": Number, "string": String,
+	"array": Array, "object": Object}
 
 // Allows tells whether the node's own type keyword allows all values of that type.
 func (r *Rule) Allows(t Type) bool { return r.Types == 0 || r.Types&t == t }

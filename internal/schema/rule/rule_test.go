@@ -52,22 +52,27 @@ func agrees(t interface{ Fatalf(string, ...any) }, s *jsonschema.Schema, r *rule
 func documents(depth int) *rapid.Generator[map[string]any] {
 	number := rapid.SampledFrom([]json.Number{"0", "1", "2", "-1.5", "2.5", "1e2", "0.1", "1e-2", "300"})
 	count := rapid.IntRange(0, 3)
-	value := rapid.SampledFrom([]any{nil, true, "a", "ab", json.Number("1"), json.Number("1.0"), json.Number("2e0"), []any{}, []any{json.Number("1")},
+	value := rapid.SampledFrom([]any{nil, true, "a", "ab", json.Number("1"), json.Number("1.0"), json.Number("2e0"),
+		[]any{}, []any{json.Number("1")},
 		map[string]any{}, map[string]any{"a": json.Number("1"), "b": "a"}})
 	name := rapid.SampledFrom([]string{"a", "b", "ü", "a/b"})
 	return rapid.Custom(func(t *rapid.T) map[string]any {
 		doc := map[string]any{}
-		keywords := []string{"type", "type", "enum", "const", "format", "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum",
-			"exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "required"}
+		keywords := []string{"type", "type", "enum", "const", "format", "minLength", "maxLength", "pattern", "minimum",
+			"maximum", "exclusiveMinimum",
+			"exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "minProperties",
+			"maxProperties", "required"}
 		if depth < 2 {
-			keywords = append(keywords, "properties", "properties", "items", "additionalProperties", "anyOf null", "oneOf null", "$ref", "not", "allOf", "contains",
+			keywords = append(keywords, "properties", "properties", "items", "additionalProperties", "anyOf null", "oneOf null",
+				"$ref", "not", "allOf", "contains",
 				"patternProperties", "prefixItems", "if")
 		}
 		inner := func() map[string]any { return documents(depth+1).Draw(t, "inner") }
 		for range rapid.IntRange(0, 3).Draw(t, "keywords") {
 			switch k := rapid.SampledFrom(keywords).Draw(t, "keyword"); k {
 			case "type":
-				doc[k] = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"null", "boolean", "integer", "number", "string", "array", "object"}), 1, 3, rapid.ID[string]).Draw(t, "types")
+				doc[k] = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"null", "boolean", "integer", "number", "string",
+					"array", "object"}), 1, 3, rapid.ID[string]).Draw(t, "types")
 			case "enum":
 				doc[k] = []any{value.Draw(t, "value"), "zz" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "value")}
 			case "const":
@@ -128,16 +133,19 @@ func instances(depth int) *rapid.Generator[string] {
 		}
 		switch rapid.SampledFrom(kinds).Draw(t, "kind") {
 		case "number":
-			return rapid.SampledFrom([]string{"0", "-0.0", "1", "1.0", "2e0", "20E-1", "-1.5", "2.50", "1e2", "100", "300", "3e2", "0.1", "0.10", "1e-2", "1e30", "0.3",
+			return rapid.SampledFrom([]string{"0", "-0.0", "1", "1.0", "2e0", "20E-1", "-1.5", "2.50", "1e2", "100", "300",
+				"3e2", "0.1", "0.10", "1e-2", "1e30", "0.3",
 				"123456789012345678901234567890", "1e300", "-1e300"}).Draw(t, "number")
 		case "text":
-			return rapid.SampledFrom([]string{`""`, `"a"`, `"\u0061"`, `"ab"`, `"abc"`, `"ü"`, `"\u00fc"`, `"b` + "\xff" + `"`, `"1.2.3.4"`, `"2024-02-29"`, `"zza"`, `"x"`, `"("`}).Draw(t, "text")
+			return rapid.SampledFrom([]string{`""`, `"a"`, `"\u0061"`, `"ab"`, `"abc"`, `"ü"`, `"\u00fc"`, `"b` + "\xff" + `"`,
+				`"1.2.3.4"`, `"2024-02-29"`, `"zza"`, `"x"`, `"("`}).Draw(t, "text")
 		case "word":
 			return rapid.SampledFrom([]string{"null", "true", "false"}).Draw(t, "word")
 		case "array":
 			return "[" + strings.Join(rapid.SliceOfN(instances(depth+1), 0, 4).Draw(t, "items"), " ,") + "]"
 		}
-		keys := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{`"a"`, `"b"`, `"ü"`, `"a/b"`, `"c"`, `"\u0064"`}), 0, 4, rapid.ID[string]).Draw(t, "keys")
+		keys := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{`"a"`, `"b"`, `"ü"`, `"a/b"`, `"c"`, `"\u0064"`}), 0, 4,
+			rapid.ID[string]).Draw(t, "keys")
 		for i, key := range keys {
 			if key == `"a"` && rapid.Bool().Draw(t, "escaped") {
 				key = `"\u0061"`
@@ -172,14 +180,17 @@ func FuzzVerdict(f *testing.F) { property.Fuzz(f, verdicts) }
 
 // FuzzValue holds one schema of many keywords against v5, for any value.
 func FuzzValue(f *testing.F) {
-	doc := []byte(`{"type":["object","array","string","number","null"],"properties":{"s":{"type":"string","minLength":1,"maxLength":5,"pattern":"^[a-z]*$"},
+	doc := []byte(`{"type":["object","array","string","number","null"],"properties":{"s":{"type":"string","minLength":1,
+	"maxLength":5,"pattern":"^[a-z]*$"},
 		"n":{"type":"integer","minimum":-3,"exclusiveMaximum":1000,"multipleOf":3},"f":{"multipleOf":0.01,"maximum":1e3},
 		"u":{"type":"array","uniqueItems":true,"maxItems":5,"items":{"type":["number","string","array","object"]}},
-		"m":{"type":"object","additionalProperties":{"$ref":"#/$defs/e"},"minProperties":1},"c":{"anyOf":[{"$ref":"#"},{"type":"null"}]},
+		"m":{"type":"object","additionalProperties":{"$ref":"#/$defs/e"},"minProperties":1},"c":{"anyOf":[{"$ref":"#"},
+		{"type":"null"}]},
 		"x":{"not":{"const":[1,{"a":2}]}}},"required":["s"],"additionalProperties":{"enum":[1,"a",null,{"b":[1]}]},
 		"$defs":{"e":{"enum":["a",1e1,{"a":1,"b":2}]}}}`)
 	s, r := compiled(doc)
-	for _, seed := range []string{`{"s":"a"}`, `{"s":"abcdef","n":3.0,"f":0.07,"u":[1,1.0,"a",[1e0],[1]],"c":{"s":""},"x":[1,{"a":2}],"more":{"b":[1.0]}}`,
+	for _, seed := range []string{`{"s":"a"}`, `{"s":"abcdef","n":3.0,"f":0.07,"u":[1,1.0,"a",[1e0],[1]],"c":{"s":""},` +
+		`"x":[1,{"a":2}],"more":{"b":[1.0]}}`,
 		`{"s":"\ud83d\ude00","m":{"a":10,"b":{"b":2,"a":1}},"c":null}`, `[]`, `"a"`, `{"n":1e400,"s":"` + "\xff" + `"}`} {
 		f.Add([]byte(seed))
 	}
@@ -215,7 +226,8 @@ func twice(value []byte) bool {
 }
 
 func FuzzPattern(f *testing.F) {
-	for _, seed := range [][2]string{{"^[a-z]+$", "abc"}, {"a|^b", "ab"}, {"(?i)k", "K"}, {"x*", ""}, {"^$|a$", "ba"}, {"[^a]", "\xff"}, {"(a?){20}a{20}$", "aaa"}, {"\\d{3}-\\w", "123-x"},
+	for _, seed := range [][2]string{{"^[a-z]+$", "abc"}, {"a|^b", "ab"}, {"(?i)k", "K"}, {"x*", ""}, {"^$|a$", "ba"},
+		{"[^a]", "\xff"}, {"(a?){20}a{20}$", "aaa"}, {"\\d{3}-\\w", "123-x"},
 		{"^(?:[a-f0-9]{8}-){3}$", "0123abcd-"}, {"(?s).$", "a\n"}, {"(?m)^a$", "b\na"}} {
 		f.Add(seed[0], seed[1])
 	}
@@ -232,7 +244,8 @@ func FuzzPattern(f *testing.F) {
 
 func TestSimplePatternsAreTables(t *testing.T) {
 	t.Parallel()
-	for _, expression := range []string{"^[a-z]+$", "^[A-Z]{2}[0-9]{4,8}$", "a|b", "^(?:[a-f0-9]{8}-){3}$", "^\\w+@\\w+$", "(?i)abc", "x$"} {
+	for _, expression := range []string{"^[a-z]+$", "^[A-Z]{2}[0-9]{4,8}$", "a|b", "^(?:[a-f0-9]{8}-){3}$", "^\\w+@\\w+$",
+		"(?i)abc", "x$"} {
 		if !rule.NewPattern(regexp.MustCompile(expression)).Simple() {
 			t.Errorf("%s is no table", expression)
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// MaxViolations is how many violations of one value are told. Nobody reads more, and they would cost more than the value.
+// MaxViolations is how many violations of one value are told. Nobody reads more, and they would cost more than the
+// value.
 const MaxViolations = 100
 
 // Violation is one rule that a value breaks.
@@ -98,7 +99,8 @@ func (c *run) violate(r *Rule, keyword string, i, end int) {
 // missing notes a required property that the object at i does not have.
 func (c *run) missing(r *Rule, name string, i int) {
 	if c.failed = true; !c.quick {
-		c.add(Violation{Field: join(c.field(), name), Path: append(c.steps(), name), Keyword: "required", Text: "is missing", at: i})
+		c.add(Violation{Field: join(c.field(), name), Path: append(c.steps(), name), Keyword: "required",
+			Text: "is missing", at: i})
 	}
 }
 
@@ -277,8 +279,8 @@ func Shorten(text string) string {
 	return text
 }
 
-// fold returns the same text for all names that encoding/json takes for one field: those that differ by case only, letters like the Kelvin
-// sign included.
+// fold returns the same text for all names that encoding/json takes for one field: those that differ by case only,
+// letters like the Kelvin sign included.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r

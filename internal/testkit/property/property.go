@@ -12,8 +12,9 @@ import (
 // drawn is how many bytes a property may draw: more than the largest random type with its values takes.
 const drawn = 64 << 10
 
-// Fuzz runs a property of random values as a fuzz target. The input is what the first values are drawn from; what is drawn behind
-// its end is random, by the input. Without that nearly every input is too short, and skipped, because the fuzzer prefers short ones.
+// Fuzz runs a property of random values as a fuzz target. The input is what the first values are drawn from; what is
+// drawn behind its end is random, by the input. Without that nearly every input is too short, and skipped, because the
+// fuzzer prefers short ones.
 func Fuzz(f *testing.F, property func(*rapid.T)) {
 	f.Helper()
 	run := rapid.MakeFuzz(property)

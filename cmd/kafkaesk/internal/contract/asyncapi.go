@@ -15,8 +15,8 @@ func newAsyncAPI(s cli.Streams, apps Apps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "asyncapi [--title TEXT] [--doc-version VERSION] ./pkg:App",
 		Short: "Print the AsyncAPI 3.0 document of an app",
-		Long: "asyncapi prints an AsyncAPI 3.0 document, as JSON, of what an app declares: its streams as channels, its schemas as messages,\n" +
-			"and its subscriptions as operations that receive. No broker is asked.",
+		Long: "asyncapi prints an AsyncAPI 3.0 document, as JSON, of what an app declares: its streams as channels, its " +
+			"schemas as messages,\nand its subscriptions as operations that receive. No broker is asked.",
 		Example: "  kafkaesk asyncapi ./orders:App > asyncapi.json",
 	}
 	a := takesApp(cmd, apps)

@@ -1,5 +1,5 @@
-// Package contract holds the commands about what an application declares: what it publishes and reads, the topics that it
-// needs, and whether the Kafka that it is to run on can be used.
+// Package contract holds the commands about what an application declares: what it publishes and reads, the topics that
+// it needs, and whether the Kafka that it is to run on can be used.
 package contract
 
 import (
@@ -56,14 +56,15 @@ func (a *app) describe(ctx context.Context, target string) (*appinfo.App, error)
 	return a.apps.Describe(ctx, target, a.tags)
 }
 
-// connectAs has a command connect to the servers, and use the prefix, that an App is configured with, where the command line
-// says nothing else.
+// connectAs has a command connect to the servers, and use the prefix, that an App is configured with, where the command
+// line says nothing else.
 func connectAs(cmd *cobra.Command, s cli.Streams, info *appinfo.App) error {
 	given := func(name string) bool { return cmd.Flags().Changed(name) || s.Variable(cliflags.Variable(name)) != "" }
 	if given("profile") {
 		return nil
 	}
-	for name, value := range map[string]string{"kafka-servers": strings.Join(info.Servers, ","), "topic-prefix": info.TopicPrefix} {
+	for name, value := range map[string]string{"kafka-servers": strings.Join(info.Servers, ","),
+		"topic-prefix": info.TopicPrefix} {
 		if value == "" || given(name) {
 			continue
 		}

@@ -23,9 +23,9 @@ func newDoctor(s cli.Streams, apps Apps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out why a Kafka cannot be used from here",
-		Long: "doctor goes through what a connection needs, one step after another: DNS, TCP, TLS, the versions of requests, SASL, the addresses\n" +
-			"that the brokers advertise, rights, and the brokers' clock. It says how long each step took, what is wrong, and how to mend it.\n" +
-			"It writes nothing to the cluster.\n\n" +
+		Long: "doctor goes through what a connection needs, one step after another: DNS, TCP, TLS, the versions of " +
+			"requests, SASL, the addresses\nthat the brokers advertise, rights, and the brokers' clock. It says how long each " +
+			"step took, what is wrong, and how to mend it.\nIt writes nothing to the cluster.\n\n" +
 			"Rights are checked for --stream and --group, or for all that an app needs (--app).\n\n" +
 			"Exit codes: 0 all is well, 1 something is wrong, 2 the command line is wrong.",
 		Example: "  kafkaesk doctor -b broker:9092\n  kafkaesk doctor --profile prod --app ./orders:App",

@@ -19,8 +19,8 @@ type line struct {
 	err    error
 }
 
-// readLines reads lines that are not blank, until ctx ends. A Read of standard input cannot be interrupted: its goroutine ends
-// with the process then.
+// readLines reads lines that are not blank, until ctx ends. A Read of standard input cannot be interrupted: its
+// goroutine ends with the process then.
 func readLines(ctx context.Context, in io.Reader) <-chan line {
 	lines := make(chan line, 64)
 	go func() {

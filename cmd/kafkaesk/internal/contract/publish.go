@@ -49,12 +49,13 @@ func newPublish(s cli.Streams, apps Apps) *cobra.Command {
 		Use:   "publish STREAM",
 		Short: "Publish JSON documents from standard input, one on each line",
 		Long: "publish publishes the JSON documents on standard input, one on each line, to a stream.\n\n" +
-			"With --schema Content:1 each is the data of that schema. Data is checked only with --schema-file, by a JSON Schema, or with --app,\n" +
-			"by the schema that an app declares, which need not be named where the app has one for the stream. Without --schema and --app\n" +
-			"each line is a whole envelope, {\"schema\":\"Content:1\",\"data\":{...}}.\n\n" +
-			"A line that is invalid, or refused by the brokers, is reported with its number and not published; the others are, in their order.\n" +
-			"Empty lines are passed over. A stream that does not exist is created.\n\n" +
-			"Exit codes: 0 all lines are published, 1 some are not, 2 the command line is wrong, 3 no broker could be reached.",
+			"With --schema Content:1 each is the data of that schema. Data is checked only with --schema-file, by a JSON " +
+			"Schema, or with --app,\nby the schema that an app declares, which need not be named where the app has one for " +
+			"the stream. Without --schema and --app\neach line is a whole envelope, " +
+			"{\"schema\":\"Content:1\",\"data\":{...}}.\n\nA line that is invalid, or refused by the brokers, is reported " +
+			"with its number and not published; the others are, in their order.\nEmpty lines are passed over. A stream that " +
+			"does not exist is created.\n\nExit codes: 0 all lines are published, 1 some are not, 2 the command line is " +
+			"wrong, 3 no broker could be reached.",
 		Example: "  echo '{\"title\":\"a\"}' | kafkaesk publish content.edited --schema Content:1 --key a\n" +
 			"  kafkaesk publish orders.new --app ./orders:App < orders.jsonl",
 		Args: cli.AsUsage(cobra.ExactArgs(1)),
@@ -124,7 +125,8 @@ func (p *publish) ofApp(cmd *cobra.Command) error {
 	declared := info.Of(p.stream)
 	if p.name == "" {
 		if len(declared) != 1 {
-			return cli.UsageErrorf("the app declares %d schemas for the stream %s: name one by --schema", len(declared), p.stream)
+			return cli.UsageErrorf("the app declares %d schemas for the stream %s: name one by --schema",
+				len(declared), p.stream)
 		}
 		p.name = declared[0].Name()
 	}
@@ -175,7 +177,8 @@ func (f *form) value(line []byte) ([]byte, error) {
 	return value, nil
 }
 
-var errNoEnvelope = errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of each line`)
+var errNoEnvelope = errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of ` +
+	`each line`)
 
 // Batches of what has been read already: larger ones gain nothing.
 const (
@@ -212,7 +215,8 @@ func (p *publish) declare() error {
 	if s == nil {
 		return nil
 	}
-	opts := []bus.SchemaOption{bus.Version(s.Version), bus.SchemaJSON(s.JSONSchema), bus.Streams(p.stream), bus.Retention(s.Retention())}
+	opts := []bus.SchemaOption{bus.Version(s.Version), bus.SchemaJSON(s.JSONSchema), bus.Streams(p.stream),
+		bus.Retention(s.Retention())}
 	if s.Partitions > 0 {
 		opts = append(opts, bus.Partitions(s.Partitions))
 	}

@@ -31,13 +31,13 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check OLD NEW",
 		Short: "Tell whether two versions of a JSON Schema are compatible",
-		Long: "check compares two JSON Schemas, each a file or - for standard input, and prints why data of one may be invalid for the other:\n" +
-			"  backward  consumers with the new schema read data of the old one\n" +
+		Long: "check compares two JSON Schemas, each a file or - for standard input, and prints why data of one may be " +
+			"invalid for the other:\n  backward  consumers with the new schema read data of the old one\n" +
 			"  forward   consumers with the old schema read data of the new one\n" +
 			"  full      both\n\n" +
-			"A producer writes the properties that its schema names, and no others: so a property that is added, and not required, breaks\n" +
-			"nothing. What cannot be told apart from an incompatible change, as a pattern that has changed, counts as one.\n\n" +
-			"Exit codes: 0 compatible, 1 incompatible or not comparable, 2 the command line is wrong.",
+			"A producer writes the properties that its schema names, and no others: so a property that is added, and not " +
+			"required, breaks\nnothing. What cannot be told apart from an incompatible change, as a pattern that has changed, " +
+			"counts as one.\n\nExit codes: 0 compatible, 1 incompatible or not comparable, 2 the command line is wrong.",
 		Example: "  kafkaesk schema check --compatibility full content.1.json content.2.json\n" +
 			"  kafkaesk schemas ./orders:App --json-schema Order:2 | kafkaesk schema check order.1.json -",
 		Args: cli.AsUsage(cobra.ExactArgs(2)),
@@ -45,7 +45,8 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 	output := cli.AddOutput(cmd)
 	directions := []string{compat.Backward, compat.Forward, compat.Full}
 	cmd.Flags().StringVar(&direction, "compatibility", compat.Backward, "`DIRECTION`: "+strings.Join(directions, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("compatibility", cobra.FixedCompletions(directions, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("compatibility",
+		cobra.FixedCompletions(directions, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		switch {
 		case !slices.Contains(directions, direction):
@@ -122,8 +123,8 @@ func newSchemas(s cli.Streams, apps Apps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schemas [--json-schema NAME:VERSION] [-o table|json] ./pkg:App",
 		Short: "List the schemas of an app",
-		Long: "schemas lists the schemas that an app declares, with their streams. With --json-schema it prints one JSON Schema alone.\n" +
-			"No broker is asked.",
+		Long: "schemas lists the schemas that an app declares, with their streams. With --json-schema it prints one JSON " +
+			"Schema alone.\nNo broker is asked.",
 		Example: "  kafkaesk schemas ./orders:App\n  kafkaesk schemas --json-schema Order:1 ./orders:App > order.1.json",
 	}
 	a, output := takesApp(cmd, apps), cli.AddOutput(cmd)

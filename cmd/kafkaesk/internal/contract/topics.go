@@ -12,22 +12,24 @@ import (
 )
 
 func newTopics(s cli.Streams, apps Apps) *cobra.Command {
-	cmd := &cobra.Command{Use: "topics", Short: "Compare and create the topics that an app needs", Args: cli.AsUsage(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "topics", Short: "Compare and create the topics that an app needs",
+		Args: cli.AsUsage(cobra.NoArgs)}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(newTopicsPlan(s, apps), newTopicsApply(s, apps))
 	return cmd
 }
 
-const topicsRules = "These are the topics of the streams that its schemas declare, with partitions, retention and settings, and those that records\n" +
-	"go to which a subscription with dead letters gives up. A schema that does not say a value takes any. The servers and the prefix are\n" +
-	"the app's own, unless the command line says others."
+const topicsRules = "These are the topics of the streams that its schemas declare, with partitions, retention and " +
+	"settings, and those that records\ngo to which a subscription with dead letters gives up. A schema that does not " +
+	"say a value takes any. The servers and the prefix are\nthe app's own, unless the command line says others."
 
 func newTopicsPlan(s cli.Streams, apps Apps) *cobra.Command {
 	var grow, exitCode bool
 	cmd := &cobra.Command{
 		Use:   "plan [flags] ./pkg:App",
 		Short: "Compare the topics that an app needs with those that exist, and change nothing",
-		Long: "plan compares the topics that an app needs with those that exist, and changes nothing.\n" + topicsRules + "\n\n" +
+		Long: "plan compares the topics that an app needs with those that exist, and changes nothing.\n" +
+			topicsRules + "\n\n" +
 			"ACTION is create or alter for what apply does, manual for what it leaves to you, and keep.",
 		Example: "  kafkaesk topics plan ./orders:App\n  kafkaesk topics plan --exit-code -o json ./orders:App",
 	}
@@ -35,7 +37,8 @@ func newTopicsPlan(s cli.Streams, apps Apps) *cobra.Command {
 	addGrow(cmd, &grow)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when there is anything but keep")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.planned(cmd, s, connection, output, args[0], grow, func(_ context.Context, _ *kafka.Client, rows []topicplan.Row) error {
+		return a.planned(cmd, s, connection, output, args[0], grow, func(_ context.Context, _ *kafka.Client,
+			rows []topicplan.Row) error {
 			if err := cli.Print(s, output, rows, planColumns(false)); err != nil {
 				return err
 			}
@@ -53,14 +56,17 @@ func newTopicsApply(s cli.Streams, apps Apps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [flags] ./pkg:App",
 		Short: "Create the topics that an app needs, and set what differs",
-		Long: "apply creates the topics that an app needs and that are missing, and sets the settings that differ.\n" + topicsRules + "\n\n" +
-			"It deletes nothing, and adds partitions only with --add-partitions. Exit code 1: something could not be done; the rest is.",
+		Long: "apply creates the topics that an app needs and that are missing, and sets the settings that differ.\n" +
+			topicsRules + "\n\n" +
+			"It deletes nothing, and adds partitions only with --add-partitions. Exit code 1: something could not be done; " +
+			"the rest is.",
 		Example: "  kafkaesk topics apply ./orders:App",
 	}
 	a, connection, output := takesApp(cmd, apps), cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	addGrow(cmd, &grow)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.planned(cmd, s, connection, output, args[0], grow, func(ctx context.Context, client *kafka.Client, rows []topicplan.Row) error {
+		return a.planned(cmd, s, connection, output, args[0], grow, func(ctx context.Context, client *kafka.Client,
+			rows []topicplan.Row) error {
 			failed := topicplan.Apply(ctx, client, rows)
 			if err := cli.Print(s, output, rows, planColumns(true)); err != nil {
 				return err
@@ -75,11 +81,13 @@ func newTopicsApply(s cli.Streams, apps Apps) *cobra.Command {
 }
 
 func addGrow(cmd *cobra.Command, grow *bool) {
-	cmd.Flags().BoolVar(grow, "add-partitions", false, "add partitions where a topic has too few: keyed records go to other partitions then")
+	cmd.Flags().BoolVar(grow, "add-partitions", false, "add partitions where a topic has too few: keyed records go to "+
+		"other partitions then")
 }
 
 // planned makes the plan of an App, and hands it to do.
-func (a *app) planned(cmd *cobra.Command, s cli.Streams, connection *cli.Connection, output *cli.Output, target string, grow bool,
+func (a *app) planned(cmd *cobra.Command, s cli.Streams, connection *cli.Connection, output *cli.Output,
+	target string, grow bool,
 	do func(context.Context, *kafka.Client, []topicplan.Row) error,
 ) error {
 	if err := output.Check(); err != nil {

@@ -11,13 +11,15 @@ import (
 func TestWhere(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	d := &bus.DeadLetterRecord{Error: "rejected: timeout", ErrorType: "*net.OpError", Attempts: 3, FailedTime: now.Add(-time.Hour),
-		State: bus.DeadLetterOpen, Record: &bus.Record{Key: []byte("7"), Value: []byte(`{"a":"x=y"}`),
+	d := &bus.DeadLetterRecord{Error: "rejected: timeout", ErrorType: "*net.OpError", Attempts: 3,
+		FailedTime: now.Add(-time.Hour),
+		State:      bus.DeadLetterOpen, Record: &bus.Record{Key: []byte("7"), Value: []byte(`{"a":"x=y"}`),
 			Headers: []bus.Header{{Name: "tenant", Value: []byte("blue")}}}}
 	for text, want := range map[string]bool{
 		"error~timeout": true, "error!~timeout": false, "error~^timeout": false, "type=*net.OpError": true, "type!=x": true,
 		"key=7": true, "value~x=y": true, "header.tenant=blue": true, "header.missing=": true, "state=open": true,
-		"attempts=3": true, "attempts!=3": false, "attempts>2": true, "attempts>=3": true, "attempts<3": false, "attempts<=3": true,
+		"attempts=3": true, "attempts!=3": false, "attempts>2": true, "attempts>=3": true, "attempts<3": false,
+		"attempts<=3":                 true,
 		"failed<2026-01-02T00:00:00Z": true, "failed<2026-01-01T23:00:00Z": false, "failed=2026-01-01T23:00:00Z": true,
 		"age>30m": true, "age>2h": false, "age<=1h": true,
 	} {
@@ -30,9 +32,11 @@ func TestWhere(t *testing.T) {
 		t.Errorf("both must hold: %v", err)
 	}
 	for text, want := range map[string]string{
-		"error": "want a condition", "colour=red": `no field "colour"`, "error~(": "missing closing", "attempts=many": "a number",
-		"attempts~3": "numbers and times", "error<3": "texts are compared", "failed=soon": `"soon" is no time`, "age>soon": "no duration",
-		"error!x": "want one of the operators",
+		"error": "want a condition", "colour=red": `no field "colour"`, "error~(": "missing closing",
+		"attempts=many": "a number",
+		"attempts~3":    "numbers and times", "error<3": "texts are compared", "failed=soon": `"soon" is no time`,
+		"age>soon": "no duration",
+		"error!x":  "want one of the operators",
 	} {
 		if _, err := parseWhere([]string{text}, now); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

@@ -28,10 +28,14 @@ func TestOutputIsNotAmplified(t *testing.T) {
 		"a long key over many members": func(n int) *wire.Record {
 			return data(`{"` + strings.Repeat("k", n) + `":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}`)
 		},
-		"repeated keys":   func(n int) *wire.Record { return data("{" + strings.Repeat(`"a":1,`, n) + `"b":2}`) },
-		"reserved keys":   func(n int) *wire.Record { return data("{" + strings.Repeat(`"_topic":1,`, n) + `"attr__topic":2}`) },
-		"groups":          func(n int) *wire.Record { return data("{" + strings.Repeat(`"g":{"k":{"a":1}},`, n) + `"b":2}`) },
-		"deep nesting":    func(n int) *wire.Record { return data(strings.Repeat(`{"a":`, n/2) + "1" + strings.Repeat("}", n/2)) },
+		"repeated keys": func(n int) *wire.Record { return data("{" + strings.Repeat(`"a":1,`, n) + `"b":2}`) },
+		"reserved keys": func(n int) *wire.Record {
+			return data("{" + strings.Repeat(`"_topic":1,`, n) + `"attr__topic":2}`)
+		},
+		"groups": func(n int) *wire.Record { return data("{" + strings.Repeat(`"g":{"k":{"a":1}},`, n) + `"b":2}`) },
+		"deep nesting": func(n int) *wire.Record {
+			return data(strings.Repeat(`{"a":`, n/2) + "1" + strings.Repeat("}", n/2))
+		},
 		"big exponents":   func(n int) *wire.Record { return data(`{"a":[` + strings.Repeat("1e999999,", n) + "1]}") },
 		"controls":        func(n int) *wire.Record { return data(`{"message":"` + strings.Repeat(`\u001b`, n) + `"}`) },
 		"half pairs":      func(n int) *wire.Record { return data(`{"message":"` + strings.Repeat(`\ud83d`, n) + `"}`) },

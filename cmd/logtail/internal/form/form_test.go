@@ -43,8 +43,10 @@ func TestForms(t *testing.T) {
 	tests := []struct{ name, value, json, pretty string }{
 		{
 			"log record",
-			`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","level":40,"severity":"ERROR","message":"no","exception":null}}`,
-			`{"timestamp":"2026-11-23T17:14:12.000000001Z","level":40,"severity":"ERROR","message":"no","exception":null,` + where,
+			`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","level":40,"severity":"ERROR",` +
+				`"message":"no","exception":null}}`,
+			`{"timestamp":"2026-11-23T17:14:12.000000001Z","level":40,"severity":"ERROR","message":"no","exception":null,` +
+				where,
 			`2026-11-23 17:14:12.000 ERROR    logs.shop  no`,
 		},
 		{
@@ -77,21 +79,31 @@ func TestForms(t *testing.T) {
 			"text beyond ASCII", `{"schema":"X:1","data":{"a":"größe \u00fc \u2028"}}`, `{"a":"größe \u00fc \u2028",` + where,
 			head + `-        logs.shop  a="größe ü \u2028"`,
 		},
-		{"data that is no object", `{"schema":"X:1","data":[1, 2]}`, `{"_value":[1,2],` + where, head + "-        logs.shop  [1,2]"},
+		{"data that is no object", `{"schema":"X:1","data":[1, 2]}`, `{"_value":[1,2],` + where,
+			head + "-        logs.shop  [1,2]"},
 		{
 			"a bare log record", ` {"message":"bare","level":30,"severity":"WARNING"} `,
-			`{"message":"bare","level":30,"severity":"WARNING","_note":"no envelope",` + where, head + "WARNING  logs.shop  [no envelope]  bare",
+			`{"message":"bare","level":30,"severity":"WARNING","_note":"no envelope",` + where,
+			head + "WARNING  logs.shop  [no envelope]  bare",
 		},
-		{"an envelope of another schema", `{"schema":"Content:1","data":{"title":"a"}}`, `{"title":"a",` + where, head + "-        logs.shop  title=a"},
+		{"an envelope of another schema", `{"schema":"Content:1","data":{"title":"a"}}`, `{"title":"a",` + where,
+			head + "-        logs.shop  title=a"},
 		{"no fields", `{"schema":"Content:1","data":{}}`, `{` + where, head + "-        logs.shop  Content:1"},
 		{"an empty object", `{}`, `{"_note":"no envelope",` + where, head + "-        logs.shop  [no envelope]"},
-		{"other JSON", ` "text" `, `{"_value":"text","_note":"no envelope",` + where, head + `-        logs.shop  [no envelope]  "text"`},
-		{"JSON null", `null`, `{"_value":null,"_note":"no envelope",` + where, head + "-        logs.shop  [no envelope]  null"},
-		{"a schema that is none", `{"schema":null,"data":{}}`, `{"schema":null,"data":{},"_note":"no envelope",` + where, head + "-        logs.shop  [no envelope]  schema=null data={}"},
-		{"other letters", `{"SCHEMA":"X:1","Data":{}}`, `{"SCHEMA":"X:1","Data":{},"_note":"no envelope",` + where, head + "-        logs.shop  [no envelope]  SCHEMA=X:1 Data={}"},
-		{"a key whose spelling hides", `{"schema":"X:1","d\u0061ta":{"a":1}}`, `{"a":1,` + where, head + "-        logs.shop  a=1"},
-		{"text", "plain\ttext\n", `{"_value":"plain\ttext\n","_note":"not JSON",` + where, head + `-        logs.shop  [not JSON]  plain\ttext\n`},
-		{"bytes", "\xff\x00", `{"_base64":"/wA=","_note":"not JSON",` + where, head + `-        logs.shop  [not JSON]  \xff\x00`},
+		{"other JSON", ` "text" `, `{"_value":"text","_note":"no envelope",` + where,
+			head + `-        logs.shop  [no envelope]  "text"`},
+		{"JSON null", `null`, `{"_value":null,"_note":"no envelope",` + where,
+			head + "-        logs.shop  [no envelope]  null"},
+		{"a schema that is none", `{"schema":null,"data":{}}`, `{"schema":null,"data":{},"_note":"no envelope",` + where,
+			head + "-        logs.shop  [no envelope]  schema=null data={}"},
+		{"other letters", `{"SCHEMA":"X:1","Data":{}}`, `{"SCHEMA":"X:1","Data":{},"_note":"no envelope",` + where,
+			head + "-        logs.shop  [no envelope]  SCHEMA=X:1 Data={}"},
+		{"a key whose spelling hides", `{"schema":"X:1","d\u0061ta":{"a":1}}`, `{"a":1,` + where,
+			head + "-        logs.shop  a=1"},
+		{"text", "plain\ttext\n", `{"_value":"plain\ttext\n","_note":"not JSON",` + where,
+			head + `-        logs.shop  [not JSON]  plain\ttext\n`},
+		{"bytes", "\xff\x00", `{"_base64":"/wA=","_note":"not JSON",` + where,
+			head + `-        logs.shop  [not JSON]  \xff\x00`},
 		{"an empty value", "", `{"_value":"","_note":"not JSON",` + where, head + "-        logs.shop  [not JSON]"},
 	}
 	for _, test := range tests {
@@ -115,8 +127,8 @@ func TestKeysHeadersAndNoTime(t *testing.T) {
 	r := at("")
 	r.Value, r.Key, r.Time = nil, []byte("k\n1"), time.UnixMilli(-1)
 	r.Headers = []wire.Header{{Name: "a", Value: []byte("1")}, {Name: "b", Value: []byte{0xff}}, {Name: "a", Value: nil}}
-	want := `{"_value":null,"_note":"no value","_topic":"p.logs.shop","_partition":3,"_offset":42,"_time":null,"_key":"k\n1",` +
-		`"_headers":{"a":["1",null],"b":{"base64":"/w=="}}}`
+	want := `{"_value":null,"_note":"no value","_topic":"p.logs.shop","_partition":3,"_offset":42,"_time":null,` +
+		`"_key":"k\n1","_headers":{"a":["1",null],"b":{"base64":"/w=="}}}`
 	if got := print(JSON(true, Selection{}), r); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -131,7 +143,8 @@ func TestKeysHeadersAndNoTime(t *testing.T) {
 	if got := print(JSON(false, Selection{}), r); !strings.HasSuffix(got, `"_key":{"base64":"/w=="}}`) {
 		t.Errorf("a binary key: %s", got)
 	}
-	want = `-                       -        logs.shop  [no value]  _key="\xff" _headers.a=1 _headers.b="\xff" _headers.a=""`
+	want = `-                       -        logs.shop  [no value]  _key="\xff" _headers.a=1 _headers.b="\xff" ` +
+		`_headers.a=""`
 	if got := print(people(true), r); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -227,11 +240,14 @@ func TestPythonsRecords(t *testing.T) {
 
 // FuzzNothingActiveComesOut holds every form of output to the promise that no record can control what reads it.
 func FuzzNothingActiveComesOut(f *testing.F) {
-	f.Add([]byte(`{"schema":"LogRecord:1","data":{"message":"hi","level":20,"severity":"INFO","n":12345678901234567890}}`), "logs.a")
-	f.Add([]byte("{\"schema\":\"X:1\",\"data\":{\"me\u202essage\":\"\u009b31m\x7f\",\"_topic\":[1 , {\"a\":null}],\"stack\":\"a\\n\\u001bb\\n\"}}"), "logs\x1b")
+	f.Add([]byte(`{"schema":"LogRecord:1","data":{"message":"hi","level":20,"severity":"INFO","n":12345678901234567890}}`),
+		"logs.a")
+	f.Add([]byte("{\"schema\":\"X:1\",\"data\":{\"me\u202essage\":\"\u009b31m\x7f\",\"_topic\":[1 , "+
+		"{\"a\":null}],\"stack\":\"a\\n\\u001bb\\n\"}}"), "logs\x1b")
 	f.Add([]byte("\x1b[2Jnot json\n2026-11-23 forged"), "")
 	f.Add([]byte(`{"schema":"X:1","data":[1,"\u2028"]}`), "x")
-	f.Add([]byte("{\"schema\":\"\",\"data\":{\"\xff\":\"\xff\",\"a\":{\"b\":{},\"\\u005ftopic\":1},\"source\":{\"file\":\"\\u001b\"}}}"), "x")
+	f.Add([]byte("{\"schema\":\"\",\"data\":{\"\xff\":\"\xff\",\"a\":{\"b\":{},\"\\u005ftopic\":1},"+
+		"\"source\":{\"file\":\"\\u001b\"}}}"), "x")
 	f.Add([]byte(`{"\u005ftopic":1,"_topic":2}`), "x")
 	f.Add([]byte(nil), "x")
 	f.Fuzz(func(t *testing.T, value []byte, topic string) {
@@ -271,8 +287,9 @@ func checkInert(t *testing.T, line string, active func(rune) bool) {
 }
 
 func BenchmarkJSON(b *testing.B) {
-	r := at(`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"INFO","level":20,"message":"request handled",` +
-		`"logger":null,"exception":null,"trace":null,"stack":null,"hostname":"web-7d9f-x2k","service":"web","user":"ada","status":200,"took":26999921}}`)
+	r := at(`{"schema":"LogRecord:1","data":{"timestamp":"2026-11-23T17:14:12.000000001Z","severity":"INFO","level":20,` +
+		`"message":"request handled","logger":null,"exception":null,"trace":null,"stack":null,"hostname":"web-7d9f-x2k",` +
+		`"service":"web","user":"ada","status":200,"took":26999921}}`)
 	var o entry.Opener
 	p := JSON(false, Selection{})
 	dst := make([]byte, 0, 1000)

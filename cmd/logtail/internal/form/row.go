@@ -68,8 +68,8 @@ func Place(e *entry.Entry) string {
 	return r.Stream + "/" + strconv.Itoa(r.Partition) + "@" + strconv.FormatInt(r.Offset, 10)
 }
 
-// Whole returns a Printer of records as the page shows one alone: its row, its schema, the id of its trace, and the whole
-// record as JSON lines have it.
+// Whole returns a Printer of records as the page shows one alone: its row, its schema, the id of its trace, and the
+// whole record as JSON lines have it.
 func Whole() Printer { return &whole{row: Row(), json: JSON(true, Selection{})} }
 
 type whole struct{ row, json Printer }

@@ -230,8 +230,8 @@ func TestAFailedWriteEndsIt(t *testing.T) {
 	})
 }
 
-// Whatever the batches and the order in which they come: all is printed once, each partition in its order, and sorted where
-// the times of the partitions are.
+// Whatever the batches and the order in which they come: all is printed once, each partition in its order, and sorted
+// where the times of the partitions are.
 func TestRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// silence calls a function when Kafka has been waited for, for too long. It is not waited for while a chunk is taken, nor
-// while partitions are paused because the output is slow. Its methods may be called concurrently; those of nil do
+// silence calls a function when Kafka has been waited for, for too long. It is not waited for while a chunk is taken,
+// nor while partitions are paused because the output is slow. Its methods may be called concurrently; those of nil do
 // nothing.
 type silence struct {
 	limit time.Duration

@@ -57,7 +57,8 @@ func TestAssign(t *testing.T) {
 			[]Member{on("m3", all...), on("m1", all...), on("m2", all...)},
 			[]string{"m1: a/0 d/0", "m2: b/0", "m3: c/0"}},
 		{"roundrobin, static members first", RoundRobin{}, map[string]int{"a": 3},
-			[]Member{on("m1", "a"), {ID: "m9", InstanceID: "s1", Topics: []string{"a"}}, {ID: "m0", InstanceID: "s2", Topics: []string{"a"}}},
+			[]Member{on("m1", "a"), {ID: "m9", InstanceID: "s1", Topics: []string{"a"}},
+				{ID: "m0", InstanceID: "s2", Topics: []string{"a"}}},
 			[]string{"m0: a/1", "m1: a/2", "m9: a/0"}},
 		{"range of Java's documentation", Range{}, map[string]int{"t0": 3, "t1": 3},
 			[]Member{on("c1", "t1", "t0"), on("c0", "t0", "t1")},
@@ -75,19 +76,23 @@ func TestAssign(t *testing.T) {
 			[]Member{on("m1", "a"), {ID: "unreadable"}},
 			[]string{"m1: a/0 a/1 a/2", "unreadable:"}},
 		{"sticky keeps what is in balance", Sticky{}, map[string]int{"a": 4},
-			[]Member{owning(on("m1", "a"), 5, TopicPartition{"a", 3}, TopicPartition{"a", 1}), owning(on("m2", "a"), 5, TopicPartition{"a", 0}, TopicPartition{"a", 2})},
+			[]Member{owning(on("m1", "a"), 5, TopicPartition{"a", 3}, TopicPartition{"a", 1}),
+				owning(on("m2", "a"), 5, TopicPartition{"a", 0}, TopicPartition{"a", 2})},
 			[]string{"m1: a/1 a/3", "m2: a/0 a/2"}},
 		{"sticky, the newer claim wins", Sticky{}, map[string]int{"a": 2},
-			[]Member{owning(on("m1", "a"), 4, TopicPartition{"a", 0}, TopicPartition{"a", 1}), owning(on("m2", "a"), 5, TopicPartition{"a", 0})},
+			[]Member{owning(on("m1", "a"), 4, TopicPartition{"a", 0}, TopicPartition{"a", 1}),
+				owning(on("m2", "a"), 5, TopicPartition{"a", 0})},
 			[]string{"m1: a/1", "m2: a/0"}},
 		{"sticky, claims to what is not there or not subscribed", Sticky{}, map[string]int{"a": 1, "b": 1},
-			[]Member{owning(on("m1", "a"), 4, TopicPartition{"a", 1}, TopicPartition{"a", -1}, TopicPartition{"b", 0}, TopicPartition{"x", 0}), on("m2", "a", "b")},
+			[]Member{owning(on("m1", "a"), 4, TopicPartition{"a", 1}, TopicPartition{"a", -1}, TopicPartition{"b", 0},
+				TopicPartition{"x", 0}), on("m2", "a", "b")},
 			[]string{"m1: a/0", "m2: b/0"}},
 		{"sticky, a claim made twice", Sticky{}, map[string]int{"a": 2},
 			[]Member{owning(on("m1", "a"), 4, TopicPartition{"a", 1}, TopicPartition{"a", 1}), on("m2", "a")},
 			[]string{"m1: a/1", "m2: a/0"}},
 		{"sticky gives from the topic of which most is held", Sticky{}, map[string]int{"a": 3, "b": 1},
-			[]Member{owning(on("m1", "a", "b"), 4, TopicPartition{"a", 0}, TopicPartition{"a", 1}, TopicPartition{"a", 2}, TopicPartition{"b", 0}), on("m2", "a", "b")},
+			[]Member{owning(on("m1", "a", "b"), 4, TopicPartition{"a", 0}, TopicPartition{"a", 1}, TopicPartition{"a", 2},
+				TopicPartition{"b", 0}), on("m2", "a", "b")},
 			[]string{"m1: a/0 b/0", "m2: a/1 a/2"}},
 		{"sticky, even through a chain", Sticky{}, map[string]int{"a": 3, "b": 2},
 			// m1 has too many, m3 too few, and only m2 shares a topic with each of them.
@@ -111,8 +116,10 @@ func TestAssign(t *testing.T) {
 		}{
 			{a.Name() + ", nobody", a, four, nil, nil},
 			{a.Name() + ", no topics", a, nil, []Member{on("m1", "a")}, []string{"m1:"}},
-			{a.Name() + ", a topic the cluster lacks", a, map[string]int{"b": 1, "c": 0}, []Member{on("m1", "a", "b", "c")}, []string{"m1: b/0"}},
-			{a.Name() + ", a topic named twice", a, map[string]int{"a": 2}, []Member{on("m1", "a", "a")}, []string{"m1: a/0 a/1"}},
+			{a.Name() + ", a topic the cluster lacks", a, map[string]int{"b": 1, "c": 0}, []Member{on("m1", "a", "b", "c")},
+				[]string{"m1: b/0"}},
+			{a.Name() + ", a topic named twice", a, map[string]int{"a": 2}, []Member{on("m1", "a", "a")},
+				[]string{"m1: a/0 a/1"}},
 		}...)
 	}
 	for _, tt := range tests {
@@ -161,7 +168,8 @@ func drawMembers(t *rapid.T) []Member {
 
 // ownersOf checks that each partition of a subscribed topic has one owner, which subscribes to it, and
 // returns the owners.
-func ownersOf(t *rapid.T, topics map[string]int, members []Member, got map[string][]TopicPartition) map[TopicPartition]string {
+func ownersOf(t *rapid.T, topics map[string]int, members []Member,
+	got map[string][]TopicPartition) map[TopicPartition]string {
 	if len(got) != len(members) {
 		t.Fatalf("%d members got something out of %d", len(got), len(members))
 	}

@@ -32,7 +32,8 @@ const (
 
 func TestSubscriptionBytes(t *testing.T) {
 	t.Parallel()
-	if got, want := (Subscription{Topics: []string{"b.c", "a"}}).Encode(), raw(t, pythonSubscription); !bytes.Equal(got, want) {
+	if got, want := (Subscription{Topics: []string{"b.c", "a"}}).Encode(),
+		raw(t, pythonSubscription); !bytes.Equal(got, want) {
 		t.Errorf("wrote %x, Python writes %x", got, want)
 	}
 	data := Subscription{Topics: []string{"a"}, UserData: []byte("xy")}.Encode()
@@ -53,8 +54,10 @@ func TestParseSubscription(t *testing.T) {
 		{"python", pythonSubscription, Subscription{Topics: two}, false},
 		{"null user data", "0000 00000001 0001 61 ffffffff", Subscription{Topics: two[:1]}, false},
 		{"user data", "0000 00000001 0001 61 00000002 7879", Subscription{two[:1], []byte("xy")}, false},
-		{"version 1, owned partitions", "0001 00000001 0001 61 00000001 78 00000001 0001 61 00000001 00000000", Subscription{two[:1], []byte("x")}, false},
-		{"version 3, generation and rack", "0003 00000001 0001 61 ffffffff 00000000 00000007 0001 72", Subscription{Topics: two[:1]}, false},
+		{"version 1, owned partitions", "0001 00000001 0001 61 00000001 78 00000001 0001 61 00000001 00000000",
+			Subscription{two[:1], []byte("x")}, false},
+		{"version 3, generation and rack", "0003 00000001 0001 61 ffffffff 00000000 00000007 0001 72",
+			Subscription{Topics: two[:1]}, false},
 		{"a version of the future", "7fff 00000001 0001 61 00000000 ffffffffff", Subscription{Topics: two[:1]}, false},
 		{"no topics", "0000 00000000 00000000", Subscription{}, false},
 		{"no user data at all", "0000 00000001 0001 61", Subscription{Topics: two[:1]}, false},
@@ -106,10 +109,12 @@ func TestParseAssignment(t *testing.T) {
 		{"python", pythonAssignment, []TopicPartition{{"a", 0}, {"a", 2}, {"b.c", 1}}, false},
 		{"null user data", "0000 00000001 0001 61 00000001 00000003 ffffffff", []TopicPartition{{"a", 3}}, false},
 		{"version 1", "0001 00000001 0001 61 00000001 00000003 ffffffff", []TopicPartition{{"a", 3}}, false},
-		{"a version of the future", "0009 00000001 0001 61 00000001 00000003 ffffffff 1234", []TopicPartition{{"a", 3}}, false},
+		{"a version of the future", "0009 00000001 0001 61 00000001 00000003 ffffffff 1234",
+			[]TopicPartition{{"a", 3}}, false},
 		{"no user data at all", "0000 00000001 0001 61 00000001 00000003", []TopicPartition{{"a", 3}}, false},
 		{"nothing in it", "0000 00000000 00000000", nil, false},
-		{"user data of another assignor", "0000 00000001 0001 61 00000001 00000003 00000009 020000000000000001", []TopicPartition{{"a", 3}}, false},
+		{"user data of another assignor", "0000 00000001 0001 61 00000001 00000003 00000009 020000000000000001",
+			[]TopicPartition{{"a", 3}}, false},
 		{"user data cut off", "0000 00000001 0001 61 00000001 00000003 00000009 0100", []TopicPartition{{"a", 3}}, false},
 		{"version only", "0000", nil, true},
 		{"cut off", "0000 00000001 0001 61 00000002 00000003", nil, true},
@@ -148,7 +153,8 @@ func TestParseMember(t *testing.T) {
 	}{
 		{"ours", Subscription{[]string{"a"}, ours}.Encode(), Member{"m", "i", []string{"a"}, 8, owned, 1}, false},
 		{"python", raw(t, pythonSubscription), Member{"m", "i", []string{"a", "b.c"}, -1, nil, 0}, false},
-		{"java's sticky assignor", Subscription{[]string{"a"}, java}.Encode(), Member{"m", "i", []string{"a"}, -1, nil, 0}, false},
+		{"java's sticky assignor", Subscription{[]string{"a"}, java}.Encode(), Member{"m", "i", []string{"a"}, -1, nil, 0},
+			false},
 		{"garbage", []byte("garbage"), Member{"m", "i", nil, -1, nil, 0}, true},
 		{"nothing", nil, Member{"m", "i", nil, -1, nil, 0}, true},
 	}
@@ -175,8 +181,9 @@ func TestUserDataNotOurs(t *testing.T) {
 		"a count beyond the end": append(bytes.Clone(whole[:13]), 1, 'a', 9, 0),
 		"a length beyond it":     append(bytes.Clone(whole[:13]), 200, 'a', 1, 0),
 		"partition 2^31-1":       binary.AppendUvarint(append(bytes.Clone(whole[:13]), 1, 'a', 1), math.MaxInt32),
-		"partitions that wrap":   append(binary.AppendUvarint(append(bytes.Clone(whole[:13]), 1, 'a', 2), math.MaxInt32-1), 5),
-		"too long":               append(bytes.Clone(whole), make([]byte, maxUserData)...),
+		"partitions that wrap": append(binary.AppendUvarint(append(bytes.Clone(whole[:13]), 1, 'a', 2), math.MaxInt32-1),
+			5),
+		"too long": append(bytes.Clone(whole), make([]byte, maxUserData)...),
 	}
 	for n := 1; n < len(whole); n++ {
 		if n != 13 { // where the claims begin
@@ -226,7 +233,8 @@ func TestHashTopics(t *testing.T) {
 
 func topicPartitions() *rapid.Generator[[]TopicPartition] {
 	return rapid.SliceOfDistinct(rapid.Custom(func(t *rapid.T) TopicPartition {
-		return TopicPartition{rapid.SampledFrom([]string{"a", "a.b", "ü", "zz"}).Draw(t, "topic"), rapid.Int32Range(0, math.MaxInt32-1).Draw(t, "partition")}
+		return TopicPartition{rapid.SampledFrom([]string{"a", "a.b", "ü", "zz"}).Draw(t, "topic"),
+			rapid.Int32Range(0, math.MaxInt32-1).Draw(t, "partition")}
 	}), func(p TopicPartition) TopicPartition { return p })
 }
 
