@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -223,6 +224,14 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 		}
 	}
 	return v
+}
+
+// valuesOfAType is how many values of each random type are tried: with 50,000 types of each test, 10,000,000 in `make proof`.
+func valuesOfAType() int {
+	if os.Getenv("KAFKAESK_PROOF") != "" {
+		return 100
+	}
+	return 8
 }
 
 func must(t testing.TB, typ reflect.Type) *schema.Schema {

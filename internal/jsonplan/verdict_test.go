@@ -94,7 +94,7 @@ func TestPlanAgreesOnRandomTypes(t *testing.T) {
 			}
 		}
 		v5 := compiled(s)
-		for range 8 {
+		for range valuesOfAType() {
 			if agree(t, s, v5, values(t, typ, 0)) {
 				valid++
 			} else {

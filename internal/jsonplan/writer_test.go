@@ -328,7 +328,7 @@ func FuzzWriter(f *testing.F) { property.Fuzz(f, writerOnRandomTypes) }
 func writerOnRandomTypes(t *rapid.T) {
 	typ := shapes(0).Draw(t, "type")
 	p := mirror(typ)
-	for range 4 {
+	for range valuesOfAType() / 2 {
 		v := wild(t, typ)
 		writesTheSame(t, p, v.Addr().Interface())
 		writesTheSame(t, p, v.Interface())
