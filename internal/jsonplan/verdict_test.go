@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 	"pgregory.net/rapid"
 
+	"github.com/kafkaesk/kafkaesk/internal/jsonscan"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 	"github.com/kafkaesk/kafkaesk/internal/testkit/property"
 )
@@ -34,10 +35,18 @@ func agree(t interface {
 		t.Fatalf("encoded\n%s\nwant\n%s %v", out, want, wantErr)
 	}
 	verdict := v5.Validate(decoded(want))
-	if (err == nil) != (verdict == nil) {
+	if (err == nil) != (verdict == nil) && (verdict != nil || !mayRepeatKeys(want)) {
 		t.Fatalf("the verdict is %v, and v5's %#v\n%s\n%s", err, verdict, want, s.JSON())
 	}
 	return err == nil
+}
+
+// mayRepeatKeys tells whether an object may have a key twice, as a map has it with the keys "\xff" and "\ufffd". There v5 sees the last of
+// the two only, and the plan both: a reader may take either.
+func mayRepeatKeys(doc []byte) bool {
+	var s jsonscan.Scanner
+	s.Scan(doc)
+	return s.Flags&jsonscan.Repeated != 0
 }
 
 // compiled returns v5's own schema.
