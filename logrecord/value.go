@@ -46,6 +46,10 @@ func (b *builder) string(s string) {
 
 // time appends t as slog does.
 func (b *builder) time(t time.Time) {
+	var ok bool
+	if b.buf, ok = rawjson.AppendTime(b.buf, t); ok {
+		return
+	}
 	if y := t.Year(); y < 0 || y > 9999 {
 		b.buf = appendString(b.buf, errorNote+"Time.MarshalJSON: year outside of range [0,9999]") // as encoding/json says it
 		return

@@ -62,17 +62,12 @@ func writeBytes(w *Writer, p ptr) {
 // checked.
 func (w *Writer) nilIsEmpty() bool { return w.Log == nil || w.Log.checking }
 
-// writeTime: AppendText and MarshalJSON write the same RFC 3339, and refuse the same times.
 func writeTime(w *Writer, p ptr) {
-	start := len(w.Buf)
-	out, err := (*time.Time)(p).AppendText(append(w.Buf, '"'))
-	if err != nil {
-		w.Buf = w.Buf[:start]
-		_, err = (*time.Time)(p).MarshalJSON() // for the words of encoding/json
+	var ok bool
+	if w.Buf, ok = rawjson.AppendTime(w.Buf, get[time.Time](p)); !ok {
+		_, err := (*time.Time)(p).MarshalJSON() // for the words of encoding/json
 		w.marshalError(timeType, err)
-		return
 	}
-	w.Buf = append(out, '"')
 }
 
 // writeNumber writes a json.Number, "" as 0.

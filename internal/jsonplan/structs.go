@@ -157,10 +157,7 @@ func (w *Writer) scalars(members []member, i int, p ptr) int {
 		case reflect.Float64:
 			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
 		case reflect.Struct: // a time
-			text, err := (*time.Time)(at).AppendText(append(buf, '"'))
-			if ok = err == nil; ok {
-				buf = append(text, '"')
-			}
+			buf, ok = rawjson.AppendTime(buf, get[time.Time](at))
 		case reflect.String:
 			if text := get[string](at); w.Log == nil || len(text) <= shortText {
 				buf = rawjson.AppendText(buf, text, broken)

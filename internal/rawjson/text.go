@@ -2,9 +2,8 @@ package rawjson
 
 import (
 	"encoding/binary"
-	"math"
+	"math/bits"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -29,11 +28,11 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special tells whether one of eight bytes of a text does not stand for itself.
-func special(w uint64) bool {
-	quote, backslash := w^ones*'"', w^ones*'\\'
-	// the highest bit of a byte is set for one that is not ASCII, is below a space, or is zero in quote or backslash
-	return (w|(w-ones*' ')&^w|(quote-ones)&^quote|(backslash-ones)&^backslash)&highs != 0
+// plain returns a word in which the highest bit of each byte is set whose byte in w, eight bytes of a text, stands for itself. From the
+// lowest byte on that does not, other bits may be wrong.
+func plain(w uint64) uint64 {
+	// Without its second bit a quote is a space, so that what is left below '!' is all that is not allowed but a backslash.
+	return (w ^ ones*2 + ones*(0x80-'!')) & (w ^ ones*'\\' + ones*0x7f) &^ w & highs
 }
 
 // four and eight return the bytes of a text from i on.
@@ -48,63 +47,59 @@ func eight(text string, i int) uint64 {
 		uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
 }
 
-// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly
-// each byte stands for itself: it looks at eight at a time, or four, and copies them, some of the last ones twice.
+// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly each byte stands for
+// itself: it copies eight at a time, or four, some of the last ones twice, and looks whether that was right when all are copied.
 func AppendText(dst []byte, text, broken string) []byte {
 	start, n := len(dst), len(text)
 	dst = slices.Grow(dst, n+2)[:start+n+2]
 	out := dst[start : start+n+2]
 	out[0], out[n+1] = '"', '"'
 	out = out[1:]
-	i := 0
+	right := uint64(highs)
 	switch {
 	case n >= 8:
-		for ; i < n-8; i += 8 {
+		i := 0
+		for ; i < n-16; i += 16 {
+			a, b := eight(text, i), eight(text, i+8)
+			right &= plain(a) & plain(b)
+			binary.LittleEndian.PutUint64(out[i:], a)
+			binary.LittleEndian.PutUint64(out[i+8:], b)
+		}
+		if i < n-8 {
 			w := eight(text, i)
-			if special(w) {
-				return finishText(dst[:start+1+i], text[i:], broken)
-			}
+			right &= plain(w)
 			binary.LittleEndian.PutUint64(out[i:], w)
 		}
 		w := eight(text, n-8)
-		if special(w) {
-			break
-		}
+		right &= plain(w)
 		binary.LittleEndian.PutUint64(out[n-8:], w)
-		return dst
 	case n >= 4:
 		low, high := four(text, 0), four(text, n-4)
-		if special(low | high<<32) {
-			break
-		}
+		right = plain(low | high<<32)
 		binary.LittleEndian.PutUint32(out, uint32(low))
 		binary.LittleEndian.PutUint32(out[n-4:], uint32(high))
-		return dst
 	case n > 0:
 		first, middle, last := text[0], text[n/2], text[n-1]
 		if !stands[first] || !stands[middle] || !stands[last] {
-			break
+			right = 0
 		}
 		out[0], out[n/2], out[n-1] = first, middle, last
-		return dst
-	default:
-		return dst
 	}
-	return finishText(dst[:start+1+i], text[i:], broken)
+	if right != highs {
+		return append(appendRest(dst[:start+1], text, broken), '"')
+	}
+	return dst
 }
 
-// finishText appends the rest of a text, from its first bytes on that may need an escape, and the quote.
-func finishText(dst []byte, text, broken string) []byte {
-	return append(appendRest(dst, text, broken), '"')
-}
-
-// appendRest appends a text from its first byte on that may need an escape.
+// appendRest appends a text in which some byte does not stand for itself, without the quotes.
 func appendRest(dst []byte, text, broken string) []byte {
 	done := 0 // what is before it has been appended
 	for i := 0; i < len(text); {
 		b := text[i]
 		if stands[b] {
-			i++
+			if i++; i+8 <= len(text) {
+				i += bits.TrailingZeros64(^plain(eight(text, i))&highs) / 8
+			}
 			continue
 		}
 		if b >= utf8.RuneSelf {
@@ -142,26 +137,4 @@ func appendEscape(dst []byte, b byte) []byte {
 		const hex = "0123456789abcdef"
 		return append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&0xf])
 	}
-}
-
-// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities
-// and NaN.
-func AppendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
-	if math.IsInf(f, 0) || math.IsNaN(f) {
-		return dst, false
-	}
-	format := byte('f')
-	small, large := math.Abs(f) < 1e-6, math.Abs(f) >= 1e21
-	if bits == 32 {
-		small, large = math.Abs(f) < float64(float32(1e-6)), math.Abs(f) >= float64(float32(1e21))
-	}
-	if f != 0 && (small || large) {
-		format = 'e'
-	}
-	dst = strconv.AppendFloat(dst, f, format, -1, bits)
-	if n := len(dst); format == 'e' && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' { // e-09 is e-9
-		dst[n-2] = dst[n-1]
-		dst = dst[:n-1]
-	}
-	return dst, true
 }
