@@ -226,7 +226,8 @@ func values(t *rapid.T, typ reflect.Type, depth int) reflect.Value {
 	return v
 }
 
-// valuesOfAType is how many values of each random type are tried: with 50,000 types of each test, 10,000,000 in `make proof`.
+// valuesOfAType is how many values of each random type are tried: with 50,000 types of each test, 10,000,000 in `make
+// proof`.
 func valuesOfAType() int {
 	if os.Getenv("KAFKAESK_PROOF") != "" {
 		return 100

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities and NaN.
+// AppendFloat appends a number as JavaScript writes it, the shortest that reads back as f. It is not ok for infinities
+// and NaN.
 func AppendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
 	if bits == 64 {
 		if out, ok = appendShort(dst, f); ok {
@@ -31,16 +32,16 @@ func AppendFloat(dst []byte, f float64, bits int) (out []byte, ok bool) {
 	return dst, true
 }
 
-// appendShort appends a number of at most nine digits before the point and six behind it, as most are: strconv takes five times as long to
-// find out how many digits it has. It is not ok for others.
+// appendShort appends a number of at most nine digits before the point and six behind it, as most are: strconv takes
+// five times as long to find out how many digits it has. It is not ok for others.
 func appendShort(dst []byte, f float64) (out []byte, ok bool) {
 	const most, scale = 1e9, 1_000_000
 	size := math.Abs(f)
 	if !(size < most) { // NaN too
 		return dst, false
 	}
-	// A quotient is the float that is nearest to its true value. So f is what the decimal of the scaled number reads back as, and no
-	// shorter one does: two different decimals of up to 15 digits never are the same float.
+	// A quotient is the float that is nearest to its true value. So f is what the decimal of the scaled number reads back
+	// as, and no shorter one does: two different decimals of up to 15 digits never are the same float.
 	scaled := uint64(size*scale + 0.5)
 	if float64(scaled)/scale != size {
 		return dst, false

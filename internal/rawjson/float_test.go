@@ -9,12 +9,15 @@ import (
 	"time"
 )
 
-// Floats are encoding/json's: decimals of each number of places, their neighbours, the limits of the short form, and random ones.
+// Floats are encoding/json's: decimals of each number of places, their neighbours, the limits of the short form, and
+// random ones.
 func TestFloatsAreThoseOfEncodingJSON(t *testing.T) {
-	all := []float64{0, math.Copysign(0, -1), 1e9, 1e9 - 1, 1e9 - 1e-6, 999_999_999.9999999, 1e-6, 9.9e-7, 5e-7, 0.30000000000000004, 1e21, 5e-324, math.MaxFloat64}
+	all := []float64{0, math.Copysign(0, -1), 1e9, 1e9 - 1, 1e9 - 1e-6, 999_999_999.9999999, 1e-6, 9.9e-7, 5e-7,
+		0.30000000000000004, 1e21, 5e-324, math.MaxFloat64}
 	for range 100_000 {
 		places := math.Pow10(rand.IntN(9))
-		all = append(all, math.Trunc(rand.Float64()*math.Pow10(rand.IntN(18)))/places, math.Float64frombits(rand.Uint64())) //nolint:gosec // no secret
+		all = append(all, math.Trunc(rand.Float64()*math.Pow10(rand.IntN(18)))/places,
+			math.Float64frombits(rand.Uint64())) //nolint:gosec // no secret
 	}
 	for _, f := range all {
 		for _, f := range []float64{f, -f, math.Nextafter(f, 0), math.Nextafter(f, math.MaxFloat64)} {
@@ -37,8 +40,8 @@ func TestFloatsAreThoseOfEncodingJSON(t *testing.T) {
 	}
 }
 
-// Times are encoding/json's: each day of 400 years and of the first and the last year, all zones, fractions of each length; and those that it
-// refuses are not written.
+// Times are encoding/json's: each day of 400 years and of the first and the last year, all zones, fractions of each
+// length; and those that it refuses are not written.
 func TestTimesAreThoseOfEncodingJSON(t *testing.T) {
 	check := func(at time.Time) {
 		t.Helper()
@@ -56,7 +59,8 @@ func TestTimesAreThoseOfEncodingJSON(t *testing.T) {
 			}
 		}
 	}
-	for _, seconds := range []int{0, 1, -1, 59, 60, -60, 3600, 19_800, -12_600, 86_399, -86_399, 86_400, -86_400, 100_000} {
+	for _, seconds := range []int{0, 1, -1, 59, 60, -60, 3600, 19_800, -12_600, 86_399, -86_399, 86_400,
+		-86_400, 100_000} {
 		for fraction := 1; fraction < 1e9; fraction *= 7 {
 			check(time.Unix(1_764_450_000, int64(fraction)).In(time.FixedZone("z", seconds)))
 		}

@@ -28,10 +28,11 @@ const (
 	highs = 0x8080808080808080
 )
 
-// plain returns a word in which the highest bit of each byte is set whose byte in w, eight bytes of a text, stands for itself. From the
-// lowest byte on that does not, other bits may be wrong.
+// plain returns a word in which the highest bit of each byte is set whose byte in w, eight bytes of a text, stands for
+// itself. From the lowest byte on that does not, other bits may be wrong.
 func plain(w uint64) uint64 {
-	// Without its second bit a quote is a space, so that what is left below '!' is all that is not allowed but a backslash.
+	// Without its second bit a quote is a space, so that what is left below '!' is all that is not allowed but a
+	// backslash.
 	return (w ^ ones*2 + ones*(0x80-'!')) & (w ^ ones*'\\' + ones*0x7f) &^ w & highs
 }
 
@@ -47,8 +48,9 @@ func eight(text string, i int) uint64 {
 		uint64(at[4])<<32 | uint64(at[5])<<40 | uint64(at[6])<<48 | uint64(at[7])<<56
 }
 
-// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly each byte stands for
-// itself: it copies eight at a time, or four, some of the last ones twice, and looks whether that was right when all are copied.
+// AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly
+// each byte stands for itself: it copies eight at a time, or four, some of the last ones twice, and looks whether that
+// was right when all are copied.
 func AppendText(dst []byte, text, broken string) []byte {
 	start, n := len(dst), len(text)
 	dst = slices.Grow(dst, n+2)[:start+n+2]

@@ -9,7 +9,8 @@ const (
 	oneDay      = 24 * 60 * 60
 )
 
-// AppendTime appends a time in quotes as RFC 3339, as encoding/json does. It is not ok for a time that encoding/json refuses.
+// AppendTime appends a time in quotes as RFC 3339, as encoding/json does. It is not ok for a time that encoding/json
+// refuses.
 func AppendTime(dst []byte, t time.Time) (out []byte, ok bool) {
 	_, offset := t.Zone()
 	seconds := t.Unix() + int64(offset)
@@ -52,8 +53,8 @@ func put(dst []byte, n uint32) {
 	dst[0], dst[1] = pairs[2*n], pairs[2*n+1]
 }
 
-// date returns the date of a day that is so many days after the first one of the year 0. It counts in years that begin with March, in which a
-// leap day is the last one.
+// date returns the date of a day that is so many days after the first one of the year 0. It counts in years that begin
+// with March, in which a leap day is the last one.
 func date(day uint32) (year, month, dayOfMonth uint32) {
 	const cycle = 146_097 // days of 400 years
 	day += cycle - 60     // since March of the year -400
