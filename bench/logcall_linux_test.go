@@ -170,12 +170,14 @@ func baseFields() []slog.Attr {
 	}
 }
 
-func oursAndSlog(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handler, opts ...slogkafka.Option) []logPeer {
-	opts = append([]slogkafka.Option{
+func oursAndSlog(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handler,
+	opts ...slogkafka.RecordOption,
+) []logPeer {
+	shared := slogkafka.Shared(append([]slogkafka.RecordOption{
 		slogkafka.Hostname("web-api-7c9d-x2x"), slogkafka.Service("web-api"), slogkafka.Namespace("prod"),
 		slogkafka.Cluster("eu-1"),
-	}, opts...)
-	ours := slogkafka.NewHandler(app, "logs", append(opts, slogkafka.QueueSize(100_000, 256<<20))...)
+	}, opts...)...)
+	ours := slogkafka.NewHandler(app, "logs", shared, slogkafka.QueueSize(100_000, 256<<20))
 	flush := func() {
 		if err := ours.Flush(b.Context()); err != nil {
 			b.Fatal(err)
@@ -185,7 +187,7 @@ func oursAndSlog(b *testing.B, app *bus.App, with func(slog.Handler) slog.Handle
 		//nolint:sloglint // what the JSON costs is measured
 		{"slog", slog.New(slog.NewJSONHandler(io.Discard, nil).WithAttrs(baseFields())), func() {}},
 		{"kafkaesk", slog.New(ours), flush},
-		{"stream", slog.New(slogkafka.NewStreamHandler(io.Discard, opts...)), func() {}},
+		{"stream", slog.New(slogkafka.NewStreamHandler(io.Discard, shared)), func() {}},
 	}
 	return derived(peers, with)
 }

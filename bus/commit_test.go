@@ -130,13 +130,13 @@ func TestCommitAfterThePartitionIsGone(t *testing.T) {
 	}
 }
 
-func TestDisableAutoCommit(t *testing.T) {
+func TestManualCommitOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	group := w.group("g")
 	w.stream("s", 1)
 	w.put("s", 0, contents(0, 5)...)
-	app := w.app(bus.Config{DisableAutoCommit: true})
+	app := w.app(bus.Config{ManualCommit: true})
 	var got numbers
 	bus.MustSubscribe(app, "s", got.handle, bus.Group(group))
 	for range 2 {

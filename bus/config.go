@@ -44,9 +44,9 @@ type Config struct {
 	// logger. The logger that slog.Default returns before any slog.SetDefault stands for text on standard error. Defaults
 	// to warnings and errors as text on standard error.
 	Logger *slog.Logger
-	// DisableAutoCommit makes every subscription one with [ManualCommit] (enable.auto.commit): nothing is committed but
-	// what [Message.Commit] was called for.
-	DisableAutoCommit bool
+	// ManualCommit makes every subscription one with the option [ManualCommit] (Kafka's enable.auto.commit=false): only
+	// what [Message.Commit] or [Commit] is called for is committed. Defaults to false.
+	ManualCommit bool
 	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
 	DrainTimeout time.Duration
 	// TracerProvider makes the spans of consumed records, and of publishes: one for each call of Publish, PublishAsync,
@@ -92,8 +92,8 @@ func (c Config) replace(by Config) Config {
 	if by.Logger != nil {
 		c.Logger = by.Logger
 	}
-	if by.DisableAutoCommit {
-		c.DisableAutoCommit = true
+	if by.ManualCommit {
+		c.ManualCommit = true
 	}
 	if by.DrainTimeout != 0 {
 		c.DrainTimeout = by.DrainTimeout

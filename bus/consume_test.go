@@ -332,7 +332,7 @@ func header(r *bus.Record, name string) string {
 
 // fast is a retry policy that does not wait.
 func fast(attempts int) bus.SubscribeOption {
-	return bus.Retry(bus.RetryPolicy{Attempts: attempts, First: time.Millisecond, Max: 5 * time.Millisecond})
+	return bus.Retry(bus.RetryPolicy{Attempts: attempts, FirstPause: time.Millisecond, MaxPause: 5 * time.Millisecond})
 }
 
 // stats returns those of an App's only subscription.

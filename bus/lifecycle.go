@@ -128,12 +128,12 @@ var (
 	// anytime are the fields of Config that count from Configure on.
 	anytime = []string{"Logger", "PublishTimeout"}
 	// betweenRuns are those that count from the next Run on.
-	betweenRuns = []string{"DisableAutoCommit", "DrainTimeout", "TracerProvider"}
+	betweenRuns = []string{"ManualCommit", "DrainTimeout", "TracerProvider"}
 )
 
 // Configure replaces the fields that are set in c. It comes before the App's first use: an App that is connecting
 // begins anew with what is configured now, but when it has connected, only Logger and PublishTimeout can change, and
-// while nothing runs DisableAutoCommit, DrainTimeout and TracerProvider. Another value of another field is then an
+// while nothing runs ManualCommit, DrainTimeout and TracerProvider. Another value of another field is then an
 // error, which the log has at once and [App.Initialize], [App.Run] and [App.Health] return from then on; nothing of c
 // counts.
 func (a *App) Configure(c Config) {

@@ -11,7 +11,7 @@ import (
 func TestNext(t *testing.T) {
 	t.Parallel()
 	why := errors.New("why")
-	policy := RetryPolicy{Attempts: 3, First: 100 * time.Millisecond, Max: time.Second}
+	policy := RetryPolicy{Attempts: 3, FirstPause: 100 * time.Millisecond, MaxPause: time.Second}
 	for _, test := range []struct {
 		name string
 		err  error

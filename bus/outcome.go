@@ -150,7 +150,7 @@ func (a attempt) together(o handlerOutcome) bool { return a.shared && o.kind == 
 
 // pause returns a random pause after a number of attempts.
 func (p RetryPolicy) pause(attempts int) time.Duration {
-	return kafka.Backoff{First: p.First, Max: p.Max}.Delay(attempts - 1)
+	return kafka.Backoff{First: p.FirstPause, Max: p.MaxPause}.Delay(attempts - 1)
 }
 
 // OutcomeOf returns what an error that a handler has returned means for its record, for tests that call the handler

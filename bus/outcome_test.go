@@ -191,8 +191,8 @@ func TestErrorsAreTriedAgainAsThePolicySays(t *testing.T) {
 	}{
 		{"three attempts", []bus.SubscribeOption{fast(3)}, 3},
 		{"no retry", []bus.SubscribeOption{fast(1)}, 1},
-		{"five by default", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{First: time.Millisecond, Max: time.Millisecond})},
-			5},
+		{"five by default", []bus.SubscribeOption{
+			bus.Retry(bus.RetryPolicy{FirstPause: time.Millisecond, MaxPause: time.Millisecond})}, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestPausesBetweenAttemptsHoldUpTheirLaneOnly(t *testing.T) {
 		got.add(c.N)
 		return nil
 	}, bus.Group(w.group("g")),
-		bus.Retry(bus.RetryPolicy{Attempts: 5, First: 40 * time.Millisecond, Max: 160 * time.Millisecond}))
+		bus.Retry(bus.RetryPolicy{Attempts: 5, FirstPause: 40 * time.Millisecond, MaxPause: 160 * time.Millisecond}))
 	if n, err := app.ConsumeFor(within(t, 30*time.Second), 7); n != 7 || err != nil {
 		t.Fatal(n, err)
 	}

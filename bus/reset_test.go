@@ -21,7 +21,7 @@ func TestLatestLosesNothingBetweenTwoMembers(t *testing.T) {
 			w.put("s", 0, contents(0, 5)...)
 			var got numbers
 			subscribed := func() *bus.App {
-				app := w.app(bus.Config{Settings: quick(bus.Settings{"auto_offset_reset": "latest"}), DisableAutoCommit: manual})
+				app := w.app(bus.Config{Settings: quick(bus.Settings{"auto_offset_reset": "latest"}), ManualCommit: manual})
 				bus.MustSubscribe(app, "s", got.handle, bus.Group(group))
 				return app
 			}

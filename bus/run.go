@@ -141,7 +141,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	a.late = nil
 	cfg := runConfig{
 		budget: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
-		tracer: a.cfg.TracerProvider, manual: a.cfg.DisableAutoCommit, drain: a.cfg.DrainTimeout,
+		tracer: a.cfg.TracerProvider, manual: a.cfg.ManualCommit, drain: a.cfg.DrainTimeout,
 		groups: make(map[string]int),
 	}
 	if cfg.tracer == nil {

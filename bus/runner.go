@@ -64,7 +64,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 	}
 	x.unmatched = newUnmatched(c.prefix, x.streams.patterns)
 	if cfg.manual && !s.commits {
-		x.log.Warn("bus: DisableAutoCommit: nothing of this subscription will ever be committed; " +
+		x.log.Warn("bus: ManualCommit: nothing of this subscription will ever be committed; " +
 			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")
 	}
 	x.tracer = newTracer(cfg.tracer)
@@ -86,7 +86,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		InstanceID:   cfg.instance(settings.GroupInstanceID, s),
 		Match:        x.reads,
 		Topics:       x.streams.topics(s.patterns),
-		Lanes:        s.lanes,
+		Lanes:        s.lanes.mode(),
 		Limit:        s.limit(),
 		TopicPrefix:  c.prefix,
 		Do:           x.do,
@@ -107,7 +107,7 @@ func (s *subscription) limit() int {
 	switch {
 	case s.concurrency != nil:
 		return *s.concurrency
-	case s.lanes == lanes.ByPartition:
+	case s.lanes == ByPartition:
 		return 0
 	default:
 		return 1

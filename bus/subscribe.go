@@ -19,16 +19,20 @@ import (
 
 // Lanes says which records of a subscription wait for each other. Within a lane handlers run one after another, in the
 // order of the records.
-type Lanes = lanes.Mode
+type Lanes uint8
 
 const (
 	// ByPartition makes each partition a lane: all records of a partition keep their order. It is the default.
-	ByPartition = lanes.ByPartition
+	ByPartition Lanes = iota
 	// ByKey keeps the order of the records of each key, and spreads records without a key.
-	ByKey = lanes.ByKey
+	ByKey
 	// Unordered keeps no order at all.
-	Unordered = lanes.Unordered
+	Unordered
 )
+
+func (l Lanes) mode() lanes.Mode {
+	return [...]lanes.Mode{ByPartition: lanes.ByPartition, ByKey: lanes.ByKey, Unordered: lanes.Unordered}[l]
+}
 
 // RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Meanwhile the record
 // holds back the records behind it in its partition ([ByPartition]), the later ones of its key ([ByKey]), or none
@@ -37,11 +41,11 @@ const (
 type RetryPolicy struct {
 	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
 	Attempts int
-	// First bounds the pause after the first attempt. Each further bound is twice the one before, and each pause a random
-	// part of its bound (full jitter). Defaults to 100ms.
-	First time.Duration
-	// Max bounds every pause. Defaults to 10s.
-	Max time.Duration
+	// FirstPause bounds the pause after the first attempt. Each further bound is twice the one before, and each pause
+	// a random part of its bound (full jitter). Defaults to 100ms.
+	FirstPause time.Duration
+	// MaxPause bounds every pause. Defaults to 10s.
+	MaxPause time.Duration
 }
 
 // SubscribeOption is an option of [Subscribe]. A nil one changes nothing.
@@ -247,7 +251,7 @@ func (s *subscription) check(handler any) error {
 			"letters, digits, dots, dashes and underscores only", s.group)
 	case s.concurrency != nil && *s.concurrency < 1:
 		return fmt.Errorf("concurrency %d: at least one handler has to run", *s.concurrency)
-	case s.lanes != ByPartition && s.lanes != ByKey && s.lanes != Unordered:
+	case s.lanes > Unordered:
 		return fmt.Errorf("concurrency: there are no lanes %d: take ByPartition, ByKey or Unordered", s.lanes)
 	case s.breaker != nil && (s.breaker.after < 1 || s.breaker.probe <= 0):
 		return fmt.Errorf("breaker after %d failures, probe each %v: want at least one failure, and a time above zero",
@@ -256,7 +260,7 @@ func (s *subscription) check(handler any) error {
 		return fmt.Errorf("timeout %v: it is a time from the record's start", *s.timeout)
 	case slices.ContainsFunc(s.delays, func(d time.Duration) bool { return d <= 0 }):
 		return fmt.Errorf("retry topics %v: a delay is longer than nothing", s.delays)
-	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.First < 0 || s.retry.Max < 0):
+	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.FirstPause < 0 || s.retry.MaxPause < 0):
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}
 	taken := f.Type().In(1)
@@ -345,11 +349,11 @@ func (s *subscription) policy() RetryPolicy {
 	if p.Attempts == 0 {
 		p.Attempts = 5
 	}
-	if p.First == 0 {
-		p.First = 100 * time.Millisecond
+	if p.FirstPause == 0 {
+		p.FirstPause = 100 * time.Millisecond
 	}
-	if p.Max == 0 {
-		p.Max = 10 * time.Second
+	if p.MaxPause == 0 {
+		p.MaxPause = 10 * time.Second
 	}
 	return p
 }

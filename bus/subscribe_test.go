@@ -156,7 +156,7 @@ func TestBadOptionsAreErrorsThatSayWhatToDo(t *testing.T) {
 		{"a time before", "s", []bus.SubscribeOption{bus.Timeout(-s)}, "timeout -1s"},
 		{"no delay", "s", []bus.SubscribeOption{bus.RetryTopics(s, 0)}, "delay"},
 		{"negative attempts", "s", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{Attempts: -1})}, "negative"},
-		{"a negative pause", "s", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{Max: -1})}, "negative"},
+		{"a negative pause", "s", []bus.SubscribeOption{bus.Retry(bus.RetryPolicy{MaxPause: -1})}, "negative"},
 		{"manual commit without a message", "s", []bus.SubscribeOption{bus.ManualCommit()}, "*bus.Message[X]"},
 	}
 	for _, test := range tests {

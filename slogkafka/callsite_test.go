@@ -74,15 +74,16 @@ func TestStreamHandlerWithoutAWriter(t *testing.T) {
 }
 
 // line returns what a stream handler with these options writes of one call, parsed.
-func line(t *testing.T, opts []Option, level slog.Level, args ...any) map[string]any {
+func line(t *testing.T, opts []RecordOption, level slog.Level, args ...any) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
 	r := slog.NewRecord(time.Date(2026, 11, 23, 16, 39, 52, 0, time.UTC), level, "hello", 0)
 	r.Add(args...)
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
 		TraceFlags: 1})
-	opts = append([]Option{Service("s"), Hostname("h"), Namespace("n"), Cluster("c")}, opts...)
-	if err := NewStreamHandler(&out, opts...).Handle(trace.ContextWithSpanContext(t.Context(), span), r); err != nil {
+	opts = append([]RecordOption{Service("s"), Hostname("h"), Namespace("n"), Cluster("c")}, opts...)
+	ctx := trace.ContextWithSpanContext(t.Context(), span)
+	if err := NewStreamHandler(&out, Shared(opts...)).Handle(ctx, r); err != nil {
 		t.Fatal(err)
 	}
 	var m map[string]any
@@ -99,15 +100,15 @@ func TestNamesOfFields(t *testing.T) {
 		"trace", "stack", "trace_id", "span_id", "trace_flags"}
 	for _, test := range []struct {
 		name string
-		opts []Option
+		opts []RecordOption
 		args []any
 		want map[string]any
 	}{
-		{"one renamed, the others left out", []Option{Omit(own...), Rename("message", "msg")},
+		{"one renamed, the others left out", []RecordOption{Omit(own...), Rename("message", "msg")},
 			[]any{"msg", 1, "message", 2, "hostname", "mine"},
 			map[string]any{"msg": "hello", "attr_msg": 1.0, "message": 2.0, "hostname": "mine"}},
-		{"all left out", []Option{Omit(own...), Omit("message")}, nil, map[string]any{}},
-		{"otel", []Option{Names(logrecord.OTel), Omit("logger", "trace")}, []any{"err", errors.New("boom"), "Body", 1},
+		{"all left out", []RecordOption{Omit(own...), Omit("message")}, nil, map[string]any{}},
+		{"otel", []RecordOption{Names(logrecord.OTel), Omit("logger", "trace")}, []any{"err", errors.New("boom"), "Body", 1},
 			map[string]any{
 				"Timestamp": "2026-11-23T16:39:52.000000000Z", "SeverityText": "WARNING", "SeverityNumber": 13.0, "Body": "hello",
 				"host.name":    "h",
@@ -115,16 +116,16 @@ func TestNamesOfFields(t *testing.T) {
 				"exception.stacktrace": "boom",
 				"trace_id":             traceID, "span_id": spanID, "trace_flags": "01", "err": "boom", "attr_Body": 1.0,
 			}},
-		{"ecs", []Option{Names(logrecord.ECS), Omit("logger", "trace")}, []any{"a", 1}, map[string]any{
+		{"ecs", []RecordOption{Names(logrecord.ECS), Omit("logger", "trace")}, []any{"a", 1}, map[string]any{
 			"ecs.version": "8.11.0", "@timestamp": "2026-11-23T16:39:52.000000000Z", "log.level": "WARNING", "message": "hello",
 			"host.hostname": "h",
 			"service.name":  "s", "orchestrator.namespace": "n", "orchestrator.cluster.name": "c", "error.type": nil,
 			"error.stack_trace": nil,
 			"trace.id":          traceID, "span.id": spanID, "a": 1.0,
 		}},
-		{"a model writes a renamed field", []Option{Omit(own...), Rename("message", "msg")},
+		{"a model writes a renamed field", []RecordOption{Omit(own...), Rename("message", "msg")},
 			[]any{logrecord.Attr(userMessage{Msg: "mine"})}, map[string]any{"msg": "mine"}},
-		{"Format takes the place of all", []Option{Omit("trace_id", "span_id", "trace_flags"),
+		{"Format takes the place of all", []RecordOption{Omit("trace_id", "span_id", "trace_flags"),
 			Format(func(context.Context, slog.Record) any {
 				return userMessage{Msg: "mine"}
 			})}, []any{"a", 1}, map[string]any{"msg": "mine", "a": 1.0}},

@@ -83,13 +83,19 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	}
 	w.summary = &summary{stream: stream, encoder: encoder, missed: q.missed, nudge: q.nudge}
 	h := &Handler{c, o.newCall(), encoder}
-	if detach, err := app.Attach(stream, h); err == nil {
-		c.detach = detach
-	} else {
+	detach, err := app.Attach(stream, h)
+	if err != nil {
 		o.refuse("the app is closed: every record will be refused: %w", err)
 		c.err = o.err
+	}
+	if c.err != nil {
+		w.report.options(c.err)
+	}
+	if err != nil {
 		c.end() // what is on disk is for another handler: Close is not to wait for it
 		_ = h.Close(c.life)
+	} else {
+		c.detach = detach
 	}
 	if q.spooling.Load() && !c.closing.Load() && (!c.whenConfigured || c.isConfigured()) {
 		c.deliver.Do(c.startDelivery)
@@ -153,6 +159,7 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. A stream whose
-// name Kafka refuses, the handler's or one of [StreamOf], is among it: its records will all be dropped.
+// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. It is logged
+// once, too. A stream whose name Kafka refuses, the handler's or one of [StreamOf], is an error of this kind, because
+// its records will all be dropped.
 func (h *Handler) Err() error { return h.err }

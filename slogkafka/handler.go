@@ -25,7 +25,8 @@ var _ slog.Handler = (*Handler)(nil)
 // first record starts its worker, which initializes the app if need be, and records that are left there are delivered
 // without one. It declares the schema of its records with the app, and has App.Close close it.
 //
-// It never fails. An option that cannot be honoured it does without; [Handler.Err] tells.
+// It never fails. A handler with a wrong option works without that option: the error is logged once, to the handler of
+// [Fallback], else on standard error, and [Handler.Err] returns it.
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	o := collect(opts)
 	if app == nil {

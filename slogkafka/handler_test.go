@@ -19,6 +19,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
+	"github.com/kafkaesk/kafkaesk/slogkafka/slogkafkatest"
 )
 
 type signIn struct {
@@ -293,7 +294,8 @@ func TestRefusedOptions(t *testing.T) {
 	t.Parallel()
 	app := bus.New(bus.Config{})
 	for _, id := range []string{"", ":1", "Log:", "Log:x", "Log:0", "Log:-1", "Log:1:2"} {
-		if h := slogkafka.NewHandler(app, "logs", slogkafka.SchemaID(id)); h.Err() == nil {
+		h := slogkafka.NewHandler(app, "logs", slogkafka.Fallback(slog.DiscardHandler), slogkafka.SchemaID(id))
+		if h.Err() == nil {
 			t.Errorf("schema id %q: no error", id)
 		}
 	}
@@ -308,23 +310,49 @@ func TestRefusedOptions(t *testing.T) {
 
 func TestErr(t *testing.T) {
 	t.Parallel()
+	quiet := slogkafka.Fallback(slog.DiscardHandler)
 	for name, opt := range map[string]slogkafka.Option{
 		"slog's default": slogkafka.Fallback(slog.Default().Handler()), "nil": slogkafka.Fallback(nil),
 		"ours":        slogkafka.Fallback(slogkafka.NewHandler(bus.New(bus.Config{}), "x")),
 		"small queue": slogkafka.QueueSize(1, 10), "negative": slogkafka.QueueSize(-1, 0), "linger": slogkafka.Linger(-1),
 		"schema": slogkafka.SchemaID(":1"), "version": slogkafka.SchemaID("Log:x"), "policy": slogkafka.Overflow(nil),
 	} {
-		if h := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", opt); h.Err() == nil {
+		if h := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", quiet, opt); h.Err() == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	for _, stream := range []string{"", ".", "a/b", strings.Repeat("a", 250)} {
-		err := slogkafka.NewHandler(bus.New(bus.Config{}), stream).Err()
-		routed := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", slogkafka.StreamOf[signIn](stream)).Err()
+		err := slogkafka.NewHandler(bus.New(bus.Config{}), stream, quiet).Err()
+		routed := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", quiet, slogkafka.StreamOf[signIn](stream)).Err()
 		for _, err := range []error{err, routed} {
 			if err == nil || !strings.Contains(err.Error(), "its records will be refused") {
 				t.Errorf("stream %.10q: error %v", stream, err)
 			}
+		}
+	}
+}
+
+// Nobody has to call Err to see that an option is wrong.
+func TestWrongOptionsAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	fallback := slogkafkatest.NewRecorder(t)
+	h := slogkafka.NewHandler(bus.New(bus.Config{}), "logs", slogkafka.Fallback(fallback),
+		slogkafka.Linger(-1), slogkafka.Partitions(0))
+	h.WithGroup("g")
+	if err := h.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	records := fallback.Records()
+	if len(records) != 1 || !strings.Contains(records[0].Message, "options") {
+		t.Fatalf("logged: %v", records)
+	}
+	var text string
+	for _, f := range records[0].Fields {
+		text += fmt.Sprint(f.Plain())
+	}
+	for _, want := range []string{"linger -1ns", "0 partitions"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the error %s does not say %q", text, want)
 		}
 	}
 }

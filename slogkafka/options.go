@@ -20,9 +20,44 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// Option is an option of NewHandler or NewStreamHandler. A nil one changes nothing. Those of the queue and of Kafka
-// mean nothing to a stream.
-type Option func(*options)
+// Option is an option of [NewHandler]: a [RecordOption] or a [KafkaOption]. A nil one changes nothing.
+type Option interface{ shape(*options) }
+
+// StreamOption is an option of [NewStreamHandler]: a [RecordOption] or [Text]. A nil one changes nothing.
+type StreamOption interface{ shapeStream(*options) }
+
+// RecordOption says what records look like, and which of them are logged. Both handlers take it; see [Shared].
+type RecordOption func(*options)
+
+func (f RecordOption) shape(o *options) {
+	if f != nil {
+		f(o)
+	}
+}
+
+func (f RecordOption) shapeStream(o *options) { f.shape(o) }
+
+// KafkaOption is about the queue and the delivery to Kafka, which a stream handler does not have.
+type KafkaOption func(*options)
+
+func (f KafkaOption) shape(o *options) {
+	if f != nil {
+		f(o)
+	}
+}
+
+// Shared makes one option of several, for fields and other record options that both handlers of a program have:
+//
+//	shared := slogkafka.Shared(slogkafka.Service("shop"), slogkafka.AddSource())
+//	kafka := slogkafka.NewHandler(app, "logs", shared, slogkafka.Linger(time.Second))
+//	stderr := slogkafka.NewStreamHandler(os.Stderr, shared, slogkafka.Text())
+func Shared(opts ...RecordOption) RecordOption {
+	return func(o *options) {
+		for _, opt := range opts {
+			opt.shape(o)
+		}
+	}
+}
 
 // options are all options, with what is wrong with them.
 type options struct {
@@ -58,15 +93,37 @@ const (
 	defaultSync    = 500 * time.Millisecond
 )
 
+func newOptions() options {
+	return options{
+		schema: defaultName, version: 1, level: slog.LevelInfo,
+		records: defaultRecords, bytes: defaultBytes, linger: defaultLinger, spoolSync: defaultSync,
+	}
+}
+
+// collect returns what the options of NewHandler set.
 func collect(opts []Option) options {
 	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes,
 		linger: defaultLinger, spoolSync: defaultSync}
 	for _, opt := range opts {
 		if opt != nil {
-			opt(&o)
+			opt.shape(&o)
 		}
 	}
 	o.record.SchemaID = o.schema + ":" + strconv.Itoa(o.version)
+	return o
+}
+
+// collectStream returns what the options of NewStreamHandler set.
+func collectStream(opts []StreamOption) options {
+	o := newOptions()
+	for _, opt := range opts {
+		if opt != nil {
+			opt.shapeStream(&o)
+		}
+	}
+	if o.text { // whose reader goes by the names in Kafka
+		o.record.Preset, o.record.Rename = logrecord.Kafkaesk, nil
+	}
 	return o
 }
 
@@ -76,7 +133,7 @@ func (o *options) refuse(format string, args ...any) {
 }
 
 // Level sets the lowest level that is logged. A nil one changes nothing. Defaults to slog.LevelInfo.
-func Level(l slog.Leveler) Option {
+func Level(l slog.Leveler) RecordOption {
 	return func(o *options) {
 		if l != nil {
 			o.level = l
@@ -85,16 +142,16 @@ func Level(l slog.Leveler) Option {
 }
 
 // AddSource adds the field source to each record: function, file and line of the log call. Defaults to off.
-func AddSource() Option { return func(o *options) { o.record.AddSource = true } }
+func AddSource() RecordOption { return func(o *options) { o.record.AddSource = true } }
 
 // Trace fills the field trace of each record from level l on with the stack of the log call. Defaults to never.
-func Trace(l slog.Leveler) Option { return func(o *options) { o.record.Trace = l } }
+func Trace(l slog.Leveler) RecordOption { return func(o *options) { o.record.Trace = l } }
 
 // ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions is,
 // and whose result is logged instead; nothing, if that is the zero Attr. Values are resolved before. It is never called
 // for base fields. It gets a log model as one attribute, and then, as an attribute each, the fields of it and of the
 // structs in it, of which it can replace the value and not the key. It may be called concurrently. Defaults to none.
-func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
+func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) RecordOption {
 	return func(o *options) { o.record.ReplaceAttr = f }
 }
 
@@ -103,7 +160,7 @@ func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 // call say. It may be called concurrently, and several options of this kind are all asked. Where one panics, the record
 // goes out without what they return, and says so in its field schema_errors: "FromContext: panic: <text>". Defaults to
 // none.
-func FromContext(f func(ctx context.Context) []slog.Attr) Option {
+func FromContext(f func(ctx context.Context) []slog.Attr) RecordOption {
 	return func(o *options) {
 		switch before := o.record.FromContext; {
 		case f == nil:
@@ -117,7 +174,7 @@ func FromContext(f func(ctx context.Context) []slog.Attr) Option {
 
 // HashKey is the key with which fields of log models that have the tag log:"hash" are hashed: HMAC with SHA-256, in
 // hex. Without it they are redacted, as those with the tag log:"redact" are.
-func HashKey(key []byte) Option {
+func HashKey(key []byte) RecordOption {
 	key = bytes.Clone(key)
 	return func(o *options) {
 		if len(key) > 0 {
@@ -130,25 +187,25 @@ func HashKey(key []byte) Option {
 // fields. A base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes
 // are merged over it. It need not be a log model. A record for which it returns nil or panics has its usual base. It
 // may be called concurrently. Defaults to none.
-func Format(f func(ctx context.Context, r slog.Record) any) Option {
+func Format(f func(ctx context.Context, r slog.Record) any) RecordOption {
 	return func(o *options) { o.record.Format = f }
 }
 
 // LevelNames gives levels of one's own a name, or named ones another: slog.Level(2) the severity "NOTICE", say. A level
 // between two that have names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog
 // level 12 on.
-func LevelNames(names map[slog.Level]string) Option {
+func LevelNames(names map[slog.Level]string) RecordOption {
 	return func(o *options) { o.record.Levels = maps.Clone(names) }
 }
 
 // TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds. A duration
 // inside of a model or another value stays a number: that is what its schema says.
-func TextDurations() Option { return func(o *options) { o.record.TextDurations = true } }
+func TextDurations() RecordOption { return func(o *options) { o.record.TextDurations = true } }
 
 // Sample logs a part of the records that have the same level and message: in each period the first ones, and then one
 // of every so many; none if every is 0. Periods go by the times of the records. What is left out is not accepted:
 // Stats.Sampled counts it. Defaults to all records.
-func Sample(first, every int, per time.Duration) Option {
+func Sample(first, every int, per time.Duration) RecordOption {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {
 			o.refuse("sample the first %d and one of every %d in %v: the period has to be positive, and one of the numbers too",
@@ -161,11 +218,11 @@ func Sample(first, every int, per time.Duration) Option {
 
 // Names gives the base fields of a stream handler's records the names of a preset. Records in Kafka always have the
 // names that their readers know, and [Text] shows the same with any. Defaults to logrecord.Kafkaesk.
-func Names(p logrecord.Preset) Option { return func(o *options) { o.record.Preset = p } }
+func Names(p logrecord.Preset) RecordOption { return func(o *options) { o.record.Preset = p } }
 
 // Rename gives a field that records have of their own, such as "message", another name, in the records of a stream
 // handler. It goes by the name in Kafka, and comes before [Names]. Records in Kafka keep their names.
-func Rename(field, name string) Option {
+func Rename(field, name string) RecordOption {
 	return func(o *options) {
 		if name == "" {
 			o.refuse("rename %q: the new name is empty; use Omit to leave a field out", field)
@@ -178,7 +235,7 @@ func Rename(field, name string) Option {
 // Omit leaves fields out that records have of their own, such as "hostname", by their names in Kafka. In Kafka the base
 // fields are always there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead,
 // and the others stay.
-func Omit(fields ...string) Option {
+func Omit(fields ...string) RecordOption {
 	return func(o *options) {
 		for _, field := range fields {
 			o.setName(field, "")
@@ -198,24 +255,24 @@ func (o *options) setName(field, name string) {
 }
 
 // Logger sets the field logger. Defaults to null.
-func Logger(name string) Option { return func(o *options) { o.record.Base.Logger = &name } }
+func Logger(name string) RecordOption { return func(o *options) { o.record.Base.Logger = &name } }
 
 // Hostname sets the field hostname. Defaults to the name of the host.
-func Hostname(name string) Option { return func(o *options) { o.record.Base.Hostname = &name } }
+func Hostname(name string) RecordOption { return func(o *options) { o.record.Base.Hostname = &name } }
 
 // Service sets the field service. Defaults to the hostname less its last two dash parts, as a pod's deployment is
 // called, and to "unknown" where the hostname has no dash: set it where the program is no pod.
-func Service(name string) Option { return func(o *options) { o.record.Base.Service = &name } }
+func Service(name string) RecordOption { return func(o *options) { o.record.Base.Service = &name } }
 
 // Namespace sets the field namespace. Defaults to that of the Kubernetes service account, else null.
-func Namespace(name string) Option { return func(o *options) { o.record.Base.Namespace = &name } }
+func Namespace(name string) RecordOption { return func(o *options) { o.record.Base.Namespace = &name } }
 
 // Cluster sets the field cluster. Defaults to the environment variable CLUSTER, else null.
-func Cluster(name string) Option { return func(o *options) { o.record.Base.Cluster = &name } }
+func Cluster(name string) RecordOption { return func(o *options) { o.record.Base.Cluster = &name } }
 
 // SchemaID sets the schema that the envelopes of the records name, with its version, which may be left out when it is
 // 1. Defaults to "LogRecord:1".
-func SchemaID(id string) Option {
+func SchemaID(id string) KafkaOption {
 	return func(o *options) {
 		name, digits, found := strings.Cut(id, ":")
 		version, err := 1, error(nil)
@@ -232,19 +289,19 @@ func SchemaID(id string) Option {
 
 // Key sets a function that gives each record its key: records of one key lie in one partition, and those that one
 // goroutine logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
-func Key(f func(ctx context.Context, r slog.Record) []byte) Option {
+func Key(f func(ctx context.Context, r slog.Record) []byte) KafkaOption {
 	return func(o *options) { o.key = f }
 }
 
 // Stream sets a function that chooses the stream of each record, by its level, say; "" is the one that [StreamOf] has
 // for it, else the handler's. It may be called concurrently. Defaults to none.
-func Stream(f func(ctx context.Context, r slog.Record) string) Option {
+func Stream(f func(ctx context.Context, r slog.Record) string) KafkaOption {
 	return func(o *options) { o.stream = f }
 }
 
 // StreamOf sends the records that hold a log model of type T to that stream. When a record holds several such models,
 // the first one counts. It may be given for several types.
-func StreamOf[T any](stream string) Option {
+func StreamOf[T any](stream string) KafkaOption {
 	return func(o *options) {
 		t := reflect.TypeFor[T]()
 		for t.Kind() == reflect.Pointer {
@@ -272,7 +329,7 @@ type InvalidRecord struct {
 // logs, and may be called concurrently. Where it panics, the record goes to its own stream, and the first panic is
 // logged to the handler of [Fallback], else on standard error: "OnInvalid: panic: <text>". Defaults to shipping such
 // records like others.
-func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) Option {
+func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) KafkaOption {
 	return func(o *options) { o.invalid = f }
 }
 
@@ -284,4 +341,9 @@ func (o *options) newCall() *call {
 // the fields but hostname, service, namespace and cluster, which are the same in all, and its stack below it. It uses
 // colours on a terminal (or as NO_COLOR and FORCE_COLOR say), and cuts values of more than about two lines there.
 // Nothing in a record can control a terminal, or be read as another field or record.
-func Text() Option { return func(o *options) { o.text = true } }
+func Text() StreamOption { return streamOption(func(o *options) { o.text = true }) }
+
+// streamOption is an option that only stream handlers have.
+type streamOption func(*options)
+
+func (f streamOption) shapeStream(o *options) { f(o) }

@@ -230,7 +230,7 @@ func (q *queue) makeRoom(e *entry, n int64, drop func(*queued)) (why reason, ok 
 	switch policy := q.policyOf(e).(type) {
 	case block:
 		return q.await(e, n, time.Duration(policy))
-	case dropping:
+	case DropPolicy:
 		if policy == DropOldest && q.sent.Load() < q.maxRecords && q.sentBytes.Load()+n <= q.maxBytes {
 			return full, q.replaceOldest(e, n, drop)
 		}

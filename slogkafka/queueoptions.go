@@ -14,7 +14,7 @@ import (
 // leaves a bound unchanged. They default to 100,000 records and 32 MiB, and are at most 16 million records. A record
 // takes its bytes and about 400 more, and a quarter of the bytes is kept for the producer's copies of records that are
 // sent. A record that could never fit has its values shortened.
-func QueueSize(records, bytes int) Option {
+func QueueSize(records, bytes int) KafkaOption {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {
 			o.refuse("queue size of %d records and %d bytes: it needs at least 1 record and %d bytes", records, bytes, minBytes)
@@ -34,7 +34,7 @@ const minBytes = 4 << 10
 
 // Linger sets how long the worker waits for more records before it sends the first. A longer time makes fewer, larger
 // batches; a record is in Kafka that much later. Defaults to 2ms.
-func Linger(d time.Duration) Option {
+func Linger(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < 0 {
 			o.refuse("linger %v: it cannot be negative", d)
@@ -44,16 +44,17 @@ func Linger(d time.Duration) Option {
 	}
 }
 
-// Policy says what Handle does with a record when the queue is full.
+// Policy says what Handle does with a record when the queue is full: a [DropPolicy], [Block] or [Spool].
 type Policy interface{ policy() }
 
-type dropping uint8
+// DropPolicy is a [Policy] that drops records: [DropNewest] or [DropOldest].
+type DropPolicy uint8
 
-func (dropping) policy() {}
+func (DropPolicy) policy() {}
 
 const (
 	// DropNewest drops the record that does not fit. It is the default.
-	DropNewest dropping = iota
+	DropNewest DropPolicy = iota
 	// DropOldest drops those that wait the longest, until the record fits. Those already on their way to the broker
 	// stay.
 	DropOldest
@@ -75,14 +76,14 @@ type levelPolicy struct {
 
 // Overflow sets what happens with all records when the queue is full: [DropNewest], [DropOldest], [Block] or [Spool].
 // Defaults to DropNewest. Those of some levels may have another policy; see [OverflowFrom].
-func Overflow(p Policy) Option { return OverflowFrom(lowestLevel, p) }
+func Overflow(p Policy) KafkaOption { return OverflowFrom(lowestLevel, p) }
 
 // lowestLevel is below all levels.
 const lowestLevel = slog.Level(math.MinInt)
 
 // OverflowFrom sets what happens with records of a level, and of higher ones, when the queue is full: errors may
 // block, say, while all else is dropped. Of several the one with the highest level counts that the record reaches.
-func OverflowFrom(level slog.Level, p Policy) Option {
+func OverflowFrom(level slog.Level, p Policy) KafkaOption {
 	return func(o *options) {
 		if p == nil {
 			o.refuse("overflow: no policy given")
@@ -104,7 +105,7 @@ func OverflowFrom(level slog.Level, p Policy) Option {
 // long or until the context of the call ends; then Handle returns an error that says so, and the record stays queued,
 // or in the spool. With slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it is what makes log.Fatal
 // deliver its line. Defaults to never.
-func FlushOn(level slog.Leveler, within time.Duration) Option {
+func FlushOn(level slog.Leveler, within time.Duration) KafkaOption {
 	return func(o *options) {
 		if level == nil || within <= 0 {
 			o.refuse("flush on %v within %v: it needs a level and a time", level, within)
@@ -118,11 +119,11 @@ func FlushOn(level slog.Leveler, within time.Duration) Option {
 // (bus.Config.Servers): they are dropped with the reason [DroppedNotConfigured], and neither the fallback nor
 // standard error is told. It is for programs that run without Kafka on a developer's machine. Defaults to off:
 // records wait for [bus.App.Configure], and somebody is told that they do.
-func WhenConfigured() Option { return func(o *options) { o.whenConfigured = true } }
+func WhenConfigured() KafkaOption { return func(o *options) { o.whenConfigured = true } }
 
 // Retention sets how long the stream keeps its records (retention.ms, on a topic that the app creates; one that
 // exists is never altered). Defaults to what the broker has set.
-func Retention(d time.Duration) Option {
+func Retention(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < time.Millisecond {
 			o.refuse("retention %v: it is at least a millisecond", d)
@@ -133,7 +134,7 @@ func Retention(d time.Duration) Option {
 }
 
 // Partitions sets how many partitions the stream has, on a topic that the app creates. Defaults to 7.
-func Partitions(n int) Option {
+func Partitions(n int) KafkaOption {
 	return func(o *options) {
 		if n < 1 {
 			o.refuse("%d partitions: there is at least 1", n)
@@ -154,7 +155,7 @@ func Partitions(n int) Option {
 //
 // slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see
 // [Handler.Err].
-func Fallback(h slog.Handler) Option {
+func Fallback(h slog.Handler) KafkaOption {
 	return func(o *options) {
 		if _, ours := h.(*Handler); ours || h == nil || ownlog.IsDefault(h) {
 			o.refuse("fallback %T: it may log to this handler; use another, such as slog.NewTextHandler(os.Stderr, nil)", h)

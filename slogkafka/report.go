@@ -53,6 +53,14 @@ func (r *reporter) initialize(err error) {
 		errorAttr(err))
 }
 
+// options logs what is wrong with the handler's options.
+func (r *reporter) options(err error) {
+	r.runner.Do(func() {
+		r.to.LogAttrs(fallbackContext(), slog.LevelError, "slogkafka: the log handler works without options that are wrong",
+			slog.String("stream", r.stream), errorAttr(err))
+	})
+}
+
 // panicked logs the first panic in the function of OnInvalid.
 func (r *reporter) panicked(p any) {
 	r.panic.Do(func() {

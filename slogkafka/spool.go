@@ -39,7 +39,7 @@ const minSpool = 1 << 20
 
 // SpoolSync sets how often the files of [Spool] are synced to the disk: 0 with each batch that is written, a negative
 // time never. Defaults to 500ms. A failure of the system's power loses what was not synced.
-func SpoolSync(every time.Duration) Option { return func(o *options) { o.spoolSync = every } }
+func SpoolSync(every time.Duration) KafkaOption { return func(o *options) { o.spoolSync = every } }
 
 // spoolOf returns the policy of Spool, if there is one.
 func spoolOf(policies []levelPolicy) (spooling, bool) {

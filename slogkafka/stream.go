@@ -13,16 +13,12 @@ import (
 )
 
 // NewStreamHandler returns a handler that writes the records to w, each with one call of Write: as a line of JSON
-// without an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need not.
-// An option that cannot be honoured it does without, and says so on standard error.
-func NewStreamHandler(w io.Writer, opts ...Option) slog.Handler {
-	o := collect(opts)
+// without an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need
+// not. An option that cannot be honoured it does without, and says so on standard error.
+func NewStreamHandler(w io.Writer, opts ...StreamOption) slog.Handler {
+	o := collectStream(opts)
 	if w == nil {
 		w = os.Stderr
-	}
-	o.record.SchemaID = ""
-	if o.text { // whose reader goes by the names in Kafka
-		o.record.Preset, o.record.Rename = logrecord.Kafkaesk, nil
 	}
 	if o.err != nil {
 		ownlog.Logger(nil).Error("an option of a stream handler cannot be honoured", "error", o.err)

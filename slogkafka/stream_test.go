@@ -32,12 +32,12 @@ func TestText(t *testing.T) {
 		name string
 		time time.Time
 		args []any
-		opts []Option
+		opts []RecordOption
 		want string
 	}{
 		{"nothing", when, nil, nil, "16:39:52.245 WARNING   hello\n"},
 		{"no time", time.Time{}, nil, nil, "-            WARNING   hello\n"},
-		{"a logger", when, nil, []Option{Logger("app")}, "16:39:52.245 WARNING   hello  logger=app\n"},
+		{"a logger", when, nil, []RecordOption{Logger("app")}, "16:39:52.245 WARNING   hello  logger=app\n"},
 		{
 			"all models and attributes", when, []any{logrecord.Attr(userLog{User: "ada"}), "a", 1, "b", "x y",
 				logrecord.Attr(teamLog{Team: "red"}), "c", ""}, nil,
@@ -61,7 +61,7 @@ func TestText(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			h := NewStreamHandler(&out, append(test.opts, Text())...)
+			h := NewStreamHandler(&out, Shared(test.opts...), Text())
 			r := slog.NewRecord(test.time, slog.LevelWarn, "hello", 0)
 			r.Add(test.args...)
 			if err := h.Handle(context.Background(), r); err != nil || out.String() != test.want {
@@ -124,5 +124,22 @@ func TestStreamWritesLines(t *testing.T) {
 	w.err = io.ErrClosedPipe
 	if err := logger.Handler().Handle(context.Background(), slog.Record{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
+	}
+}
+
+// What is about the queue and Kafka cannot be given to a stream handler: such a call does not compile.
+func TestAStreamHandlerTakesNoKafkaOption(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]Option{
+		"QueueSize": QueueSize(1, 0), "Linger": Linger(0), "Overflow": Overflow(DropNewest),
+		"OverflowFrom": OverflowFrom(slog.LevelError, DropOldest), "SpoolSync": SpoolSync(0),
+		"FlushOn": FlushOn(slog.LevelError, time.Second), "WhenConfigured": WhenConfigured(),
+		"Retention": Retention(time.Hour), "Partitions": Partitions(1), "Fallback": Fallback(slog.DiscardHandler),
+		"SchemaID": SchemaID("Log"), "Key": Key(nil), "Stream": Stream(nil), "StreamOf": StreamOf[struct{}]("s"),
+		"OnInvalid": OnInvalid(nil),
+	} {
+		if _, ok := opt.(StreamOption); ok {
+			t.Errorf("%s is an option of stream handlers", name)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func run(ctx context.Context) (err error) {
 
 	// Records go to two places: as lines to standard error, and to the stream logs.example. The second costs the caller
 	// the encoding only; a worker ships the records in batches, and creates the stream if need be.
-	var local []slogkafka.Option
+	var local []slogkafka.StreamOption
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		local = append(local, slogkafka.Text()) // for people; else the lines are JSON
 	}

@@ -56,9 +56,21 @@ var nilOptions = map[string]func(t *testing.T) error{
 	},
 	"slogkafka.Option": func(t *testing.T) error {
 		h := slogkafka.NewHandler(bustest.NewApp(t), "logs", nil)
+		return errors.Join(h.Err(), h.Close(t.Context()))
+	},
+	"slogkafka.KafkaOption": func(t *testing.T) error {
+		h := slogkafka.NewHandler(bustest.NewApp(t), "logs", slogkafka.KafkaOption(nil))
+		return errors.Join(h.Err(), h.Close(t.Context()))
+	},
+	"slogkafka.RecordOption": func(t *testing.T) error {
+		h := slogkafka.NewHandler(bustest.NewApp(t), "logs", slogkafka.RecordOption(nil), slogkafka.Shared(nil))
+		slog.New(slogkafka.NewStreamHandler(io.Discard, slogkafka.RecordOption(nil))).Info("m")
+		return errors.Join(h.Err(), h.Close(t.Context()))
+	},
+	"slogkafka.StreamOption": func(t *testing.T) error {
 		slog.New(slogkafka.NewStreamHandler(io.Discard, nil)).Info("m")
 		slog.New(slogkafkatest.NewRecorder(t, nil)).Info("m")
-		return errors.Join(h.Err(), h.Close(t.Context()))
+		return nil
 	},
 }
 

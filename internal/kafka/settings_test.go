@@ -141,7 +141,7 @@ func TestParseSettingsRefuses(t *testing.T) {
 		{"transactions", map[string]any{"transactional_id": "t"}, "transactions are not supported"},
 		{"partitioner", map[string]any{"partitioner": 1}, "murmur2"},
 		{"serializer", map[string]any{"value_serializer": 1}, "PublishRaw"},
-		{"manual commit", map[string]any{"enable_auto_commit": false}, "set DisableAutoCommit"},
+		{"manual commit", map[string]any{"enable_auto_commit": false}, "set ManualCommit of bus.Config"},
 		{"acks 0", map[string]any{"acks": 0}, "a record that it refuses looks published"},
 		{"acks 2", map[string]any{"acks": 2.0}, `"2" is not one of`},
 		{"acks bool", map[string]any{"acks": true}, "wants a whole number, got a bool"},

@@ -254,8 +254,7 @@ func enableAutoCommit(_ *Settings, value any) (string, error) {
 	case true:
 		return "ignored: it is the default", nil
 	case false:
-		return "", errors.New("not supported here: set DisableAutoCommit of the configuration, or ManualCommit of the " +
-			"subscription")
+		return "", errors.New("not supported here: set ManualCommit of bus.Config, or of the subscription")
 	}
 	return "", wants("true or false", value)
 }

@@ -24,7 +24,7 @@ type Recorder struct {
 
 // NewRecorder returns a Recorder whose records are made with these options, as [slogkafka.NewStreamHandler] takes them.
 // The option slogkafka.Text, whose records cannot be read back, makes Records fail the test.
-func NewRecorder(t testing.TB, opts ...slogkafka.Option) *Recorder {
+func NewRecorder(t testing.TB, opts ...slogkafka.StreamOption) *Recorder {
 	l := new(lines)
 	return &Recorder{Handler: slogkafka.NewStreamHandler(l, opts...), t: t, lines: l}
 }
