@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// joinGrace is what a join may take beyond the rebalance timeout, for which the coordinator may hold it.
-	joinGrace = 5 * time.Second
-	// farewell bounds the request that leaves the group, and the wait for the name to leave with.
-	farewell = 2 * time.Second
+	// joinReserve is what a join may take beyond the rebalance timeout, for which the coordinator may hold it.
+	joinReserve = 5 * time.Second
+	// leaveTimeout bounds the request that leaves the group, and the wait for the name to leave with.
+	leaveTimeout = 2 * time.Second
 )
 
 // identity is a member in one generation of its group.
@@ -49,7 +49,7 @@ func (c *coordinator) join(ctx context.Context, id string, metadata []byte) (*wi
 	for _, a := range assign.Assignors() {
 		request.Protocols = append(request.Protocols, wire.JoinProtocol{Name: a.Name(), Metadata: metadata})
 	}
-	timeout := c.settings.RebalanceTimeout + joinGrace
+	timeout := c.settings.RebalanceTimeout + joinReserve
 	if id == "" && c.instance == "" {
 		timeout = c.attempt() // it is answered at once with an id
 	}
@@ -76,10 +76,10 @@ func offered() string {
 
 // sync asks for the member's partitions; the leader brings everyone's. Seen is for which view of the topics they were
 // dealt out, 0 where the leader does not say.
-func (c *coordinator) sync(ctx context.Context, who identity, protocol string,
+func (c *coordinator) sync(ctx context.Context, member identity, protocol string,
 	assignments map[string][]byte) (parts []kafka.TopicPartition, seen uint64, err error) {
 	response, err := c.client.RoundTrip(ctx, &wire.SyncGroup{
-		Member: c.member(who.id), Generation: who.generation, Protocol: protocol, Assignments: assignments,
+		Member: c.member(member.id), Generation: member.generation, Protocol: protocol, Assignments: assignments,
 	}, 0) // the leader has nothing to wait for but its own view of the cluster
 	if err != nil {
 		return nil, 0, fmt.Errorf("syncing: %w", err)
@@ -99,7 +99,7 @@ func (c *coordinator) sync(ctx context.Context, who identity, protocol string,
 	return parts, seen, nil
 }
 
-// offsets returns what the group has committed of parts, -1 where it has nothing. It asks again what a retry can mend,
+// offsets returns what the group has committed of parts, -1 where it has nothing. It retries transient errors,
 // until ctx ends.
 func (c *coordinator) offsets(ctx context.Context,
 	parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
@@ -109,7 +109,7 @@ func (c *coordinator) offsets(ctx context.Context,
 		if err == nil {
 			return found, nil
 		}
-		if ctx.Err() != nil || faultOf(err) != passing || kafka.Sleep(ctx, backoff.Delay(n)) != nil {
+		if ctx.Err() != nil || faultOf(err) != transient || kafka.Sleep(ctx, backoff.Delay(n)) != nil {
 			return nil, fmt.Errorf("asking for committed offsets: %w", err)
 		}
 	}
@@ -154,9 +154,9 @@ func (c *coordinator) offsetsOnce(ctx context.Context,
 	return found, nil
 }
 
-// beat says that the member lives.
-func (c *coordinator) beat(ctx context.Context, who identity) error {
-	response, err := c.client.RoundTrip(ctx, &wire.Heartbeat{Member: c.member(who.id), Generation: who.generation},
+// heartbeat says that the member lives.
+func (c *coordinator) heartbeat(ctx context.Context, member identity) error {
+	response, err := c.client.RoundTrip(ctx, &wire.Heartbeat{Member: c.member(member.id), Generation: member.generation},
 		c.attempt()/3)
 	if err == nil {
 		err = kafka.CodeErr(response.(*wire.HeartbeatAnswer).Code)
@@ -168,9 +168,9 @@ func (c *coordinator) beat(ctx context.Context, who identity) error {
 }
 
 // commit writes offsets down. It returns what became of each partition that was answered; nil is written.
-func (c *coordinator) commit(ctx context.Context, who identity,
+func (c *coordinator) commit(ctx context.Context, member identity,
 	offsets map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]error, error) {
-	request := &wire.CommitOffsets{Member: c.member(who.id), Generation: who.generation}
+	request := &wire.CommitOffsets{Member: c.member(member.id), Generation: member.generation}
 	for p, offset := range offsets {
 		request.Offsets = append(request.Offsets, wire.PartitionOffset{Topic: p.Topic, Partition: p.Partition,
 			Offset: offset})
@@ -188,7 +188,7 @@ func (c *coordinator) commit(ctx context.Context, who identity,
 
 // leave takes the member out of the group.
 func (c *coordinator) leave(ctx context.Context, id string) error {
-	response, err := c.client.RoundTrip(ctx, &wire.LeaveGroup{Member: c.member(id)}, farewell)
+	response, err := c.client.RoundTrip(ctx, &wire.LeaveGroup{Member: c.member(id)}, leaveTimeout)
 	if err == nil {
 		err = kafka.CodeErr(response.(*wire.LeaveAnswer).Code)
 	}

@@ -37,7 +37,7 @@ func TestDealOfALargeGroup(t *testing.T) {
 		join.Members = append(join.Members, wire.JoinedMember{MemberID: fmt.Sprint(i), Metadata: metadata})
 	}
 	began := time.Now()
-	d, err := m.deal(t.Context(), join, nil)
+	d, err := m.assignPartitions(t.Context(), join, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestTheLeaderAsksNobodyWhereAllHaveSeenTheSame(t *testing.T) {
 			metadata := assign.Subscription{Topics: []string{"t"}, UserData: assign.UserData{Topics: hash}.Encode()}.Encode()
 			join.Members = append(join.Members, wire.JoinedMember{MemberID: fmt.Sprint(i), Metadata: metadata})
 		}
-		d, err := m.deal(ended, join, seen)
+		d, err := m.assignPartitions(ended, join, seen)
 		if asks := err != nil; asks != test.asks {
 			t.Errorf("%s: error %v, want one: %t", test.name, err, test.asks)
 		}

@@ -15,7 +15,7 @@ const (
 	none fault = iota
 	// passing: the coordinator moves, loads, or does not answer. The membership is not concerned: the same again after a
 	// pause.
-	passing
+	transient
 	// rebalancing: the group waits for everyone to join again.
 	rebalancing
 	// stale: the group has gone on to another generation without this member, who is still known to it.
@@ -27,7 +27,7 @@ const (
 	// incompatibleProtocol: the group's members share no assignor with this one, or are no consumers.
 	incompatibleProtocol
 	// full: the group takes no more members.
-	full
+	groupFull
 	// denied: authentication or authorisation.
 	denied
 	// fatal: the request is wrong, or nobody understands the answer.
@@ -66,9 +66,9 @@ func faultOf(err error) fault {
 		case codeRebalance:
 			return rebalancing
 		case codeMemberIDRequired: // with the id, it is no error; without, the next join may bring one
-			return passing
+			return transient
 		case codeGroupFull:
-			return full
+			return groupFull
 		case codeFencedInstance:
 			return fenced
 		}
@@ -77,14 +77,14 @@ func faultOf(err error) fault {
 	case class == kafka.Denied:
 		return denied
 	case class.Retriable():
-		return passing
+		return transient
 	default:
 		return fatal
 	}
 }
 
-// endsTerm reports whether the coordinator no longer takes anything of the generation.
-func (f fault) endsTerm() bool {
+// endsGeneration reports whether the coordinator no longer takes anything of the generation.
+func (f fault) endsGeneration() bool {
 	return f == rebalancing || f == stale || f == unknown || f == fenced
 }
 

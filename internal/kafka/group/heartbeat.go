@@ -9,45 +9,45 @@ import (
 // heartbeater sends the member's heartbeats, in whatever state the member is. It knows who the member is at the
 // moment, and nothing else of it.
 type heartbeater struct {
-	beat     func(ctx context.Context, who identity) error
+	send     func(ctx context.Context, member identity) error
 	interval time.Duration
 	backoff  func(attempt int) time.Duration
 	post     func(event)
-	anew     chan struct{} // has a value when the interval is to begin anew
+	restart  chan struct{} // has a value when the interval is to begin anew
 
-	mu  sync.Mutex
-	who identity // without an id no heartbeat is sent
+	mu     sync.Mutex
+	member identity // without an id no heartbeat is sent
 }
 
 func newHeartbeater(c *coordinator, post func(event)) *heartbeater {
 	return &heartbeater{
-		beat:     c.beat,
+		send:     c.heartbeat,
 		interval: min(c.settings.HeartbeatInterval, c.settings.SessionTimeout/3),
 		backoff:  pauses(c.settings).Delay,
 		post:     post,
-		anew:     make(chan struct{}, 1),
+		restart:  make(chan struct{}, 1),
 	}
 }
 
 // setIdentity says who the member is from now on.
-func (h *heartbeater) setIdentity(who identity) {
+func (h *heartbeater) setIdentity(member identity) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.who = who
+	h.member = member
 }
 
 func (h *heartbeater) identity() identity {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.who
+	return h.member
 }
 
-// beginAnew lets the interval begin now. The coordinator gives all members of a generation their partitions at one
-// moment. As each of them begins its interval then, all of them hear of the next rebalance at one moment too, and
+// restartInterval lets the interval begin now. The coordinator gives all members of a generation their partitions at
+// one moment. As each of them begins its interval then, all of them hear of the next rebalance at one moment too, and
 // none waits for the others.
-func (h *heartbeater) beginAnew() {
+func (h *heartbeater) restartInterval() {
 	select {
-	case h.anew <- struct{}{}:
+	case h.restart <- struct{}{}:
 	default: // it is to begin anew already
 	}
 }
@@ -60,32 +60,32 @@ func (h *heartbeater) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.anew:
+		case <-h.restart:
 			timer.Reset(h.interval)
 			continue
 		case <-timer.C:
 		}
 		wait := h.interval
-		who := h.identity()
-		if who.id == "" {
+		member := h.identity()
+		if member.id == "" {
 			timer.Reset(wait)
 			continue
 		}
 		began := time.Now()
-		err := h.beat(ctx, who)
+		err := h.send(ctx, member)
 		if ctx.Err() != nil {
 			return
 		}
 		switch faultOf(err) {
-		case passing:
+		case transient:
 			wait = min(h.interval, h.backoff(failures))
 			failures++
 		case denied:
-			wait = max(h.interval, slowly)
+			wait = max(h.interval, deniedBackoff)
 		default:
 			wait, failures = h.interval-time.Since(began), 0
 		}
-		h.post(event{what: beaten, id: who.id, generation: who.generation, err: err})
+		h.post(event{kind: beaten, id: member.id, generation: member.generation, err: err})
 		timer.Reset(wait)
 	}
 }

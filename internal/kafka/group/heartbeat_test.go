@@ -16,13 +16,13 @@ func TestHeartbeatsBeginAnewWithEachGeneration(t *testing.T) {
 		start := time.Now()
 		sent := make(chan time.Duration, 100)
 		h := &heartbeater{
-			beat: func(_ context.Context, who identity) error {
+			send: func(_ context.Context, who identity) error {
 				sent <- time.Since(start)
 				return nil
 			},
 			interval: interval,
 			post:     func(event) {},
-			anew:     make(chan struct{}, 1),
+			restart:  make(chan struct{}, 1),
 		}
 		ended := make(chan struct{})
 		go func() {
@@ -39,11 +39,11 @@ func TestHeartbeatsBeginAnewWithEachGeneration(t *testing.T) {
 			case 10 * time.Second:
 				time.Sleep(time.Second)
 				h.setIdentity(identity{id: "a", generation: 2})
-				h.beginAnew()
+				h.restartInterval()
 			case 16500 * time.Millisecond:
 				time.Sleep(500 * time.Millisecond)
-				h.beginAnew()
-				h.beginAnew()
+				h.restartInterval()
+				h.restartInterval()
 			}
 			if got := <-sent; got != want {
 				t.Errorf("a heartbeat after %s, want %s", got, want)

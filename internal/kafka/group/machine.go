@@ -5,27 +5,27 @@ import "time"
 const (
 	// unjoined stands for the generation of a member that is in none.
 	unjoined int32 = -1
-	// spacing is the least time between a join and one of the member's own wish after it: topics can come and go faster
-	// than a group can rebalance.
-	spacing = time.Second
-	// slowly is the pause after what somebody has to mend: an ACL, a password, a limit.
-	slowly = 5 * time.Second
-	// patience is how long a member tries to get into a group whose members share no assignor with it. They may be on
-	// their way out: this is what a deployment looks like that changes assignors.
-	patience = 30 * time.Second
-	// enoughDoubts is how many heartbeats in a row must contradict a pending join before it is believed to be lost. One
-	// may have been answered before the join arrived.
-	enoughDoubts = 2
+	// minJoinInterval is the least time between a join and one of the member's own wish after it: topics can come and
+	// go faster than a group can rebalance.
+	minJoinInterval = time.Second
+	// deniedBackoff is the pause after an error that an operator has to repair: an ACL, a password, a limit.
+	deniedBackoff = 5 * time.Second
+	// protocolDeadline is how long a member tries to get into a group whose members share no assignor with it. They
+	// may be on their way out: this is what a deployment looks like that changes assignors.
+	protocolDeadline = 30 * time.Second
+	// contradictionsNeeded is how many heartbeats in a row must contradict a pending join before it is believed to be
+	// lost. One may have been answered before the join arrived.
+	contradictionsNeeded = 2
 )
 
-// happening is what the machine can be told.
-type happening int
+// eventKind is the kind of an event.
+type eventKind int
 
 const (
-	changed happening = iota // the cluster has been seen for the first time, or has other topics or partitions than it had
-	unseen                   // the cluster cannot be looked at
-	named                    // Join: not yet, but this will be your id
-	joined                   // Join: in
+	changed eventKind = iota // the cluster has been seen for the first time, or has other topics or partitions than it had
+	unseen                   // the cluster's metadata cannot be read
+	named                    // Join: the coordinator has given the member its id, with which it has to join again
+	joined                   // Join: the member is in the generation
 	synced                   // Sync: partitions, and where they begin
 	drained                  // no handler runs, and what could be committed is
 	failed                   // the join or the sync that was under way has failed
@@ -35,31 +35,31 @@ const (
 	stop                     // the program ends
 )
 
-// event is something that has happened. Beaten and refused carry who was meant: an answer may be late.
+// event is an input of the machine. Beaten and refused carry the member that they are for: an answer may be late.
 type event struct {
-	what       happening
+	kind       eventKind
 	id         string // of named, joined, beaten, refused
 	generation int32  // of joined, beaten, refused
-	outdated   bool   // of synced: it was dealt out for other topics, before a static member came back
-	err        error  // of unseen, failed, beaten, refused; nil is good news
+	outdated   bool   // of synced: the assignment is for other topics, as it was made before a static member came back
+	err        error  // of unseen, failed, beaten, refused; nil is a success
 }
 
-// deed is what the machine can ask for.
-type deed int
+// actionKind is the kind of an action.
+type actionKind int
 
 const (
-	doJoin    deed = iota // under way until named, joined or failed
-	doSync                // under way until synced or failed
-	doAssign              // at once
-	doDrain               // under way until drained
-	doAbandon             // at once: what is under way is not wanted any more
-	doWait                // until woke; a new one replaces the last
-	doLeave               // the last deed
+	doJoin   actionKind = iota // under way until named, joined or failed
+	doSync                     // under way until synced or failed
+	doAssign                   // at once
+	doDrain                    // under way until drained
+	doCancel                   // at once: the operation that is under way is cancelled
+	doWait                     // until woke; a new one replaces the last
+	doLeave                    // the last action
 )
 
-// action is something to be done.
+// action is an output of the machine, which the loop carries out.
 type action struct {
-	do    deed
+	kind  actionKind
 	pause time.Duration // of doWait
 }
 
@@ -72,7 +72,7 @@ type action struct {
 //	 └──── failed: pause ───┼─┴───────────────┘◀── 27, 22, 25                                    │
 //	                        └──────────────────────────── drained ────────────────────────────────┤
 //	stop, from Idle, Joining, Syncing ──▶ Left ◀── drained, when it was told to stop ─────────────┤
-//	an error that nothing mends ────────▶ Dead ◀── drained, when it was fenced ───────────────────┘
+//	an error without a remedy ──────▶ Dead ◀── drained, when it was fenced ───────────────────┘
 type machine struct {
 	// it has an instance id: it does not leave, so that it finds its partitions again
 	static  bool
@@ -81,30 +81,30 @@ type machine struct {
 	state             State
 	id                string // "" = none
 	generation        int32  // unjoined = none that the group would know
-	settled           bool   // it has been Stable
+	wasStable         bool   // it has been Stable
 	changed           bool   // since its last join was sent
 	lost              bool   // its generation went on without it, and is drained for that
 	stopping          bool   // told to stop while Draining, or Joining without a name
 	failures          int    // attempts in a row that did not get it into a generation
-	doubts            int    // heartbeats in a row that contradict the pending join
-	away              bool   // the coordinator was, since the pending join was sent
+	contradictions    int    // heartbeats in a row that contradict the pending join
+	coordinatorAway   bool   // the coordinator was, since the pending join was sent
 	lastJoin          time.Time
 	incompatibleSince time.Time // since when the group has refused its assignors; zero = it does not
 	err               error     // why it is dead, or will be when it is drained
 }
 
-// over reports whether nothing more will happen.
-func (m *machine) over() bool { return m.state == Left || m.state == Dead }
+// ended reports whether nothing more will happen.
+func (m *machine) ended() bool { return m.state == Left || m.state == Dead }
 
 // alive reports whether there is a membership to keep up by heartbeats.
-func (m *machine) alive() bool { return m.id != "" && m.generation != unjoined && !m.over() }
+func (m *machine) alive() bool { return m.id != "" && m.generation != unjoined && !m.ended() }
 
-// on takes what has happened and returns what is to be done, in order.
-func (m *machine) on(now time.Time, e event) []action {
-	if m.over() {
+// handle takes what has happened and returns what is to be done, in order.
+func (m *machine) handle(now time.Time, e event) []action {
+	if m.ended() {
 		return nil
 	}
-	switch e.what {
+	switch e.kind {
 	case stop:
 		return m.stop()
 	case changed:
@@ -112,32 +112,32 @@ func (m *machine) on(now time.Time, e event) []action {
 		if m.lastJoin.IsZero() {
 			return m.join(now) // all that a member waits for in the beginning
 		}
-		return m.follow(now)
+		return m.rejoinForTopics(now)
 	case beaten, refused:
 		if e.id != m.id || e.generation != m.generation {
 			return nil // of another life
 		}
-		return m.heard(e)
+		return m.handleAnswer(e)
 	}
 
 	switch m.state {
 	case Idle:
-		switch e.what {
+		switch e.kind {
 		case woke:
 			return m.join(now)
 		case unseen:
-			if f := faultOf(e.err); !m.settled && (f == denied || f == fatal) {
+			if f := faultOf(e.err); !m.wasStable && (f == denied || f == fatal) {
 				return m.die(e.err)
 			}
 		}
 	case Joining:
 		if m.stopping {
-			return m.unnamed(e)
+			return m.stopUnnamed(e)
 		}
-		switch e.what {
+		switch e.kind {
 		case joined:
 			m.state, m.id, m.generation, m.incompatibleSince = Syncing, e.id, e.generation, time.Time{}
-			return []action{{do: doSync}}
+			return []action{{kind: doSync}}
 		case named:
 			had := m.id != ""
 			m.id = e.id
@@ -146,30 +146,30 @@ func (m *machine) on(now time.Time, e event) []action {
 			}
 			return m.join(now)
 		case failed:
-			return m.again(now, e.err)
+			return m.handleFailedJoin(now, e.err)
 		}
 	case Syncing:
-		switch e.what {
+		switch e.kind {
 		case synced:
-			m.state, m.settled, m.failures = Stable, true, 0
+			m.state, m.wasStable, m.failures = Stable, true, 0
 			m.changed = m.changed || e.outdated
-			return append([]action{{do: doAssign}}, m.follow(now)...)
+			return append([]action{{kind: doAssign}}, m.rejoinForTopics(now)...)
 		case failed:
-			return m.again(now, e.err)
+			return m.handleFailedJoin(now, e.err)
 		}
 	case Stable:
-		if e.what == woke {
-			return m.follow(now)
+		if e.kind == woke {
+			return m.rejoinForTopics(now)
 		}
 	case Draining:
-		if e.what == drained {
+		if e.kind == drained {
 			switch {
 			case m.err != nil:
 				return m.die(m.err)
 			case m.stopping:
 				return m.leave(Left)
 			}
-			if wait := m.spaced(now); m.lost && wait > 0 {
+			if wait := m.untilNextJoin(now); m.lost && wait > 0 {
 				return m.pause(wait) // a group that throws it out again and again is not joined without end
 			}
 			return m.join(now)
@@ -178,13 +178,13 @@ func (m *machine) on(now time.Time, e event) []action {
 	return nil
 }
 
-// heard is what a heartbeat or a commit tells about the membership.
-func (m *machine) heard(e event) []action {
+// handleAnswer is what a heartbeat or a commit tells about the membership.
+func (m *machine) handleAnswer(e event) []action {
 	f := faultOf(e.err)
 	switch f {
-	case none, passing, denied, full, incompatibleProtocol:
-		if m.state == Joining && (f == none || f == passing) && e.what == beaten {
-			return m.doubt(f)
+	case none, transient, denied, groupFull, incompatibleProtocol:
+		if m.state == Joining && (f == none || f == transient) && e.kind == beaten {
+			return m.checkPendingJoin(f)
 		}
 		return nil // the same generation goes on working
 	case fenced:
@@ -194,53 +194,53 @@ func (m *machine) heard(e event) []action {
 	case Joining:
 		switch {
 		case m.err != nil:
-			return m.abandon(m.die(m.err))
-		case e.what == beaten:
-			return m.doubt(f)
+			return m.cancelThen(m.die(m.err))
+		case e.kind == beaten:
+			return m.checkPendingJoin(f)
 		}
 	case Syncing:
 		if m.err != nil {
-			return m.abandon(m.die(m.err))
+			return m.cancelThen(m.die(m.err))
 		}
-		m.forget(f)
-		return m.abandon(m.retry())
+		m.forgetIdentity(f)
+		return m.cancelThen(m.retry())
 	case Stable:
-		m.forget(f)
-		m.lost = e.what == refused || f != rebalancing
+		m.forgetIdentity(f)
+		m.lost = e.kind == refused || f != rebalancing
 		return m.drain()
 	case Idle:
 		if m.err != nil {
 			return m.die(m.err)
 		}
-		m.forget(f)
+		m.forgetIdentity(f)
 	default:
-		m.forget(f)
+		m.forgetIdentity(f)
 	}
 	return nil
 }
 
-// doubt weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a join it answers
-// with 27; one that says anything else again and again has not got it, or its answer has been lost, and would be waited
-// for until the rebalance timeout is over. One that was away may be another now, which with its 27 says that it waits
-// for this very join; to the one that has it another does no harm.
-func (m *machine) doubt(f fault) []action {
+// checkPendingJoin weighs the answer to a heartbeat against the join that is pending. While a coordinator holds a
+// join it answers with 27; one that says anything else again and again has not got it, or its answer has been lost,
+// and would be waited for until the rebalance timeout is over. One that was away may be another now, which with its
+// 27 says that it waits for this very join; to the one that has it another does no harm.
+func (m *machine) checkPendingJoin(f fault) []action {
 	switch {
-	case f == passing:
-		m.away = true
+	case f == transient:
+		m.coordinatorAway = true
 		return nil
-	case f == rebalancing && !m.away:
-		m.doubts = 0
-		return nil
-	}
-	if m.doubts++; m.doubts < enoughDoubts && !m.away {
+	case f == rebalancing && !m.coordinatorAway:
+		m.contradictions = 0
 		return nil
 	}
-	m.forget(f)
-	return m.abandon(m.retry())
+	if m.contradictions++; m.contradictions < contradictionsNeeded && !m.coordinatorAway {
+		return nil
+	}
+	m.forgetIdentity(f)
+	return m.cancelThen(m.retry())
 }
 
-// forget gives up what the coordinator does not know any longer.
-func (m *machine) forget(f fault) {
+// forgetIdentity gives up what the coordinator does not know any longer.
+func (m *machine) forgetIdentity(f fault) {
 	switch f {
 	case unknown:
 		m.id, m.generation = "", unjoined
@@ -249,24 +249,26 @@ func (m *machine) forget(f fault) {
 	}
 }
 
-// follow joins again when topics have changed, but not sooner than spacing allows.
-func (m *machine) follow(now time.Time) []action {
+// rejoinForTopics joins again when topics have changed, but not sooner than spacing allows.
+func (m *machine) rejoinForTopics(now time.Time) []action {
 	if m.state != Stable || !m.changed {
 		return nil // the next join takes what there is then
 	}
-	if wait := m.spaced(now); wait > 0 {
-		return []action{{do: doWait, pause: wait}}
+	if wait := m.untilNextJoin(now); wait > 0 {
+		return []action{{kind: doWait, pause: wait}}
 	}
 	return m.drain()
 }
 
-// spaced is how long it is until the member may join of its own wish.
-func (m *machine) spaced(now time.Time) time.Duration { return m.lastJoin.Add(spacing).Sub(now) }
+// untilNextJoin is how long it is until the member may join of its own wish.
+func (m *machine) untilNextJoin(now time.Time) time.Duration {
+	return m.lastJoin.Add(minJoinInterval).Sub(now)
+}
 
-// again decides what becomes of a join or a sync that has failed.
-func (m *machine) again(now time.Time, err error) []action {
+// handleFailedJoin decides what becomes of a join or a sync that has failed.
+func (m *machine) handleFailedJoin(now time.Time, err error) []action {
 	f := faultOf(err)
-	m.forget(f)
+	m.forgetIdentity(f)
 	switch f {
 	case fenced, fatal:
 		return m.die(err)
@@ -274,16 +276,16 @@ func (m *machine) again(now time.Time, err error) []action {
 		if m.incompatibleSince.IsZero() {
 			m.incompatibleSince = now
 		}
-		if now.Sub(m.incompatibleSince) >= patience {
+		if now.Sub(m.incompatibleSince) >= protocolDeadline {
 			return m.die(err)
 		}
 	case denied:
-		if !m.settled {
+		if !m.wasStable {
 			return m.die(err)
 		}
-		return m.pause(slowly)
-	case full:
-		return m.pause(slowly)
+		return m.pause(deniedBackoff)
+	case groupFull:
+		return m.pause(deniedBackoff)
 	}
 	return m.retry()
 }
@@ -295,21 +297,23 @@ func (m *machine) retry() []action {
 }
 
 func (m *machine) join(now time.Time) []action {
-	m.state, m.changed, m.lost, m.doubts, m.away, m.lastJoin = Joining, false, false, 0, false, now
-	return []action{{do: doJoin}}
+	m.state, m.changed, m.lost, m.contradictions, m.coordinatorAway, m.lastJoin = Joining, false, false, 0, false, now
+	return []action{{kind: doJoin}}
 }
 
 func (m *machine) pause(d time.Duration) []action {
 	m.state = Idle
-	return []action{{do: doWait, pause: d}}
+	return []action{{kind: doWait, pause: d}}
 }
 
-// abandon does something else than what is under way.
-func (m *machine) abandon(then []action) []action { return append([]action{{do: doAbandon}}, then...) }
+// cancelThen does something else than what is under way.
+func (m *machine) cancelThen(then []action) []action {
+	return append([]action{{kind: doCancel}}, then...)
+}
 
 func (m *machine) drain() []action {
 	m.state = Draining
-	return []action{{do: doDrain}}
+	return []action{{kind: doDrain}}
 }
 
 func (m *machine) stop() []action {
@@ -323,26 +327,26 @@ func (m *machine) stop() []action {
 	case Joining, Syncing:
 		if m.id == "" && !m.static {
 			m.stopping = true
-			return []action{{do: doWait, pause: farewell}}
+			return []action{{kind: doWait, pause: leaveTimeout}}
 		}
-		return m.abandon(m.leave(Left))
+		return m.cancelThen(m.leave(Left))
 	default:
 		return m.leave(Left)
 	}
 }
 
-// unnamed ends a member that was told to stop while its first join was under way. It waits for the answer, which comes
-// at once: the coordinator holds a place for whom it has given a name, and every rebalance waits for that member until
-// its session is over, unless it leaves.
-func (m *machine) unnamed(e event) []action {
-	switch e.what {
+// stopUnnamed ends a member that was told to stop while its first join was under way. It waits for the answer, which
+// comes at once: the coordinator holds a place for whom it has given a name, and every rebalance waits for that
+// member until its session is over, unless it leaves.
+func (m *machine) stopUnnamed(e event) []action {
+	switch e.kind {
 	case named, joined:
 		m.id = e.id
 		return m.leave(Left)
 	case failed:
 		return m.leave(Left)
 	case woke:
-		return m.abandon(m.leave(Left))
+		return m.cancelThen(m.leave(Left))
 	}
 	return nil
 }
@@ -361,5 +365,5 @@ func (m *machine) leave(s State) []action {
 	if m.id == "" || m.static {
 		return nil
 	}
-	return []action{{do: doLeave}}
+	return []action{{kind: doLeave}}
 }

@@ -24,22 +24,22 @@ func in(t *testing.T, s State) *machine {
 	t.Helper()
 	m := newMachine()
 	way := []event{
-		{what: changed}, {what: named, id: "m"}, {what: joined, id: "m", generation: 7}, {what: synced},
-		{what: beaten, id: "m", generation: 7, err: codeRebalance}, {what: drained},
+		{kind: changed}, {kind: named, id: "m"}, {kind: joined, id: "m", generation: 7}, {kind: synced},
+		{kind: beaten, id: "m", generation: 7, err: codeRebalance}, {kind: drained},
 	}
 	switch s {
 	case Idle:
-		way = append(way, event{what: failed, err: kafka.CodeError(16)})
+		way = append(way, event{kind: failed, err: kafka.CodeError(16)})
 	case Joining:
 	case Syncing:
-		way = append(way, event{what: joined, id: "m", generation: 7})
+		way = append(way, event{kind: joined, id: "m", generation: 7})
 	case Stable:
 		way = way[:4]
 	case Draining:
 		way = way[:5]
 	}
 	for _, e := range way {
-		m.on(start.Add(-10*time.Second), e)
+		m.handle(start.Add(-10*time.Second), e)
 	}
 	if m.state != s || m.id != "m" || m.generation != 7 {
 		t.Fatalf("cannot get to %s: %+v", s, m)
@@ -48,8 +48,8 @@ func in(t *testing.T, s State) *machine {
 }
 
 func (a action) String() string {
-	name := [...]string{"join", "sync", "assign", "drain", "abandon", "wait", "leave"}[a.do]
-	if a.do == doWait {
+	name := [...]string{"join", "sync", "assign", "drain", "abandon", "wait", "leave"}[a.kind]
+	if a.kind == doWait {
 		name += " " + a.pause.String()
 	}
 	return name
@@ -73,7 +73,7 @@ func TestEveryAnswerInEveryState(t *testing.T) {
 	const keeps, noGeneration, nothing = "m/7", "m/-1", "/-1" // what it still believes itself to be
 	tests := []struct {
 		state State
-		what  happening
+		what  eventKind
 		errs  []error
 		then  State
 		do    []string
@@ -161,7 +161,7 @@ func TestEveryAnswerInEveryState(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d/%v", tt.state, tt.what, err), func(t *testing.T) {
 				m := in(t, tt.state)
 				m.failures = 0
-				do := m.on(start, event{what: tt.what, id: "m", generation: 7, err: err})
+				do := m.handle(start, event{kind: tt.what, id: "m", generation: 7, err: err})
 				if diff := cmp.Diff(tt.do, names(do)); diff != "" || m.state != tt.then {
 					t.Errorf("%s instead of %s, actions %s", m.state, tt.then, diff)
 				}
@@ -181,7 +181,7 @@ func TestStories(t *testing.T) {
 		e    event
 		then []string
 	}
-	beat := func(err error) event { return event{what: beaten, id: "m", generation: 7, err: err} }
+	beat := func(err error) event { return event{kind: beaten, id: "m", generation: 7, err: err} }
 	tests := []struct {
 		name    string
 		machine func(t *testing.T) *machine
@@ -190,89 +190,89 @@ func TestStories(t *testing.T) {
 		err     error
 	}{
 		{"from the first look to work", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: named, id: "m"}, []string{"join"}},
-			{2, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
-			{3, event{what: synced}, []string{"assign"}},
+			{0, event{kind: changed}, []string{"join"}},
+			{1, event{kind: named, id: "m"}, []string{"join"}},
+			{2, event{kind: joined, id: "m", generation: 7}, []string{"sync"}},
+			{3, event{kind: synced}, []string{"assign"}},
 		}, Stable, nil},
 		{"denied before it ever joined", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: unseen, err: errNetwork}, nil},
-			{1, event{what: unseen, err: kafka.CodeErr(58)}, nil},
+			{0, event{kind: unseen, err: errNetwork}, nil},
+			{1, event{kind: unseen, err: kafka.CodeErr(58)}, nil},
 		}, Dead, kafka.ErrAuth},
 		{"the group denied before it ever joined", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: failed, err: kafka.CodeErr(30)}, nil},
+			{0, event{kind: changed}, []string{"join"}},
+			{1, event{kind: failed, err: kafka.CodeErr(30)}, nil},
 		}, Dead, kafka.ErrAuth},
 		{"told to stop before anything", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: stop}, nil},
+			{0, event{kind: stop}, nil},
 		}, Left, nil},
 		{"told to stop while the coordinator gives it a name", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: stop}, []string{"wait 2s"}},
-			{2, event{what: changed}, nil},
-			{3, event{what: unseen, err: errNetwork}, nil},
-			{4, event{what: named, id: "m"}, []string{"leave"}},
+			{0, event{kind: changed}, []string{"join"}},
+			{1, event{kind: stop}, []string{"wait 2s"}},
+			{2, event{kind: changed}, nil},
+			{3, event{kind: unseen, err: errNetwork}, nil},
+			{4, event{kind: named, id: "m"}, []string{"leave"}},
 		}, Left, nil},
 		{"told to stop while a coordinator that names nobody lets it in", func(*testing.T) *machine { return newMachine() },
 			[]happens{
-				{0, event{what: changed}, []string{"join"}},
-				{1, event{what: stop}, []string{"wait 2s"}},
-				{2, event{what: joined, id: "m", generation: 7}, []string{"leave"}},
+				{0, event{kind: changed}, []string{"join"}},
+				{1, event{kind: stop}, []string{"wait 2s"}},
+				{2, event{kind: joined, id: "m", generation: 7}, []string{"leave"}},
 			}, Left, nil},
 		{"told to stop, and nobody answers", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: stop}, []string{"wait 2s"}},
-			{2 * time.Second, event{what: woke}, []string{"abandon"}},
+			{0, event{kind: changed}, []string{"join"}},
+			{1, event{kind: stop}, []string{"wait 2s"}},
+			{2 * time.Second, event{kind: woke}, []string{"abandon"}},
 		}, Left, nil},
 		{"told to stop, and the first join fails", func(*testing.T) *machine { return newMachine() }, []happens{
-			{0, event{what: changed}, []string{"join"}},
-			{1, event{what: stop}, []string{"wait 2s"}},
-			{2, event{what: failed, err: kafka.CodeErr(30)}, nil},
+			{0, event{kind: changed}, []string{"join"}},
+			{1, event{kind: stop}, []string{"wait 2s"}},
+			{2, event{kind: failed, err: kafka.CodeErr(30)}, nil},
 		}, Left, nil},
 		{"a static member waits for no name", func(*testing.T) *machine { m := newMachine(); m.static = true; return m },
 			[]happens{
-				{0, event{what: changed}, []string{"join"}},
-				{1, event{what: stop}, []string{"abandon"}},
+				{0, event{kind: changed}, []string{"join"}},
+				{1, event{kind: stop}, []string{"abandon"}},
 			}, Left, nil},
 		{"a static member does not leave", func(t *testing.T) *machine { m := in(t, Stable); m.static = true; return m },
 			[]happens{
-				{0, event{what: stop}, []string{"drain"}},
-				{1, event{what: drained}, nil},
+				{0, event{kind: stop}, []string{"drain"}},
+				{1, event{kind: drained}, nil},
 			}, Left, nil},
 		{"told to stop while it drains", func(t *testing.T) *machine { return in(t, Draining) }, []happens{
-			{0, event{what: stop}, nil},
-			{1, event{what: drained}, []string{"leave"}},
+			{0, event{kind: stop}, nil},
+			{1, event{kind: drained}, []string{"leave"}},
 		}, Left, nil},
 		{"fenced while it works", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
 			{0, beat(codeFencedInstance), []string{"drain"}},
-			{1, event{what: changed}, nil},
-			{2, event{what: drained}, nil},
+			{1, event{kind: changed}, nil},
+			{2, event{kind: drained}, nil},
 		}, Dead, codeFencedInstance},
 		{"thrown out while it drains: it comes back as a new member", func(t *testing.T) *machine { return in(t, Draining) },
 			[]happens{
 				{0, beat(codeUnknownMember), nil},
-				{time.Second, event{what: drained}, []string{"join"}},
-				{time.Second, event{what: named, id: "n"}, []string{"join"}},
+				{time.Second, event{kind: drained}, []string{"join"}},
+				{time.Second, event{kind: named, id: "n"}, []string{"join"}},
 			}, Joining, nil},
 		{"thrown out again and again", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
 			{0, beat(codeIllegalGeneration), []string{"drain"}},
-			{0, event{what: drained}, []string{"join"}},
-			{1, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
-			{2, event{what: synced}, []string{"assign"}},
+			{0, event{kind: drained}, []string{"join"}},
+			{1, event{kind: joined, id: "m", generation: 7}, []string{"sync"}},
+			{2, event{kind: synced}, []string{"assign"}},
 			{3, beat(codeIllegalGeneration), []string{"drain"}},
-			{4, event{what: drained}, []string{"wait 999.999996ms"}},
-			{time.Second, event{what: woke}, []string{"join"}},
+			{4, event{kind: drained}, []string{"wait 999.999996ms"}},
+			{time.Second, event{kind: woke}, []string{"join"}},
 		}, Joining, nil},
 		{"topics that come and go all the time", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
-			{0, event{what: changed}, []string{"drain"}},
-			{100 * time.Millisecond, event{what: changed}, nil},
-			{200 * time.Millisecond, event{what: drained}, []string{"join"}},
-			{300 * time.Millisecond, event{what: changed}, nil},
-			{400 * time.Millisecond, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
-			{500 * time.Millisecond, event{what: synced}, []string{"assign", "wait 700ms"}},
-			{600 * time.Millisecond, event{what: changed}, []string{"wait 600ms"}},
-			{1200 * time.Millisecond, event{what: woke}, []string{"drain"}},
-			{1300 * time.Millisecond, event{what: drained}, []string{"join"}},
+			{0, event{kind: changed}, []string{"drain"}},
+			{100 * time.Millisecond, event{kind: changed}, nil},
+			{200 * time.Millisecond, event{kind: drained}, []string{"join"}},
+			{300 * time.Millisecond, event{kind: changed}, nil},
+			{400 * time.Millisecond, event{kind: joined, id: "m", generation: 8}, []string{"sync"}},
+			{500 * time.Millisecond, event{kind: synced}, []string{"assign", "wait 700ms"}},
+			{600 * time.Millisecond, event{kind: changed}, []string{"wait 600ms"}},
+			{1200 * time.Millisecond, event{kind: woke}, []string{"drain"}},
+			{1300 * time.Millisecond, event{kind: drained}, []string{"join"}},
 		}, Joining, nil},
 		{"a pending join that the coordinator knows nothing of", func(t *testing.T) *machine { return in(t, Joining) },
 			[]happens{
@@ -281,8 +281,8 @@ func TestStories(t *testing.T) {
 				{2, beat(codeUnknownMember), nil},
 				{3, beat(errNetwork), nil},
 				{4, beat(codeUnknownMember), []string{"abandon", "wait 100ms"}},
-				{5, event{what: woke}, []string{"join"}},
-				{6, event{what: named, id: "n"}, []string{"join"}},
+				{5, event{kind: woke}, []string{"join"}},
+				{6, event{kind: named, id: "n"}, []string{"join"}},
 			}, Joining, nil},
 		{"a pending join whose coordinator was away: the one that answers now may be another", func(t *testing.T) *machine {
 			return in(t, Joining)
@@ -291,45 +291,45 @@ func TestStories(t *testing.T) {
 			{1, beat(kafka.CodeErr(16)), nil},
 			{2, beat(errNetwork), nil},
 			{3, beat(codeRebalance), []string{"abandon", "wait 100ms"}},
-			{4, event{what: woke}, []string{"join"}},
+			{4, event{kind: woke}, []string{"join"}},
 			{5, beat(codeRebalance), nil},
 			{6, beat(codeRebalance), nil},
 		}, Joining, nil},
 		{"a static member that comes back to what it had, and wants other topics", func(t *testing.T) *machine {
 			return in(t, Joining)
 		}, []happens{
-			{0, event{what: joined, id: "m", generation: 7}, []string{"sync"}},
-			{0, event{what: synced, outdated: true}, []string{"assign", "drain"}},
-			{1, event{what: drained}, []string{"join"}},
-			{2, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
-			{3, event{what: synced}, []string{"assign"}},
+			{0, event{kind: joined, id: "m", generation: 7}, []string{"sync"}},
+			{0, event{kind: synced, outdated: true}, []string{"assign", "drain"}},
+			{1, event{kind: drained}, []string{"join"}},
+			{2, event{kind: joined, id: "m", generation: 8}, []string{"sync"}},
+			{3, event{kind: synced}, []string{"assign"}},
 		}, Stable, nil},
 		{"nobody shares an assignor, for long", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
-			{0, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
-			{29 * time.Second, event{what: woke}, []string{"join"}},
-			{29 * time.Second, event{what: failed, err: errNetwork}, []string{"wait 200ms"}},
-			{30 * time.Second, event{what: woke}, []string{"join"}},
-			{30 * time.Second, event{what: failed, err: codeInconsistentProtocol}, []string{"leave"}},
+			{0, event{kind: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
+			{29 * time.Second, event{kind: woke}, []string{"join"}},
+			{29 * time.Second, event{kind: failed, err: errNetwork}, []string{"wait 200ms"}},
+			{30 * time.Second, event{kind: woke}, []string{"join"}},
+			{30 * time.Second, event{kind: failed, err: codeInconsistentProtocol}, []string{"leave"}},
 		}, Dead, codeInconsistentProtocol},
 		{"nobody shares an assignor, for a while", func(t *testing.T) *machine { return in(t, Joining) }, []happens{
-			{0, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
-			{20 * time.Second, event{what: woke}, []string{"join"}},
-			{20 * time.Second, event{what: joined, id: "m", generation: 8}, []string{"sync"}},
-			{20 * time.Second, event{what: failed, err: codeRebalance}, []string{"wait 200ms"}},
-			{40 * time.Second, event{what: woke}, []string{"join"}},
-			{40 * time.Second, event{what: failed, err: codeInconsistentProtocol}, []string{"wait 300ms"}},
+			{0, event{kind: failed, err: codeInconsistentProtocol}, []string{"wait 100ms"}},
+			{20 * time.Second, event{kind: woke}, []string{"join"}},
+			{20 * time.Second, event{kind: joined, id: "m", generation: 8}, []string{"sync"}},
+			{20 * time.Second, event{kind: failed, err: codeRebalance}, []string{"wait 200ms"}},
+			{40 * time.Second, event{kind: woke}, []string{"join"}},
+			{40 * time.Second, event{kind: failed, err: codeInconsistentProtocol}, []string{"wait 300ms"}},
 		}, Idle, nil},
 		{"answers of another life", func(t *testing.T) *machine { return in(t, Stable) }, []happens{
-			{0, event{what: beaten, id: "m", generation: 6, err: codeUnknownMember}, nil},
-			{1, event{what: beaten, id: "l", generation: 7, err: codeUnknownMember}, nil},
-			{2, event{what: refused, id: "m", generation: 6, err: codeIllegalGeneration}, nil},
+			{0, event{kind: beaten, id: "m", generation: 6, err: codeUnknownMember}, nil},
+			{1, event{kind: beaten, id: "l", generation: 7, err: codeUnknownMember}, nil},
+			{2, event{kind: refused, id: "m", generation: 6, err: codeIllegalGeneration}, nil},
 		}, Stable, nil},
 		{"nothing after the end", func(t *testing.T) *machine { return in(t, Idle) }, []happens{
-			{0, event{what: stop}, []string{"leave"}},
-			{1, event{what: woke}, nil},
-			{2, event{what: changed}, nil},
-			{3, event{what: stop}, nil},
-			{4, event{what: joined, id: "m", generation: 9}, nil},
+			{0, event{kind: stop}, []string{"leave"}},
+			{1, event{kind: woke}, nil},
+			{2, event{kind: changed}, nil},
+			{3, event{kind: stop}, nil},
+			{4, event{kind: joined, id: "m", generation: 9}, nil},
 		}, Left, nil},
 	}
 	for _, tt := range tests {
@@ -337,7 +337,7 @@ func TestStories(t *testing.T) {
 			m := tt.machine(t)
 			m.failures = 0
 			for i, h := range tt.story {
-				got := names(m.on(start.Add(h.at), h.e))
+				got := names(m.handle(start.Add(h.at), h.e))
 				if diff := cmp.Diff(h.then, got); diff != "" {
 					t.Fatalf("event %d: %s", i, diff)
 				}

@@ -23,9 +23,9 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 		m.static = rapid.Bool().Draw(t, "static")
 		now := start
 		var (
-			underWay   = deed(-1) // join, sync or drain
-			working    bool       // between assign and drained
-			term       identity   // in which the Consumer works
+			underWay   = actionKind(-1) // join, sync or drain
+			working    bool             // between assign and drained
+			term       identity         // in which the Consumer works
 			waiting    bool
 			ended      bool
 			ownWish    bool // the drain that is under way is of its own wish
@@ -40,11 +40,11 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 		do := func(actions []action, e event) {
 			for _, a := range actions {
 				check(!ended, "it does %s after the end", a)
-				switch a.do {
+				switch a.kind {
 				case doJoin:
-					check(underWay < 0, "it joins with %s under way", action{do: underWay})
+					check(underWay < 0, "it joins with %s under way", action{kind: underWay})
 					check(!working, "it joins while the Consumer works")
-					check(!ownWish || now.Sub(lastJoin) >= spacing, "it joins of its own wish %s after its last join",
+					check(!ownWish || now.Sub(lastJoin) >= minJoinInterval, "it joins of its own wish %s after its last join",
 						now.Sub(lastJoin))
 					underWay, lastJoin, ownWish, waiting = doJoin, now, false, false
 				case doSync:
@@ -57,8 +57,8 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 				case doDrain:
 					check(underWay < 0 && working, "it drains what does not work")
 					check(term.generation == generation, "it drains and commits generation %d in %d", term.generation, generation)
-					underWay, ownWish = doDrain, e.what == changed || e.what == woke || e.what == synced
-				case doAbandon:
+					underWay, ownWish = doDrain, e.kind == changed || e.kind == woke || e.kind == synced
+				case doCancel:
 					check(underWay == doJoin || underWay == doSync, "it abandons %d", underWay)
 					underWay = -1
 				case doWait:
@@ -68,7 +68,7 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 					check(!m.static, "a static member leaves")
 				}
 			}
-			if m.over() {
+			if m.ended() {
 				check(underWay < 0 && !working, "it ends with work under way")
 				ended = true
 			}
@@ -76,35 +76,35 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
 			var possible []event
-			possible = append(possible, event{what: changed},
-				event{what: unseen, err: rapid.SampledFrom(codes).Draw(t, "unseen")})
+			possible = append(possible, event{kind: changed},
+				event{kind: unseen, err: rapid.SampledFrom(codes).Draw(t, "unseen")})
 			err := rapid.SampledFrom(codes).Draw(t, "err")
 			for _, who := range []identity{{m.id, m.generation}, term} {
 				if who.id != "" {
-					possible = append(possible, event{what: beaten, id: who.id, generation: who.generation, err: err})
+					possible = append(possible, event{kind: beaten, id: who.id, generation: who.generation, err: err})
 				}
 			}
-			if working && faultOf(err).endsTerm() {
-				possible = append(possible, event{what: refused, id: term.id, generation: term.generation, err: err})
+			if working && faultOf(err).endsGeneration() {
+				possible = append(possible, event{kind: refused, id: term.id, generation: term.generation, err: err})
 			}
 			if waiting {
-				possible = append(possible, event{what: woke})
+				possible = append(possible, event{kind: woke})
 			}
 			switch {
 			case underWay == doDrain:
-				possible = append(possible, event{what: drained})
+				possible = append(possible, event{kind: drained})
 			case underWay >= 0 && err != nil:
-				possible = append(possible, event{what: failed, err: err})
+				possible = append(possible, event{kind: failed, err: err})
 			case underWay == doJoin:
-				possible = append(possible, event{what: joined, id: "m", generation: generation + 1}, event{what: named, id: "m"})
+				possible = append(possible, event{kind: joined, id: "m", generation: generation + 1}, event{kind: named, id: "m"})
 			case underWay == doSync:
-				possible = append(possible, event{what: synced, outdated: rapid.Bool().Draw(t, "outdated")})
+				possible = append(possible, event{kind: synced, outdated: rapid.Bool().Draw(t, "outdated")})
 			}
 			if rapid.IntRange(0, 30).Draw(t, "stop") == 0 {
-				possible = []event{{what: stop}}
+				possible = []event{{kind: stop}}
 			}
 			e := rapid.SampledFrom(possible).Draw(t, "event")
-			switch e.what {
+			switch e.kind {
 			case drained:
 				underWay, working = -1, false
 			case joined:
@@ -114,8 +114,8 @@ func TestNoSequenceOfEventsBreaksTheMachine(t *testing.T) {
 			case woke:
 				waiting = false
 			}
-			do(m.on(now, e), e)
-			check(ended == m.over(), "over and ended differ")
+			do(m.handle(now, e), e)
+			check(ended == m.ended(), "over and ended differ")
 		}
 	})
 }

@@ -29,8 +29,8 @@ type Member struct {
 	committer   *committer
 
 	ran    atomic.Bool
-	events chan news
-	over   chan struct{} // nobody takes events any longer
+	events chan eventData
+	closed chan struct{} // nobody takes events any longer
 
 	mu     sync.Mutex
 	status Status
@@ -48,21 +48,21 @@ func New(c *kafka.Client, cfg Config) *Member {
 		config:   cfg,
 		settings: c.Settings(),
 		logger:   cfg.Logger.With("group", cfg.Group),
-		events:   make(chan news),
-		over:     make(chan struct{}),
+		events:   make(chan eventData),
+		closed:   make(chan struct{}),
 	}
 	m.coordinator = &coordinator{client: c, settings: m.settings, group: cfg.Group, instance: cfg.InstanceID}
-	m.heartbeater = newHeartbeater(m.coordinator, func(e event) { m.post(news{event: e}) })
+	m.heartbeater = newHeartbeater(m.coordinator, func(e event) { m.post(eventData{event: e}) })
 	m.resolver = &resolver{match: cfg.Match, names: cfg.Topics, post: m.post, woken: make(chan struct{}, 1)}
 	m.committer = &committer{
-		coordinator: m.coordinator,
-		every:       cfg.Commit,
-		marks:       cfg.Consumer.Marks,
-		exists:      m.exists,
-		logger:      m.logger,
-		post:        func(e event) { m.post(news{event: e}) },
-		note:        m.note,
-		turn:        make(chan struct{}, 1),
+		coordinator:  m.coordinator,
+		every:        cfg.Commit,
+		marks:        cfg.Consumer.Marks,
+		exists:       m.exists,
+		logger:       m.logger,
+		post:         func(e event) { m.post(eventData{event: e}) },
+		updateStatus: m.updateStatus,
+		turn:         make(chan struct{}, 1),
 	}
 	m.loop.machine = machine{static: cfg.InstanceID != "", backoff: pauses(m.settings).Delay, generation: unjoined}
 	return m
@@ -72,10 +72,10 @@ func New(c *kafka.Client, cfg Config) *Member {
 // rebalance until ctx ends. Then it drains, commits, leaves the group and returns nil. That takes no longer than the
 // drain and a few seconds, whatever the brokers do.
 //
-// Otherwise it returns why the member cannot go on: [ErrFenced]; no assignor in common with the group's other members,
-// for half a minute; [kafka.ErrAuth] before the member has ever worked (later it tries again, slowly and loudly: such
-// things get mended); what no retry mends. The errors say what to do. When it returns every goroutine has ended, and
-// the Consumer is drained.
+// Otherwise it returns why the member cannot go on: [ErrFenced]; no assignor in common with the group's other
+// members, for half a minute; [kafka.ErrAuth] before the member has ever worked (later it tries again, slowly and
+// loudly: such things get mended); what no retry can make succeed. The errors say what to do. When it returns every
+// goroutine has ended, and the Consumer is drained.
 func (m *Member) Run(ctx context.Context) error {
 	if m.ran.Swap(true) {
 		return errors.New("group: a member is run once: make another with New")
@@ -88,11 +88,11 @@ func (m *Member) Run(ctx context.Context) error {
 	helpers.Go(func() { m.heartbeater.run(work) })
 	helpers.Go(func() { m.committer.run(work) })
 
-	m.live(ctx, work)
+	m.runLoop(ctx, work)
 
-	m.abandon()
-	m.committer.end()
-	close(m.over)
+	m.cancelOperation()
+	m.committer.endGeneration()
+	close(m.closed)
 	cancel()
 	helpers.Wait()
 	m.leave(context.WithoutCancel(ctx))
@@ -103,7 +103,7 @@ func (m *Member) Run(ctx context.Context) error {
 }
 
 // Commit writes down offsets (of the next record to be handled) of partitions that were assigned in a generation. It
-// returns nil when they, or higher ones, have been acknowledged; what a retry can mend is tried again until ctx ends.
+// returns nil when they, or higher ones, have been acknowledged; transient errors are retried until ctx ends.
 // It returns [ErrRevoked] when that generation is over, or a topic deleted.
 func (m *Member) Commit(ctx context.Context, generation int32, offsets map[kafka.TopicPartition]int64) error {
 	if err := m.committer.commit(ctx, generation, offsets); err != nil {
@@ -130,15 +130,15 @@ func (m *Member) Status() Status {
 	return s
 }
 
-func (m *Member) note(change func(*Status)) {
+func (m *Member) updateStatus(change func(*Status)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change(&m.status)
 }
 
-// failed notes what went wrong last.
-func (m *Member) failed(err error) {
-	m.note(func(s *Status) { s.LastError, s.LastErrorAt = err, time.Now() })
+// recordError notes what went wrong last.
+func (m *Member) recordError(err error) {
+	m.updateStatus(func(s *Status) { s.LastError, s.LastErrorAt = err, time.Now() })
 }
 
 // exists reports whether a topic is there, as far as is known.
@@ -148,12 +148,12 @@ func (m *Member) exists(topic string) bool {
 	return m.status.Topics[topic] > 0
 }
 
-// post tells the loop, and waits until it listens. It never waits for the loop while the loop waits for the caller:
-// nobody calls it with the committer's turn, or out of what the loop abandons.
-func (m *Member) post(n news) {
+// post gives the loop an event, and waits until the loop receives it. It never waits for the loop while the loop
+// waits for the caller: nobody calls it with the committer's turn, or out of what the loop abandons.
+func (m *Member) post(data eventData) {
 	select {
-	case m.events <- n:
-	case <-m.over:
+	case m.events <- data:
+	case <-m.closed:
 	}
 }
 
@@ -164,8 +164,8 @@ func sortedPartitions(given map[kafka.TopicPartition]Start) []kafka.TopicPartiti
 	})
 }
 
-// news is an event with what the loop needs in order to do what the machine makes of it.
-type news struct {
+// eventData is an event with what the loop needs in order to do what the machine makes of it.
+type eventData struct {
 	event
 	topics map[string]int                 // of changed
 	join   *wire.JoinAnswer               // of joined

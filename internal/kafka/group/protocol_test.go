@@ -24,7 +24,7 @@ func TestAnInconsistentProtocolIsOneLineAMinute(t *testing.T) {
 		m := New(client, Config{Group: "g", Consumer: nobody{}, Match: func(string) bool { return true },
 			Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 90 { // each two seconds, for three minutes
-			m.take(news{event: event{what: failed, err: kafka.CodeErr(int16(codeInconsistentProtocol))}})
+			m.recordEvent(eventData{event: event{kind: failed, err: kafka.CodeErr(int16(codeInconsistentProtocol))}})
 			time.Sleep(2 * time.Second)
 		}
 		if n := strings.Count(log.String(), "level=WARN"); n != 3 {

@@ -21,7 +21,7 @@ type resolver struct {
 	names []string // that match takes; nil: any may match
 	// changed: at first, and whenever the topics that are wanted and there, or the others, are not what they were. And
 	// unseen
-	post func(news)
+	post func(eventData)
 
 	// Of run alone:
 	last    *kafka.Cluster
@@ -63,11 +63,11 @@ func (r *resolver) run(ctx context.Context) {
 		}
 		cluster, asked, err := r.watch.Cluster()
 		if err != last && (err != nil || last != nil) {
-			r.post(news{event: event{what: unseen, err: err}})
+			r.post(eventData{event: event{kind: unseen, err: err}})
 		}
 		last = err
-		if cluster != nil && err == nil && r.look(cluster, asked) {
-			r.post(news{event: event{what: changed}, topics: maps.Clone(r.topics)})
+		if cluster != nil && err == nil && r.compareSnapshot(cluster, asked) {
+			r.post(eventData{event: event{kind: changed}, topics: maps.Clone(r.topics)})
 		}
 		if len(r.missing) > 0 {
 			timer.Reset(confirmAfter)
@@ -76,9 +76,9 @@ func (r *resolver) run(ctx context.Context) {
 	}
 }
 
-// look compares a snapshot with the one before, and reports whether the group has to know. The same one says
+// compareSnapshot compares a snapshot with the one before, and reports whether the group has to know. The same one says
 // something new where it was looked at again and lacks a topic: the topic has gone.
-func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
+func (r *resolver) compareSnapshot(cluster *kafka.Cluster, asked time.Time) bool {
 	if cluster == r.last && (len(r.missing) == 0 || asked.Equal(r.asked)) {
 		return false
 	}
@@ -103,7 +103,7 @@ func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
 			missing[name], topics[name] = true, n
 		}
 	}
-	news := r.topics == nil || !maps.Equal(r.topics, topics)
+	differs := r.topics == nil || !maps.Equal(r.topics, topics)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,15 +117,15 @@ func (r *resolver) look(cluster *kafka.Cluster, asked time.Time) bool {
 	for name, n := range r.others {
 		if now := partitions(cluster, name); now != n {
 			r.others[name] = now
-			news = true
+			differs = true
 		}
 	}
-	return news
+	return differs
 }
 
-// lead makes the resolver watch topics that only other members want, because only the leader's view counts. Nil ends
-// that.
-func (r *resolver) lead(others map[string]int) {
+// watchOthers makes the resolver watch topics that only other members want, because only the leader's view counts.
+// Nil ends that.
+func (r *resolver) watchOthers(others map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.others = maps.Clone(others)

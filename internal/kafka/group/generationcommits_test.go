@@ -35,10 +35,10 @@ func TestTermSettles(t *testing.T) {
 		over    bool
 	}{
 		{"both written", answered(0, 0), nil, nil, none, offsets{}, false},
-		{"nothing heard", nil, errNetwork, errNetwork, passing, offsets{part(0): 5, part(1): 6}, false},
-		{"one left out", answered(0), nil, nil, passing, offsets{part(1): 6}, false},
-		{"coordinator moves", answered(16, 16), nil, kafka.CodeError(16), passing, offsets{part(0): 5, part(1): 6}, false},
-		{"deleted", answered(0, 3), nil, errGone, passing, offsets{}, false},
+		{"nothing heard", nil, errNetwork, errNetwork, transient, offsets{part(0): 5, part(1): 6}, false},
+		{"one left out", answered(0), nil, nil, transient, offsets{part(1): 6}, false},
+		{"coordinator moves", answered(16, 16), nil, kafka.CodeError(16), transient, offsets{part(0): 5, part(1): 6}, false},
+		{"deleted", answered(0, 3), nil, errDeleted, transient, offsets{}, false},
 		{"one denied, one too early", answered(29, 14), nil, kafka.ErrAuth, denied, offsets{part(0): 5, part(1): 6}, false},
 		{"old generation", answered(22, 22), nil, ErrRevoked, stale, nil, true},
 		{"thrown out", answered(14, 25), nil, ErrRevoked, unknown, nil, true},
@@ -47,15 +47,15 @@ func TestTermSettles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			term := newTerm(t.Context(), identity{"m", 7}, offsets{part(0): -1, part(1): 3})
+			term := newGenerationCommits(t.Context(), identity{"m", 7}, offsets{part(0): -1, part(1): 3})
 			marks := offsets{part(0): 5, part(1): 6, part(2): 7} // the last is not ours
 			due := term.due(marks)
 			if diff := cmp.Diff(offsets{part(0): 5, part(1): 6}, due); diff != "" {
 				t.Fatal(diff)
 			}
-			err := term.settle(due, tt.results, tt.err, func(string) bool { return false })
-			if tt.is != nil && !errors.Is(err, tt.is) || faultOf(err) != tt.fault || term.over != tt.over {
-				t.Errorf("got %v, over %v", err, term.over)
+			err := term.recordResults(due, tt.results, tt.err, func(string) bool { return false })
+			if tt.is != nil && !errors.Is(err, tt.is) || faultOf(err) != tt.fault || term.refused != tt.over {
+				t.Errorf("got %v, over %v", err, term.refused)
 			}
 			if tt.over {
 				return
@@ -70,12 +70,13 @@ func TestTermSettles(t *testing.T) {
 // TestTermUnknownTopicThatIsThere is one that the broker has not heard of yet.
 func TestTermUnknownTopicThatIsThere(t *testing.T) {
 	t.Parallel()
-	term := newTerm(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): -1})
+	term := newGenerationCommits(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): -1})
 	marks := map[kafka.TopicPartition]int64{part(0): 5}
-	err := term.settle(term.due(marks), map[kafka.TopicPartition]error{part(0): codeUnknownTopic}, nil, func(string) bool {
+	results := map[kafka.TopicPartition]error{part(0): codeUnknownTopic}
+	err := term.recordResults(term.due(marks), results, nil, func(string) bool {
 		return true
 	})
-	if !mends(err) || len(term.due(marks)) != 1 {
+	if !isTransient(err) || len(term.due(marks)) != 1 {
 		t.Errorf("given up: %v", err)
 	}
 }
@@ -83,8 +84,8 @@ func TestTermUnknownTopicThatIsThere(t *testing.T) {
 // TestTermForgets: of a partition that was made anew lower offsets are committed, of the others not.
 func TestTermForgets(t *testing.T) {
 	t.Parallel()
-	term := newTerm(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): 50, part(1): 60})
-	_ = term.settle(term.due(map[kafka.TopicPartition]int64{part(0): 100}), nil, errNetwork, nil)
+	term := newGenerationCommits(t.Context(), identity{"m", 7}, map[kafka.TopicPartition]int64{part(0): 50, part(1): 60})
+	_ = term.recordResults(term.due(map[kafka.TopicPartition]int64{part(0): 100}), nil, errNetwork, nil)
 	term.forget(part(0))
 	term.forget(part(9)) // not ours
 	marks := map[kafka.TopicPartition]int64{part(0): 3, part(1): 4, part(9): 5}
@@ -104,7 +105,7 @@ func TestCommitsNeverFallForLong(t *testing.T) {
 		for n := range int32(partitions) {
 			found[part(n)] = rapid.Int64Range(-1, 5).Draw(t, "found")
 		}
-		term := newTerm(context.Background(), identity{"m", 7}, found)
+		term := newGenerationCommits(context.Background(), identity{"m", 7}, found)
 		defer term.cancel()
 		broker, marks, highest := maps.Clone(found), maps.Clone(found), maps.Clone(found)
 		var late []map[kafka.TopicPartition]int64
@@ -130,15 +131,15 @@ func TestCommitsNeverFallForLong(t *testing.T) {
 					maps.Copy(broker, due)
 				}
 				late = nil
-				if err := term.settle(due, ok(due), nil, nil); err != nil {
+				if err := term.recordResults(due, ok(due), nil, nil); err != nil {
 					t.Fatal(err)
 				}
 			case "answer lost":
 				maps.Copy(broker, due)
-				_ = term.settle(due, nil, errNetwork, nil)
+				_ = term.recordResults(due, nil, errNetwork, nil)
 			case "request late":
 				late = append(late, due)
-				_ = term.settle(due, nil, errNetwork, nil)
+				_ = term.recordResults(due, nil, errNetwork, nil)
 			}
 		}
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
