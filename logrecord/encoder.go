@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -86,7 +85,8 @@ const maxSteps = 1 << 17
 // not change: WithAttrs and WithGroup return another. All may be used concurrently.
 type Encoder struct {
 	*shared
-	with with
+	with  with
+	frame *frame // nil: all records are written as a whole
 }
 
 // shared is what an encoder and those derived from it have in common.
@@ -169,10 +169,9 @@ type builder struct {
 	lastInfo *typeInfo
 
 	result      Result
+	local       any // see Result.Local
 	spanContext trace.SpanContext
-
-	second int64 // the time that the text of clock is of
-	clock  []byte
+	clock       Clock
 }
 
 // NewEncoder returns an encoder. What Options.Base leaves open is found now.
@@ -209,7 +208,9 @@ func NewEncoder(o Options) *Encoder {
 	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
 	s.types.plans, s.types.names, s.types.report = jsonplan.Logged(methodOf), &s.names, o.Report
 	s.builders.New = func() any { return newBuilder(s) }
-	return &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
+	e := &Encoder{shared: s, with: with{layout: layout{objects: make([]object, 1)}}}
+	e.frame = e.newFrame()
+	return e
 }
 
 // builder returns a builder in the state that the encoder's attributes have led to, which writes to dst.
@@ -221,6 +222,7 @@ func (e *Encoder) builder() *builder {
 
 func newBuilder(s *shared) *builder {
 	b := &builder{shared: s}
+	b.result.Local = &b.local
 	b.rules.Redact = s.redact
 	if s.replaceAttr != nil {
 		b.rules.Field = b.replaceField
@@ -261,7 +263,7 @@ func (s *shared) release(b *builder) {
 	if b.notes.any() {
 		b.notes = notes{}
 	}
-	b.result = Result{}
+	b.result = Result{Local: &b.local}
 	b.groups = b.groups[:0]
 	b.rewrite = false
 	s.builders.Put(b)
@@ -308,6 +310,7 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	for i := range d.with.layout.members {
 		d.with.signs = append(d.with.signs, d.with.layout.members[i].sign)
 	}
+	d.frame = d.newFrame()
 	return d
 }
 
@@ -338,6 +341,11 @@ type Result struct {
 	Route string
 	// Span is that of the call's context, whose ids the record has; nil when there is none.
 	Span *trace.SpanContext
+	// Form makes the whole record of the text that EncodeParts gives.
+	Form Form
+	// Local is for the function that gets the record: what it puts there comes back with the result of a later record.
+	// One call at a time has it, so that it need not be guarded.
+	Local *any
 }
 
 // Append appends the record of one log call to dst: JSON without a line's end, in an envelope if there is a SchemaID.
@@ -359,8 +367,13 @@ func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record
 func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result *Result) error) error {
 	b := e.builder()
 	defer e.release(b)
+	e.encode(b, ctx, r)
+	return use(b.buf, &b.result)
+}
+
+// encode writes the record as a whole.
+func (e *Encoder) encode(b *builder, ctx context.Context, r *slog.Record) {
 	b.buf = append(b.buf[:0], e.head...)
-	root := len(b.buf)
 	if e.format == nil {
 		b.begin(r)
 	}
@@ -370,6 +383,12 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	}
 	b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
 	b.call(&e.with, r)
+	b.findSpan(ctx)
+	e.finish(b, ctx, r)
+}
+
+// finish writes what follows the attributes of the call.
+func (e *Encoder) finish(b *builder, ctx context.Context, r *slog.Record) {
 	for range e.with.open {
 		b.buf = append(closeWith(b.buf, '}'), ',')
 	}
@@ -379,24 +398,23 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	}
 	formatted := e.format != nil && b.formatted(ctx, r)
 	if b.rewrite || b.models&early != 0 {
-		b.again(root)
+		b.again(len(e.head))
 	}
 	if e.format != nil {
 		b.base(formatted, r)
 	}
-	b.finish(ctx, r)
+	b.late(r)
 	b.buf = closeWith(b.buf, '}')
 	if e.enveloped {
 		b.buf = append(b.buf, '}')
 	}
 	result := &b.result
-	result.Invalid, result.SchemaErrors, result.Truncated, result.Route = len(b.schemaErrors) > 0, b.schemaErrors,
-		b.truncated, b.notes.route
+	result.Invalid, result.SchemaErrors = len(b.schemaErrors) > 0, b.schemaErrors
+	result.Truncated, result.Route = b.truncated, b.notes.route
 	if len(b.buf) > e.maxBytes {
 		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as it gets
 		result.Truncated = true
 	}
-	return use(b.buf, result)
 }
 
 // Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then
@@ -479,7 +497,7 @@ func (b *builder) context(ctx context.Context) {
 // begin writes the base fields that are known when the record begins.
 func (b *builder) begin(r *slog.Record) {
 	if key := b.names.keys[ownTimestamp]; key != nil {
-		b.buf = b.appendTime(append(b.buf, key...), r.Time)
+		b.buf = b.clock.append(append(b.buf, key...), r.Time)
 	}
 	b.level(r.Level) // with the key of the message
 	if b.names.keys[ownMessage] != nil {
@@ -489,21 +507,19 @@ func (b *builder) begin(r *slog.Record) {
 	b.buf = append(b.buf, b.constant...)
 }
 
-// appendTime appends a record's time and a comma; null when it has none, or one that RFC 3339 cannot say. The text of a
-// second serves all records of that second.
-func (b *builder) appendTime(dst []byte, t time.Time) []byte {
-	if s := t.Unix(); s != b.second || len(b.clock) == 0 {
-		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
-			return append(dst, "null,"...)
-		}
-		b.second, b.clock = s, t.UTC().AppendFormat(b.clock[:0], `"2006-01-02T15:04:05.`)
+// findSpan looks for the span of the call's context.
+func (b *builder) findSpan(ctx context.Context) {
+	if ctx == nil {
+		return
 	}
-	dst = append(rawjson.AppendNine(append(dst, b.clock...), uint32(t.Nanosecond())), 'Z', '"', ',')
-	return dst
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		b.spanContext = span
+		b.result.Span = &b.spanContext
+	}
 }
 
-// finish writes what is known only at the end, all of it at the root.
-func (b *builder) finish(ctx context.Context, r *slog.Record) {
+// late writes what is known only at the end, all of it at the root.
+func (b *builder) late(r *slog.Record) {
 	var stack string
 	if b.trace != nil && r.Level >= b.trace.Level() {
 		stack = callStack(r.PC)
@@ -516,14 +532,10 @@ func (b *builder) finish(ctx context.Context, r *slog.Record) {
 		b.text(ownStack, b.stack)
 	}
 	if b.addSource && r.PC != 0 && b.mayWrite(ownSource) {
-		b.buf = append(b.buf, b.source(r.PC)...)
+		b.buf = append(b.buf, b.sourceAt(r.PC).text...)
 	}
-	if ctx != nil {
-		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-			b.spanContext = span
-			b.result.Span = &b.spanContext
-			b.span(b.result.Span)
-		}
+	if b.result.Span != nil {
+		b.span(b.result.Span)
 	}
 	if len(b.moved) > 0 {
 		b.raw(ownInvalid, appendMoved(nil, b.moved))
@@ -570,7 +582,6 @@ func (b *builder) span(span *trace.SpanContext) {
 
 func (b *builder) hex(f own, id []byte) {
 	if b.mayWrite(f) {
-		b.buf = append(append(b.buf, b.names.keys[f]...), '"')
-		b.buf = append(rawjson.AppendHex(b.buf, id), '"', ',')
+		b.buf = b.names.appendHex(b.buf, f, id)
 	}
 }

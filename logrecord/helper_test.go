@@ -25,7 +25,28 @@ func encode(t testing.TB, e *Encoder, args ...any) ([]byte, Result) {
 	t.Helper()
 	r := slog.NewRecord(at, slog.LevelInfo, "hello", 0)
 	r.Add(args...)
-	return encodeRecord(t, e, context.Background(), r)
+	text, result := encodeRecord(t, e, context.Background(), r)
+	if e.replaceAttr == nil { // which some tests count the calls of
+		samePartsAs(t, text, e, context.Background(), r)
+	}
+	return text, result
+}
+
+// samePartsAs has EncodeParts write a record, and compares what becomes of the parts. It tells whether they are parts.
+func samePartsAs(t testing.TB, want []byte, e *Encoder, ctx context.Context, r slog.Record) (folded bool) {
+	t.Helper()
+	_ = e.EncodeParts(ctx, &r, func(text []byte, result *Result) error {
+		got := result.Form.Append(nil, text, r.Time, result.Span, new(Clock))
+		if string(got) != string(want) {
+			t.Errorf("the record in parts became\n%s\nas a whole it is\n%s", got, want)
+		}
+		if n := result.Form.Len(len(text), result.Span != nil); n != len(want) {
+			t.Errorf("%d bytes, said to be %d: %s", len(want), n, want)
+		}
+		folded = !result.Form.Whole()
+		return nil
+	})
+	return folded
 }
 
 func encodeRecord(t testing.TB, e *Encoder, ctx context.Context, r slog.Record) ([]byte, Result) {

@@ -31,11 +31,9 @@ func (b *builder) attr(a slog.Attr, model bool) {
 		b.member(a.Key, a.Value, model)
 		return
 	}
-	if a.Value.Kind() == slog.KindAny && b.replaceAttr == nil {
-		if x := a.Value.Any(); x != nil && b.infoOf(reflect.TypeOf(x)).direct && says(x.(marked)) {
-			b.model(a.Key, x)
-			return
-		}
+	if m := b.directModel(a.Value); m != nil {
+		b.model(a.Key, m)
+		return
 	}
 	v, err := b.resolveAttr(&a)
 	if a.Equal(slog.Attr{}) || v.model && v.Equal(slog.Value{}) {
@@ -54,6 +52,17 @@ func (b *builder) attr(a slog.Attr, model bool) {
 	default:
 		b.member(a.Key, v.Value, model)
 	}
+}
+
+// directModel returns a value that is a log model as it stands; nil for others.
+func (b *builder) directModel(v slog.Value) any {
+	if v.Kind() != slog.KindAny || b.replaceAttr != nil {
+		return nil
+	}
+	if x := v.Any(); x != nil && b.infoOf(reflect.TypeOf(x)).direct && says(x.(marked)) {
+		return x
+	}
+	return nil
 }
 
 // resolveAttr resolves an attribute's value and lets ReplaceAttr have it. What panics on the way has a note in its
@@ -224,10 +233,16 @@ func (b *builder) model(name string, m any) {
 		b.buf = append(b.buf[:start], before)
 	case text[0] != '{':
 		b.buf = append(b.buf[:start], before)
+		if b.folded {
+			b.unfold()
+		}
 		b.member(name, slog.AnyValue(m), false)
 	default:
 		text[0], text[len(text)-1] = before, ','
 		if info == nil || !b.addSigns(info) {
+			if b.folded {
+				start += b.unfold()
+			}
 			b.enterPending(start + 1)
 			b.fields(start + 1)
 		}

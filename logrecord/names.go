@@ -230,16 +230,25 @@ func (n *names) appendLevel(dst []byte, name string, l slog.Level) []byte {
 	return append(dst, n.keys[ownMessage]...)
 }
 
+// levelText returns how records of a level begin that has a name of its own; nil for others.
+func (s *shared) levelText(l slog.Level) *levelText {
+	for i := range s.severities {
+		if s.severities[i].level == l {
+			return &s.severities[i]
+		}
+	}
+	return nil
+}
+
 // level writes the fields severity and level, and the key of the message. A level without a name has that of the one
 // below it.
 func (b *builder) level(l slog.Level) {
+	if t := b.levelText(l); t != nil {
+		b.buf = append(b.buf, t.text...)
+		return
+	}
 	name := b.severities[0].name
-	for i := range b.severities {
-		t := &b.severities[i]
-		if t.level == l {
-			b.buf = append(b.buf, t.text...)
-			return
-		}
+	for _, t := range b.severities {
 		if t.level < l {
 			name = t.name
 		}

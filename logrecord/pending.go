@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
@@ -14,7 +15,9 @@ import (
 // one sign, a hash table of the keys, until a key comes twice or a group is opened. Then the members that stand in the
 // buffer are entered into the layout, behind those of With.
 type pending struct {
-	deferred bool // the layout is not valid: it lacks With's members, and those from start on
+	folded   bool      // the buffer has the message and the attributes of the call only
+	logged   time.Time // of the record that is folded
+	deferred bool      // the layout is not valid: it lacks With's members, and those from start on
 	with     *with
 	start    int      // of the call's members in the buffer, which all belong to the innermost object
 	bits     uint64   // one for each sign of a key of With or of the call
@@ -30,6 +33,7 @@ type pending struct {
 
 // deferMembers puts off the layout.
 func (b *builder) deferMembers(w *with) {
+	b.folded = false
 	b.deferred, b.pending.with, b.start, b.bits, b.signs = true, w, len(b.buf), w.layout.seen, b.signs[:0]
 	b.table, b.filled = b.table[:0], 0
 }
@@ -41,6 +45,9 @@ func (b *builder) addKey(start, end int) bool {
 	}
 	sign := signOf(b.buf[start:end])
 	if b.has(sign) || len(b.signs) == few {
+		if b.folded {
+			return false
+		}
 		b.startTable(start)
 		return b.addToTable(start, end)
 	}

@@ -89,5 +89,6 @@ func TestTheLayoutMayBePutOff(t *testing.T) {
 		if string(got) != string(want) {
 			t.Fatalf("the layout put off:\n%s\nmade at once:\n%s", got, want)
 		}
+		samePartsAs(t, want, a, t.Context(), log)
 	}
 }

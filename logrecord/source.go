@@ -20,18 +20,18 @@ type places struct {
 	all    sync.Map                   // uintptr to *place
 }
 
-// source returns the field source of a log call, with its key and its comma.
-func (s *shared) source(pc uintptr) []byte {
+// sourceAt returns the field source of a log call, with its key and its comma.
+func (s *shared) sourceAt(pc uintptr) *place {
 	recent := &s.places.recent[byte(pc^pc>>8)]
 	if p := recent.Load(); p != nil && p.pc == pc {
-		return p.text
+		return p
 	}
 	p, ok := s.places.all.Load(pc)
 	if !ok {
 		p, _ = s.places.all.LoadOrStore(pc, &place{pc, s.sourceOf(pc)})
 	}
 	recent.Store(p.(*place))
-	return p.(*place).text
+	return p.(*place)
 }
 
 func (s *shared) sourceOf(pc uintptr) []byte {

@@ -49,8 +49,13 @@ func deliver(b *testing.B, app *bus.App, value []byte, goroutines int, opts ...O
 	opts = append(opts, Linger(5*time.Millisecond), Overflow(Block(time.Minute)), Fallback(slog.DiscardHandler))
 	h := NewHandler(app, "logs", opts...)
 	b.ResetTimer()
+	var cells sync.Pool // as the encoder's memory has them
+	cells.New = func() any { return h.queue.newCell() }
 	spread(b.N, goroutines, func() {
-		if err := h.ship(context.Background(), &entry{value: value, stream: "logs", time: time.Now()}); err != nil {
+		c := cells.Get().(*cell)
+		defer cells.Put(c)
+		e := entry{text: value, stream: "logs", time: time.Now(), cell: c}
+		if err := h.ship(context.Background(), &e); err != nil {
 			b.Error(err)
 		}
 	})

@@ -41,11 +41,10 @@ func TestWhatARecordTakes(t *testing.T) {
 // A record that is queued and delivered costs its caller no allocation.
 func TestAQueuedRecordAllocatesNothing(t *testing.T) {
 	h := fake(&fakeBus{hang: true}, QueueSize(1_000_000, 1<<30))
-	e := entry{value: []byte(strings.Repeat("x", 300)), key: []byte("k"), stream: "logs"}
-	s := h.queue.shard(&e, &cell{})
-	class, size := classOf(e.needs())
+	e := entry{text: []byte(strings.Repeat("x", 300)), key: []byte("k"), stream: "logs", cell: &cell{}}
+	s := h.queue.shard(&e, e.cell)
 	if n := testing.AllocsPerRun(1000, func() {
-		h.queue.push(&e, nil, class, size)
+		h.queue.push(&e, nil, e.charge())
 		s.mu.Lock()
 		s.admit()
 		r := s.first

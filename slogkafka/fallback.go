@@ -62,7 +62,7 @@ func (f *fallback) reserve(n int64) bool {
 
 // give has a record handled for which room was reserved.
 func (f *fallback) give(r *queued, why reason) {
-	n := r.charge()
+	n := r.charge
 	if !f.runner.Do(func() { f.done(n, f.handle(r, why)) }) {
 		f.done(n, false)
 	}
@@ -143,7 +143,7 @@ func (f *fallback) handle(r *queued, why reason) (ok bool) {
 		}
 	}()
 	ctx := fallbackContext()
-	record, err := logrecord.Decode(r.value())
+	record, err := logrecord.Decode(r.value(new(logrecord.Clock)))
 	if err != nil {
 		return false
 	}

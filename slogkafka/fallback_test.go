@@ -179,7 +179,8 @@ func TestRecursionThroughSlogsDefault(t *testing.T) {
 	}
 	slog.SetDefault(slog.New(h))
 	slog.Info("fills the queue")
-	go h.refuse(&entry{value: []byte(`{"message":"m"}`)}, own, true) // one for the fallback, without waiting for room
+	// one for the fallback, without waiting for room
+	go h.refuse(&entry{text: []byte(`{"message":"m"}`), cell: &cell{}}, own, true)
 	testkit.Until(t, "the fallback's record is dropped as our own", func() bool {
 		return h.Stats().DroppedBy[DroppedOwn] >= 2
 	})

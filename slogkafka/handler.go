@@ -91,16 +91,16 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if h.sampler != nil && !h.sampler.keep(&r) {
 		return nil
 	}
-	return h.encoder.Encode(ctx, &r, func(value []byte, result *logrecord.Result) error {
-		return h.enqueue(ctx, &r, value, result)
+	return h.encoder.EncodeParts(ctx, &r, func(text []byte, result *logrecord.Result) error {
+		return h.enqueue(ctx, &r, text, result)
 	})
 }
 
 // enqueue puts a record, with all that the options say of it, into the queue.
-func (h *Handler) enqueue(ctx context.Context, r *slog.Record, value []byte, result *logrecord.Result) error {
+func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, result *logrecord.Result) error {
 	e := entry{
-		value: value, stream: h.core.stream, level: r.Level, time: r.Time, span: result.Span,
-		invalid: result.Invalid, truncated: result.Truncated,
+		text: text, form: result.Form, stream: h.core.stream, level: r.Level, time: r.Time, span: result.Span,
+		invalid: result.Invalid, truncated: result.Truncated, cell: h.queue.cellOf(result.Local),
 	}
 	if result.Route != "" {
 		e.stream = result.Route
@@ -110,13 +110,14 @@ func (h *Handler) enqueue(ctx context.Context, r *slog.Record, value []byte, res
 	}
 	if h.call.key != nil {
 		e.key = h.keyOf(ctx, r)
-		if n := len(e.key) + len(e.value); n > h.largest { // without its key the record fits
-			e.value, _ = h.encoder.Shorten(value, max(len(value)-(n-h.largest), smallest))
-			e.truncated = true
+		if n := len(e.key) + e.length(); n > h.largest { // without its key the record fits
+			value := e.whole()
+			e.text, _ = h.encoder.Shorten(value, max(len(value)-(n-h.largest), smallest))
+			e.form, e.truncated = logrecord.Form{}, true
 		}
 	}
 	if result.Invalid && h.onInvalid != nil {
-		e.stream = h.judge(ctx, InvalidRecord{Stream: e.stream, Value: e.value, Errors: result.SchemaErrors})
+		e.stream = h.judge(ctx, InvalidRecord{Stream: e.stream, Value: e.whole(), Errors: result.SchemaErrors})
 		if e.stream == "" {
 			e.refused = DroppedInvalid
 		}

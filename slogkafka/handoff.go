@@ -10,12 +10,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// entry is one finished log record, as Handle hands it over to the queue. The memory of value and key serves the next
+// entry is one finished log record, as Handle hands it over to the queue. The memory of text and key serves the next
 // record: ship copies what it keeps.
 type entry struct {
-	value  []byte             // the envelope
+	text   []byte             // what no other record has; the envelope, where the form is that of a whole record
+	form   logrecord.Form     // makes the envelope of the text
 	key    []byte             // nil: none
 	stream string             // where it goes
 	level  slog.Level         // for the policy of the level
@@ -24,6 +26,8 @@ type entry struct {
 
 	invalid   bool // it has schema_errors
 	truncated bool // values were shortened
+
+	cell *cell // of the memory that the record was encoded in
 
 	// refused is why the record is not queued: DroppedOwn or DroppedInvalid. It is counted as accepted and dropped.
 	refused string
@@ -43,15 +47,14 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 		return nil
 	}
 	c.begin.Do(c.start)
-	class, size := classOf(e.needs())
-	charge := int64(itemOverhead + size)
+	charge := e.charge()
 	if !c.queue.reserve(e, charge) {
 		if why, ok := c.makeRoom(e, charge); !ok {
 			return c.reject(e, why)
 		}
 	}
 	w := c.waiterFor(e.level)
-	if !c.queue.push(e, w, class, size) {
+	if !c.queue.push(e, w, charge) {
 		c.queue.release(1, charge)
 		return c.reject(e, closed)
 	}
@@ -89,7 +92,7 @@ func (c *core) refuse(e *entry, why reason, fallback bool) {
 	c.queue.refuse(e, why)
 	if fallback && c.fallback.handler != nil {
 		r := newQueued(e)
-		if c.fallback.reserve(r.charge()) {
+		if c.fallback.reserve(r.charge) {
 			c.fallback.give(r, why)
 		}
 	}
@@ -106,7 +109,7 @@ func (c *core) reject(e *entry, why reason) error {
 		return nil
 	case full, tooLarge, closed:
 		c.worker.report.drop()
-		if c.fallback.reserve(int64(itemOverhead + e.needs())) {
+		if c.fallback.reserve(e.charge()) {
 			c.fallback.give(newQueued(e), why)
 		}
 	}
@@ -122,7 +125,7 @@ func (c *core) reject(e *entry, why reason) error {
 // lost takes a record that was accepted, has been counted as dropped, and is out of the queue. It goes to the fallback.
 func (c *core) lost(r *queued, why reason) {
 	c.worker.report.drop()
-	if c.fallback.reserve(r.charge()) {
+	if c.fallback.reserve(r.charge) {
 		c.fallback.give(r, why)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
 	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // queued is one accepted record, from Handle to its outcome. All its bytes lie in one piece of memory, and both serve
@@ -19,16 +20,18 @@ type queued struct {
 	shard      *shard
 	prev, next *queued // among its shard's records without an outcome, in the order of seq
 	seq        uint64  // rising in the order of the calls
-	memory     []byte  // the value, the key and the ids of the span, one behind the other
+	memory     []byte  // the text, the key and the ids of the span, one behind the other
 	state      state
 	truncated  bool
 	hasID      bool // the id is made
 	tried      bool // the producer had it
 
-	valueLen, keyLen int // keyLen is -1 without a key
-	stream           string
-	time             time.Time
-	waiter           *waiter // of FlushOn; nil for most
+	textLen, keyLen int32 // keyLen is -1 without a key
+	charge          int64 // what the record takes of the queue's bytes
+	form            logrecord.Form
+	stream          string
+	time            time.Time
+	waiter          *waiter // of FlushOn; nil for most
 
 	vendors string
 	id      [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
@@ -54,20 +57,37 @@ type waiter struct {
 // itemOverhead is what a record takes besides its bytes: a queued, and its part of the lists it is in.
 const itemOverhead = 320
 
-// charge is what the record takes of the queue's bytes.
-func (r *queued) charge() int64 { return int64(itemOverhead + cap(r.memory)) }
+func (r *queued) text() []byte { return r.memory[:r.textLen:r.textLen] }
 
-func (r *queued) value() []byte { return r.memory[:r.valueLen:r.valueLen] }
+// value returns the envelope. The record does not change.
+func (r *queued) value(clock *logrecord.Clock) []byte {
+	if r.form.Whole() {
+		return r.text()
+	}
+	return r.appendValue(make([]byte, 0, r.valueLen()), clock)
+}
+
+func (r *queued) valueLen() int { return r.form.Len(int(r.textLen), len(r.span()) > 0) }
+
+// appendValue appends the envelope.
+func (r *queued) appendValue(dst []byte, clock *logrecord.Clock) []byte {
+	var span *trace.SpanContext
+	if ids := r.span(); len(ids) > 0 {
+		span = new(spanOf(ids))
+	}
+	return r.form.Append(dst, r.text(), r.time, span, clock)
+}
 
 func (r *queued) key() []byte {
 	if r.keyLen < 0 {
 		return nil
 	}
-	return r.memory[r.valueLen : r.valueLen+r.keyLen : r.valueLen+r.keyLen]
+	end := r.textLen + r.keyLen
+	return r.memory[r.textLen:end:end]
 }
 
 // span returns the ids of the record's span as bytes; none without one.
-func (r *queued) span() []byte { return r.memory[r.valueLen+max(0, r.keyLen):] }
+func (r *queued) span() []byte { return r.memory[r.textLen+max(0, r.keyLen):] }
 
 // spanLength is the length of a span's ids: of the trace, of the span, and the flags.
 const spanLength = len(trace.TraceID{}) + len(trace.SpanID{}) + 1
@@ -117,11 +137,28 @@ func (w *waiter) end(err error) {
 
 // needs returns how much memory a record takes: its bytes, and those of its span.
 func (e *entry) needs() int {
-	n := len(e.value) + len(e.key)
+	n := len(e.text) + len(e.key)
 	if e.span != nil {
 		n += spanLength
 	}
 	return n
+}
+
+// length returns how long the envelope is.
+func (e *entry) length() int { return e.form.Len(len(e.text), e.span != nil) }
+
+// whole returns the envelope.
+func (e *entry) whole() []byte {
+	if e.form.Whole() {
+		return e.text
+	}
+	return e.form.Append(nil, e.text, e.time, e.span, new(logrecord.Clock))
+}
+
+// charge is what the record takes of the queue's bytes: as much as if it were whole, which it is once it is sent.
+func (e *entry) charge() int64 {
+	_, size := classOf(e.needs() + e.length() - len(e.text))
+	return int64(itemOverhead + size)
 }
 
 // memories keeps records that are over, and their memory, for others of about their size. The queue keeps them, because
@@ -160,24 +197,27 @@ func (m *memories) get(class, size int) *queued {
 	last := len(m.classes[class]) - 1
 	r := m.classes[class][last]
 	m.classes[class][last], m.classes[class] = nil, m.classes[class][:last]
-	m.bytes -= int64(itemOverhead + size)
+	m.bytes -= memoryCharge(size)
 	return r
 }
 
 // put takes a record that is over and was cleared, unless there is as much memory as most says.
 func (m *memories) put(r *queued, most int64) {
 	class, size := classOf(cap(r.memory))
-	if class == classes || size != cap(r.memory) || m.bytes+r.charge() > most {
+	if class == classes || size != cap(r.memory) || m.bytes+memoryCharge(size) > most {
 		return
 	}
-	m.bytes += r.charge()
+	m.bytes += memoryCharge(size)
 	m.classes[class] = append(m.classes[class], r)
 }
+
+// memoryCharge is what a record takes that has so much memory.
+func memoryCharge(size int) int64 { return int64(itemOverhead + size) }
 
 // clear makes a record that is over ready for another one.
 func (r *queued) clear() {
 	r.shard, r.prev, r.next, r.memory, r.state, r.hasID, r.tried = nil, nil, nil, r.memory[:0], waiting, false, false
-	r.stream, r.vendors, r.waiter, r.err, r.shifts = "", "", nil, nil, 0
+	r.form, r.stream, r.vendors, r.waiter, r.err, r.shifts = logrecord.Form{}, "", "", nil, nil, 0
 }
 
 // cell is what a processor keeps, as a rule, for the records that are logged on it.
@@ -198,13 +238,16 @@ func (c *cell) take(s *shard, class, size int) *queued {
 	return r
 }
 
+// mostFetched is how much of its memory is brought: the parts of most records need no more.
+const mostFetched = 256
+
 // fetch brings a record's memory into the processor's cache, where it is not any more after the producer has used it.
 // It does so by writing to it, which takes place while the caller goes on. The next record is copied into it without
 // waiting for that.
 func (r *queued) fetch() {
 	const line = 64
 	r.state, r.waiter = waiting, nil
-	memory := r.memory[:cap(r.memory)]
+	memory := r.memory[:min(cap(r.memory), mostFetched)]
 	for i := 0; i < len(memory); i += line {
 		memory[i] = 0
 	}
@@ -212,9 +255,9 @@ func (r *queued) fetch() {
 
 // fill copies what was handed over into a record that is empty.
 func (r *queued) fill(e *entry, w *waiter) {
-	r.stream, r.time, r.truncated, r.waiter = e.stream, e.time, e.truncated, w
-	r.memory = append(append(r.memory, e.value...), e.key...)
-	r.valueLen, r.keyLen = len(e.value), len(e.key)
+	r.stream, r.time, r.truncated, r.waiter, r.form = e.stream, e.time, e.truncated, w, e.form
+	r.memory = append(append(r.memory, e.text...), e.key...)
+	r.textLen, r.keyLen = int32(len(e.text)), int32(len(e.key))
 	if e.key == nil {
 		r.keyLen = -1
 	}
@@ -229,15 +272,15 @@ func (r *queued) fill(e *entry, w *waiter) {
 
 // newQueued returns a record that does not go into the queue, with a copy of what was handed over.
 func newQueued(e *entry) *queued {
-	r := &queued{memory: make([]byte, 0, e.needs())}
+	r := &queued{memory: make([]byte, 0, e.needs()), charge: e.charge()}
 	r.fill(e, nil)
 	return r
 }
 
 // replace gives a record another value, which is shorter. Key and span stay.
 func (r *queued) replace(value []byte) {
-	tail := r.memory[r.valueLen:]
+	tail := r.memory[r.textLen:]
 	_, size := classOf(len(value) + len(tail))
 	r.memory = append(append(make([]byte, 0, size), value...), tail...)
-	r.valueLen = len(value)
+	r.textLen, r.form, r.charge = int32(len(value)), logrecord.Form{}, memoryCharge(size)
 }

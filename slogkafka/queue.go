@@ -38,9 +38,8 @@ type queue struct {
 	diskRecords int64 // how many records may be in memory that come from the disk, and how many may be sending
 	maxFree     int64 // of the memory that each shard keeps for further records
 
-	cells  sync.Pool // *cell
-	celled atomic.Uint32
-	seed   maphash.Seed
+	cells atomic.Uint32 // how many were made
+	seed  maphash.Seed
 
 	_        [64]byte      // keeps what log calls write, and what they read, out of the cache lines that the worker writes
 	seq      atomic.Uint64 // of the last record
@@ -88,7 +87,6 @@ func newQueue(o options) *queue {
 	}
 	q.window = int64(o.bytes) - q.maxBytes
 	q.maxFree = q.maxBytes / freeShare / int64(shards)
-	q.cells.New = func() any { return &cell{shard: q.celled.Add(1)} }
 	q.resolved.wake = make(chan struct{}, 1)
 	for i := range q.shards {
 		q.shards[i].queue = q
@@ -125,11 +123,12 @@ func (q *queue) shard(e *entry, c *cell) *shard {
 }
 
 // push takes a record in for which room was reserved. It returns false when the queue is closed.
-func (q *queue) push(e *entry, w *waiter, class, size int) bool {
-	c := q.cells.Get().(*cell)
-	defer q.cells.Put(c)
+func (q *queue) push(e *entry, w *waiter, charge int64) bool {
+	c := e.cell
 	s := q.shard(e, c)
+	class, size := classOf(e.needs())
 	r := c.take(s, class, size)
+	r.charge = charge
 	r.fill(e, w)
 	spare, ok := s.push(r, e, class, size)
 	if c.spare = spare; spare != nil {
@@ -138,11 +137,21 @@ func (q *queue) push(e *entry, w *waiter, class, size int) bool {
 	return ok
 }
 
+// cellOf returns the cell that is kept at a place, which nobody else uses meanwhile.
+func (q *queue) cellOf(place *any) *cell {
+	c, ok := (*place).(*cell)
+	if !ok {
+		c = q.newCell()
+		*place = c
+	}
+	return c
+}
+
+func (q *queue) newCell() *cell { return &cell{shard: q.cells.Add(1)} }
+
 // refuse counts a record that does not get in.
 func (q *queue) refuse(e *entry, why reason) {
-	c := q.cells.Get().(*cell)
-	defer q.cells.Put(c)
-	q.shard(e, c).refuse(e, why)
+	q.shard(e, e.cell).refuse(e, why)
 }
 
 // recycle gives back the memory of records that are over to their shards. The order of done changes.
@@ -263,7 +272,7 @@ func (q *queue) replaceOldest(e *entry, n int64, drop func(*queued)) bool {
 			return false
 		}
 		if r := oldest.dropOldest(least, full); r != nil {
-			q.release(1, r.charge())
+			q.release(1, r.charge)
 			drop(r)
 		}
 	}
@@ -355,7 +364,7 @@ func (q *queue) take(batch []*queued) []*queued {
 	batch = gather(q.sources(), batch, q.recordWindow(), max(1, q.window-q.sentBytes.Load()))
 	bytes := int64(0)
 	for _, r := range batch {
-		bytes += r.charge()
+		bytes += r.charge
 	}
 	q.sent.Add(int64(len(batch)))
 	q.sentBytes.Add(bytes)
@@ -461,7 +470,7 @@ func (q *queue) abandon() []*queued {
 		q.disk().keep()
 	}
 	for _, r := range left {
-		bytes += r.charge()
+		bytes += r.charge
 	}
 	slices.SortFunc(left, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
 	q.release(int64(len(left)), bytes)

@@ -53,7 +53,7 @@ func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bo
 	}
 	in.counts.note(e)
 	in.counts.queued++
-	in.counts.bytes += uint64(r.charge())
+	in.counts.bytes += uint64(r.charge)
 	r.shard, r.seq = s, s.queue.seq.Add(1)
 	in.records = append(in.records, r)
 	spare = in.free.get(class, size)
@@ -97,7 +97,7 @@ func (s *shard) link(r *queued) {
 // append takes in a record from the disk. The caller holds the mutex.
 func (s *shard) append(r *queued) {
 	s.counts.queued++
-	s.counts.bytes += uint64(r.charge())
+	s.counts.bytes += uint64(r.charge)
 	r.shard = s
 	s.link(r)
 }
@@ -182,8 +182,8 @@ func (s *shard) take(batch []*queued, n int, share, room int64) ([]*queued, int6
 	s.admit()
 	for r := s.next; r != nil && n > 0 && share > 0; r = s.next {
 		n--
-		share -= r.charge()
-		room -= r.charge()
+		share -= r.charge
+		room -= r.charge
 		r.state = sending
 		s.advance(r)
 		batch = append(batch, r)
@@ -223,7 +223,7 @@ func (s *shard) finish(r *queued) {
 	}
 	r.state, r.prev, r.next = finished, nil, nil
 	s.counts.queued--
-	s.counts.bytes -= uint64(r.charge())
+	s.counts.bytes -= uint64(r.charge)
 }
 
 // dropOldest takes out and returns the oldest record if it still waits and is the one with that number; else nil.

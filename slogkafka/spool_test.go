@@ -20,6 +20,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // away has the bus reach no broker.
@@ -507,24 +508,24 @@ func TestASpoolThatFails(t *testing.T) {
 func FuzzSpooledRecord(f *testing.F) {
 	shard := &shard{}
 	for _, e := range []entry{
-		{value: []byte("{}"), stream: "logs"},
-		{value: []byte("{}"), key: []byte{}, stream: "other", time: time.UnixMilli(-1), truncated: true},
-		{value: []byte("value"), key: []byte("key"), stream: "logs", span: new(trace.NewSpanContext(trace.SpanContextConfig{
+		{text: []byte("{}"), stream: "logs"},
+		{text: []byte("{}"), key: []byte{}, stream: "other", time: time.UnixMilli(-1), truncated: true},
+		{text: []byte("value"), key: []byte("key"), stream: "logs", span: new(trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
 		}))},
 	} {
-		f.Add(newQueued(&e).appendSpooled(nil, time.Unix(3, 0)))
+		f.Add(newQueued(&e).appendSpooled(nil, time.Unix(3, 0), new(logrecord.Clock)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := fromSpool(shard, data, "logs")
 		if err != nil {
 			return
 		}
-		again, err := fromSpool(shard, r.appendSpooled(nil, time.Time{}), "logs")
+		again, err := fromSpool(shard, r.appendSpooled(nil, time.Time{}, new(logrecord.Clock)), "logs")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.stream != r.stream || !bytes.Equal(again.key(), r.key()) || !bytes.Equal(again.value(), r.value()) ||
+		if again.stream != r.stream || !bytes.Equal(again.key(), r.key()) || !bytes.Equal(again.text(), r.text()) ||
 			again.id != r.id || !again.time.Equal(r.time) || !bytes.Equal(again.memory, r.memory) ||
 			again.keyLen != r.keyLen || again.vendors != r.vendors || again.tried != r.tried || again.truncated != r.truncated {
 			t.Fatalf("%+v became %+v", r, again)
@@ -537,10 +538,9 @@ func FuzzSpooledRecord(f *testing.F) {
 func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
 	t.Parallel()
 	h := fake(new(fakeBus), Overflow(Spool(t.TempDir(), 1<<20)))
-	q, e := h.queue, entry{value: []byte("{}"), key: []byte("0"), stream: "logs"}
-	class, size := classOf(e.needs())
+	q, e := h.queue, entry{text: []byte("{}"), key: []byte("0"), stream: "logs", cell: &cell{}}
 	push := func() *shard {
-		if !q.reserve(&e, int64(itemOverhead+size)) || !q.push(&e, nil, class, size) { // as Handle does, but nothing runs
+		if !q.reserve(&e, e.charge()) || !q.push(&e, nil, e.charge()) { // as Handle does, but nothing runs
 			t.Fatal("the record found no room")
 		}
 		return q.shard(&e, &cell{})
@@ -565,7 +565,7 @@ func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
 		defer s.mu.Unlock()
 		s.finish(r)
 		s.counts.delivered++ // or spooled
-		q.release(1, r.charge())
+		q.release(1, r.charge)
 	}
 	take(from, r)
 	disk.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // A record in the spool is a version, flags, its time, its id, and then its stream, key, value, the ids of its span
@@ -22,7 +23,7 @@ const (
 var errSpoolRecord = errors.New("no log record of this version")
 
 // appendSpooled appends the record as it lies in the spool, with its id, which it keeps there.
-func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
+func (r *queued) appendSpooled(dst []byte, now time.Time, clock *logrecord.Clock) []byte {
 	r.makeID(now)
 	var flags byte
 	var millis int64
@@ -44,7 +45,7 @@ func (r *queued) appendSpooled(dst []byte, now time.Time) []byte {
 	dst = append(dst, r.id[:]...)
 	dst = appendPart(dst, r.stream)
 	dst = appendPart(dst, r.key())
-	dst = appendPart(dst, r.value())
+	dst = r.appendValue(binary.AppendUvarint(dst, uint64(r.valueLen())), clock)
 	dst = appendPart(dst, r.span())
 	return appendPart(dst, r.vendors)
 }
@@ -75,7 +76,7 @@ func fromSpool(s *shard, data []byte, stream string) (*queued, error) {
 	}
 	r := s.room(len(value) + len(key) + len(span))
 	r.memory = append(append(append(r.memory, value...), key...), span...)
-	r.valueLen, r.keyLen = len(value), len(key)
+	r.textLen, r.keyLen, r.charge = int32(len(value)), int32(len(key)), memoryCharge(cap(r.memory))
 	if flags&flagKey == 0 {
 		r.keyLen = -1
 	}

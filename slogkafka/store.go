@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/spool"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 // errSpooled is what FlushOn returns for a record that was written to the disk instead.
@@ -47,6 +48,7 @@ type store struct {
 	// Of run alone:
 	batch      []*queued
 	memory     []byte
+	clock      logrecord.Clock
 	parts      [][]byte
 	unsynced   bool
 	nextSync   time.Time
@@ -190,9 +192,9 @@ func (s *store) write(now time.Time) bool {
 func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
 	s.memory, s.parts = s.memory[:0], s.parts[:0]
 	for _, r := range batch {
-		s.memory = slices.Grow(s.memory, len(r.memory)+len(r.stream)+len(r.vendors)+128)
+		s.memory = slices.Grow(s.memory, r.valueLen()+len(r.memory)+len(r.stream)+len(r.vendors)+128)
 		start := len(s.memory)
-		s.memory = r.appendSpooled(s.memory, now)
+		s.memory = r.appendSpooled(s.memory, now, &s.clock)
 		s.parts = append(s.parts, s.memory[start:len(s.memory):len(s.memory)])
 	}
 	n, err = s.spool.Append(s.parts)

@@ -92,7 +92,7 @@ func (q *queue) toDisk(batch []*queued) []*queued {
 			if r.shard == s && r.state != finished {
 				s.finish(r)
 				s.counts.spooled++
-				bytes += r.charge()
+				bytes += r.charge
 				moved = append(moved, r)
 			}
 		}

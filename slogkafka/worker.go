@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
+	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
 const (
@@ -35,6 +36,7 @@ type worker struct {
 	summary *summary
 	// unwatched tells that collect does not wait for any outcome.
 	unwatched atomic.Bool
+	clock     logrecord.Clock    // of collect
 	again     chan time.Duration // has room for one: records failed, and are tried again after the time
 }
 
@@ -198,10 +200,12 @@ type shipment struct {
 	batch   []*queued
 	headers []shipping.Header
 	list    []shipping.Record
+	values  []byte // of the records of which the queue has parts only
+	clock   logrecord.Clock
 }
 
 func (s *shipment) records(now time.Time) []shipping.Record {
-	s.list, s.headers = s.list[:0], s.headers[:0]
+	s.list, s.headers, s.values = s.list[:0], s.headers[:0], s.values[:0]
 	for _, r := range s.batch {
 		if r.tried {
 			r.shard.queue.retries.Add(1)
@@ -210,14 +214,30 @@ func (s *shipment) records(now time.Time) []shipping.Record {
 		start := len(s.headers)
 		s.headers = r.appendHeaders(s.headers, now)
 		s.list = append(s.list, shipping.Record{
-			Stream: r.stream, Key: r.key(), Value: r.value(), Headers: s.headers[start:], Time: r.timeFor(now), Outcome: r,
+			Stream: r.stream, Key: r.key(), Value: s.value(r), Headers: s.headers[start:], Time: r.timeFor(now), Outcome: r,
 		})
 	}
 	return s.list
 }
 
+// value returns a record's envelope, in memory that serves the next batch.
+func (s *shipment) value(r *queued) []byte {
+	if r.form.Whole() {
+		return r.text()
+	}
+	start := len(s.values)
+	s.values = r.appendValue(s.values, &s.clock)
+	return s.values[start:len(s.values):len(s.values)]
+}
+
+// mostValues is how much memory a shipment keeps for envelopes.
+const mostValues = 4 << 20
+
 // forget lets go of the batch's records.
 func (s *shipment) forget() {
+	if cap(s.values) > mostValues {
+		s.values = nil
+	}
 	clear(s.batch)
 	clear(s.list)
 	clear(s.headers)
@@ -288,7 +308,7 @@ func (w *worker) apply(list []*queued) {
 	var result result
 	var sentBytes int64
 	for i, r := range list {
-		sentBytes += r.charge()
+		sentBytes += r.charge
 		verdicts[i] = w.judge(r)
 		result.add(r.err, verdicts[i])
 	}
@@ -332,7 +352,7 @@ func (w *worker) apply(list []*queued) {
 // apply counts one record's outcome. It returns how many records, and bytes, have left the queue. The caller holds the
 // mutex.
 func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
-	before := r.charge()
+	before := r.charge
 	switch v.what {
 	case delivered:
 		s.finish(r)
@@ -345,14 +365,14 @@ func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
 	}
 	if v.value != nil {
 		r.replace(v.value)
-		s.counts.bytes -= uint64(before - r.charge())
+		s.counts.bytes -= uint64(before - r.charge)
 		if !r.truncated {
 			r.truncated = true
 			s.counts.truncated++
 		}
 	}
 	s.giveBack(r)
-	return 0, before - r.charge()
+	return 0, before - r.charge
 }
 
 // judge says what the outcome of an attempt means for its record. The bus itself retries all that passes by itself.
@@ -363,7 +383,7 @@ func (w *worker) judge(r *queued) verdict {
 	case temporary(r.err):
 		return verdict{what: again}
 	case errors.Is(r.err, bus.ErrTooLarge):
-		value, ok := w.shorten(r.value(), r.valueLen/2)
+		value, ok := w.shorten(r.value(&w.clock), r.valueLen()/2)
 		if !ok || len(value) < smallest {
 			return verdict{what: dropped, why: tooLarge}
 		}
