@@ -79,7 +79,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	w.spec = shipping.Stream{Retention: o.retention, Partitions: o.partitions}
 	w.report = &reporter{stream: stream, to: ownlog.Logger(to), runner: runner, queue: q, why: c.waiting}
 	if disk != nil {
-		disk.report, disk.lost = w.report.spool, c.missing
+		disk.report, disk.missed, disk.lost = w.report.spool, c.missing, c.lost
 	}
 	w.summary = &summary{stream: stream, encoder: encoder, missed: q.missed, nudge: q.nudge}
 	h := &Handler{c, o.newCall(), encoder}

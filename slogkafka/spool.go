@@ -23,7 +23,9 @@ func (spooling) policy() {}
 //
 // The directory has one owner: a second handler, of this process or another, works without, and so does one whose
 // directory cannot be used; see [Handler.Err]. It is made with mode 0700, files in it with 0600: records lie there in
-// the clear.
+// the clear. Where it belongs to root or can be written by others, as volumes in Kubernetes do, the files are in a
+// directory of it that is this user's alone, kafkaesk-spool-UID. Who can write the one around it cannot read or change
+// records then, but move them away. On Solaris and AIX a second handler of the same process is not kept out.
 //
 // What was written survives the end of the process, however it ends, and after the next sync ([SpoolSync]) that of
 // the system. A record may be delivered twice after that; it has the same bus.IDHeader. Damaged files cost the

@@ -284,6 +284,52 @@ func TestAFullSpool(t *testing.T) {
 	})
 }
 
+// A record that the disk never has room for is dropped, counted and given to the fallback, and holds up none behind it.
+func TestARecordThatIsTooLargeForTheSpool(t *testing.T) {
+	t.Parallel()
+	for name, full := range map[string]bool{"while it is away": false, "at Close": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { tooLargeForTheSpool(t, full) })
+		})
+	}
+}
+
+func tooLargeForTheSpool(t *testing.T, atClose bool) {
+	const n = 200
+	records := 100
+	if atClose {
+		records = 10 * n // the queue is never half full
+	}
+	f, fallback, dir := new(fakeBus), newRecorder(), t.TempDir()
+	f.away()
+	key := func(_ context.Context, r slog.Record) []byte {
+		if r.Message == "large" {
+			return make([]byte, 1<<20)
+		}
+		return []byte("k")
+	}
+	h := fake(f, Key(key), QueueSize(records, 64<<20), Overflow(Spool(dir, 1<<20)), Fallback(fallback))
+	slog.New(h).Info("large")
+	logNumbers(t, h, 0, n)
+	if !atClose {
+		until(t, "those behind it are on disk", func() bool { return h.Stats().Spooled >= n-50 })
+		if s := h.Stats(); s.DroppedBy[DroppedTooLarge] != 1 || s.Dropped != 1 {
+			t.Errorf("the counts are %+v", s)
+		}
+	}
+	err := h.Close(within(t, 3*time.Second))
+	<-h.store.done
+	s := h.Stats()
+	if s.Spooled != n || s.Dropped != 1 || s.Fallback != 1 || fallback.count("large") != 1 {
+		t.Errorf("the fallback has %d; the counts are %+v", fallback.count("large"), s)
+	}
+	if (err != nil) != atClose || atClose && s.DroppedBy[DroppedUndelivered] != 1 {
+		t.Errorf("Close returned %v; the counts are %+v", err, s)
+	}
+	balanced(t, s)
+}
+
 // Damage on the disk costs records, and neither the delivery of the others nor the counts.
 func TestADamagedSpool(t *testing.T) {
 	t.Parallel()

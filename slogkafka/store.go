@@ -35,7 +35,8 @@ type store struct {
 	stream string
 	every  time.Duration // between syncs; 0: with each batch; less: never
 	report func(error)   // tells a fault
-	lost   func(n uint64)
+	missed func(n uint64)
+	lost   func(*queued, reason)
 
 	wake    chan struct{} // has room for one
 	asleep  atomic.Bool   // run is to be woken when there is something to do
@@ -179,13 +180,26 @@ func (s *store) write(now time.Time) bool {
 		r.waiter.end(errSpooled)
 	}
 	s.queue.recycle(moved)
-	s.queue.giveBack(s.batch[n:])
+	rest := s.batch[n:]
+	if errors.Is(err, spool.ErrTooLarge) {
+		s.drop(rest[0], err)
+		rest, err = rest[1:], nil
+	}
+	s.queue.giveBack(rest)
 	if err != nil {
 		s.nextWrite = now.Add(spoolRetry)
 		s.fail(err)
 	}
 	clear(s.batch)
 	return err == nil
+}
+
+// drop drops a record that is too large for the disk, so that it does not hold up those behind it.
+func (s *store) drop(r *queued, err error) {
+	if s.queue.drop(r, tooLarge) {
+		r.waiter.end(err)
+		s.lost(r, tooLarge)
+	}
 }
 
 // append writes records to the spool, and returns how many of them are there.
@@ -236,7 +250,7 @@ func (s *store) read(now time.Time) bool {
 	}
 	s.queue.fromDisk(list, lost, b.First+uint64(len(b.Records)))
 	if lost > 0 {
-		s.lost(lost)
+		s.missed(lost)
 	}
 	s.queue.nudge()
 	return err == nil
@@ -276,6 +290,9 @@ func (s *store) close() {
 			r.waiter.end(errSpooled)
 		}
 		left = left[n:]
+		if errors.Is(err, spool.ErrTooLarge) {
+			left, err = left[1:], nil // it is for the fallback
+		}
 		if err != nil {
 			s.fail(err)
 			break

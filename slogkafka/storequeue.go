@@ -102,6 +102,20 @@ func (q *queue) toDisk(batch []*queued) []*queued {
 	return moved
 }
 
+// drop counts a record that was taken out as dropped. It returns false when Close has given the record up.
+func (q *queue) drop(r *queued, why reason) bool {
+	s := r.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.state == finished {
+		return false
+	}
+	s.finish(r)
+	s.counts.dropped[why]++
+	q.release(1, r.charge)
+	return true
+}
+
 // giveBack has records wait again that were taken out.
 func (q *queue) giveBack(batch []*queued) {
 	for _, r := range batch {

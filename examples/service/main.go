@@ -10,7 +10,8 @@
 //	curl localhost:8080/orders/a1
 //
 // It takes a worker's flags and variables (--help lists them): KAFKAESK_KAFKA_SERVERS, KAFKAESK_LISTEN for the monitor.
-// Its own is SERVICE_ADDRESS, where the API listens (127.0.0.1:8080).
+// Its own are SERVICE_ADDRESS, where the API listens (127.0.0.1:8080), and SERVICE_SPOOL, a directory for logs that
+// Kafka does not take yet (none).
 package main
 
 import (
@@ -29,8 +30,12 @@ func main() {
 
 	// The logs of this process, for people and for Kafka. The bus's own never go through the bus.
 	local := slogkafka.NewStreamHandler(os.Stderr, slogkafka.Text())
+	var spool slogkafka.Option
+	if dir := os.Getenv("SERVICE_SPOOL"); dir != "" {
+		spool = slogkafka.Overflow(slogkafka.Spool(dir, 256<<20))
+	}
 	shipped := slogkafka.NewHandler(app, "logs.orders", slogkafka.Service("orders"), slogkafka.Fallback(local),
-		slogkafka.WhenConfigured())
+		slogkafka.WhenConfigured(), spool)
 	slog.SetDefault(slog.New(slog.NewMultiHandler(local, shipped)))
 
 	service := orders.New(app)

@@ -2,7 +2,9 @@
 // when the process ends, however it ends, so there is never a stale one to clean up.
 //
 // The development broker and the spool lock their directories with it, and test binaries that run at the same time use
-// it to fetch Apache Kafka only once. On systems without flock(2) a lock is always granted.
+// it to fetch Apache Kafka only once. On Solaris and AIX the lock is one of the whole process (fcntl): it keeps other
+// processes out, and not a second caller in the same one. On systems without file locks (Plan 9, WebAssembly) it is
+// always granted.
 package filelock
 
 import (
@@ -27,9 +29,14 @@ func Try(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filelock: opening: %w", err)
 	}
+	return TryFile(f)
+}
+
+// TryFile takes the lock on a file that is open. It belongs to the lock then, and is closed when somebody else has it.
+func TryFile(f *os.File) (*Lock, error) {
 	if err := lock(f); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("filelock: %s: %w", path, err)
+		return nil, fmt.Errorf("filelock: %s: %w", f.Name(), err)
 	}
 	return &Lock{file: f}, nil
 }

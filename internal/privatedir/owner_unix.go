@@ -22,3 +22,6 @@ func self() int { return os.Geteuid() }
 func writableByOthers(info fs.FileInfo) bool {
 	return info.Mode()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o022 != 0
 }
+
+// otherRights returns the permissions of all but the owner.
+func otherRights(info fs.FileInfo) fs.FileMode { return info.Mode().Perm() & 0o077 }

@@ -59,21 +59,30 @@ func Check(info fs.FileInfo) error {
 	return nil
 }
 
+// sharedError says that others can write a directory, who can replace what is in it.
+type sharedError struct {
+	dir  string   // which is this user's or root's, and so are those above it
+	rest []string // the elements of the path below it
+}
+
+func (e *sharedError) Error() string {
+	return fmt.Sprintf("%s can be written by others, who can replace what is in it: change that (chmod go-w), or name "+
+		"a directory elsewhere", e.dir)
+}
+
 // checkAbove checks the directories above the last element of an absolute path, and what their links lead to.
 func checkAbove(path string) error {
 	volume := filepath.VolumeName(path)
-	root := volume + string(filepath.Separator)
-	above, elements := root, strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)),
-		string(filepath.Separator))
+	above, elements := volume+string(filepath.Separator),
+		strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)),
+			string(filepath.Separator))
 	for i, element := range elements {
 		info, err := os.Lstat(above)
 		if err != nil {
 			return err
 		}
-		owner := owner(info)
-		if owner != self() && owner != 0 && !ownsRoot(owner, root) {
-			return fmt.Errorf("%s belongs to another user (%d), who can replace what is in it: name a directory elsewhere",
-				above, owner)
+		if err := checkOwner(above, info); err != nil {
+			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(above)
@@ -86,13 +95,21 @@ func checkAbove(path string) error {
 			return checkAbove(filepath.Join(append([]string{target}, elements[i:]...)...))
 		}
 		if writableByOthers(info) && info.Mode()&fs.ModeSticky == 0 {
-			return fmt.Errorf("%s can be written by others, who can replace what is in it: change that (chmod go-w), or name "+
-				"a directory elsewhere",
-				above)
+			return &sharedError{above, elements[i:]}
 		}
 		above = filepath.Join(above, element)
 	}
 	return nil
+}
+
+// checkOwner reports whether a directory belongs to neither this user nor root.
+func checkOwner(dir string, info fs.FileInfo) error {
+	owner := owner(info)
+	if owner == self() || owner == 0 || ownsRoot(owner, filepath.VolumeName(dir)+string(filepath.Separator)) {
+		return nil
+	}
+	return fmt.Errorf("%s belongs to another user (%d), who can replace what is in it: name a directory elsewhere",
+		dir, owner)
 }
 
 // ownsRoot reports whether the user owns the root of the file system, which in a user namespace is not user 0.

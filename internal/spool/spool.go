@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,8 +30,12 @@ const MaxRecord = 16 << 20
 // MinBytes is the least that a spool can be bounded to.
 const MinBytes = 64 << 10
 
-// ErrFull says that a record does not fit within the bound.
-var ErrFull = errors.New("the spool is full")
+var (
+	// ErrFull says that a record does not fit within the bound, as long as others are there.
+	ErrFull = errors.New("the spool is full")
+	// ErrTooLarge says that a record is longer than MaxRecord, or does not fit within the bound even alone.
+	ErrTooLarge = errors.New("the record is too large for the spool")
+)
 
 // Sync says when records are synced to the disk. Before that they survive the end of the process, and not a power
 // failure.
@@ -49,7 +52,8 @@ const (
 
 // Config is what Open needs to know.
 type Config struct {
-	// Dir is the directory. It is made with mode 0700, files in it with 0600.
+	// Dir is the directory. It is made with mode 0700, files in it with 0600. Where it belongs to root or can be written
+	// by others, the files are in a directory of it, kafkaesk-spool-UID.
 	Dir string
 	// MaxBytes bounds all files together. It is at least MinBytes.
 	MaxBytes int64
@@ -99,25 +103,33 @@ func Open(c Config) (*Spool, error) {
 	if c.MaxBytes < MinBytes {
 		return nil, fmt.Errorf("spool %s: %d bytes are too few: it needs %d", c.Dir, c.MaxBytes, MinBytes)
 	}
-	if err := privatedir.Make(c.Dir); err != nil {
+	root, err := privatedir.Open(c.Dir, "kafkaesk-spool")
+	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	lock, err := filelock.Try(filepath.Join(c.Dir, "lock"))
-	if errors.Is(err, filelock.ErrLocked) {
-		return nil, fmt.Errorf("spool %s: it has an owner already; each needs a directory of its own: %w", c.Dir, err)
-	} else if err != nil {
+	s, err := lockAndOpen(root, c)
+	if err != nil {
+		_ = root.Close()
 		return nil, fmt.Errorf("spool %s: %w", c.Dir, err)
 	}
-	root, err := os.OpenRoot(c.Dir)
+	return s, nil
+}
+
+func lockAndOpen(root *os.Root, c Config) (*Spool, error) {
+	f, err := root.OpenFile("lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		_ = lock.Unlock()
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, err
+	}
+	lock, err := filelock.TryFile(f)
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, fmt.Errorf("it has an owner already; each needs a directory of its own: %w", err)
+	} else if err != nil {
+		return nil, err
 	}
 	s, err := open(directory{root}, c)
 	if err != nil {
-		_ = root.Close()
 		_ = lock.Unlock()
-		return nil, fmt.Errorf("spool %s: %w", c.Dir, err)
+		return nil, err
 	}
 	s.lock = lock
 	return s, nil
@@ -205,7 +217,7 @@ func (s *Spool) Bytes() int64 {
 }
 
 // Append writes records, and returns how many of them are in the spool, which are the first ones. ErrFull says that the
-// next one does not fit. The spool goes on after any error.
+// next one does not fit yet, ErrTooLarge that it never will. The spool goes on after any error.
 func (s *Spool) Append(records [][]byte) (n int, err error) {
 	for n < len(records) {
 		k, err := s.appendSome(records[n:])
@@ -230,8 +242,11 @@ func (s *Spool) appendSome(records [][]byte) (n int, err error) {
 	}
 	s.frames = s.frames[:0]
 	for _, record := range records {
-		if len(record) > MaxRecord {
-			return 0, fmt.Errorf("a record of %d bytes is larger than %d", len(record), MaxRecord)
+		if most := min(MaxRecord, s.max-int64(ledgerSize+frameHeader)); int64(len(record)) > most {
+			if n == 0 {
+				return 0, fmt.Errorf("%w: it has %d bytes, and may have %d", ErrTooLarge, len(record), most)
+			}
+			break
 		}
 		size := int64(len(s.frames))
 		if used+size+int64(frameHeader+len(record)) > s.max || n > 0 && begin+size >= s.segmentBytes {

@@ -479,6 +479,39 @@ func TestADirectory(t *testing.T) {
 	}
 }
 
+// A volume that others can write, as Kubernetes mounts one, has the files in a directory that they cannot enter.
+func TestADirectoryThatOthersCanWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Dir: dir, MaxBytes: 1 << 20}
+	for round := range uint64(2) {
+		s, err := Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Next() != 10*round {
+			t.Errorf("there are %d records, want %d", s.Next(), 10*round)
+		}
+		if _, err := Open(config); !errors.Is(err, filelock.ErrLocked) {
+			t.Errorf("a second owner gets %v", err)
+		}
+		mustAppend(t, s, 10)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("there are %v, %v", entries, err)
+	}
+	if info, err := entries[0].Info(); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has the mode %v (%v)", info.Mode(), err)
+	}
+}
+
 func TestADirectoryThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
