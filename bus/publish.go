@@ -224,12 +224,12 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 	if r.watched != nil {
 		r.watched.published.Schema = d.name()
 	}
-	if w.value, err = d.encode(w.value[:0], data); err != nil {
+	if err = d.encode(&w.writer, data); err != nil {
 		r.fail(err)
 		return
 	}
 	if r.watched != nil {
-		r.watched.published.Size = len(w.value)
+		r.watched.published.Size = len(w.writer.Buf)
 	}
 	c, until, err := a.useFor(ctx, stream)
 	if err != nil {
@@ -246,18 +246,19 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		w.bound = ended
 	}
 	w.aside = !urgent
-	if c.send(ctx, r, w, w.value, urgent, opts); r.early != nil && ended != nil {
+	if c.send(ctx, r, w, w.writer.Buf, urgent, opts); r.early != nil && ended != nil {
 		ended(r.early)
 	}
 }
 
-// encode appends data's envelope to buf, after it was validated.
-func (d *declaration) encode(buf []byte, data any) ([]byte, error) {
-	out, err := d.schema.Append(append(buf, d.head...), data)
-	if err != nil {
-		return buf, d.refusal(err)
+// encode writes data's envelope, after it was validated.
+func (d *declaration) encode(w *schema.Writer, data any) error {
+	w.Buf = append(w.Buf, d.head...)
+	if err := d.schema.Encode(w, data); err != nil {
+		return d.refusal(err)
 	}
-	return append(out, '}'), nil
+	w.Buf = append(w.Buf, '}')
+	return nil
 }
 
 // refusal says why data was not encoded.
@@ -308,8 +309,8 @@ func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte,
 // workspace is what one publish needs until the producer has copied the record. It serves again.
 type workspace struct {
 	publishOptions
-	value []byte
-	id    [recordid.Length]byte
+	writer schema.Writer // of the value
+	id     [recordid.Length]byte
 
 	stream, prefix, topic string // of the publish before, mostly of this one too
 }
@@ -326,8 +327,8 @@ func (a *App) give(w *workspace) {
 	const most = 64 << 10 // one large value shall not stay in memory for ever
 	clear(w.headers[:cap(w.headers)])
 	w.publishOptions = publishOptions{headers: w.headers[:0]}
-	if cap(w.value) > most {
-		w.value = nil
+	if w.writer.Reset(); cap(w.writer.Buf) > most {
+		w.writer.Buf = nil
 	}
 	a.workspaces.Put(w)
 }

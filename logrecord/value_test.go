@@ -342,6 +342,23 @@ func TestInvalidInGroupsThatAreWrittenAlike(t *testing.T) {
 }
 
 // Whatever is logged, a record is JSON and has no key twice, base fields and models and groups included.
+// TestKeysOfMapsThatBecomeOne: the key between them in the order of the bytes must not keep them apart.
+func TestKeysOfMapsThatBecomeOne(t *testing.T) {
+	t.Parallel()
+	for _, m := range []any{
+		map[string]string{"\ufffd": "a", "\U0001F600": "b", "\xff": "c"},
+		map[string]any{"\ufffd": 1, "\U0001F600": 2, "\xff": 3},
+		map[string]int{"\ufffd": 1, "\U0001F600": 2, "\xff": 3},
+	} {
+		r := slog.NewRecord(at, 0, "m", 0)
+		r.AddAttrs(slog.Any("map", m))
+		text, _ := NewEncoder(Options{}).Append(nil, t.Context(), r)
+		if err := unique(text); err != nil {
+			t.Errorf("%v: %s", err, text)
+		}
+	}
+}
+
 func TestNeverAKeyTwice(t *testing.T) {
 	t.Parallel()
 	name := rapid.SampledFrom([]string{"a", "b", "level", "attr_level", "stack", "err", "invalid", "truncated", "trace_id",

@@ -39,6 +39,15 @@ func element(first ptr, i int, size uintptr) ptr { return unsafe.Add(first, uint
 // valueAt returns the value of type t at p, with its address.
 func valueAt(t reflect.Type, p ptr) reflect.Value { return reflect.NewAt(t, p).Elem() }
 
+// identity returns the pointer that is the same for equal types only. To compare two reflect.Types takes a call.
+func identity(t reflect.Type) ptr { return (*[2]ptr)(ptr(&t))[1] }
+
+// words returns the identity of v's type, nil for a nil interface, and v where that is a pointer.
+func words(v any) (typ, pointer ptr) {
+	at := (*[2]ptr)(ptr(&v))
+	return at[0], at[1]
+}
+
 // dynamic returns the type and the place of what an interface holds, which is not nil. The place lasts until release.
 func (w *Writer) dynamic(v any) (reflect.Type, ptr) {
 	t := reflect.TypeOf(v)

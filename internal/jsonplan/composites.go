@@ -97,6 +97,68 @@ func (w *Writer) list(first ptr, n int, size uintptr, item *node) {
 	w.close(start, "[]")
 }
 
+// writeTexts writes the most frequent type of slice.
+func writeTexts(w *Writer, p ptr) {
+	texts := get[[]string](p)
+	if texts == nil && !w.nilIsEmpty() {
+		w.null()
+		return
+	}
+	if !w.down() {
+		return
+	}
+	start := len(w.Buf)
+	for _, text := range texts {
+		if w.stopped() {
+			break
+		}
+		w.Buf = append(w.Buf, ',')
+		w.text(text)
+	}
+	w.close(start, "[]")
+	w.up()
+}
+
+// pair is one member of a map that needs no reflection.
+type pair[V any] struct {
+	key   string
+	value V
+}
+
+// byKey puts the members in order. Mostly they are few, for which slices.SortFunc takes longer.
+func byKey[V any](all []pair[V]) {
+	if len(all) > 12 {
+		slices.SortFunc(all, func(a, b pair[V]) int { return strings.Compare(a.key, b.key) })
+		return
+	}
+	for i := 1; i < len(all); i++ {
+		for j := i; j > 0 && all[j].key < all[j-1].key; j-- {
+			all[j], all[j-1] = all[j-1], all[j]
+		}
+	}
+}
+
+// pairs writes the members, which are in order.
+func pairs[V any](w *Writer, all []pair[V], write func(*Writer, V)) {
+	start, last := len(w.Buf), ""
+	for i := range all {
+		if w.stopped() {
+			break
+		}
+		name := all[i].key
+		if w.Log != nil && i > 0 && name == last { // in a log record no key is there twice
+			continue
+		}
+		last = name
+		w.Buf = append(rawjson.AppendText(append(w.Buf, ','), name, w.invalidUTF8()), ':')
+		if write(w, all[i].value); w.err != nil {
+			w.at(name)
+			return
+		}
+	}
+	w.close(start, "{}")
+}
+
 // writeLabels writes the most frequent type of map, without allocating for a dozen members.
 func writeLabels(w *Writer, p ptr) {
 	labels := get[map[string]string](p)
@@ -104,29 +166,45 @@ func writeLabels(w *Writer, p ptr) {
 		w.null()
 		return
 	}
-	if !w.down() {
-		return
-	}
-	var few [12]string
-	keys := few[:0]
-	for key := range labels {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	start := len(w.Buf)
-	last := ""
-	for i, key := range keys {
-		if w.stopped() {
-			break
+	if w.down() {
+		var few [12]pair[string]
+		all := few[:0]
+		for key, value := range labels {
+			all = append(all, pair[string]{w.key(key), value})
 		}
-		if name := w.key(key); w.Log == nil || i == 0 || name != last { // in a log record no key is there twice
-			w.Buf = append(rawjson.AppendText(append(w.Buf, ','), name, w.invalidUTF8()), ':')
-			w.text(labels[key])
-			last = name
-		}
+		byKey(all)
+		pairs(w, all, (*Writer).text)
+		w.up()
 	}
-	w.close(start, "{}")
-	w.up()
+}
+
+// anyMapOf writes maps of values of any type.
+func anyMapOf(t reflect.Type, plans *Plans) encoder {
+	write := func(w *Writer, v any) { w.any(plans, v) }
+	return func(w *Writer, p ptr) {
+		values := get[map[string]any](p)
+		if values == nil && !w.nilIsEmpty() {
+			w.null()
+			return
+		}
+		if !w.down() {
+			return
+		}
+		if w.enter(t, get[ptr](p), 0) {
+			addr := w.addr
+			w.addr = false
+			var few [12]pair[any]
+			all := few[:0]
+			for key, value := range values {
+				all = append(all, pair[any]{w.key(key), value})
+			}
+			byKey(all)
+			pairs(w, all, write)
+			w.addr = addr
+			w.leave()
+		}
+		w.up()
+	}
 }
 
 // key returns a key as it is compared with others: that of a log record without what is no UTF-8.
@@ -247,8 +325,21 @@ func (c *compiler) interfaceOf(t reflect.Type) encoder {
 
 // any writes a value that is not part of a model, by the plan of its type.
 func (w *Writer) any(plans *Plans, v any) {
-	if v == nil {
+	switch v := v.(type) { // the types that have no methods and no parts need no plan
+	case nil:
 		w.null()
+		return
+	case string:
+		w.text(v)
+		return
+	case int:
+		w.Buf = rawjson.AppendInt(w.Buf, int64(v))
+		return
+	case float64:
+		w.float(v, 64)
+		return
+	case bool:
+		w.Buf = strconv.AppendBool(w.Buf, v)
 		return
 	}
 	addr, models := w.addr, false

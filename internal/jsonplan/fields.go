@@ -193,10 +193,29 @@ func isEmpty(t reflect.Type) func(ptr) bool {
 		return func(p ptr) bool { return valueAt(t, p).Len() == 0 }
 	case k == reflect.Pointer:
 		return func(p ptr) bool { return get[ptr](p) == nil }
-	case k >= reflect.Bool && k <= reflect.Float64 || k == reflect.Interface:
+	case k >= reflect.Bool && k <= reflect.Float64:
+		return isZeroNumber(t)
+	case k == reflect.Interface:
 		return func(p ptr) bool { return valueAt(t, p).IsZero() }
 	}
 	return nil
+}
+
+// isZeroNumber returns the test whether a bool or number is zero; minus zero is.
+func isZeroNumber(t reflect.Type) func(ptr) bool {
+	switch {
+	case t.Kind() == reflect.Float64:
+		return func(p ptr) bool { return get[float64](p) == 0 }
+	case t.Kind() == reflect.Float32:
+		return func(p ptr) bool { return get[float32](p) == 0 }
+	case t.Size() == 8:
+		return func(p ptr) bool { return get[uint64](p) == 0 }
+	case t.Size() == 4:
+		return func(p ptr) bool { return get[uint32](p) == 0 }
+	case t.Size() == 2:
+		return func(p ptr) bool { return get[uint16](p) == 0 }
+	}
+	return func(p ptr) bool { return get[uint8](p) == 0 }
 }
 
 // isZero returns what omitzero means to encoding/json for a type. A method that panics in a log record keeps its field,

@@ -91,10 +91,9 @@ func (w *Writer) cutText(s string) {
 }
 
 // down goes one level further into a value, which is not ok when there is none left.
-func (w *Writer) down() bool {
-	if w.Log == nil {
-		return true
-	}
+func (w *Writer) down() bool { return w.Log == nil || w.deeper() }
+
+func (w *Writer) deeper() bool {
 	if w.Log.Levels == 0 {
 		w.noteText(TooDeep)
 		return false

@@ -24,13 +24,18 @@ func Logged(own func(reflect.Type) Method) *Plans { return &Plans{own: own} }
 
 // Plan writes the values of one type and checks them against one schema.
 type Plan struct {
-	typ  reflect.Type
-	ptr  reflect.Type // to typ
-	root *node
-	rule *rule.Rule
+	typ   reflect.Type
+	typID ptr
+	ptrID ptr // of a pointer to typ
+	root  *node
+	rule  *rule.Rule
 	// address tells that a copy of a value with an address has methods that the value itself has not.
 	address bool
 	keys    []string // of a struct that is written by its fields
+}
+
+func newPlan(t reflect.Type, root *node, r *rule.Rule) *Plan {
+	return &Plan{typ: t, typID: identity(t), ptrID: identity(reflect.PointerTo(t)), root: root, rule: r}
 }
 
 // node is an encoder that may still be made: a recursive type refers to itself.
@@ -45,7 +50,8 @@ func (ps *Plans) For(t reflect.Type, r *rule.Rule) *Plan {
 	}
 	c := compiler{plans: ps, known: map[subject]*node{}}
 	method, onPointer := ps.method(t, true)
-	made := &Plan{typ: t, ptr: reflect.PointerTo(t), root: c.node(t, r), rule: r, address: onPointer}
+	made := newPlan(t, c.node(t, r), r)
+	made.address = onPointer
 	if t.Kind() == reflect.Struct && method == nil && t != timeType {
 		made.keys = keys(t)
 	}
@@ -66,11 +72,14 @@ func (p *Plan) OnPointer() bool { return p.address }
 // Type returns the type of the values.
 func (p *Plan) Type() reflect.Type { return p.typ }
 
-// Takes tells whether values of that type can be written: the plan's own, and pointers to it.
-func (p *Plan) Takes(t reflect.Type) bool {
-	if t == p.ptr {
-		return true
-	}
+// Takes tells whether the value can be written: one of the plan's type, or a pointer to one.
+func (p *Plan) Takes(v any) bool {
+	t, _ := words(v)
+	return t != nil && (t == p.ptrID || t == p.typID || p.leadsTo(reflect.TypeOf(v)))
+}
+
+// leadsTo tells whether pointers of type t lead to a value of the plan's type.
+func (p *Plan) leadsTo(t reflect.Type) bool {
 	for range mostPointers {
 		if t == p.typ || t.Kind() != reflect.Pointer {
 			break
@@ -87,34 +96,48 @@ const mostPointers = 10
 // names the field; then w.Buf is as it was.
 func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	start := len(w.Buf)
-	outer, held := w.state, len(w.held)
-	w.state = state{visits: w.visits[len(w.visits):]}
-	keeps, err = p.write(w, v)
-	if w.state, w.held = outer, w.held[:held]; err != nil {
+	if w.Log == nil {
+		if w.writing { // the value before ended in an error or a panic
+			w.state, w.held = state{}, w.held[:0]
+		}
+		w.writing, w.broken, w.addr = true, false, false
+		keeps, err = p.write(w, v)
+		w.writing = err != nil
+	} else { // a method of the user's may have this value written within another
+		outer, held := w.state, len(w.held)
+		w.state = state{visits: w.visits[len(w.visits):]}
+		keeps, err = p.write(w, v)
+		w.state, w.held = outer, w.held[:held]
+	}
+	if err != nil {
 		w.Buf = w.Buf[:start]
 	}
 	return keeps, err
 }
 
 func (p *Plan) write(w *Writer, v any) (keeps bool, err error) {
-	start := len(w.Buf)
-	var at ptr
-	switch t := reflect.TypeOf(v); {
-	case t == p.typ:
+	t, at := words(v)
+	held := len(w.held)
+	switch {
+	case t == p.ptrID:
+		w.addr = true
+	case t == p.typID:
 		_, at = w.dynamic(v)
-	case !p.Takes(t): // else memory would be read as what it is not
+	case !p.Takes(v): // else memory would be read as what it is not
 		return false, fmt.Errorf("encode %T where %v should be", v, p.typ)
 	default:
-		w.addr, at = true, reflect.ValueOf(v).UnsafePointer()
-		for t = t.Elem(); at != nil && t != p.typ; t = t.Elem() {
+		w.addr = true
+		for t := reflect.TypeOf(v).Elem(); at != nil && t != p.typ; t = t.Elem() {
 			at = get[ptr](at)
 		}
-		if at == nil {
-			w.null()
-			return p.rule.Accepts(w.Buf[start:]), nil
-		}
+	}
+	if at == nil {
+		start := len(w.Buf)
+		w.null()
+		return p.rule.Accepts(w.Buf[start:]), nil
 	}
 	p.root.write(w, at)
+	w.held = w.held[:held]
 	if w.err != nil {
 		if w.path != "" {
 			return false, fmt.Errorf("encode field %q: %w", w.path, w.err)
@@ -134,7 +157,9 @@ func (ps *Plans) Model(t reflect.Type, r *rule.Rule) *Plan {
 		return p
 	}
 	c := compiler{plans: ps, known: map[subject]*node{}}
-	return &Plan{typ: t, ptr: p.ptr, root: &node{write: c.structEncoder(t, r)}, rule: r, keys: keys(t)}
+	p = newPlan(t, &node{write: c.structEncoder(t, r)}, r)
+	p.keys = keys(t)
+	return p
 }
 
 func keys(t reflect.Type) (names []string) {
@@ -225,6 +250,9 @@ func (c *compiler) encoder(t reflect.Type, r *rule.Rule, pointers bool) encoder 
 			return c.checked(writeBytes, proveText(flatten(r)), r)
 		}
 		items, p := proveList(t, flatten(r))
+		if c.isText(t.Elem(), items) {
+			return c.checked(writeTexts, p, r)
+		}
 		return c.checked(sliceOf(t, c.node(t.Elem(), items)), p, r)
 	case reflect.Array:
 		items, p := proveList(t, flatten(r))
@@ -242,12 +270,23 @@ func (c *compiler) encoder(t reflect.Type, r *rule.Rule, pointers bool) encoder 
 func (c *compiler) mapEncoder(t reflect.Type, r *rule.Rule) encoder {
 	values, p := proveMap(flatten(r))
 	element := c.node(t.Elem(), values)
-	if t.Key().Kind() == reflect.String && t.Elem().Kind() == reflect.String && t.Elem() != numberType {
-		if m, _ := c.plans.method(t.Elem(), true); m == nil && proveScalar(t.Elem(), values).always {
-			return c.checked(writeLabels, p, r)
-		}
+	switch {
+	case t.Key().Kind() != reflect.String:
+	case c.isText(t.Elem(), values):
+		return c.checked(writeLabels, p, r)
+	case t.Elem() == anyType && values == nil:
+		return c.checked(anyMapOf(t, c.plans), p, r)
 	}
 	return c.checked(mapOf(t, element), p, r)
+}
+
+// isText tells whether values are written as texts, and need no check.
+func (c *compiler) isText(t reflect.Type, r *rule.Rule) bool {
+	if t.Kind() != reflect.String || t == numberType {
+		return false
+	}
+	m, _ := c.plans.method(t, true)
+	return m == nil && proveScalar(t, r).always
 }
 
 // checked adds to an encoder the check that its value keeps the rule.

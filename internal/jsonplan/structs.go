@@ -1,7 +1,9 @@
 package jsonplan
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,19 +17,20 @@ func unsupported(t reflect.Type) error { return &json.UnsupportedTypeError{Type:
 
 // member is one field of a struct as it is written.
 type member struct {
-	name     string
-	key      string // the comma before it, the name, the colon
+	key      string    // the comma before it, the name, the colon
+	words    [2]uint64 // the first bytes of key
 	offset   uintptr
-	through  []uintptr // offsets in the embedded structs that pointers on the way lead to
-	skip     func(ptr) bool
-	write    encoder
-	inPlace  reflect.Kind // of a field that is never left out, and written without a call
+	inPlace  reflect.Kind // of a field that is written without a call
+	log      string       // the log tag
+	rule     *rule.Rule   // nil: nothing is left to be checked
 	proof    proof
-	rule     *rule.Rule // nil: nothing is left to be checked
-	required bool       // and may be left out
-	nilable  bool       // a pointer, slice or map
+	write    encoder
+	skip     func(ptr) bool
+	through  []uintptr // offsets in the embedded structs that pointers on the way lead to
+	name     string
+	required bool // and may be left out
+	nilable  bool // a pointer, slice or map
 	typ      reflect.Type
-	log      string // the log tag
 }
 
 func (c *compiler) structEncoder(t reflect.Type, r *rule.Rule) encoder {
@@ -44,9 +47,12 @@ func (c *compiler) structEncoder(t reflect.Type, r *rule.Rule) encoder {
 		own := rules.of(f.Name)
 		m.required = f.MayBeAbsent() && rules.requires(f.Name)
 		c.member(&m, f, own)
-		if m.skip != nil || len(m.through) > 0 {
+		if len(m.through) > 0 {
 			m.inPlace = reflect.Invalid
 		}
+		var first [shortKey]byte
+		copy(first[:], m.key)
+		m.words = [2]uint64{binary.LittleEndian.Uint64(first[:]), binary.LittleEndian.Uint64(first[8:])}
 		members[i] = m
 	}
 	return c.checked(structOf(members), p, r)
@@ -54,26 +60,13 @@ func (c *compiler) structEncoder(t reflect.Type, r *rule.Rule) encoder {
 
 func structOf(members []member) encoder {
 	return func(w *Writer, at ptr) {
-		if !w.down() {
-			return
+		if w.down() {
+			start := len(w.Buf)
+			if w.fields(members, at); w.err == nil {
+				w.close(start, "{}")
+			}
+			w.up()
 		}
-		start := len(w.Buf)
-		for i := 0; i < len(members); i++ {
-			if i = w.scalars(members, i, at); i == len(members) {
-				break
-			}
-			m := &members[i]
-			if w.stopped() {
-				break
-			}
-			w.member(m, at)
-			if w.err != nil {
-				w.at(m.name)
-				return
-			}
-		}
-		w.close(start, "{}")
-		w.up()
 	}
 }
 
@@ -134,32 +127,34 @@ func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 	return all[0], all[1:]
 }
 
-// scalars writes the fields of the struct at p from i on, up to the first that needs more than its kind, and returns
-// that. It is what most fields of published data and of log models are, and takes no call for each.
-func (w *Writer) scalars(members []member, i int, p ptr) int {
-	if w.Log != nil && (w.Log.checking || w.Log.Field != nil) {
-		return i
+// fields writes the fields of the struct at p. Those that need no more than their kind, as most of published data and
+// of log models do, take no call for each.
+func (w *Writer) fields(members []member, p ptr) {
+	inPlace, broken, longest := true, w.invalidUTF8(), math.MaxInt
+	if w.Log != nil {
+		inPlace, longest = !w.Log.checking && w.Log.Field == nil, shortText
 	}
-	buf, broken := w.Buf, w.invalidUTF8()
-	for ok := true; i < len(members); i++ {
+	buf := w.Buf
+	for i := range members {
 		m := &members[i]
-		if w.Log != nil && m.log != "" {
-			break
+		kind := m.inPlace
+		at, before, ok := field(p, m.offset), len(buf), true
+		switch {
+		case !inPlace || w.Log != nil && (m.log != "" || m.skip != nil):
+			kind = reflect.Invalid
+		case m.skip != nil && kind != reflect.Invalid && m.skip(at):
+			w.broken = w.broken || m.required
+			continue
 		}
-		at, before := field(p, m.offset), len(buf)
-		if m.inPlace != reflect.Invalid {
-			buf = append(buf, m.key...)
+		if kind != reflect.Invalid {
+			buf = m.appendKey(buf)
 		}
 		start := len(buf)
-		switch m.inPlace {
+		switch kind {
 		case reflect.Invalid:
 			ok = false
-		case reflect.Float64:
-			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
-		case reflect.Struct: // a time
-			buf, ok = rawjson.AppendTime(buf, get[time.Time](at))
 		case reflect.String:
-			if text := get[string](at); w.Log == nil || len(text) <= shortText {
+			if text := get[string](at); len(text) <= longest {
 				buf = rawjson.AppendText(buf, text, broken)
 			} else {
 				ok = false
@@ -170,17 +165,43 @@ func (w *Writer) scalars(members []member, i int, p ptr) int {
 			buf = rawjson.AppendInt(buf, get[int64](at))
 		case reflect.Bool:
 			buf = strconv.AppendBool(buf, get[bool](at))
+		case reflect.Float64:
+			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
+		case reflect.Struct: // a time
+			buf, ok = rawjson.AppendTime(buf, get[time.Time](at))
 		}
-		if !ok { // what is wrong with the value is found in the other way
-			buf = buf[:before]
-			break
+		if !ok { // also where something is wrong with the value, which the other way finds
+			w.Buf = buf[:before]
+			if w.stopped() {
+				return
+			}
+			if w.member(m, p); w.err != nil {
+				w.at(m.name)
+				return
+			}
+			buf = w.Buf
+			continue
 		}
 		if m.rule != nil && !w.broken && (m.proof.accepts == nil || !m.proof.accepts(at)) {
 			w.broken = !m.rule.Accepts(buf[start:])
 		}
 	}
 	w.Buf = buf
-	return i
+}
+
+// shortKey is how long a key may be that is copied in two words.
+const shortKey = 16
+
+// appendKey appends the key. To copy two words takes a third of the time of a copy of some bytes.
+func (m *member) appendKey(buf []byte) []byte {
+	n := len(buf)
+	if cap(buf)-n < shortKey || len(m.key) > shortKey {
+		return append(buf, m.key...)
+	}
+	to := buf[n : n+shortKey]
+	binary.LittleEndian.PutUint64(to, m.words[0])
+	binary.LittleEndian.PutUint64(to[8:], m.words[1])
+	return buf[:n+len(m.key)]
 }
 
 // member writes one field of the struct at p.

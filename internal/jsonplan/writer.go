@@ -22,7 +22,8 @@ type Writer struct {
 	// Log are the rules of log records, nil for published data.
 	Log *Log
 
-	held []ptr // what interfaces hold in place of a pointer
+	held    []ptr // what interfaces hold in place of a pointer
+	writing bool  // published data: also when it has failed, which leaves its state
 	state
 }
 
@@ -44,6 +45,12 @@ type visit struct {
 	at  ptr
 	len int
 	typ reflect.Type
+}
+
+// Reset makes the writer ready for other values. It keeps its memory, and nothing of what it has written.
+func (w *Writer) Reset() {
+	clear(w.held[:cap(w.held)])
+	w.Buf, w.held, w.state = w.Buf[:0], w.held[:0], state{}
 }
 
 // encoder appends the JSON of the value at p.

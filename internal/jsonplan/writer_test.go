@@ -26,7 +26,7 @@ func writesTheSame(t interface {
 	Fatalf(string, ...any)
 }, p *jsonplan.Plan, v any) {
 	t.Helper()
-	if v == nil || !p.Takes(reflect.TypeOf(v)) { // an interface type
+	if !p.Takes(v) { // an interface type
 		return
 	}
 	want, wantErr := standard(v)
@@ -350,6 +350,34 @@ func TestWriterEdges(t *testing.T) {
 		writesTheSame(t, mirror(reflect.Indirect(reflect.ValueOf(v)).Type()), v)
 	}
 }
+
+// TestWriterAfterFailures: an error, or a panic in a method, leaves nothing to the next value.
+func TestWriterAfterFailures(t *testing.T) {
+	t.Parallel()
+	type deep struct {
+		Any any
+		In  []*deep
+	}
+	p := mirror(reflect.TypeFor[deep]())
+	var w jsonplan.Writer
+	for _, bad := range []any{failing{}, math.NaN(), panicking{}} {
+		func() {
+			defer func() { _ = recover() }()
+			if _, err := p.Write(&w, &deep{In: []*deep{{In: []*deep{{Any: bad}}}}}); err == nil {
+				t.Errorf("%T is written %s", bad, w.Buf)
+			}
+		}()
+		w.Reset()
+		if _, err := p.Write(&w, deep{Any: "x"}); err != nil || string(w.Buf) != `{"Any":"x","In":[]}` {
+			t.Errorf("after %T the next value is written %s, %v", bad, w.Buf, err)
+		}
+		w.Reset()
+	}
+}
+
+type panicking struct{}
+
+func (panicking) MarshalJSON() ([]byte, error) { panic("not today") }
 
 // TestWriterUnexported: encoding/json panics for an embedded field with methods that is not exported. Here it is
 // written as any other.

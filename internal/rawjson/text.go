@@ -49,37 +49,37 @@ func eight(text string, i int) uint64 {
 }
 
 // AppendText appends a text in quotes, without escapes for HTML and with broken for each byte that is no UTF-8. Mostly
-// each byte stands for itself: it copies eight at a time, or four, some of the last ones twice, and looks whether that
-// was right when all are copied.
+// each byte stands for itself: they are copied, and looked at eight at a time, some of the last ones twice.
 func AppendText(dst []byte, text, broken string) []byte {
 	start, n := len(dst), len(text)
-	dst = slices.Grow(dst, n+2)[:start+n+2]
-	out := dst[start : start+n+2]
-	out[0], out[n+1] = '"', '"'
-	out = out[1:]
+	if cap(dst)-start < n+2 {
+		dst = slices.Grow(dst, n+2)
+	}
+	dst = dst[:start+n+2]
+	dst[start], dst[start+n+1] = '"', '"'
+	out := dst[start+1:]
 	right := uint64(highs)
 	switch {
+	case n > 16:
+		copy(out, text)
+		right = plain(eight(text, n-8))
+		rest := text
+		for ; len(rest) > 32; rest = rest[32:] {
+			right &= plain(eight(rest, 0)) & plain(eight(rest, 8)) & plain(eight(rest, 16)) & plain(eight(rest, 24))
+		}
+		for ; len(rest) > 8; rest = rest[8:] {
+			right &= plain(eight(rest, 0))
+		}
 	case n >= 8:
-		i := 0
-		for ; i < n-16; i += 16 {
-			a, b := eight(text, i), eight(text, i+8)
-			right &= plain(a) & plain(b)
-			binary.LittleEndian.PutUint64(out[i:], a)
-			binary.LittleEndian.PutUint64(out[i+8:], b)
-		}
-		if i < n-8 {
-			w := eight(text, i)
-			right &= plain(w)
-			binary.LittleEndian.PutUint64(out[i:], w)
-		}
-		w := eight(text, n-8)
-		right &= plain(w)
-		binary.LittleEndian.PutUint64(out[n-8:], w)
+		first, last := eight(text, 0), eight(text, n-8)
+		right = plain(first) & plain(last)
+		binary.LittleEndian.PutUint64(out, first)
+		binary.LittleEndian.PutUint64(out[n-8:], last)
 	case n >= 4:
-		low, high := four(text, 0), four(text, n-4)
-		right = plain(low | high<<32)
-		binary.LittleEndian.PutUint32(out, uint32(low))
-		binary.LittleEndian.PutUint32(out[n-4:], uint32(high))
+		first, last := four(text, 0), four(text, n-4)
+		right = plain(first | last<<32)
+		binary.LittleEndian.PutUint32(out, uint32(first))
+		binary.LittleEndian.PutUint32(out[n-4:], uint32(last))
 	case n > 0:
 		first, middle, last := text[0], text[n/2], text[n-1]
 		if !stands[first] || !stands[middle] || !stands[last] {

@@ -103,16 +103,17 @@ func BenchmarkMarshal(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend writes and checks.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkEncode writes and checks.
+func BenchmarkEncode(b *testing.B) {
 	for _, bb := range benchmarks {
 		v := bb.value
 		b.Run(bb.name, func(b *testing.B) {
 			s := must(b, reflect.TypeOf(v))
-			dst := make([]byte, 0, 1024)
+			w := Writer{Buf: make([]byte, 0, 1024)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.Append(dst, v); err != nil {
+				w.Buf = w.Buf[:0]
+				if err := s.Encode(&w, v); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -141,7 +142,7 @@ func BenchmarkWrite(b *testing.B) {
 // BenchmarkValidate is what the check of ready JSON costs.
 func BenchmarkValidate(b *testing.B) {
 	s := must(b, reflect.TypeFor[order]())
-	data, err := s.Append(nil, anOrder())
+	data, err := encode(s, nil, anOrder())
 	if err != nil {
 		b.Fatal(err)
 	}

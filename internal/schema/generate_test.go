@@ -192,7 +192,7 @@ func TestGenerate(t *testing.T) {
 			if strings.Contains(string(s.JSON()), `\u00`) {
 				t.Errorf("HTML characters are escaped: %s", s.JSON())
 			}
-			if _, err := s.Append(nil, reflect.Zero(tt.typ).Interface()); err != nil {
+			if _, err := encode(s, nil, reflect.Zero(tt.typ).Interface()); err != nil {
 				if invalid := (*Invalid)(nil); !errors.As(err, &invalid) {
 					t.Errorf("zero value: %v", err)
 				}

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/kafkaesk/kafkaesk/internal/jsonplan"
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
@@ -20,13 +19,12 @@ import (
 
 // Schema is a compiled JSON Schema. It may be used by several goroutines at once.
 type Schema struct {
-	doc     []byte
-	rule    *rule.Rule
-	plans   *jsonplan.Plans
-	plan    *jsonplan.Plan // nil when the type is not known
-	typ     reflect.Type   // of the values, without pointers; nil when it is not known
-	slow    bool           // v5 is needed for a part of a value
-	writers sync.Pool
+	doc   []byte
+	rule  *rule.Rule
+	plans *jsonplan.Plans
+	plan  *jsonplan.Plan // nil when the type is not known
+	typ   reflect.Type   // of the values, without pointers; nil when it is not known
+	slow  bool           // v5 is needed for a part of a value
 }
 
 // For makes the schema of a Go type. Pointers are followed: For a struct and for a pointer to it give the same.
@@ -77,7 +75,6 @@ func fromDocument(t reflect.Type, doc []byte) (*Schema, error) {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
 	s := &Schema{doc: doc, rule: r, plans: jsonplan.Published()}
-	s.writers.New = func() any { return new(jsonplan.Writer) }
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -99,34 +96,33 @@ func (s *Schema) JSON() []byte { return bytes.Clone(s.doc) }
 // than 64 levels. Empty means that v5 is never needed.
 func (s *Schema) Slow() []string { return s.rule.Slow() }
 
-// Append appends v's JSON to dst and validates it. The JSON is encoding/json's, but with HTML characters and U+2028,
+// Writer is what values are written with, see [Schema.Encode].
+type Writer = jsonplan.Writer
+
+// Encode appends v's JSON to w.Buf and validates it. The JSON is encoding/json's, but with HTML characters and U+2028,
 // U+2029 as they are, [] and {} for nil slices and maps, and without a newline at the end.
 //
-// When v breaks the schema the error is an *Invalid, and the returned slice has the JSON all the same, for a caller
-// that wants to keep it. When v cannot be encoded the error names the field, and dst comes back as it was. A panic in a
-// value's own MarshalJSON or MarshalText goes through to the caller.
-func (s *Schema) Append(dst []byte, v any) ([]byte, error) {
-	plan := s.plan
+// When v breaks the schema the error is an *Invalid, and w.Buf has the JSON all the same, for a caller that wants to
+// keep it. When v cannot be encoded the error names the field, and w.Buf is as it was. A panic in a value's own
+// MarshalJSON or MarshalText goes through to the caller.
+func (s *Schema) Encode(w *Writer, v any) error {
+	start := len(w.Buf)
 	if v == nil {
-		out := append(dst, "null"...)
-		return out, s.invalid(s.rule.Check(out[len(dst):], false))
+		w.Buf = append(w.Buf, "null"...)
+		return s.invalid(s.rule.Check(w.Buf[start:], false))
 	}
-	if plan == nil || !plan.Takes(reflect.TypeOf(v)) {
+	plan := s.plan
+	if plan == nil || !plan.Takes(v) {
 		plan = s.plans.For(reflect.TypeOf(v), nil)
 	}
-	w := s.writers.Get().(*jsonplan.Writer)
-	w.Buf = dst
 	keeps, err := plan.Write(w, v)
-	out := w.Buf
-	w.Buf = nil
-	s.writers.Put(w)
 	if err != nil {
-		return out, fmt.Errorf("schema: %w", err)
+		return fmt.Errorf("schema: %w", err)
 	}
 	if keeps && plan == s.plan {
-		return out, nil
+		return nil
 	}
-	return out, s.invalid(s.rule.Check(out[len(dst):], false))
+	return s.invalid(s.rule.Check(w.Buf[start:], false))
 }
 
 // Check validates ready JSON, one value. It returns an *Invalid when the value breaks the schema, and another error
