@@ -21,12 +21,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// App is one application on the bus: its schemas, what it publishes and what it reads. One App has one set of
-// connections, which all its work shares. Make it with [New]; all its methods may be called concurrently.
+// App is one application on the bus: its schemas, what it publishes and what it reads. All its work shares one set of
+// connections. Make it with [New]. All its methods may be called concurrently.
 //
-// An App needs no start: the first use initializes it. [App.Close] ends it, for good.
+// An App needs no start: the first use initializes it. [App.Close] ends it; it cannot be used again.
 //
-// A nil *App is an error of everything that returns one. Its methods that return no error do nothing.
+// A method of a nil *App returns an error, or does nothing if it returns none.
 type App struct {
 	schemas registry
 
@@ -88,7 +88,7 @@ type core struct {
 	own      sync.Map      // topics that failed records are written to: what each is like, as a kafka.TopicSpec
 }
 
-// New returns an App. It does no I/O and keeps no goroutine; what is wrong with c is said by [App.Initialize].
+// New returns an App. It does no I/O and starts no goroutine. [App.Initialize] returns what is wrong with c.
 func New(c Config) *App {
 	life, end := context.WithCancelCause(context.Background())
 	a := &App{
@@ -124,7 +124,7 @@ func (a *App) Logger() *slog.Logger {
 	return a.cfg.Logger
 }
 
-// String tells the servers and the prefix, and nothing that is secret.
+// String returns the servers and the prefix, and nothing that is secret.
 func (a *App) String() string {
 	if a == nil {
 		return "bus.App(nil)"
@@ -134,14 +134,16 @@ func (a *App) String() string {
 	return fmt.Sprintf("bus.App(servers %s, prefix %q)", strings.Join(a.cfg.Servers, ","), a.cfg.TopicPrefix)
 }
 
-// Format prints what String returns, whatever the verb: an App knows secrets, and %+v would show them.
+// Format prints what String returns, whatever the verb: an App holds secrets, and %+v would print them.
 func (a *App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
 
-// Initialize connects the App: it checks the configuration, waits for a broker until ctx ends, checks that the brokers
-// are new enough, calls the functions given to [App.OnInitialize], and creates the streams that schemas declare. It
-// returns [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials. After an error it
-// can be called again; after success it calls only functions that were added to OnInitialize since. A call of a method
-// without an error that was in vain, as a [App.Configure] that came too late, is an error of Initialize.
+// Initialize connects the App. It checks the configuration, waits for a broker until ctx ends, checks that the
+// brokers are new enough, calls the functions of [App.OnInitialize], and creates the streams that schemas declare. It
+// returns [ErrNotConfigured] without servers and [ErrAuth] when the brokers refuse the credentials.
+//
+// It can be called again. After an error it begins anew; after success it calls only the functions that were added to
+// OnInitialize since. It also returns what came too late to take effect, such as an [App.Configure] after the App had
+// connected.
 func (a *App) Initialize(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: initialize: %w", errNilApp)
@@ -349,8 +351,8 @@ func (a *App) opened(ctx context.Context) *core {
 	return nil
 }
 
-// Flush returns when everything published before it has its outcome, or when ctx ends. It does not say what the
-// outcomes are.
+// Flush returns when everything that was published before it has its outcome, or when ctx ends. It does not say what
+// the outcomes are.
 func (a *App) Flush(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: flush: %w", errNilApp)
@@ -365,11 +367,13 @@ func (a *App) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the App: a [App.Run] that is under way drains, commits and leaves its groups; then the functions given to
-// [App.OnFinalize] are called, for what was initialized; then it waits until what was published has its outcome, and
-// closes the connections. When ctx ends first it stops waiting: handlers are cancelled, records that are left fail with
-// [ErrClosed], and the error says how many. Close returns by ctx's deadline and leaves no goroutine or connection
-// behind, but for a handler that does not return when its context ends. Calls after the first wait for it and return
+// Close ends the App, in this order. A running [App.Run] drains, commits and leaves its groups. The functions of
+// [App.OnFinalize] are called, for what was initialized. Published records are waited for until each has its outcome.
+// The connections are closed.
+//
+// When ctx ends first, Close stops waiting: handlers are cancelled, records that are left fail with [ErrClosed], and
+// the error says how many. Close returns by the deadline of ctx and leaves no goroutine and no connection behind,
+// except for a handler that does not return when its context ends. Further calls wait for the first one and return
 // the same.
 func (a *App) Close(ctx context.Context) error {
 	if a == nil {

@@ -17,41 +17,39 @@ const batchBytes = 1 << 20
 // handler takes a slice, []T, []*[Message], []*[Record] or [][]byte, of up to max records of one lane, in order.
 // Without Batch a slice is the data of one record, which is a JSON array.
 //
-// A batch is handed over as soon as it has max records or 1 MiB, or when the first of them has waited for wait. While
-// its partition holds as many unfinished records as it may (max_poll_records, or 2 MiB) no more of them come, and it is
-// handed over at once. A wait of 0 takes what is there. A lane is a partition ([ByPartition]); or a share of the keys
-// of a partition, so that a batch may have many keys, while those of one key come one after another ([ByKey]); or
-// nothing, and batches of a partition are handled beside each other ([Unordered]). [Concurrency] says how many handlers
-// run at once.
+// A batch is handed over when it has max records or 1 MiB, or when its first record has waited for wait. It is also
+// handed over when its partition holds as many unfinished records as it may (max_poll_records, or 2 MiB). With a wait
+// of 0 it takes what is there. Its lane depends on [Concurrency]. With [ByPartition] it is a partition. With [ByKey]
+// it is a share of the keys of a partition: a batch may have many keys, and those with the same key come one after
+// another. With [Unordered] batches of a partition are handled at the same time.
 //
-// nil finishes all records of the call. [FailedAt] says which record has failed, and how. Any other error applies to
-// the first record, which is then called for alone, after a pause of the [RetryPolicy]: only an error of a call for
-// one record, or FailedAt, gives a record up. What comes behind it is handed over in batches that begin with one
-// record and double with each success. So a record that breaks its batch is found, and no other goes to the dead
-// letters because of it. [RetryAfter] has all records of the call wait together; [Abort] and [ErrStop] leave all of
-// them. A record that is tried again is called for alone. Those behind it are handed over again, at once or after
-// those that hold them back (see RetryPolicy).
+// A nil error finishes all records of the call. [FailedAt] says which record has failed, and how. Any other error
+// gives no record up, because it does not say which one it is about: after a pause of the [RetryPolicy] the first
+// record is handed over alone, and what is behind it in batches that begin with one record and double with each
+// success. Only an error of a call with one record, or FailedAt, counts against a record. So a record that breaks its
+// batch is found, and no other becomes a dead letter because of it. With [RetryAfter] all records of the call wait
+// together. [Abort] and [ErrStop] leave all of them.
 //
 // A record that cannot be decoded never reaches the handler. It is rejected after those before it are finished. With
 // [DeadLetter] a batch ends before such a record, so that its dead letter keeps its place in the order.
 //
-// [Timeout] bounds each call. A record that is called for alone afterwards has the whole time once more, and is given
-// up only when that is over, too. [Message.Commit] with [ManualCommit] commits up to that record, and counts those
-// before it in its batch as finished. When partitions are taken away, batches that are not full are dropped and read
-// again by the next owner, and those with a handler may finish ([Config.DrainTimeout]). [RetryTopics] and dead letters
-// take single records. A call for more than one record has a span of its own, with a link to the trace of each record.
-// [App.OnConsumed] is called for each record, and [Consumed].Batch is the size of its batch. [Middleware] is called
-// for each record, too.
+// [Timeout] applies to each call. A record that is handed over alone afterwards has the whole time once more. With
+// [ManualCommit], [Message.Commit] commits up to that record, and counts those before it in its batch as finished.
+// When partitions are taken away, batches that are not full are dropped and read again by the next owner, and batches
+// with a handler may finish ([Config.DrainTimeout]). [RetryTopics] and dead letters take single records. A call with
+// more than one record has a span of its own, with a link to the trace of each record. [App.OnConsumed] and
+// [Middleware] are called for each record.
 //
 // max has to be 1 or more and wait not negative: else Subscribe returns an error.
 func Batch(max int, wait time.Duration) SubscribeOption {
 	return func(s *subscription) { s.batch = &lanes.Batches{Max: max, Bytes: batchBytes, Wait: wait} }
 }
 
-// FailedAt is the outcome of a [Batch] whose record i, counted from 0, has failed with err: the records before it are
-// finished, it has the outcome of err as if the handler had returned that for it alone ([Reject], [RetryAfter], any
-// other error), and the records behind it are handed over again. With a nil err record i is finished, too, and
-// FailedAt(len(batch), nil) finishes all. Any other index that the batch does not have is an error of the whole batch.
+// FailedAt is the outcome of a [Batch] of which record i, counted from 0, has failed with err. The records before it
+// are finished. Record i has the outcome of err, as if the handler had returned that for it alone: [Reject],
+// [RetryAfter], or any other error. The records behind it are handed over again. With a nil err record i is finished,
+// too, so that FailedAt(len(batch), nil) finishes all. Any other index that the batch does not have is an error of
+// the whole batch.
 func FailedAt(i int, err error) error { return &handlerOutcome{kind: failedAt, index: i, err: err} }
 
 // batchResult is what became of the records that a batch's handler was called with.

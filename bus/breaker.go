@@ -7,22 +7,25 @@ import (
 	"time"
 )
 
-// Breaker pauses a subscription while something that its handlers need is down, a database say. After so many failed
-// calls in a row, of all its lanes in this App together, no handler is called but one for each probe: the time after
-// which one record is tried. When that call succeeds the others go on, within a probe. Until then no record is given
-// up: the call that opens the breaker and those of the probes are not attempts of the [RetryPolicy], [Timeout] does not
-// run and begins anew then, and nothing goes to dead letters or retry streams, but what is rejected. What was finished
-// before stays so, and the committed offset waits with the records.
+// Breaker pauses a subscription while something that its handlers need is down, such as a database. It opens after so
+// many failed calls in a row, of all lanes of the subscription in this App together. While it is open no handler is
+// called, except for one record after each probe. When such a call succeeds the breaker closes, and the others go on
+// within a probe.
 //
-// A failed call is one that returns an error without a meaning of its own, that panics, or that [Timeout] ends.
-// [Reject], [RetryAfter], [Abort], [ErrStop] and data that cannot be decoded keep theirs and count neither way. A
+// While it is open no record is given up. The call that opens it, and those of the probes, are not attempts of the
+// [RetryPolicy]. [Timeout] does not run, and begins anew afterwards. Nothing goes to dead letters or retry streams,
+// except what is rejected. The committed offset waits with the records.
+//
+// A failed call returns an error without a meaning of its own, panics, or is ended by Timeout. [Reject],
+// [RetryAfter], [Abort], [ErrStop] and data that cannot be decoded count neither as a failure nor as a success. A
 // success sets the count to 0.
 //
-// A breaker cannot tell a record that always fails from a dependency that is down, where a lane has nothing else to
-// try. With after up to the attempts of the policy (5) no record is given up while a dependency is down, and such a
-// record pauses its subscription until it is mended, unless another lane's success says otherwise; with a larger after
-// it becomes a dead letter, and so may a few records at the start of a failure. Return Reject for what no retry mends.
-// The log tells of the pause, and each minute that it goes on, with the error; [SubscriptionStats] has PausedSince.
+// A breaker cannot tell a record that always fails from a dependency that is down, when its lane has nothing else to
+// try. With after up to the attempts of the policy (5), no record is given up while a dependency is down, and a
+// record that always fails pauses its subscription, unless another lane succeeds. With a larger after such a record
+// becomes a dead letter, and so may a few records at the start of an outage. So return Reject where a retry does not
+// help. The log says when the pause begins, every minute that it goes on, with the error, and when it is over;
+// [SubscriptionStats] has PausedSince.
 //
 // after has to be 1 or more and probe above 0: else Subscribe returns an error. With [Batch] a probe is one record.
 func Breaker(after int, probe time.Duration) SubscribeOption {

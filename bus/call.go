@@ -53,10 +53,10 @@ var (
 		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
 )
 
-// Attempt returns which call of the handler this is for its record, from 1, with those that [RetryAfter] asked for;
-// of a batch it is that of the first record. It counts anew in each retry stream, where [AttemptsHeader] has the calls
-// before, and when another member of the group begins with the record. It is 0 when ctx is not that of a handler or a
-// middleware.
+// Attempt returns the number of the handler's call for its record, from 1. Calls that [RetryAfter] asked for count.
+// Of a batch it is the number of the first record. It begins at 1 again in each retry stream, where [AttemptsHeader]
+// has the calls before, and when another member of the group takes the record over. It is 0 when ctx is not that of a
+// handler or a middleware.
 func Attempt(ctx context.Context) int {
 	if c := callOf(ctx); c != nil {
 		return c.attempt
@@ -68,8 +68,8 @@ func Attempt(ctx context.Context) int {
 }
 
 // Records returns the records that a handler is called with, as they were read: one, or those of a [Batch], in order.
-// They are for a handler that takes []byte, or another type that does not say where it came from, and must not be
-// changed. It is nil when ctx is not that of a handler or a middleware.
+// They are for a handler that takes []byte, or another type that does not say where it came from. They must not be
+// changed. Records returns nil when ctx is not that of a handler or a middleware.
 func Records(ctx context.Context) []*Record {
 	if c := callOf(ctx); c != nil {
 		return c.records()
@@ -80,8 +80,8 @@ func Records(ctx context.Context) []*Record {
 	return nil
 }
 
-// Commit is [Message.Commit] for a handler that does not take a *[Message]: r is the record that it was given, or one
-// of [Records].
+// Commit is [Message.Commit] for a handler that does not take a *Message. The record is the one that the handler was
+// called with, or one of [Records].
 func Commit(ctx context.Context, r *Record) error {
 	c := callOf(ctx)
 	if c == nil {
@@ -90,8 +90,8 @@ func Commit(ctx context.Context, r *Record) error {
 	return c.commit(ctx, r)
 }
 
-// Forward is [Message.Forward] for a handler that does not take a *[Message]: r is the record that it was given, or
-// one of [Records]. Its value may be anything: it needs no envelope.
+// Forward is [Message.Forward] for a handler that does not take a *Message. The record is the one that the handler
+// was called with, or one of [Records]. Its value may be anything: it needs no envelope.
 func Forward(ctx context.Context, r *Record, stream string, opts ...PublishOption) error {
 	c := callOf(ctx)
 	if c == nil {

@@ -63,7 +63,7 @@ type decoded[T any] struct {
 	value  T
 }
 
-// PanicError is what a handler's panic is turned into.
+// PanicError is the error of a handler that panicked.
 type PanicError struct {
 	// Value is what the handler panicked with.
 	Value any
@@ -73,7 +73,8 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Unwrap returns the value if it is an error, but for an outcome as [Reject] makes it: to panic with one is to panic.
+// Unwrap returns the value if it is an error. Panicking with Reject(err) is still a panic, and no rejection: such a
+// value is not returned.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	if _, ok := errors.AsType[*handlerOutcome](err); ok {

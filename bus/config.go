@@ -14,54 +14,55 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Config configures an [App]. Its zero value is complete but for Servers, which [App.Configure] can bring later.
+// Config configures an App. Its zero value is complete except for Servers, which [App.Configure] can add later.
 type Config struct {
-	// Servers are the brokers to ask first, each as host:port. The App finds the others of the cluster through them.
+	// Servers are the brokers that the App asks first, each as host:port (bootstrap.servers). The App learns the
+	// others of the cluster from them.
 	Servers []string
-	// TopicPrefix stands in front of every stream's name to make its topic, nothing in between. One that ends in a letter
-	// or a digit gets a warning: a pattern of an App with the prefix "app" matches topics of "apple.", too. Defaults to
-	// none.
+	// TopicPrefix stands in front of every stream's name and makes its topic, with nothing between them. It is not
+	// part of a group's name. A prefix that ends in a letter or a digit gives a warning, because the patterns of an
+	// App with the prefix "app" also match topics of the prefix "apple.". Defaults to none.
 	TopicPrefix string
-	// ReplicationFactor is that of the topics the App creates. Defaults to the number of brokers in the cluster, at most
-	// 3.
+	// ReplicationFactor is that of the topics that the App creates. Defaults to the number of brokers in the cluster,
+	// at most 3.
 	ReplicationFactor int
 	// CreateTopics says whether the App creates the topics that it publishes to: those of its schemas' streams, of
-	// dead letters and of retries. Nil means true. Set it to new(false) where others create topics: then a topic that
-	// is missing is an error of [App.Initialize] or of the publish, at once, and a dead letter waits for its topic
-	// ([App.Health] tells).
+	// dead letters and of retries. Defaults to true, which nil means. With new(false) a missing topic is an error of
+	// [App.Initialize] or of the publish, at once, and a dead letter waits for its topic, which [App.Health] reports.
 	CreateTopics *bool
 	// Settings are the client's settings in aiokafka's names. Defaults to none.
 	Settings Settings
-	// TLS is how the App connects by TLS, instead of the settings ssl_*: with a pool of certificates, a client
-	// certificate that is rotated (GetClientCertificate) or a key in hardware. It is cloned. ServerName is the host of
-	// each broker's address, unless TLS has one. Without the setting security_protocol it makes it SSL, or SASL_SSL with
-	// SASL. Defaults to what the settings say.
+	// TLS is the configuration of the connections by TLS, instead of the settings ssl_*. With it a program has a pool
+	// of certificates of its own, rotates a client certificate (GetClientCertificate), or has its key in hardware. It
+	// is cloned. ServerName is the host of each broker's address, unless TLS has one. Without the setting
+	// security_protocol the protocol is SSL, or SASL_SSL with SASL. Defaults to what the settings say.
 	TLS *tls.Config
-	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol it makes it
-	// SASL_SSL. Defaults to what the settings say.
+	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol the protocol
+	// is SASL_SSL. Defaults to what the settings say.
 	SASL *SASL
-	// Logger takes the App's own log records. They never travel through a slogkafka handler, even when it is part of this
-	// logger. The logger that slog.Default returns before any slog.SetDefault stands for text on standard error. Defaults
-	// to warnings and errors as text on standard error.
+	// Logger gets the App's own log records. They are never shipped by a slogkafka handler, even when it is part of
+	// this logger. The logger that slog.Default returns before any slog.SetDefault is replaced by one that writes
+	// text to standard error. Defaults to warnings and errors as text on standard error.
 	Logger *slog.Logger
-	// ManualCommit makes every subscription one with the option [ManualCommit] (Kafka's enable.auto.commit=false): only
-	// what [Message.Commit] or [Commit] is called for is committed. Defaults to false.
+	// ManualCommit makes every subscription one with the option [ManualCommit] (enable.auto.commit=false): only
+	// [Message.Commit] and [Commit] commit. Defaults to false.
 	ManualCommit bool
-	// DrainTimeout is how long running handlers may finish when partitions are taken away or at Close. Defaults to 30s.
+	// DrainTimeout is how long running handlers may finish when partitions are taken away, when Run ends, and at
+	// Close. Defaults to 30s.
 	DrainTimeout time.Duration
-	// TracerProvider makes the spans of consumed records, and of publishes: one for each call of Publish, PublishAsync,
-	// PublishRaw and Forward, and one for a PublishBatch whose context belongs to a trace. Defaults to OpenTelemetry's
-	// global one as it is when [App.Run] begins, and when the App is initialized.
+	// TracerProvider makes the spans of consumed records and of publishes: one for each call of Publish,
+	// PublishAsync, PublishRaw and Forward, and one for a PublishBatch whose context belongs to a trace. Defaults to
+	// OpenTelemetry's global one, as it is when [App.Run] begins and when the App is initialized.
 	TracerProvider trace.TracerProvider
 	// PublishTimeout is how long a publish may take whose context has no deadline, from the call to the
-	// acknowledgement; Kafka's property delivery.timeout.ms. The error of one that takes longer wraps
-	// [os.ErrDeadlineExceeded], and [ErrUnacknowledged] if the record may have been written. Records of slogkafka's
-	// handlers, retries and dead letters wait as long as it takes. Defaults to 2m; negative: none.
+	// acknowledgement (delivery.timeout.ms). After it the error wraps [os.ErrDeadlineExceeded], and
+	// [ErrUnacknowledged] if the record may be stored. Log records, retries and dead letters wait without a limit.
+	// Defaults to 2m; negative: none.
 	PublishTimeout time.Duration
-	// MaxBufferedRecords bounds how many published records wait for their acknowledgement (PublishAsync blocks beyond it).
-	// Defaults to 250,000.
+	// MaxBufferedRecords is how many published records may wait for their acknowledgement. A publish blocks beyond
+	// it. Defaults to 250,000.
 	MaxBufferedRecords int
-	// MaxBufferedBytes bounds the same in bytes. Defaults to 64 MiB.
+	// MaxBufferedBytes is how many bytes they may have together (buffer.memory). Defaults to 64 MiB.
 	MaxBufferedBytes int64
 }
 
@@ -120,43 +121,37 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 //	bus.Settings{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN",
 //		"sasl_plain_username": "u", "sasl_plain_password": "p"}
 //
-// These are honoured; in brackets is what they default to:
+// docs/settings.md has each one with its type, its range, its default, and Kafka's name. These take effect; the
+// default is in brackets:
 //
-//   - the connection: client_id (the name of the program), request_timeout_ms (40 s), retry_backoff_ms (100 ms),
+//   - connection: client_id (the program's name), request_timeout_ms (40 s), retry_backoff_ms (100 ms),
 //     connections_max_idle_ms (3 min), metadata_max_age_ms
-//   - its security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for
-//     OAUTHBEARER see [Config.SASL]), sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile,
-//     ssl_password, ssl_check_hostname (true)
+//   - security: security_protocol (PLAINTEXT), sasl_mechanism (PLAIN; or SCRAM-SHA-256, SCRAM-SHA-512; for
+//     OAUTHBEARER see [Config.SASL]), sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile,
+//     ssl_keyfile, ssl_password, ssl_check_hostname (true)
 //   - publishing: acks (all), enable_idempotence (true), compression_type (none, and snappy for log streams; or gzip,
 //     lz4, zstd), linger_ms (5 ms), max_batch_size (512 KiB), max_request_size (1 MiB)
-//   - reading: client_rack (none; where the program runs, as broker.rack names it: brokers with a rack-aware
-//     replica.selector.class then have it read from the nearest replica), isolation_level (read_committed),
-//     fetch_max_wait_ms (500 ms), fetch_min_bytes (1), fetch_max_bytes (50 MiB), max_partition_fetch_bytes (1 MiB)
+//   - reading: client_rack (none), isolation_level (read_committed), fetch_max_wait_ms (500 ms), fetch_min_bytes (1),
+//     fetch_max_bytes (50 MiB), max_partition_fetch_bytes (1 MiB)
 //   - groups: auto_offset_reset (earliest), auto_commit_interval_ms (1 s), session_timeout_ms (10 s),
 //     heartbeat_interval_ms (3 s), rebalance_timeout_ms or max_poll_interval_ms (5 min), max_poll_records,
 //     group_instance_id
 //
-// With acks 1 only the partition's leader has a record when it is acknowledged, so the record is lost if that broker is
-// lost. The producer is not idempotent then.
+// Times are numbers of milliseconds. A setting that has no effect here logs a warning. An unknown or unsupported
+// setting is an error of [App.Initialize].
 //
-// Times are numbers of milliseconds. A name that aiokafka knows and that means nothing here is a warning in the log; a
-// setting that cannot be honoured and would change the meaning, or a name nobody knows, is an error of
-// [App.Initialize].
+// Settings may hold secrets, so they print their names only, whatever the verb. One case is left: fmt prints the
+// values of a Config or Settings in an unexported field of another struct. There the passwords of [ParseSettings],
+// [ConfigFromEnv] and an [App] do not print either, but those of a map that the program writes itself, as the one
+// above, do. Read such a map from a file by ParseSettings, or give the password by [SASLPassword].
 //
-// Settings may hold secrets, so they print their names only, whatever the verb. Go's fmt cannot keep to that where a
-// Config or Settings stand in an unexported field of another struct: there it prints the map's values. [ParseSettings],
-// [ConfigFromEnv] and an [App] hold each password in a value that does not print there either. A map that a program
-// writes itself, as the one above, holds plain strings and prints them: read it from a file by ParseSettings, or give
-// the password by [SASLPassword].
-//
-// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone. With
-// SASL_SSL, and an ssl_cafile of an authority of one's own, only brokers that this authority has signed get them: PLAIN
-// sends the password as it is, and without TLS so can whoever is in between read it.
+// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone.
+// With SASL_SSL, and an ssl_cafile of an authority of the program's own, only brokers that this authority has signed
+// get them. PLAIN sends the password as it is; without TLS anybody in between can read it.
 type Settings map[string]any
 
 // ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize]
-// does: what is wrong on a command line is told before any broker is asked. An empty text means none. The passwords do
-// not print, wherever the Settings stand.
+// does, without asking a broker. An empty text means none. The passwords in the Settings are never printed.
 func ParseSettings(text string) (Settings, error) {
 	if text == "" {
 		return nil, nil

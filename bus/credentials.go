@@ -9,15 +9,15 @@ import (
 )
 
 // SASL is how an App logs in to the brokers, for [Config.SASL]. Make it with [SASLPassword], [SASLCredentials] or
-// [SASLOAuthBearer]. It prints without what it holds.
+// [SASLOAuthBearer]. Its secrets are never printed.
 //
-// Its function is called for each new connection, by several goroutines at once, and has about five seconds. What it
-// costs to get a token or a password anew is the function's own to save. An error of it, or a panic, is tried again as
-// a broker that is away is; one that wraps [ErrAuth] fails a publish at once.
+// A function of it is called for each new connection, by several goroutines at once, and has about five seconds. The
+// function itself keeps a token or a password that is expensive to get. An error or a panic of it is handled like a
+// broker that is away, and tried again; an error that wraps [ErrAuth] fails a publish at once.
 type SASL struct{ sasl kafka.SASL }
 
 // SASLPassword logs in by a user and a password that stay the same. The mechanism is PLAIN, SCRAM-SHA-256 or
-// SCRAM-SHA-512. Without a username, which mostly is a variable that is not set, [App.Initialize] returns an error.
+// SCRAM-SHA-512. An empty username, which is often a variable that is not set, is an error of [App.Initialize].
 func SASLPassword(mechanism, username, password string) *SASL {
 	s := &SASL{kafka.SASL{Mechanism: mechanism}}
 	if username != "" {
@@ -27,8 +27,8 @@ func SASLPassword(mechanism, username, password string) *SASL {
 	return s
 }
 
-// SASLCredentials logs in by the user and the password that the function returns, which may change: the next connection
-// has the new ones, and those that are open stay. The mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+// SASLCredentials logs in by the user and the password that the function returns. They may change: the next
+// connection has the new ones, and open connections stay. The mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
 func SASLCredentials(mechanism string, f func(context.Context) (username, password string, err error)) *SASL {
 	s := &SASL{kafka.SASL{Mechanism: mechanism}}
 	if f != nil {
@@ -53,17 +53,18 @@ func SASLOAuthBearer(f func(context.Context) (Token, error)) *SASL {
 	return s
 }
 
-// String tells the mechanism.
+// String returns the mechanism.
 func (s SASL) String() string { return "SASL " + s.sasl.Mechanism }
 
 // Format prints what String returns, whatever the verb.
 func (s SASL) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
-// Token is a bearer token. It prints without its value.
+// Token is a bearer token. Its value is never printed.
 type Token struct {
-	// Value is the token as it goes to the broker, a JWT say.
+	// Value is the token as it is sent to the broker, for example a JWT.
 	Value string
-	// Extensions are further values for the broker, by their names (KIP-342): logicalCluster, say. Defaults to none.
+	// Extensions are further values for the broker, by their names (KIP-342), for example logicalCluster. Defaults to
+	// none.
 	Extensions map[string]string
 }
 

@@ -16,31 +16,31 @@ import (
 // or one of the names is wrong.
 var ErrNoDeadLetters = errors.New("there are no dead letters")
 
-// DeadLetterState says what has been done with a dead letter.
+// DeadLetterState is what has been done with a dead letter.
 type DeadLetterState string
 
 const (
-	// DeadLetterOpen is one that nothing has been done with.
+	// DeadLetterOpen: nothing has been done with it.
 	DeadLetterOpen DeadLetterState = "open"
-	// DeadLetterReplayed is one that its group was given again, by [App.ReplayDeadLetters].
+	// DeadLetterReplayed: its group got it again, by [App.ReplayDeadLetters].
 	DeadLetterReplayed DeadLetterState = "replayed"
-	// DeadLetterDropped is one that is not to be handled any more, by [App.DropDeadLetters].
+	// DeadLetterDropped: it is not to be handled any more, by [App.DropDeadLetters].
 	DeadLetterDropped DeadLetterState = "dropped"
 )
 
 // DeadLetterRecord is a record that a group has given up.
 type DeadLetterRecord struct {
-	// Record is as it lies in the stream of dead letters: its key, value and headers are those of the record that was
-	// given up, and behind its headers are those of the failure ([ErrorHeader] and the others).
+	// Record is the dead letter: key, value and headers of the record that was given up, and then the headers of the
+	// failure ([ErrorHeader] and the others).
 	Record *Record
-	// Group is the one that gave the record up.
+	// Group is the group that gave the record up.
 	Group string
-	// FirstStream, FirstTopic, FirstPartition and FirstOffset tell where the record was read for the first time.
+	// FirstStream, FirstTopic, FirstPartition and FirstOffset are where the record was read for the first time.
 	FirstStream, FirstTopic string
 	FirstPartition          int
 	FirstOffset             int64
-	// Attempts is how often it has been handled, Error and ErrorType the last error, and FailedTime when the record was
-	// given up; zero where its header has none.
+	// Attempts is how often the record was handled, Error and ErrorType are the last error, and FailedTime is when
+	// the record was given up. Each is zero when its header is missing.
 	Attempts         int
 	Error, ErrorType string
 	FailedTime       time.Time
@@ -49,14 +49,14 @@ type DeadLetterRecord struct {
 
 // DeadLetterStream is a stream of dead letters.
 type DeadLetterStream struct {
-	// Stream is where the records came from, and Group the one that gave them up. Where names with dots do not say which
-	// part is which, and there is no record left that does, Group is what stands behind the last dot.
+	// Stream is where the records came from, and Group is the group that gave them up. When names with dots do not
+	// say which part is which, and no record is left that does, Group is what stands behind the last dot.
 	Stream, Group string
-	// Name is that of the stream that they lie in.
+	// Name is the stream of the dead letters itself.
 	Name string
-	// Records is how many there are, whatever has been done with them.
+	// Records is how many dead letters it has, whatever has been done with them.
 	Records int64
-	// Oldest and Newest are the times of the first and the last of them; zero where there are none.
+	// Oldest and Newest are the times of the first and the last dead letter; zero when there are none.
 	Oldest, Newest time.Time
 }
 
@@ -86,9 +86,10 @@ func (a *App) DeadLetterStreams(ctx context.Context) ([]DeadLetterStream, error)
 	return streams, nil
 }
 
-// DeadLetters reads the records of a stream that a group has given up, those that are there at the call, each with what
-// has been done with it. Those of one partition come in their order. [ErrNoDeadLetters] says that there is no stream of
-// them. What cannot be read is an error, as with [StopAtEnd]: what ends without one is whole.
+// DeadLetters reads the records of a stream that a group has given up. It reads those that exist at the call, each
+// with what has been done with it. Records of one partition come in their order. [ErrNoDeadLetters] says that the
+// stream of dead letters does not exist. What cannot be read is an error, as with [StopAtEnd]; a loop that ends
+// without an error has seen all.
 func (a *App) DeadLetters(ctx context.Context, stream, group string) iter.Seq2[*DeadLetterRecord, error] {
 	return func(yield func(*DeadLetterRecord, error) bool) {
 		if err := a.readDeadLetters(ctx, stream, group, yield); err != nil {
@@ -217,33 +218,32 @@ func (a *App) readMarks(ctx context.Context, c *core, stream, group string) (rep
 	return marks, nil
 }
 
-// DeadLetterSelection says which dead letters are meant. The zero value means all that are open.
+// DeadLetterSelection says which dead letters a call works on. The zero value takes all that are open.
 type DeadLetterSelection struct {
-	// Where leaves out those for which it returns false: they stay open. Defaults to none.
+	// Where returns false for dead letters that are left out: they stay open. Defaults to all.
 	Where func(*DeadLetterRecord) bool
-	// Limit is how many are taken at most, in the order in which they are read. Defaults to no limit.
+	// Limit is the largest number of dead letters, in the order in which they are read. Defaults to no limit.
 	Limit int
-	// DryRun only counts.
+	// DryRun counts and changes nothing.
 	DryRun bool
 }
 
-// DeadLetterCount is what became of dead letters.
+// DeadLetterCount is the result of a replay or a drop.
 type DeadLetterCount struct {
-	// Open is how many were open at the call.
+	// Open is how many dead letters were open at the call.
 	Open int
-	// Selected is how many of these the selection takes, and Done how many were replayed or dropped.
+	// Selected is how many of them the selection takes, and Done how many were replayed or dropped.
 	Selected, Done int
 }
 
-// ReplayDeadLetters gives the records of a stream that a group has given up to that group again, and to no other: they
-// are written to the stream <stream>.<group>.replay, which the group's subscription with [DeadLetter] reads. Key and
-// value are unchanged, and records of one key keep their order; one without a key has none. A record that fails
-// again is a new dead letter.
+// ReplayDeadLetters hands the records of a stream that a group has given up to that group again, and to no other. It
+// writes them to the stream <stream>.<group>.replay, which the group's subscription with [DeadLetter] reads. Key and
+// value are unchanged. Records with the same key keep their order. A record that fails again is a new dead letter.
 //
-// What was replayed is recorded in the compacted stream <stream>.<group>.replay.log, so that the next call leaves it
-// out: after an error, or when the process was killed, a call goes on where the last one ended. At most 100 records are
-// then replayed twice: those that had been written, and not yet recorded. When ctx ends, the records that are being
-// written are finished. Two calls at one time replay twice what both find open.
+// What was replayed is recorded in the compacted stream <stream>.<group>.replay.log, and the next call leaves it out.
+// So after an error, or when the process was killed, a further call goes on where the last one ended. It replays at
+// most 100 records twice: those that had been written and were not recorded yet. When ctx ends, the records that are
+// being written are finished. Two calls at the same time replay twice what both find open.
 func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
 	DeadLetterCount, error,
 ) {
@@ -255,8 +255,8 @@ func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s Dea
 	return count, nil
 }
 
-// DropDeadLetters marks records that a group has given up as dropped: [App.ReplayDeadLetters] leaves them out from now
-// on. They stay where they are until their retention ends.
+// DropDeadLetters marks dead letters as dropped: [App.ReplayDeadLetters] leaves them out from now on. The records
+// stay in their stream until its retention is over.
 func (a *App) DropDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
 	DeadLetterCount, error,
 ) {

@@ -86,11 +86,11 @@ func elementDecoder(t reflect.Type, validate bool) (func(r *Record, element refl
 	return decode, nil
 }
 
-// ValueDecoder is a type that makes itself out of the whole value of a record, instead of its data by encoding/json:
-// logrecord.Record is one, because log records of several programs have fields of several types. A handler takes it, a
-// pointer to it, or a *[Message] of either, as any other type. The value is a JSON object, which may have no data, and
-// must not be changed; what is decoded may point into it. A record whose DecodeValue returns an error is rejected.
-// [Validate] cannot check such a type.
+// ValueDecoder is a type that decodes the whole value of a record itself, instead of its data by encoding/json.
+// logrecord.Record is one, because log records of several programs have fields of several types. A handler takes it,
+// a pointer to it, or a *[Message] of either. The value is a JSON object, which may have no data. It must not be
+// changed, and what is decoded may point into it. A record whose DecodeValue returns an error is rejected. [Validate]
+// cannot check such a type.
 type ValueDecoder interface {
 	DecodeValue(value []byte) error
 }
@@ -332,9 +332,9 @@ func (c *codec) check(data []byte) error {
 	return err
 }
 
-// Decode makes of a record what a handler of T would get: see [Subscribe]. It is for records of [App.Tail], and for
-// middleware. A *[Message] that it makes can neither Forward nor Commit. T has to be a type that Subscribe takes;
-// errors say which record, and what is wrong with it.
+// Decode returns what a handler of T would get for the record: see [Subscribe]. It is for records of [App.Tail], and
+// for middleware. A *Message that it returns can neither Forward nor Commit. T has to be a type that Subscribe takes.
+// Errors name the record and say what is wrong with it.
 func Decode[T any](r *Record) (T, error) {
 	var none T
 	if r == nil {

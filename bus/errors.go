@@ -15,15 +15,16 @@ var (
 	ErrNotConfigured = errors.New("no Kafka servers are configured")
 	// ErrClosed says that the App is closed.
 	ErrClosed = kafka.ErrClosed
-	// ErrTooLarge says that a record is larger than max_request_size, or than the broker takes. No retry mends it.
+	// ErrTooLarge says that a record is larger than max_request_size, or than the broker takes. A retry does not
+	// help.
 	ErrTooLarge = kafka.ErrTooLarge
-	// ErrAuth says that the brokers refused who we are or what we want: bad credentials, or an ACL that is missing.
+	// ErrAuth says that the brokers refused the program or what it asked for: wrong credentials, or a missing ACL.
 	ErrAuth = kafka.ErrAuth
-	// ErrUnacknowledged says of a publish that failed that its record was sent, and may be on the broker now or later:
-	// the context ended, or the App was closed, before the broker answered, or the broker does not know itself. A
-	// publish that fails without it has certainly not stored its record, and never will: it is safe to publish it
-	// again. One that fails with it and is published again may be there twice, under two ids, unless the application
-	// gives both the same one: see [IDHeader].
+	// ErrUnacknowledged says that a failed publish has sent its record, and that the record may be stored, now or
+	// later: the context ended, or the App was closed, before the broker answered, or the broker does not know the
+	// outcome itself. A failed publish without it has not stored its record and never will: it is safe to publish it
+	// again. After this error a second publish may store the record twice, under two ids, unless the application
+	// gives both the same id: see [IDHeader].
 	ErrUnacknowledged = produce.ErrUnacknowledged
 )
 
@@ -55,15 +56,14 @@ type Violation struct {
 	Text string
 }
 
-// ValidationError says that data breaks its schema. What was to be published was not sent; what was consumed (see
-// [Validate]) is rejected.
+// ValidationError says that data breaks its schema. A publish has not sent it; consumed data (see [Validate]) is
+// rejected.
 type ValidationError struct {
-	// Schema is the broken schema, as in "Content:1"; for consumed data the name of the handler's type, whose constraints
-	// it breaks.
+	// Schema is the schema's name, such as "Content:1"; for consumed data it is the name of the handler's type.
 	Schema string
 	// Field and Rule are those of the first violation.
 	Field, Rule string
-	// Violations are the first 100 of them, at least one.
+	// Violations are the first 100 violations, at least one.
 	Violations []Violation
 }
 

@@ -11,13 +11,16 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 )
 
-// Health returns nil when the App is initialized, its producer delivers, and, while it runs, every subscription's
-// member has joined its group and is heard by it, reads all streams that match, and can write its dead letters; else
-// all that is wrong. After a [App.Run] that failed it returns why. It also returns what came too late to take effect: a
-// [App.Configure], a function of [App.OnInitialize], a [App.Use] or [App.OnConsumed] while the App runs. It does no
-// I/O, so it sees that a broker is away only by what fails: the producer is unhealthy while records wait that could not
-// be sent, and a member when the group has not answered it for session_timeout_ms, 10 s. An App that only publishes,
-// and has nothing to send, is healthy.
+// Health returns nil when the App is initialized and its producer delivers. While the App runs, each subscription's
+// member must also have joined its group, be heard by it, read all streams that match, and be able to write its dead
+// letters. Otherwise Health returns all that is wrong. After an [App.Run] that failed it returns why.
+//
+// It also returns what came too late to take effect: an [App.Configure], a function of [App.OnInitialize], or an
+// [App.Use] or [App.OnConsumed] while the App runs.
+//
+// It does no I/O. So it sees that a broker is away only by what fails: the producer is unhealthy while records wait
+// that could not be sent, and a member is when the group has not answered it for session_timeout_ms, 10 s by default.
+// An App that only publishes, and has nothing to send, is healthy.
 func (a *App) Health(context.Context) error {
 	var errs []error
 	for _, p := range a.problems() {

@@ -21,21 +21,22 @@ type hook struct {
 
 var errNoFunction = errors.New("the function is nil")
 
-// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order they were added. An
-// error of one is an error of Initialize, which calls it again when it is called again; a function that has succeeded
-// is not called again. A function that is added to an App that is initialized is called by the next Initialize or
-// [App.Run], and until then [App.Health] returns an error. After [App.Close] the function is never called, which the
-// log says.
+// OnInitialize adds a function that [App.Initialize] calls once the brokers answer, in the order in which they were
+// added. An error of a function is an error of Initialize, which calls that function again when it is called again. A
+// function that has succeeded is not called again. A function that is added to an initialized App is called by the
+// next Initialize or [App.Run]; until then [App.Health] returns an error. After [App.Close] the function is never
+// called, and the log says so.
 //
-// The function may publish, with the context it is given: with another one it would wait for the very Initialize that
-// calls it.
+// The function may publish with the context that it is given. With another context it would wait for the Initialize
+// that calls it.
 func (a *App) OnInitialize(f func(context.Context) error) { a.addHook("OnInitialize", hook{call: f}) }
 
-// OnFinalize adds a function that [App.Close] calls before it ends the producer, the last one added first. It may
-// publish, and it may be added at any time before Close has ended; later it is never called, which the log says.
+// OnFinalize adds a function that [App.Close] calls before it ends the producer; the one added last is called first.
+// The function may publish. It may be added at any time before Close has ended. Later it is never called, and the log
+// says so.
 //
-// It is called only for what was initialized: when the functions of [App.OnInitialize] that were added before it have
-// all succeeded, and the App has been initialized, or at least one such function has been called.
+// It is called only for what was initialized: all functions of [App.OnInitialize] that were added before it have
+// succeeded, and the App was initialized or called at least one such function.
 func (a *App) OnFinalize(f func(context.Context) error) {
 	a.addHook("OnFinalize", hook{call: f, final: true})
 }
@@ -131,11 +132,11 @@ var (
 	betweenRuns = []string{"ManualCommit", "DrainTimeout", "TracerProvider"}
 )
 
-// Configure replaces the fields that are set in c. It comes before the App's first use: an App that is connecting
-// begins anew with what is configured now, but when it has connected, only Logger and PublishTimeout can change, and
-// while nothing runs ManualCommit, DrainTimeout and TracerProvider. Another value of another field is then an
-// error, which the log has at once and [App.Initialize], [App.Run] and [App.Health] return from then on; nothing of c
-// counts.
+// Configure replaces the fields that are set in c. Call it before the App's first use. An App that is connecting
+// begins anew with the new configuration. After it has connected, only Logger and PublishTimeout can change, and
+// while nothing runs ManualCommit, DrainTimeout and TracerProvider. Another value of another field is then an error,
+// and nothing of c takes effect. The error is logged at once, and [App.Initialize], [App.Run] and [App.Health] return
+// it from then on.
 func (a *App) Configure(c Config) {
 	if a == nil {
 		return
@@ -203,9 +204,9 @@ func (a *App) sameTLSLocked(c *tls.Config) bool {
 	return reflect.DeepEqual(set, is)
 }
 
-// Use adds a middleware around every handler of the App. The first one added is the outermost; those of a [Router] lie
-// inside. It has to come before [App.Run]: while a Run is under way it takes effect with the next one, which the log
-// says at once, and [App.Health] until then.
+// Use adds a middleware around every handler of the App. The first one added is the outermost; those of a [Router]
+// lie inside. Add it before [App.Run]: while a Run is running it takes effect with the next one. The log says so at
+// once, and [App.Health] until then.
 func (a *App) Use(m Middleware) {
 	switch {
 	case a == nil:
@@ -220,9 +221,9 @@ func (a *App) Use(m Middleware) {
 	a.forNextRun("Use")
 }
 
-// OnConsumed adds a function that is called after each record that a subscription has worked on, on the goroutine of
-// its lane: for metrics, say. It has to be quick. It may be called concurrently. It has to be added before [App.Run]:
-// while a Run is under way it takes effect with the next one, which the log says at once, and [App.Health] until then.
+// OnConsumed adds a function that is called after each record that a subscription has worked on, in the goroutine of
+// its lane. It is for metrics. It has to be quick, and may be called concurrently. Add it before [App.Run]: while a
+// Run is running it takes effect with the next one. The log says so at once, and [App.Health] until then.
 func (a *App) OnConsumed(f func(context.Context, Consumed)) {
 	switch {
 	case a == nil:

@@ -10,12 +10,13 @@ import (
 // longestKey bounds the key in a log record.
 const longestKey = 256
 
-// LogAttrs returns what tells in a log record which record a handler works on: stream, partition, offset, key (text, or
-// in base64 behind "base64:"; none where the record has none), group and attempt ([Attempt]). For a [Batch] it is its
-// first record, and records says how many there are. It is nil when ctx is not that of a handler or a middleware.
+// LogAttrs returns attributes for a log record, which name the record that a handler works on: stream, partition,
+// offset, key (as text, or in base64 behind "base64:"; left out when there is none), group, and attempt ([Attempt]).
+// For a [Batch] they name its first record, and the attribute records is their number. LogAttrs returns nil when ctx
+// is not that of a handler or a middleware.
 //
-// The log of a worker (package bus/worker) has these attributes in what handlers log with their context:
-// slog.InfoContext(ctx, ...). A program with a logger of its own adds them where it makes its handler.
+// A worker (package bus/worker) adds these attributes to what handlers log with their context, by
+// slog.InfoContext(ctx, ...) for example. A program with a logger of its own adds them in its slog.Handler.
 func LogAttrs(ctx context.Context) []slog.Attr {
 	c := callOf(ctx)
 	if c == nil {

@@ -153,12 +153,11 @@ func (p RetryPolicy) pause(attempts int) time.Duration {
 	return kafka.Backoff{First: p.FirstPause, Max: p.MaxPause}.Delay(attempts - 1)
 }
 
-// OutcomeOf returns what an error that a handler has returned means for its record, for tests that call the handler
-// themselves, without an App and a broker: [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed]
-// for [Abort] and [ErrStop], which end the App's Run and the subscription, and [OutcomeRetry] for [RetryAfter] and
-// any other error. It does not know the [RetryPolicy]: what is left after the last attempt is OutcomeRetry, too. Of
-// [FailedAt] it is the outcome of the record that has failed.
-// Where one of these errors wraps another the outer one counts.
+// OutcomeOf returns what the error of a handler means for its record. It is for tests that call a handler themselves.
+// It returns [OutcomeHandled] for nil, [OutcomeRejected] for [Reject], [OutcomeFailed] for [Abort] and [ErrStop], and
+// [OutcomeRetry] for [RetryAfter] and any other error. It does not know the RetryPolicy: the error of a last attempt
+// is OutcomeRetry, too. For [FailedAt] it is the outcome of the record that failed. When one of these errors wraps
+// another, the outer one counts.
 func OutcomeOf(err error) Outcome {
 	switch outcomeOf(err).kind {
 	case handled:

@@ -14,21 +14,22 @@ var (
 	ErrNoLeader = fetch.ErrNoLeader
 	// ErrDeleted says that records were deleted before they were read: by retention as a rule, or with their topic.
 	ErrDeleted = tail.ErrDeleted
-	// ErrOpenTransaction says that a transaction had begun and not ended: what follows in its partition cannot be read
-	// before it ends.
+	// ErrOpenTransaction says that a transaction began and has not ended: the records behind its beginning in that
+	// partition cannot be read before it ends.
 	ErrOpenTransaction = tail.ErrOpenTransaction
 )
 
-// PartitionError is what [App.Tail] yields for records of one partition that it could not read.
+// PartitionError is what [App.Tail] yields for records of a partition that it could not read.
 type PartitionError struct {
 	Stream, Topic string
 	Partition     int
 	// From is the offset of the first record that was not read; -1 when it is not known.
 	From int64
-	// To is the offset at which reading goes on; -1 when it does not. It is From when the Tail tries again there.
+	// To is the offset at which reading goes on; -1 when it does not go on. It is From when the Tail tries again
+	// there.
 	To int64
-	// Err says why: [ErrNoLeader], [ErrDeleted], [ErrOpenTransaction], [ErrAuth], or what is wrong with a batch or a
-	// record.
+	// Err is the cause: [ErrNoLeader], [ErrDeleted], [ErrOpenTransaction], [ErrAuth], or what is wrong with a batch
+	// or a record.
 	Err error
 }
 

@@ -30,15 +30,15 @@ type publishOptions struct {
 	err     error
 }
 
-// Key sets the record's key, which may be text or bytes: records of one key lie in one partition, in the order they
-// were published. Python's and Java's clients place a key in the same partition. A nil slice is no key; an empty string
-// or slice is one. The bytes are copied.
+// Key sets the record's key, which may be text or bytes. Records with the same key are in one partition, in the order
+// in which they were published. Python's and Java's clients choose the same partition for a key. A nil slice is no
+// key; an empty string or slice is one. The bytes are copied.
 func Key[K ~string | ~[]byte](key K) PublishOption { return keyOption([]byte(key)) }
 
 func keyOption(key []byte) PublishOption { return func(o *publishOptions) { o.key = key } }
 
-// AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8: a
-// binary one would stop every Python consumer of the stream ([App.PublishBatch] takes any bytes).
+// AddHeader adds a header. Headers keep their order, and the bus never overwrites one. The value has to be UTF-8,
+// because a binary one would stop every Python consumer of the stream; [App.PublishBatch] takes any bytes.
 func AddHeader(name, value string) PublishOption {
 	return func(o *publishOptions) {
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
@@ -52,23 +52,25 @@ func AddHeader(name, value string) PublishOption {
 // Timestamp sets the record's time. Defaults to the time of the call.
 func Timestamp(t time.Time) PublishOption { return func(o *publishOptions) { o.time = t } }
 
-// Publish validates data by its type's schema, wraps it in an envelope and sends it to stream. It returns when all
-// in-sync replicas have the record (acks=all), or when ctx ends, or after [Config.PublishTimeout] where ctx has no
-// deadline: a broker that is away is waited for. When that ends while the record is on its way the outcome is
-// unknown, and the error wraps [ErrUnacknowledged]; without it the record is certainly not stored. Data that breaks its
-// schema is a [*ValidationError]; an id that the stream does not carry a [*SchemaConflictError]; and see
-// [ErrTooLarge], [ErrAuth], [ErrClosed]. The App is initialized if need be, and a stream whose topic does not exist
-// is created.
+// Publish checks data against its type's schema, wraps it in an envelope and sends it to stream. It returns when all
+// in-sync replicas have the record (acks=all), when ctx ends, or after [Config.PublishTimeout] where ctx has no
+// deadline. A broker that is away is waited for until then.
+//
+// When the time ends while the record is on its way, the outcome is unknown, and the error wraps [ErrUnacknowledged].
+// After any other error the record is not stored. Data that breaks its schema is a *[ValidationError]. An id that the
+// stream does not carry is a *[SchemaConflictError]. See also [ErrTooLarge], [ErrAuth] and [ErrClosed].
+//
+// The App is initialized if it is not, and a stream whose topic does not exist is created.
 func (a *App) Publish(ctx context.Context, stream string, data any, opts ...PublishOption) error {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, true, opts)
 	return r.end(ctx)
 }
 
-// PublishAsync is [App.Publish] without waiting for the broker. It costs the encoding, the validation and an append
-// to a batch; it blocks only while the App's buffer is full or while it is being initialized, and never after ctx
-// ends. The receipt resolves when the record is acknowledged, has failed, or ctx has ended (or PublishTimeout, where
-// ctx has no deadline): give it a context that lives as long as the outcome matters.
+// PublishAsync is [App.Publish] without waiting for the broker. Its cost is the check, the encoding and an append to
+// a batch. It blocks only while the App's buffer is full or the App is being initialized, and not after ctx has
+// ended. The receipt has the outcome when the record is acknowledged, has failed, or ctx has ended (or
+// PublishTimeout, where ctx has no deadline). So give it a context that lives as long as the outcome matters.
 func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ...PublishOption) *Receipt {
 	r := new(Receipt)
 	a.publish(ctx, r, stream, data, false, opts)
@@ -78,7 +80,7 @@ func (a *App) PublishAsync(ctx context.Context, stream string, data any, opts ..
 	return r
 }
 
-// PublishRaw sends value as it is: no envelope, no schema. All else is as in [App.Publish].
+// PublishRaw sends value as it is, without an envelope and a schema. Everything else is as in [App.Publish].
 func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts ...PublishOption) error {
 	r := &Receipt{stream: stream, watched: a.watch(stream, len(value))}
 	c, until, err := a.useFor(ctx, stream)
@@ -92,9 +94,9 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 	return r.end(ctx)
 }
 
-// PublishBatch sends ready values, without schemas, and returns when each has its outcome, in its Err. The records of
-// one key keep the order of the batch. The error joins what went wrong, each kind once, and is nil when all records are
-// acknowledged.
+// PublishBatch sends ready values, without schemas, and returns when each has its outcome, which is in its Err.
+// Records with the same key keep the order of the batch. The error joins what went wrong, each kind once; it is nil
+// when all records are acknowledged.
 func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing) error {
 	watched := a.watch(stream, 0)
 	c, until, err := a.useFor(ctx, stream)

@@ -15,21 +15,21 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// Published tells how one publish went.
+// Published describes one publish and its outcome.
 type Published struct {
 	// Stream is the stream that it was for.
 	Stream string
-	// Schema is the schema's name, as in "Content:1"; empty for what is sent ready-made.
+	// Schema is the schema's name, such as "Content:1"; empty for ready values.
 	Schema string
-	// Partition and Offset are where the record lies. Both are -1 when Err is not nil, and Offset is -1 also when the
+	// Partition and Offset are where the record is. Both are -1 when Err is not nil. Offset is also -1 when the
 	// broker had the record already and does not say where.
 	Partition int
 	Offset    int64
 	// Size is the number of bytes of the record's value; 0 when there is none because the data was refused.
 	Size int
-	// Duration is the time from the call to the outcome; of [App.PublishBatch] to when it has seen the outcome.
+	// Duration is the time from the call to the outcome; of [App.PublishBatch], to when it saw the outcome.
 	Duration time.Duration
-	// Err is why it failed, as the caller gets it; nil when the record is acknowledged.
+	// Err is why the publish failed, as the caller gets it; nil when the record is acknowledged.
 	Err error
 }
 
@@ -40,16 +40,17 @@ const (
 	panicPause = time.Minute
 )
 
-// OnPublished adds a function that is called after each publish, for metrics, say: with the outcome of each record of
-// [App.Publish], [App.PublishAsync], [App.PublishRaw], [App.PublishBatch] and [Message.Forward], and of those that
-// subscriptions move to retry streams and dead letters; not with those of log handlers (package slogkafka), which count
-// themselves. Data that breaks its schema and other errors before the record is sent are outcomes, too.
+// OnPublished adds a function that is called after each publish, with its outcome. It is for metrics. It gets each
+// record of [App.Publish], [App.PublishAsync], [App.PublishRaw], [App.PublishBatch] and [Message.Forward], and each
+// that a subscription moves to a retry stream or the dead letters. Log handlers (package slogkafka) are left out:
+// they have counts of their own. Data that breaks its schema, and other errors before the record is sent, are
+// outcomes, too.
 //
-// It is called before the publish returns, by the goroutine that called it; where nobody waits, for PublishAsync,
-// retries and dead letters, by a goroutine of the App, which [App.Close] waits for. There at most 100,000 outcomes
-// wait; more are left out. It may be called concurrently, has to be quick, and must not publish: that would call it
-// again. No lock is held meanwhile. A panic of it is logged, at most once a minute, and changes nothing else. It may be
-// added at any time, for publishes that begin later.
+// The goroutine that publishes calls it before the publish returns. Where no goroutine waits, for PublishAsync,
+// retries and dead letters, a goroutine of the App calls it, which [App.Close] waits for; at most 100,000 outcomes
+// wait for that goroutine, and more are left out. The function may be called concurrently, has to be quick, and must
+// not publish, because that would call it again. No lock is held meanwhile. A panic of it is logged, at most once a
+// minute, and changes nothing else. It may be added at any time, and gets the publishes that begin later.
 func (a *App) OnPublished(f func(Published)) {
 	switch {
 	case a == nil:

@@ -7,7 +7,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 )
 
-// Receipt is the outcome of a [App.PublishAsync], which is there when Done is closed. Its methods may be called
+// Receipt is the outcome of an App.PublishAsync, which is there when Done is closed. Its methods may be called
 // concurrently.
 type Receipt struct {
 	promise  produce.Promise
@@ -30,8 +30,8 @@ func (r *Receipt) Done() <-chan struct{} {
 	return r.promise.Done()
 }
 
-// Wait returns the outcome: nil when the record is acknowledged, else why not. When ctx ends first it is ctx's error,
-// and [ErrUnacknowledged] as long as the record may still be written.
+// Wait returns the outcome: nil when the record is acknowledged, else why not. When ctx ends first, it returns ctx's
+// error, which also wraps [ErrUnacknowledged] while the record may still be written.
 func (r *Receipt) Wait(ctx context.Context) error {
 	if r.early != nil {
 		return r.early
@@ -42,8 +42,8 @@ func (r *Receipt) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Record returns where the record lies: its stream, topic, partition, offset, key and time. It is nil before Done, and
-// when the record failed. The offset is -1 when the broker had the record already and does not say where.
+// Record returns where the record is: stream, topic, partition, offset, key and time. It is nil before Done, and when
+// the publish failed. The offset is -1 when the broker had the record already and does not say where.
 func (r *Receipt) Record() *Record {
 	select {
 	case <-r.Done():

@@ -22,7 +22,7 @@ type Record struct {
 	Stream string
 	// Topic is the Kafka topic the record lies in.
 	Topic string
-	// Partition and Offset are the record's place in its topic.
+	// Partition and Offset are the record's position in its topic.
 	Partition int
 	Offset    int64
 	// Key decides the partition of a keyed record. A nil Key means that the record has none; an empty one is a key.
@@ -47,11 +47,11 @@ func (r *Record) Header(name string) ([]byte, bool) {
 
 // Outgoing is one record of [App.PublishBatch].
 type Outgoing struct {
-	// Key decides the partition. A nil Key leaves the choice to the bus; an empty one is a key.
+	// Key decides the partition. A nil Key means none, and any partition; an empty one is a key.
 	Key []byte
 	// Value is sent as it is.
 	Value []byte
-	// Headers go out first and are never overwritten; the bus adds its own behind them.
+	// Headers go out first and are never overwritten. The bus adds its own behind them.
 	Headers []Header
 	// Time is the record's timestamp. Defaults to the time of the call.
 	Time time.Time

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Registrar is what schemas and subscriptions are declared with: an [App] or a [Router].
+// Registrar is what schemas and subscriptions are declared with: an *[App] or a *[Router].
 type Registrar interface {
 	declare(*declaration) error
 	subscribe(*subscription) error
@@ -36,9 +36,9 @@ var (
 	errNilRouter = errors.New("the Router is nil: make it with bus.NewRouter")
 )
 
-// Router collects schemas, subscriptions, middleware and functions for the App's start and end, for a package that does
-// not know the App it will be part of. [App.Mount] adds them to one. Its methods may be called concurrently. A nil
-// Router is an error of Schema, Subscribe and Mount; its own methods do nothing.
+// Router collects schemas, subscriptions, middleware, and functions for the App's start and end. It is for a package
+// that does not know the App it will be part of; [App.Mount] adds it to one. Its methods may be called concurrently.
+// A nil Router is an error of Schema, Subscribe and Mount; its own methods do nothing.
 type Router struct {
 	mu            sync.Mutex
 	declarations  []*declaration
@@ -113,9 +113,9 @@ func (r *Router) subscribe(s *subscription) error {
 	return nil
 }
 
-// Mount adds what the Router has to the App: all of it, or nothing and an error, as a [*SchemaConflictError] when the
-// App has one of its schemas already. It has to come before [App.Run], and is an error while one is under way, but for
-// a Router of schemas alone. Functions of OnInitialize that come to an App that is initialized wait as
+// Mount adds what the Router has to the App: all of it, or nothing and an error, such as a *[SchemaConflictError]
+// when the App has one of its schemas already. Call it before [App.Run]: while one is running it is an error, except
+// for a Router of schemas alone. A function of OnInitialize that comes to an initialized App waits as
 // [App.OnInitialize] says. What is declared with r later is not part of the App. A Router can be mounted in several
 // Apps.
 func (a *App) Mount(r *Router) error {

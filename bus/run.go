@@ -53,10 +53,11 @@ func (c *runConfig) instance(id string, s *subscription) string {
 	return id
 }
 
-// Run handles the records of all subscriptions until ctx ends, which is no error, or one of them fails: then it returns
-// why. At the end it lets running handlers finish ([Config.DrainTimeout]), commits what is done, and leaves the groups.
-// It initializes the App if need be, and waits for a broker until ctx ends. When every subscription has ended by
-// [ErrStop] it returns nil. Only one Run, or [App.ConsumeFor], can be under way. Close comes after it, or ends it.
+// Run handles the records of all subscriptions until ctx ends, which is no error, or one of them fails, which Run
+// returns. At the end it lets running handlers finish ([Config.DrainTimeout]), commits what is finished, and leaves
+// the groups. It initializes the App if it is not, and waits for a broker until ctx ends. It returns nil when every
+// subscription has ended by [ErrStop]. Only one Run or [App.ConsumeFor] runs at a time. Call [App.Close] after it, or
+// to end it.
 func (a *App) Run(ctx context.Context) error {
 	if err := a.run(ctx, nil); err != nil {
 		return fmt.Errorf("bus: run: %w", err)
@@ -64,9 +65,9 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
-// ConsumeFor is [App.Run] until n records have been handled, over all subscriptions together. It returns how many have
-// been: n, or fewer and an error when ctx ended before, or a subscription failed. No further record is begun once n are
-// under way. Tests and jobs use it.
+// ConsumeFor runs the App as [App.Run] does until n records have been handled, over all subscriptions together. It
+// returns how many were handled: n, or fewer and an error when ctx ended before, or a subscription failed. No further
+// handler begins once n records are in work. It is for tests and jobs.
 func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	if n < 1 {
 		return 0, fmt.Errorf("bus: consume for %d records: give a number from 1", n)

@@ -39,18 +39,18 @@ type SchemaOption func(*declaration)
 // Version sets the schema's version. Defaults to 1.
 func Version(version int) SchemaOption { return func(d *declaration) { d.version = version } }
 
-// Retention sets how long the schema's streams keep their records (retention.ms, on topics that the App creates; a
-// topic that exists is never altered). Defaults to what the broker has set.
+// Retention sets how long the schema's streams keep their records (retention.ms). It applies to topics that the App
+// creates; an existing topic is never altered. Defaults to the broker's configuration.
 func Retention(r time.Duration) SchemaOption { return func(d *declaration) { d.retention = r } }
 
-// Partitions sets how many partitions the topics of the schema's streams get (num.partitions, on topics that the App
-// creates; a topic that exists is never altered). Defaults to 7.
+// Partitions sets how many partitions the topics of the schema's streams get (num.partitions). It applies to topics
+// that the App creates; an existing topic is never altered. Defaults to 7.
 func Partitions(n int) SchemaOption { return func(d *declaration) { d.partitions = &n } }
 
-// TopicConfig sets a configuration of the topics of the schema's streams, by Kafka's name for it: "cleanup.policy" to
-// "compact", say. Like [Retention], it counts for topics that the App creates. Brokers check it when they create the
-// topic: [App.Initialize], or the first publish, returns what they refuse. It may be given once for each name. Where
-// several versions of a schema share a stream, the options of the one that was declared first count.
+// TopicConfig sets a configuration of the topics of the schema's streams, by Kafka's name: "cleanup.policy" to
+// "compact", for example. It applies to topics that the App creates. The brokers check it then: [App.Initialize], or
+// the first publish, returns what they refuse. It may be given once for each name. When several versions of a schema
+// share a stream, the options of the version that was declared first count.
 func TopicConfig(name, value string) SchemaOption {
 	return func(d *declaration) { d.configs = append(d.configs, topicConfig{name, value}) }
 }
@@ -63,9 +63,9 @@ func Streams(names ...string) SchemaOption {
 	return func(d *declaration) { d.streams = append(d.streams, names...) }
 }
 
-// SchemaJSON supplies the JSON Schema instead of deriving it from the Go type. References to other documents are
-// refused, and so are a document that is empty, because nobody has read it, and a keyword that is nearly one of JSON
-// Schema's, as "maxLenght" is: it would check nothing. Other keywords that are unknown are the document's own.
+// SchemaJSON supplies the JSON Schema, instead of making it from the Go type. A document is refused when it refers to
+// other documents, when it is empty, and when it has a keyword that is nearly one of JSON Schema's, such as
+// "maxLenght", because that would check nothing. Other unknown keywords are taken as the document's own.
 func SchemaJSON(document []byte) SchemaOption {
 	return func(d *declaration) { d.document = append([]byte{}, document...) }
 }
@@ -87,16 +87,17 @@ type declaration struct {
 
 func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version) }
 
-// Schema declares that values of type T are published as the schema id, "Content" say, with a JSON Schema derived from
-// T. An empty id means the type's name. It returns a [*SchemaConflictError] when the same id and version, or T itself,
-// is declared already, or when one of the streams carries another id.
+// Schema declares that values of type T are published as the schema id, such as "Content", with a JSON Schema that is
+// made from T. An empty id means the type's name. It returns a *[SchemaConflictError] when the same id and version,
+// or T itself, is declared already, or when one of the streams carries another id.
 //
-// Data that is JSON and no Go struct is a map with a name, type Doc map[string]any, with SchemaJSON.
+// For data that is JSON and no Go struct, declare a map with a name, such as type Doc map[string]any, with
+// [SchemaJSON].
 //
-// T may be an interface type, such as any, when [SchemaJSON] supplies the schema. Then the schema is declared by its id
-// only, as often as there are ids, for values that are published ready-made ([App.PublishRaw], [App.PublishBatch]).
+// T may be an interface type, such as any, when SchemaJSON supplies the schema. Such a type may be declared many
+// times, once for each id. Its values are published with [App.PublishRaw] or [App.PublishBatch].
 //
-// A field's constraints stand in its jsonschema tag, in the form of invopop/jsonschema:
+// The constraints of a field are in its jsonschema tag, in the form of invopop/jsonschema:
 //
 //	type Content struct {
 //		Title string   `json:"title" jsonschema:"minLength=1,maxLength=200"`
@@ -104,10 +105,10 @@ func (d *declaration) name() string { return d.id + ":" + strconv.Itoa(d.version
 //		Range string   `json:"range" jsonschema:"pattern=^[0-9]+\\,[0-9]+$"` // a comma inside a value is written \\,
 //	}
 //
-// A tag with a part that would have no effect is an error, which names the field and the nearest keyword: a misspelt
-// keyword, one that the field's type cannot have, a value that is none, a value that a comma has cut, a space before a
-// keyword, an unknown format. What tags cannot say is said by a method JSONSchemaExtend(*jsonschema.Schema) of the
-// type, or by SchemaJSON.
+// A tag that has a part without effect is an error, which names the field and the nearest keyword: a misspelt
+// keyword, a keyword that the field's type cannot have, an invalid value, a value that a comma has cut, a space
+// before a keyword, an unknown format. For constraints that a tag cannot express, the type has a method
+// JSONSchemaExtend(*jsonschema.Schema), or SchemaJSON supplies the schema.
 func Schema[T any](r Registrar, id string, opts ...SchemaOption) error {
 	t := reflect.TypeFor[T]()
 	for t.Kind() == reflect.Pointer {

@@ -7,30 +7,30 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 )
 
-// Stats is what an App is at, at one moment.
+// Stats is a snapshot of an App.
 type Stats struct {
-	// Initialized and Running tell whether the App is connected, and whether [App.Run] is under way.
+	// Initialized tells whether the App is connected, and Running whether [App.Run] runs.
 	Initialized, Running bool
-	// Producer is what is published and not yet acknowledged, and what has been.
+	// Producer has the counts of what is published.
 	Producer ProducerStats
 	// Streams are those that schemas declare, that were published to, or that subscriptions read, by name.
 	Streams []StreamStats
-	// Subscriptions are all that are declared, in the order they were. Those of a run that is over keep what they were at
-	// its end.
+	// Subscriptions are all that are declared, in the order of their declarations. After a run they keep what they
+	// had at its end.
 	Subscriptions []SubscriptionStats
 }
 
 // ProducerStats are the figures of what an App publishes, since it was initialized.
 type ProducerStats struct {
-	// Records are published and wait for their acknowledgement, and Bytes is the memory they take.
+	// Records is how many published records wait for their acknowledgement, and Bytes is the memory they take.
 	Records int
 	Bytes   int64
-	// InFlight counts requests that wait for their answer.
+	// InFlight is how many requests wait for their answer.
 	InFlight int
-	// Sent records have been acknowledged; Failed ones never will be.
+	// Sent is how many records have been acknowledged, and Failed how many never will be.
 	Sent, Failed uint64
-	// Requests counts those sent, Retries batches that were sent again, and Resets how often a partition went on under
-	// another producer id: only there can a record be written twice.
+	// Requests is how many were sent, and Retries how many batches were sent again. Resets is how often a partition
+	// went on under another producer id: only then can a record be written twice.
 	Requests, Retries, Resets uint64
 }
 
@@ -41,24 +41,25 @@ type StreamStats struct {
 	// Schema is the name of the schema that the App publishes on it, as in "Content:1"; empty if it publishes nothing
 	// there.
 	Schema string
-	// Partitions is how many it has; 0 when no subscription reads it.
+	// Partitions is how many the topic has; 0 when no subscription reads it.
 	Partitions int
-	// Groups of the subscriptions that read it.
+	// Groups are those of the subscriptions that read it.
 	Groups []string
 }
 
-// SubscriptionStats is what a subscription is at. Its counts begin at zero with each [App.Run] and [App.ConsumeFor].
+// SubscriptionStats is a snapshot of a subscription. Its counts begin at zero with each [App.Run] and
+// [App.ConsumeFor].
 type SubscriptionStats struct {
-	// Patterns, Group and Handler are as they were declared; Handler is the name of the function, "" for a function
-	// literal.
+	// Patterns, Group and Handler are those of the declaration. Handler is the name of the function, "" for a
+	// function literal.
 	Patterns []string
 	Group    string
 	Handler  string
 
 	// State of the member: idle, joining, syncing, stable, draining, left or dead.
 	State string
-	// MemberID is what the group calls the member, Generation the group's current one, Protocol the assignor it agreed on,
-	// and Leader whether the member is the one that assigns.
+	// MemberID is the member's id in the group, Generation the group's current one, Protocol the assignor that the
+	// group agreed on, and Leader tells whether the member assigns the partitions.
 	MemberID   string
 	Generation int32
 	Protocol   string
@@ -67,7 +68,7 @@ type SubscriptionStats struct {
 	// order: its handlers finished, and what they did was committed. Lost ended because the group went on without the
 	// member, which was silent for longer than its session: what it finished since its last commit is handled again.
 	Rebalances, Revoked, Lost uint64
-	// Times are zero for what has not happened yet.
+	// Each time is zero when it has not happened yet.
 	LastRebalance, LastHeartbeat, LastCommit time.Time
 
 	// Streams that match now, by name.
@@ -76,48 +77,49 @@ type SubscriptionStats struct {
 	Assigned []PartitionStats
 	// Lag is how many records of the assigned partitions are not finished, as far as their ends are known.
 	Lag int64
-	// InFlight counts handlers that run now, and Waiting records that have been read and wait for one. Bytes is what
-	// both keep in memory, and what has been fetched behind them.
+	// InFlight is how many handlers run now, and Waiting how many records wait for one. Bytes is the memory of both,
+	// and of what has been fetched behind them.
 	InFlight, Waiting int
 	Bytes             int64
 	// PausedSince is when the subscription's [Breaker] opened; zero while it is closed, and without one.
 	PausedSince time.Time
-	// Abandoned counts handlers that have not returned although their context has ended.
+	// Abandoned is how many handlers have not returned although their context has ended.
 	Abandoned int
 
-	// Finished counts records that are done with, whatever became of them. Of them Rejected were given up without a dead
-	// letter, Postponed went to a retry stream, and DeadLettered to the dead letters. Skipped lay in a retry or replay
-	// stream whose name is that of another group's, too, and belonged to that group. Retried counts further attempts.
+	// Finished is how many records are finished, whatever their outcome. Of them Rejected were given up without a
+	// dead letter, Postponed moved to a retry stream, and DeadLettered to the dead letters. Skipped belonged to
+	// another group whose retry or replay stream has the same name. Retried is how many further attempts there were.
 	Finished, Rejected, Postponed, DeadLettered, Skipped, Retried uint64
-	// Broken counts batches that could not be read, OutOfRange how often the broker no longer had the offset to read on
-	// from.
+	// Broken is how many batches could not be read, and OutOfRange how often the broker no longer had the next
+	// offset.
 	Broken, OutOfRange uint64
 
-	// LastError is the last thing that went wrong and was gone on after, or that ended the subscription; nil for none.
+	// LastError is the last error after which the subscription went on, or that ended it; nil for none.
 	LastError   error
 	LastErrorAt time.Time
 }
 
-// PartitionStats is what a subscription knows of a partition that its member has.
+// PartitionStats is what a subscription knows of a partition that is assigned to its member.
 type PartitionStats struct {
 	Stream, Topic string
 	Partition     int
-	// Committed is the group's offset, Watermark the first that is not finished, Position where reading goes on, and End
-	// the partition's end when it was last heard of. They are -1 as long as they are not known.
+	// Committed is the group's committed offset, Watermark the first offset that is not finished, Position where
+	// reading goes on, and End the partition's end as the broker said it last. Each is -1 while it is not known.
 	Committed, Watermark, Position, End int64
-	// Lag is End less Watermark; -1 when one of them is not known.
+	// Lag is End minus Watermark; -1 while one of them is not known.
 	Lag int64
-	// InFlight counts handlers that run now, Waiting records that wait for one.
+	// InFlight is how many handlers run now, and Waiting how many records wait for one. Bytes is the memory of both.
 	InFlight, Waiting int
 	Bytes             int64
-	// Paused: it is not being read now, because enough of it is waiting, or what waits has to (RetryTopics).
+	// Paused tells that the partition is not being read: enough of its records wait, or what waits has to
+	// (RetryTopics).
 	Paused bool
-	// Oldest is the time of the first record that is not finished; zero when none is held. A time outside of the years
-	// 0 to 9999, which a producer may set, is the nearest of those.
+	// Oldest is the time of the first record that is not finished; zero when none is held. A producer may set a time
+	// outside of the years 0 to 9999: then it is the nearest time within them.
 	Oldest time.Time
-	// Blocked tells of the first record that is finished only when it has been written to the dead letters or a retry
-	// stream, which cannot be done: why, and what to change. It is tried again, every 30 seconds at the latest. It is
-	// empty when there is none.
+	// Blocked says why a record cannot be written to the dead letters or a retry stream, and what to change. The
+	// record is finished only when it has been written; the write is tried again, every 30 seconds at the latest. It
+	// is empty when there is no such record.
 	Blocked string
 }
 
@@ -136,7 +138,7 @@ func (s SubscriptionStats) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Stats returns a snapshot. It does no I/O, and may be called at any time.
+// Stats returns a snapshot. It does no I/O.
 func (a *App) Stats() Stats {
 	if a == nil {
 		return Stats{}

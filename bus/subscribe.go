@@ -36,15 +36,15 @@ func (l Lanes) mode() lanes.Mode {
 
 // RetryPolicy says how often a record is tried whose handler fails, and how long the pauses are. Meanwhile the record
 // holds back the records behind it in its partition ([ByPartition]), the later ones of its key ([ByKey]), or none
-// ([Unordered]); never another partition, nor a worker. The committed offset cannot pass it, so a crash brings back
-// what was finished behind it.
+// ([Unordered]); it holds back no other partition. The committed offset does not pass it, so after a crash the
+// records finished behind it are handled again.
 type RetryPolicy struct {
-	// Attempts is how often the handler is called at most; 1 is no retry. Defaults to 5.
+	// Attempts is how often the handler is called at most; 1 means no retry. Defaults to 5.
 	Attempts int
-	// FirstPause bounds the pause after the first attempt. Each further bound is twice the one before, and each pause
-	// a random part of its bound (full jitter). Defaults to 100ms.
+	// FirstPause is the longest pause after the first attempt. The longest pause doubles with each further attempt,
+	// and each pause is a random part of it (full jitter). Defaults to 100ms.
 	FirstPause time.Duration
-	// MaxPause bounds every pause. Defaults to 10s.
+	// MaxPause is the longest of all pauses. Defaults to 10s.
 	MaxPause time.Duration
 }
 
@@ -52,76 +52,80 @@ type RetryPolicy struct {
 type SubscribeOption func(*subscription)
 
 // Group sets the consumer group (group.id). Subscriptions of one group share the records of their streams, in one
-// program and in many; each group gets all of them. Defaults to the name of the handler function.
+// program and in many; each group gets all of them. Defaults to the name of the handler function. The topic prefix is
+// not part of it.
 //
-// A name has no control characters and no space at its ends. Two different functions whose groups would get one name by
-// default are an error of [Subscribe] or [App.Mount], because each record would reach only one of them; with Group they
+// A name has no control characters and no space at its ends. Two different functions that would get one name by
+// default are an error of Subscribe or [App.Mount], because each record would reach only one of them; with Group they
 // may share one.
 func Group(name string) SubscribeOption {
 	return func(s *subscription) { s.group, s.named = name, true }
 }
 
-// Patterns adds further patterns.
+// Patterns adds further patterns. A stream that matches several is read once.
 func Patterns(patterns ...string) SubscribeOption {
 	return func(s *subscription) { s.patterns = append(s.patterns, patterns...) }
 }
 
-// Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most n
-// of the partitions that the member has; with [ByKey] and [Unordered] n lanes. Without it every partition is a lane of
-// its own, and all of them run at once.
+// Concurrency sets how many handlers of the subscription run at once, and in which lanes: with [ByPartition] at most
+// n of the partitions that the member has; with [ByKey] and [Unordered] n lanes. Defaults to a lane for each
+// partition, all of which run at once. Concurrency(1, ByPartition) handles one record at a time.
 //
-// With ByKey and Unordered records are finished out of order, and what is committed is only what lies below the first
-// that is not: when partitions are taken away more records are handled again than with ByPartition, by whoever has them
-// next.
+// With ByKey and Unordered records are finished out of order, while the committed offset stays at the first that is
+// not. So when partitions are taken away, their next owner handles more records again than with ByPartition.
 func Concurrency(n int, l Lanes) SubscribeOption {
 	return func(s *subscription) { s.concurrency, s.lanes = &n, l }
 }
 
-// Timeout bounds the work on one record: all attempts and the pauses between them. When it is over the handler's
-// context ends with [context.DeadlineExceeded] as its error, there is no further attempt, and the record goes to the
-// dead letters, if there are any, else the App's Run ends. A handler that does not return then blocks its lane, which
-// the log tells. Defaults to none.
+// Timeout limits the work on one record: all attempts and the pauses between them. When it is over, the handler's
+// context ends with context.DeadlineExceeded, and there is no further attempt: the record becomes a dead letter, or
+// without DeadLetter the App's Run ends. A handler that does not return then blocks its lane, and the log says so.
+// Defaults to none.
 func Timeout(d time.Duration) SubscribeOption { return func(s *subscription) { s.timeout = &d } }
 
-// Retry sets the retry policy. Without it a subscription has the policy's defaults, or with [RetryTopics] a single
-// attempt before a record moves on.
+// Retry sets the retry policy. Defaults to the zero [RetryPolicy], or with [RetryTopics] to a single attempt before a
+// record moves on.
 func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.retry = &p } }
 
-// DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, cannot be
-// decoded, or have failed as often as the retry policy allows. Key and value are unchanged; headers say what happened
-// (see [GroupHeader] and those below it). The record is committed only when the dead letter is acknowledged. One that
-// does not fit into its topic loses the text of its error, then its own headers ([DroppedHeadersHeader]). One that
-// cannot be written even so, or at all, holds up what lies behind it and is tried again, every 30 seconds at the
-// latest: [App.Health], [PartitionStats] and the log tell what to change. What fails in dead letters of dead letters
-// is rejected.
+// DeadLetter sends records that are given up to the stream <stream>.<group>.dead: those that are rejected, that
+// cannot be decoded, or that failed as often as the retry policy allows. Key and value are unchanged. Headers say
+// what happened (see [GroupHeader] and those below it). The record is committed only when the dead letter is
+// acknowledged.
 //
-// The subscription also reads the stream <stream>.<group>.replay: a dead letter that is moved there, by
-// [App.ReplayDeadLetters] say, is handled again, by this group alone.
+// A dead letter that does not fit into its topic loses the text of its error, then its own headers
+// ([DroppedHeadersHeader]). If that does not help, or it cannot be written at all, it holds up its partition and is
+// tried again, every 30 seconds at the latest; [App.Health], [PartitionStats] and the log say what to change. A
+// record that fails in dead letters of dead letters is rejected.
 //
-// The stream has to have a name that Kafka takes: at most 249 characters with the prefix, and none that another topic
-// has when '.' and '_' are one. What is known of that is an error of Subscribe, or of [App.Run] when it begins; a
-// stream that appears later is not read then, which [App.Health] tells. Its topic is created with the
-// max.message.bytes of the stream's own, and 16 KiB more for headers, and its retention.ms.
+// The subscription also reads the stream <stream>.<group>.replay: a dead letter that [App.ReplayDeadLetters] moves
+// there is handled again, by this group alone.
+//
+// Kafka has to take the stream's name: at most 249 characters with the prefix, and not the name of another topic when
+// '.' and '_' count as the same. A name that can be checked before is an error of Subscribe, or of [App.Run] when it
+// begins. A stream that appears later, and whose dead letters cannot have a name, is not read, which [App.Health]
+// reports. The topic gets the max.message.bytes of the stream's own, with 16 KiB more for headers, and its
+// retention.ms.
 func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter = true } }
 
-// RetryTopics sends a record that has failed to the stream <stream>.<group>.retry.1, where the same subscription
-// handles it again after the first delay; when it fails there, to .retry.2, and so on, and after the last delay to
-// the dead letters ([DeadLetter] is implied). While a record waits for its time its partition is not read, and no
-// handler sleeps. The order of records is given up. What waits in a stream behind the last delay, because there were
-// more delays once, is handled as well, after the last delay at the latest; without any delay no retry stream is
-// read. A record never waits longer than its stream's delay, whatever [NotBeforeHeader] says.
+// RetryTopics moves a failed record to the stream <stream>.<group>.retry.1, where the same subscription handles it
+// again after the first delay. When it fails there it moves to .retry.2, and so on. After the last delay it becomes a
+// dead letter; DeadLetter is implied. While a record waits for its time, its partition of the retry stream is not
+// read, and no handler sleeps. Records may be handled out of order. A record never waits longer than its stream's
+// delay, whatever [NotBeforeHeader] says.
+//
+// If you remove delays, records left in the old retry streams are still handled, as long as one delay remains.
 func RetryTopics(delays ...time.Duration) SubscribeOption {
 	return func(s *subscription) { s.delays = append(s.delays, delays...) }
 }
 
-// ManualCommit leaves it to the handler to say what is finished: by [Message.Commit], or [Commit] where it takes a
-// *[Record] or []byte. Another type is an error of Subscribe.
+// ManualCommit commits nothing by itself (enable.auto.commit false). The handler commits, by [Message.Commit], or by
+// [Commit] when it takes a *Record or []byte. A handler of another type is an error of Subscribe.
 func ManualCommit() SubscribeOption { return func(s *subscription) { s.manual = true } }
 
 // Validate checks consumed data against the JSON Schema of the handler's type, constraints included. Data that breaks
-// it is rejected, with a [*ValidationError]. So is an object that has a field twice, or under a name that differs by
-// case only, because encoding/json would decode it past the check. A null for a slice or map is an empty one, and a
-// time without a zone is UTC.
+// it is rejected, with a *[ValidationError]. So is an object that has a field twice, or under a name that differs by
+// case only, because encoding/json would decode a value that was not checked. A null for a slice or map is an empty
+// one, and a time without a zone is UTC. Without Validate a missing field is Go's zero value.
 func Validate() SubscribeOption { return func(s *subscription) { s.validate = true } }
 
 // subscription is one as it was declared.
@@ -151,31 +155,30 @@ type subscription struct {
 	middleware []Middleware
 }
 
-// Subscribe has handler called with every record of the streams that match pattern, once [App.Run] runs. A pattern is
-// an fnmatch pattern over streams, such as "content.*", or a stream's name. New streams that match are read from
-// their first record, within seconds. A stream that is missing is waited for. Kafka's internal topics are never read,
-// and the bus's own streams (those whose names end in .retry.<n>, .dead, .replay or .replay.log behind a stream and a
-// group) only by a pattern that says so, "content.*.dead" say.
+// Subscribe calls handler with every record of the streams that match pattern, while [App.Run] runs. A pattern is an
+// fnmatch pattern of streams, such as "content.*", or a stream's name. A new stream that matches is found within
+// seconds and read from its first record. A stream that does not exist yet does not hold up the others. Kafka's
+// internal topics are never read. The bus's own streams, whose names end in .retry.<n>, .dead, .replay or .replay.log
+// behind a stream and a group, are read only by a pattern that names them, such as "content.*.dead".
 //
-// T decides what the handler takes: a struct the envelope's data, decoded by encoding/json; []byte the record's value;
-// *[Record] the record; map[string]any the whole message; *[Message] of X all of it, where X is what data is decoded
-// into: json.RawMessage leaves it as it is. The schema's id plays no part. A record that cannot be decoded is rejected:
-// its value is no JSON object in UTF-8, it has no data, or data that T cannot hold, as null for a struct. For a pointer
-// data that is null is nil, and so is a tombstone, a record without a value. Raw bytes are the record's own, and must
-// not be changed.
+// T decides what the handler gets. A struct is the envelope's data, decoded by encoding/json; []byte is the record's
+// value; *[Record] is the record; map[string]any is the whole message; *[Message] of X is all of it, where X is what
+// data is decoded into, and json.RawMessage leaves the data as it is. The schema's id plays no part. A record that
+// cannot be decoded is rejected: its value is no JSON object in UTF-8, it has no data, or T cannot hold the data,
+// such as null for a struct. For a pointer, data that is null is nil, and so is a tombstone, a record without a
+// value. Bytes belong to the record, and must not be changed.
 //
-// Every acknowledged record reaches the handler at least once. A record counts as finished when its handler has
-// returned (see [Handler]), and only what lies below the first unfinished record of a partition is ever committed,
-// every second (auto_commit_interval_ms), when partitions are taken away, and at the end. A group without a commit
-// starts at auto_offset_reset, which defaults to earliest.
+// Every acknowledged record reaches the handler at least once. A record is finished when its handler has returned
+// (see [Handler]). The committed offset never passes a record that is not finished. Offsets are committed every
+// second (auto_commit_interval_ms), when partitions are taken away, and at the end. A group without a committed
+// offset begins at auto_offset_reset, which defaults to earliest.
 //
-// With [Batch] the handler takes a slice of one of these types, and is called for many records at once.
+// With [Batch] the handler takes a slice of one of these types, and is called with many records at once.
 //
-// A pattern that no stream's name can match is an error: a pattern is no regular expression. When a pattern has matched
-// no stream for 10 seconds, a line in the App's log says so, and names the streams that are near; there is another one
-// only after it has matched.
+// A pattern that no stream's name can match is an error; a pattern is no regular expression. When a pattern has
+// matched no stream for 10 seconds, one line in the App's log names the streams that are near.
 //
-// Two subscriptions of one group are two members of it, which share its records; each record reaches one of the
+// Two subscriptions of one group are two members of it. They share its records: each record reaches one of the
 // handlers.
 func Subscribe[T any](r Registrar, pattern string, handler func(context.Context, T) error,
 	opts ...SubscribeOption) error {

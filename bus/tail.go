@@ -23,15 +23,15 @@ type tailOptions struct {
 	exclude []string
 }
 
-// FromEnd begins with what is written after the call, in streams that exist; a stream that appears later is read from
+// FromEnd begins with what is written after the call, in streams that exist. A stream that appears later is read from
 // its first record. It is the default.
 func FromEnd() TailOption { return func(o *tailOptions) { o.From = tail.End } }
 
 // FromStart begins with the first record of every stream.
 func FromStart() TailOption { return func(o *tailOptions) { o.From = tail.First } }
 
-// FromTime begins, in every partition, with the first record whose time is t or later. Kafka keeps a record's time in
-// whole milliseconds, so those of t's own millisecond are among them: what is published after t always is.
+// FromTime begins, in every partition, with the first record whose time is t or later. Kafka keeps whole
+// milliseconds, so records of t's own millisecond are read, too: what is published after t is never missed.
 func FromTime(t time.Time) TailOption {
 	return func(o *tailOptions) { o.From, o.Time = tail.Time, t.Truncate(time.Millisecond) }
 }
@@ -41,11 +41,10 @@ func LastRecords(n int) TailOption {
 	return func(o *tailOptions) { o.From, o.Last = tail.Last, n }
 }
 
-// StopAtEnd ends the tail when it has read what was there at its start, instead of waiting for more. For all that was
-// there and could not be read it yields an error, a [*PartitionError] for each partition: one without a leader, one
-// that may not be read, records that were deleted before they were read, and, last, records behind the beginning of
-// an open transaction. When ctx ends before all is read, the loop's last error says so. What ends without an error is
-// whole.
+// StopAtEnd ends the tail when it has read what was there at its start. What was there and could not be read is an
+// error, a *[PartitionError] for each partition: one without a leader, one that may not be read, records that were
+// deleted before they were read, and, last, records behind the beginning of an open transaction. When ctx ends before
+// all is read, the loop's last error says so. A tail that ends without an error has read all.
 func StopAtEnd() TailOption { return func(o *tailOptions) { o.StopAtEnd = true } }
 
 // Include adds the streams that match one of the patterns to those of the tail's own pattern. A stream that matches
@@ -59,30 +58,32 @@ func Exclude(pattern string) TailOption {
 	return func(o *tailOptions) { o.exclude = append(o.exclude, pattern) }
 }
 
-// Tail reads the streams that match pattern, an fnmatch pattern such as "logs.*", until ctx ends, the loop is left, or,
-// with [StopAtEnd], all is read. It joins no consumer group and commits nothing. Streams that appear later are found
-// within about two seconds and read from their first record. Records of one partition come in their order; between
-// partitions there is none, but for [LastRecords]. Aborted transactions are left out.
+// Tail reads the streams that match pattern, an fnmatch pattern such as "logs.*". It ends when ctx ends, when the
+// loop is left or, with [StopAtEnd], when all is read. It joins no consumer group and commits nothing. Streams that
+// appear later are found within about two seconds and read from their first record. Records of one partition come in
+// their order; between partitions there is none, except with [LastRecords]. Records of aborted transactions are left
+// out. The App is initialized if it is not.
 //
-// A stream that is deleted and made again at once, within two seconds, is taken for the old one: its first records
-// are not seen if it has more of them than had been read.
+// The bus's own streams of retries, dead letters and replays are left out unless a pattern names them, such as
+// "content.*.dead". A pattern that no stream's name can match is an error, in [Exclude] too. While a pattern matches
+// nothing the Tail waits for streams, and after 10 seconds one line in the App's log names the streams that are near.
+// With StopAtEnd the loop ends at once then, without a record or an error.
 //
-// The bus's own streams of retries, dead letters and replays are left out, as [Subscribe] leaves them out, unless a
-// pattern names them: "content.*.dead" say. A pattern that no stream's name can match is an error, of Exclude too.
+// A broker that is away is waited for. The end of ctx is no error, except with StopAtEnd. An error is a
+// *[PartitionError] about one partition, after which the loop goes on, or it is the last thing that the loop gets,
+// such as [ErrAuth].
 //
-// A pattern that matches nothing waits for streams, and after 10 seconds a line in the App's log names the streams that
-// are near; with [StopAtEnd] the loop ends at once, without a record or an error. A broker that is away is waited for.
-// An error is either a [*PartitionError], about one partition, which is then read on behind the error where that is
-// possible, or the last thing the loop sees, as [ErrAuth] is when the brokers refuse us. A tail that follows yields it
-// for a batch that is broken, for a record that takes more than 64 MiB of memory, and for a partition that may not be
-// read, which it tries again every few seconds without further errors; when it may read nothing at all it ends. Records
-// that were deleted before they were read and partitions without a leader are lines in the App's log then, one when it
-// begins and one when it is over; with [StopAtEnd] they are errors. The end of ctx is how following ends, and no error.
-// The App is initialized if need be.
+// A Tail that follows yields a PartitionError for a batch that is broken, for a record that takes more than 64 MiB of
+// memory, and for a partition that may not be read, which it tries again every few seconds without further errors;
+// when it may read nothing at all it ends. Records that were deleted before they were read, and partitions without a
+// leader, are then lines in the App's log: one when it begins and one when it is over. With StopAtEnd they are
+// errors.
 //
-// A record and its slices are the caller's: they are never written again. Holding on to one record keeps what its
-// partition had in the response it came in in memory, or the up to 4 MiB of its compressed batch that were unpacked
-// with it.
+// A stream that is deleted and made again within two seconds is taken for the old one: records before the old
+// position are not seen.
+//
+// A record and its slices belong to the caller, and are never written again. A record that is kept keeps in memory
+// what its partition had in that response, or the up to 4 MiB of its compressed batch that were decompressed with it.
 func (a *App) Tail(ctx context.Context, pattern string, opts ...TailOption) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if err := a.tail(ctx, pattern, opts, yield); err != nil {

@@ -8,17 +8,17 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/tracecontext"
 )
 
-// IDHeader is the header that names a record for consumers that deduplicate: a UUIDv7, made once per publish. A
-// record written twice, which an idempotent producer does only when the broker has forgotten it, carries the same
-// one. A log record keeps its id over all tries to deliver it.
+// IDHeader is the header with the id of a record, for consumers that deduplicate: a UUIDv7, made once for each
+// publish. If a record is ever written twice, both copies have the same id. An idempotent producer writes a record
+// twice only when the broker has forgotten the producer. A log record keeps its id over all tries to deliver it.
 //
-// [Message.Forward], retry streams and dead letters keep the id: it is the same record at another place. A handler
-// that deduplicates has therefore to remember an id only when it has handled the record. One that remembers it before
-// drops its own retry as a duplicate. Where records are forwarded to another stream, or dead letters are read, stream
-// and id together name what was handled.
+// [Message.Forward], retry streams and dead letters keep the id. So a handler that deduplicates remembers an id only
+// after it has handled the record: if it remembers it before, it takes its own retry for a duplicate. Where records
+// are forwarded to another stream, or dead letters are read, the stream and the id together identify what was
+// handled.
 //
-// A publish that brings the header itself, by [AddHeader] or in [Outgoing.Headers], keeps that value: so an application
-// that publishes again after [ErrUnacknowledged] can give both records one id.
+// A publish that brings the header itself, by [AddHeader] or in [Outgoing.Headers], keeps that value. So an
+// application that publishes again after [ErrUnacknowledged] can give both records one id.
 const IDHeader = "kafkaesk-id"
 
 // complete appends the headers the bus sets to those that are there, which it never overwrites.

@@ -16,13 +16,13 @@ import (
 // ErrNotRecord is the error of Decode for bytes that are not a log record: no JSON, or JSON that is not an object.
 var ErrNotRecord = errors.New("logrecord: not a log record")
 
-// Decode reads the value of a Kafka record, or a line of a stream handler: a log record in its envelope, in any order
-// of keys, or a bare one. It takes what kafkaesk for Python writes too: times without a zone are UTC, base fields may
-// be null, severities may have names of their own, and any field may have any type.
+// Decode reads a log record, in its envelope or bare: the value of a Kafka record, or a line of a stream handler.
+// Keys may come in any order. It also reads what kafkaesk for Python writes: times without a zone are UTC, base
+// fields may be null, severities may have other names, and any field may have any type.
 //
-// It goes by the fields and not by the schema id, so that an envelope of another schema gives a Record that has Fields
-// only. An object that has nothing but "data", an object too, is an envelope without a schema. The error wraps
-// ErrNotRecord. Decode does not recurse and its cost is linear in the size of the value. The Fields are views into it.
+// It goes by the fields and not by the schema id: an envelope of another schema gives a Record that has Fields only.
+// An object that has nothing but "data", which is an object, is an envelope without a schema. The error wraps
+// [ErrNotRecord]. The cost is linear in the size of the value. The Fields point into the value.
 func Decode(value []byte) (Record, error) {
 	if !json.Valid(value) {
 		return Record{}, fmt.Errorf("%w: the %d bytes are not JSON", ErrNotRecord, len(value))

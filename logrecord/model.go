@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// Model marks the struct that embeds it, by value or by pointer, as a log model: a part of the log record. It has no
-// fields.
+// Model marks the struct that embeds it, by value or by pointer, as a log model: its fields become fields of the log
+// record. It has no fields itself.
 type Model struct{}
 
 // IsLogModel tells that the type is a log model. A type that cannot embed Model may have this method itself.
@@ -15,10 +15,10 @@ func (Model) IsLogModel() bool { return true }
 // marked is what makes a value a log model.
 type marked interface{ IsLogModel() bool }
 
-// Attr returns the model as an attribute: for slog.Logger.LogAttrs, which takes nothing else, and for go vet, which
-// takes a model that stands alone among the arguments of a log call for a value whose key is missing. The key is the
-// name of the model's type: our handlers drop it, and others have a name to show the model under. A nil interface gives
-// the empty attribute, which handlers ignore.
+// Attr returns the model as an attribute. slog.Logger.LogAttrs takes nothing else. In other log calls the model may
+// stand alone, but go vet then reports a missing key. The key is the name of the model's type: the handlers of
+// slogkafka leave it out, and others show the model under it. A nil interface gives the empty attribute, which
+// handlers ignore.
 func Attr(model any) slog.Attr {
 	if model == nil {
 		return slog.Attr{}

@@ -85,11 +85,12 @@ type Preset uint8
 const (
 	// Kafkaesk are the names that records in Kafka have.
 	Kafkaesk Preset = iota
-	// OTel are the names of OpenTelemetry's data model of logs and of its semantic conventions: Timestamp, SeverityText,
-	// SeverityNumber (of OpenTelemetry's numbers), Body, trace_id, span_id, trace_flags, service.name, exception.type.
+	// OTel are the names of OpenTelemetry's log data model and its semantic conventions: Timestamp, SeverityText,
+	// SeverityNumber (with OpenTelemetry's numbers), Body, trace_id, span_id, trace_flags, service.name,
+	// exception.type.
 	OTel
-	// ECS are the names of the Elastic Common Schema, with dots: @timestamp, log.level, message, service.name, error.type,
-	// trace.id. The numbers of levels and the trace flags have no place there, and are left out.
+	// ECS are the names of the Elastic Common Schema, with dots: @timestamp, log.level, message, service.name,
+	// error.type, trace.id. It has no field for the number of the level and the trace flags: they are left out.
 	ECS
 )
 

@@ -10,18 +10,18 @@ import (
 
 // Record is one log record as a reader sees it.
 //
-// A base field whose value has not the type that it usually has (a model of a service in Python may write
-// "level":"high") is left in Fields under its own name, so that nothing is lost, and its field here is empty.
+// A base field with an unusual type, such as "level":"high" of a model in Python, is in Fields under its own name, so
+// that nothing is lost, and its field here is empty.
 type Record struct {
 	// Schema is the schema id of the envelope, such as "LogRecord:1" or, from Python, "PydanticLogModel:1".
 	// It is empty for a bare record.
 	Schema string
 	// Time is the record's timestamp in UTC; zero when there is none that can be read.
 	Time time.Time
-	// Level is slog's level: that of the record's level number, else that of the severity's name, else slog.LevelInfo.
+	// Level is slog's level: that of the record's level number, else that of its severity, else slog.LevelInfo.
 	Level slog.Level
-	// Severity is as the record names it, else as its level is called: DEBUG, INFO, WARNING, ERROR or CRITICAL.
-	// Python lets services add names of their own.
+	// Severity is the record's own, else the name of its level: DEBUG, INFO, WARNING, ERROR or CRITICAL. Python lets
+	// services add names.
 	Severity string
 	// Logger is the name of the logger.
 	Logger string
@@ -51,11 +51,11 @@ type Record struct {
 type Field struct {
 	// Name is its key.
 	Name string
-	// Value is its JSON, as it was written. It is a view into the bytes that were given to Decode.
+	// Value is its JSON, as it was written. It points into the bytes that Decode was given.
 	Value json.RawMessage
 }
 
-// Plain returns the value as a Go value that prints well: the text of a string, and the JSON itself of all else.
+// Plain returns the value for printing: the text of a string, and the JSON of anything else.
 func (f Field) Plain() any {
 	if len(f.Value) > 0 && f.Value[0] == '"' {
 		return rawjson.Unquote(f.Value)

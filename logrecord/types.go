@@ -95,8 +95,8 @@ func (ts *types) compile(info *typeInfo, t reflect.Type) {
 	}
 }
 
-// Check returns what is wrong with the jsonschema tags of the log model T, nil if nothing is. Values of a type with
-// wrong tags are logged unchecked: call it in a test, or when the program starts.
+// Check returns what is wrong with the jsonschema tags of the log model T; nil if nothing is. Values of a type with
+// wrong tags are logged unchecked. Call it in a test, or when the program starts.
 func Check[T any]() error {
 	t := reflect.TypeFor[T]()
 	for t.Kind() == reflect.Pointer {

@@ -28,14 +28,16 @@ const (
 	maxReserve = 2 * time.Second
 )
 
-// Close ends the handler, and those derived from it: it takes no more records, and waits until those it has are
-// delivered, or ctx ends. It returns at most 50 ms after that. What is left then is dropped, and goes to the fallback,
-// for which the last quarter of the time, at most 2 s, is kept while nothing at all is delivered. With [Spool] that
-// time is always kept, and what is left is written to the disk, which is no error. An [*UndeliveredError] says how many
-// records were left, and how many reached neither Kafka, nor the disk, nor the fallback. Calls after the first wait for
-// it, each until its own ctx ends, and return the same.
+// Close ends the handler, and those derived from it. The handler takes no more records. Close waits until its records
+// are delivered, or ctx ends, and returns at most 50 ms after that.
 //
-// The context of a signal is over when the signal came: Close needs another, such as one of context.WithTimeout with
+// What is left then is dropped, and goes to the fallback; while nothing at all is delivered, the last quarter of the
+// time, at most 2 s, is kept for that. With [Spool] that time is always kept, and what is left is written to the
+// disk, which is no error. An *[UndeliveredError] says how many records were left, and how many reached neither
+// Kafka, nor the disk, nor the fallback. Further calls wait for the first one, each until its own ctx ends, and
+// return the same.
+//
+// The context of a signal has ended when the signal came. Close needs another one, such as context.WithTimeout of
 // context.Background.
 func (h *Handler) Close(ctx context.Context) error {
 	if h.closing.CompareAndSwap(false, true) {

@@ -144,12 +144,11 @@ func (c *core) waiting() error {
 	return c.queue.lastFailure()
 }
 
-// Flush returns when all records that were accepted before it, those on disk too, have their outcome, delivered or
-// dropped; or, with an error
-// that names the broker and what is wrong with it, when ctx ends.
+// Flush returns when all records that were accepted before it, those on disk too, are delivered or dropped. When ctx
+// ends before, it returns an error that names the broker and what is wrong with it.
 func (h *Handler) Flush(ctx context.Context) error { return h.queue.flush(ctx, h.why) }
 
-// Stats returns the counts of one moment. They are of the handler and all that are derived from it, or it from.
+// Stats returns the counts of one moment. A handler and all that are derived from it have the same counts.
 func (h *Handler) Stats() Stats {
 	s := h.queue.snapshot()
 	if h.sampler != nil {
@@ -159,7 +158,7 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Err returns what is wrong with the options, nil if nothing is: the handler works, but without them. It is logged
-// once, too. A stream whose name Kafka refuses, the handler's or one of [StreamOf], is an error of this kind, because
-// its records will all be dropped.
+// Err returns what is wrong with the options; nil if nothing is. A wrong option has no effect, and is also logged
+// once. A stream whose name Kafka refuses, the handler's or one of [StreamOf], is such an error, because all its
+// records will be dropped.
 func (h *Handler) Err() error { return h.err }

@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// FlushOnPanic delivers what is queued when a panic passes by, for at most so long, and panics again. When three
-// quarters of the time are over and records are still queued, it closes the handler, so that they go to the disk or the
-// fallback, as [Handler.Exit] does it. It does nothing without a panic. It is deferred where a goroutine begins, in
-// main say:
+// FlushOnPanic delivers what is queued when a panic ends the process, for at most within, and then panics again. When
+// three quarters of the time are over and records are still queued, it closes the handler, so that they go to the
+// disk or the fallback. It does nothing without a panic. Defer it where a goroutine begins, for example in main:
 //
 //	defer handler.FlushOnPanic(5 * time.Second)
 //
-// A panic ends the whole process, also one in a goroutine that has not deferred it.
+// A panic also ends the process in a goroutine that has not deferred it: then nothing is delivered.
 func (h *Handler) FlushOnPanic(within time.Duration) {
 	v := recover()
 	if v == nil {
@@ -29,7 +28,7 @@ func (h *Handler) FlushOnPanic(within time.Duration) {
 	panic(v)
 }
 
-// Exit closes the handler, for at most so long, and ends the process with the code, as os.Exit does. os.Exit itself,
+// Exit closes the handler, for at most within, and ends the process with the code, as os.Exit does. os.Exit itself,
 // and log.Fatal, lose what is queued.
 func (h *Handler) Exit(code int, within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)

@@ -21,12 +21,13 @@ type Handler struct {
 
 var _ slog.Handler = (*Handler)(nil)
 
-// NewHandler returns a handler that ships to the stream. It does no I/O but to open the directory of [Spool]: the
-// first record starts its worker, which initializes the app if need be, and records that are left there are delivered
-// without one. It declares the schema of its records with the app, and has App.Close close it.
+// NewHandler returns a handler that ships to the stream. It declares the schema of its records with the app, and
+// App.Close closes it. It does no I/O, except to open the directory of [Spool]. Its first record starts a worker,
+// which initializes the app if it is not. Records that an earlier process left in a spool are delivered without a
+// first record.
 //
-// It never fails. A handler with a wrong option works without that option: the error is logged once, to the handler of
-// [Fallback], else on standard error, and [Handler.Err] returns it.
+// It never fails. A wrong option has no effect: the error is logged once, to the handler of [Fallback], else on
+// standard error, and [Handler.Err] returns it.
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	o := collect(opts)
 	if app == nil {
@@ -80,10 +81,10 @@ type call struct {
 	onInvalid func(context.Context, InvalidRecord) string
 }
 
-// Handle encodes the record and queues it. It does not wait for Kafka, and nothing of the record is used after it
-// returns. It returns bus.ErrClosed after Close, [ErrFull] when the record found no room, and bus.ErrTooLarge when it
-// never will, because its key is too large for the queue; all are counted. Cancelling ctx does not keep the record
-// from being delivered.
+// Handle encodes the record and queues it. It does not wait for Kafka, and uses nothing of the record after it has
+// returned. It returns bus.ErrClosed after Close, [ErrFull] when the queue had no room for the record, and
+// bus.ErrTooLarge when the record's key is too large for the queue. All of these are counted. Cancelling ctx does not
+// keep the record from being delivered.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if ctx == nil {
 		ctx = context.Background()

@@ -132,7 +132,7 @@ func (o *options) refuse(format string, args ...any) {
 	o.err = errors.Join(o.err, fmt.Errorf("slogkafka: "+format, args...))
 }
 
-// Level sets the lowest level that is logged. A nil one changes nothing. Defaults to slog.LevelInfo.
+// Level sets the lowest level that is logged. A nil level changes nothing. Defaults to slog.LevelInfo.
 func Level(l slog.Leveler) RecordOption {
 	return func(o *options) {
 		if l != nil {
@@ -144,22 +144,22 @@ func Level(l slog.Leveler) RecordOption {
 // AddSource adds the field source to each record: function, file and line of the log call. Defaults to off.
 func AddSource() RecordOption { return func(o *options) { o.record.AddSource = true } }
 
-// Trace fills the field trace of each record from level l on with the stack of the log call. Defaults to never.
+// Trace fills the field trace with the stack of the log call, for records from level l on. Defaults to never.
 func Trace(l slog.Leveler) RecordOption { return func(o *options) { o.record.Trace = l } }
 
-// ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions is,
-// and whose result is logged instead; nothing, if that is the zero Attr. Values are resolved before. It is never called
-// for base fields. It gets a log model as one attribute, and then, as an attribute each, the fields of it and of the
-// structs in it, of which it can replace the value and not the key. It may be called concurrently. Defaults to none.
+// ReplaceAttr sets a function that is called for each attribute that is not a group, as that of slog.HandlerOptions
+// is. What it returns is logged instead; the zero Attr leaves the attribute out. Values are resolved before. It is
+// not called for base fields. For a log model it is called with the model as one attribute, and then with each of its
+// fields and those of the structs in it, of which it can replace the value and not the key. It may be called
+// concurrently. Defaults to none.
 func ReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) RecordOption {
 	return func(o *options) { o.record.ReplaceAttr = f }
 }
 
-// FromContext sets a function that returns attributes which the context of a log call holds, such as the id of a
-// request. They become fields at the top of the record, also of loggers with groups, and give way to what With and the
-// call say. It may be called concurrently, and several options of this kind are all asked. Where one panics, the record
-// goes out without what they return, and says so in its field schema_errors: "FromContext: panic: <text>". Defaults to
-// none.
+// FromContext sets a function that returns attributes from the context of a log call, such as the id of a request.
+// They are fields at the top of the record, also for loggers with groups; attributes of With and of the call with the
+// same key replace them. It may be called concurrently, and may be given several times. When it panics, the record is
+// logged without its attributes, and has the text in schema_errors: "FromContext: panic: <text>". Defaults to none.
 func FromContext(f func(ctx context.Context) []slog.Attr) RecordOption {
 	return func(o *options) {
 		switch before := o.record.FromContext; {
@@ -172,8 +172,8 @@ func FromContext(f func(ctx context.Context) []slog.Attr) RecordOption {
 	}
 }
 
-// HashKey is the key with which fields of log models that have the tag log:"hash" are hashed: HMAC with SHA-256, in
-// hex. Without it they are redacted, as those with the tag log:"redact" are.
+// HashKey sets the key for fields of log models that have the tag log:"hash". Such a field is the HMAC with SHA-256
+// of its value, in hex. Without a key it is "[redacted]", as with the tag log:"redact".
 func HashKey(key []byte) RecordOption {
 	key = bytes.Clone(key)
 	return func(o *options) {
@@ -183,28 +183,27 @@ func HashKey(key []byte) RecordOption {
 	}
 }
 
-// Format sets a function that makes each record's own base: a struct whose fields take the place of the twelve base
-// fields. A base field that it does not have is null in Kafka, and left out by a stream handler. Models and attributes
-// are merged over it. It need not be a log model. A record for which it returns nil or panics has its usual base. It
-// may be called concurrently. Defaults to none.
+// Format sets a function that makes the base of each record: a struct whose fields take the place of the twelve base
+// fields. A base field that the struct does not have is null in Kafka, and is left out by a stream handler. Models
+// and attributes are merged over it. The struct need not be a log model. When the function returns nil or panics, the
+// record has its usual base. It may be called concurrently. Defaults to none.
 func Format(f func(ctx context.Context, r slog.Record) any) RecordOption {
 	return func(o *options) { o.record.Format = f }
 }
 
-// LevelNames gives levels of one's own a name, or named ones another: slog.Level(2) the severity "NOTICE", say. A level
-// between two that have names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog
-// level 12 on.
+// LevelNames gives levels names: the severity "NOTICE" to slog.Level(2), for example. A level between two that have
+// names has the lower one's. Defaults to DEBUG, INFO, WARNING and ERROR, and CRITICAL from slog level 12 on.
 func LevelNames(names map[slog.Level]string) RecordOption {
 	return func(o *options) { o.record.Levels = maps.Clone(names) }
 }
 
-// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds. A duration
-// inside of a model or another value stays a number: that is what its schema says.
+// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to nanoseconds. A duration
+// inside a model or another value stays a number, as its schema says.
 func TextDurations() RecordOption { return func(o *options) { o.record.TextDurations = true } }
 
 // Sample logs a part of the records that have the same level and message: in each period the first ones, and then one
-// of every so many; none if every is 0. Periods go by the times of the records. What is left out is not accepted:
-// Stats.Sampled counts it. Defaults to all records.
+// of every so many, or none if every is 0. Periods are those of the records' times. Stats.Sampled counts what is left
+// out; it does not count as accepted. Defaults to all records.
 func Sample(first, every int, per time.Duration) RecordOption {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {
@@ -217,11 +216,11 @@ func Sample(first, every int, per time.Duration) RecordOption {
 }
 
 // Names gives the base fields of a stream handler's records the names of a preset. Records in Kafka always have the
-// names that their readers know, and [Text] shows the same with any. Defaults to logrecord.Kafkaesk.
+// names that their readers know, and [Text] looks the same with any. Defaults to logrecord.Kafkaesk.
 func Names(p logrecord.Preset) RecordOption { return func(o *options) { o.record.Preset = p } }
 
-// Rename gives a field that records have of their own, such as "message", another name, in the records of a stream
-// handler. It goes by the name in Kafka, and comes before [Names]. Records in Kafka keep their names.
+// Rename gives a base field, by its name in Kafka such as "message", another name in the records of a stream handler.
+// It wins over [Names]. Records in Kafka keep their names.
 func Rename(field, name string) RecordOption {
 	return func(o *options) {
 		if name == "" {
@@ -232,9 +231,9 @@ func Rename(field, name string) RecordOption {
 	}
 }
 
-// Omit leaves fields out that records have of their own, such as "hostname", by their names in Kafka. In Kafka the base
-// fields are always there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead,
-// and the others stay.
+// Omit leaves base fields out, such as "hostname", by their names in Kafka. In Kafka the base fields are always
+// there: logger, hostname, service, namespace, cluster, exception, trace and stack are null instead, and the others
+// stay.
 func Omit(fields ...string) RecordOption {
 	return func(o *options) {
 		for _, field := range fields {
@@ -257,21 +256,22 @@ func (o *options) setName(field, name string) {
 // Logger sets the field logger. Defaults to null.
 func Logger(name string) RecordOption { return func(o *options) { o.record.Base.Logger = &name } }
 
-// Hostname sets the field hostname. Defaults to the name of the host.
+// Hostname sets the field hostname. Defaults to the host's name.
 func Hostname(name string) RecordOption { return func(o *options) { o.record.Base.Hostname = &name } }
 
-// Service sets the field service. Defaults to the hostname less its last two dash parts, as a pod's deployment is
-// called, and to "unknown" where the hostname has no dash: set it where the program is no pod.
+// Service sets the field service. Defaults to the hostname without its last two dash-separated parts, as a pod's
+// deployment is named: shop-api-7d9f-x2k gives shop-api. It is "unknown" for a hostname without a dash: set it where
+// the program is no pod.
 func Service(name string) RecordOption { return func(o *options) { o.record.Base.Service = &name } }
 
-// Namespace sets the field namespace. Defaults to that of the Kubernetes service account, else null.
+// Namespace sets the field namespace. Defaults to the namespace of the Kubernetes service account, else null.
 func Namespace(name string) RecordOption { return func(o *options) { o.record.Base.Namespace = &name } }
 
 // Cluster sets the field cluster. Defaults to the environment variable CLUSTER, else null.
 func Cluster(name string) RecordOption { return func(o *options) { o.record.Base.Cluster = &name } }
 
-// SchemaID sets the schema that the envelopes of the records name, with its version, which may be left out when it is
-// 1. Defaults to "LogRecord:1".
+// SchemaID sets the schema's name in the envelopes of the records, with its version, which is 1 when it is left out.
+// Defaults to "LogRecord:1".
 func SchemaID(id string) KafkaOption {
 	return func(o *options) {
 		name, digits, found := strings.Cut(id, ":")
@@ -287,20 +287,20 @@ func SchemaID(id string) KafkaOption {
 	}
 }
 
-// Key sets a function that gives each record its key: records of one key lie in one partition, and those that one
-// goroutine logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
+// Key sets a function that returns the key of a record. Records with the same key are in one partition, and those
+// that one goroutine logs keep their order there. A nil key is none. It may be called concurrently. Defaults to none.
 func Key(f func(ctx context.Context, r slog.Record) []byte) KafkaOption {
 	return func(o *options) { o.key = f }
 }
 
-// Stream sets a function that chooses the stream of each record, by its level, say; "" is the one that [StreamOf] has
-// for it, else the handler's. It may be called concurrently. Defaults to none.
+// Stream sets a function that chooses the stream of each record, by its level for example. "" means the stream that
+// [StreamOf] has for it, else the handler's. It may be called concurrently. Defaults to none.
 func Stream(f func(ctx context.Context, r slog.Record) string) KafkaOption {
 	return func(o *options) { o.stream = f }
 }
 
-// StreamOf sends the records that hold a log model of type T to that stream. When a record holds several such models,
-// the first one counts. It may be given for several types.
+// StreamOf sends the records that have a log model of type T to that stream. When a record has several such models,
+// the first one decides. It may be given for several types.
 func StreamOf[T any](stream string) KafkaOption {
 	return func(o *options) {
 		t := reflect.TypeFor[T]()
@@ -325,10 +325,9 @@ type InvalidRecord struct {
 }
 
 // OnInvalid sets a function for records that break the schema of a model. It returns the stream that the record goes
-// to: its own, another one, or "" to drop it, which Stats counts under DroppedInvalid. It runs on the goroutine that
-// logs, and may be called concurrently. Where it panics, the record goes to its own stream, and the first panic is
-// logged to the handler of [Fallback], else on standard error: "OnInvalid: panic: <text>". Defaults to shipping such
-// records like others.
+// to: its own, another one, or "" to drop it, which Stats counts as DroppedInvalid. It is called in the goroutine
+// that logs, and may be called concurrently. When it panics, the record goes to its own stream, and the first panic
+// is logged to the handler of [Fallback], else on standard error. Defaults to shipping such records like others.
 func OnInvalid(f func(ctx context.Context, r InvalidRecord) (stream string)) KafkaOption {
 	return func(o *options) { o.invalid = f }
 }
@@ -337,10 +336,10 @@ func (o *options) newCall() *call {
 	return &call{sampler: o.sampler, key: o.key, stream: o.stream, onInvalid: o.invalid}
 }
 
-// Text makes a stream handler write for people instead of programs: one line a record, with time, level, message and
-// the fields but hostname, service, namespace and cluster, which are the same in all, and its stack below it. It uses
-// colours on a terminal (or as NO_COLOR and FORCE_COLOR say), and cuts values of more than about two lines there.
-// Nothing in a record can control a terminal, or be read as another field or record.
+// Text makes a stream handler write for people: one line for each record, with time, level, message and fields, and
+// its stack below it. It leaves out hostname, service, namespace and cluster, which are the same in all records. On a
+// terminal it uses colours (as NO_COLOR and FORCE_COLOR say) and cuts values of more than about two lines. Nothing in
+// a record can control a terminal, or be read as another field or record.
 func Text() StreamOption { return streamOption(func(o *options) { o.text = true }) }
 
 // streamOption is an option that only stream handlers have.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ErrFull is what Handle returns for a record that found no room in the queue, and was dropped.
+// ErrFull is what Handle returns for a record that was dropped because the queue was full.
 var ErrFull = errors.New("slogkafka: the queue is full")
 
 // queue holds the records that wait for their outcome, and counts. Goroutines that log push into its shards; the

@@ -10,10 +10,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// QueueSize bounds the records that wait for their delivery, those that are sent and not acknowledged included. Zero
-// leaves a bound unchanged. They default to 100,000 records and 32 MiB, and are at most 16 million records. A record
-// takes its bytes and about 400 more, and a quarter of the bytes is kept for the producer's copies of records that are
-// sent. A record that could never fit has its values shortened.
+// QueueSize sets how many records, and how many bytes of them, may wait for their delivery; records that are sent and
+// not acknowledged count. Zero leaves a limit unchanged. Defaults to 100,000 records, of at most 16 million, and 32
+// MiB. A record takes its bytes and about 400 more. A quarter of the bytes is kept for the producer's copies of
+// records that are sent. The values of a record that could never fit are shortened.
 func QueueSize(records, bytes int) KafkaOption {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {
@@ -32,8 +32,8 @@ func QueueSize(records, bytes int) KafkaOption {
 // minBytes is the smallest queue that a record with nothing but its base fields is sure to fit into.
 const minBytes = 4 << 10
 
-// Linger sets how long the worker waits for more records before it sends the first. A longer time makes fewer, larger
-// batches; a record is in Kafka that much later. Defaults to 2ms.
+// Linger sets how long the worker waits for more records before it sends the first one. A longer time makes fewer,
+// larger batches, and records reach Kafka that much later. Defaults to 2ms.
 func Linger(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < 0 {
@@ -44,7 +44,7 @@ func Linger(d time.Duration) KafkaOption {
 	}
 }
 
-// Policy says what Handle does with a record when the queue is full: a [DropPolicy], [Block] or [Spool].
+// Policy says what Handle does with a record when the queue is full.
 type Policy interface{ policy() }
 
 // DropPolicy is a [Policy] that drops records: [DropNewest] or [DropOldest].
@@ -55,8 +55,7 @@ func (DropPolicy) policy() {}
 const (
 	// DropNewest drops the record that does not fit. It is the default.
 	DropNewest DropPolicy = iota
-	// DropOldest drops those that wait the longest, until the record fits. Those already on their way to the broker
-	// stay.
+	// DropOldest drops the records that wait the longest, until the new one fits. Records that have been sent stay.
 	DropOldest
 )
 
@@ -64,8 +63,8 @@ type block time.Duration
 
 func (block) policy() {}
 
-// Block makes the caller wait for room, at most d, and drops the record when there is none by then. The context of
-// the log call does not end the wait: it is not what decides whether a record is kept.
+// Block makes the caller wait for room, for at most d, and drops the record when there is none by then. The context
+// of the log call does not end the wait.
 func Block(d time.Duration) Policy { return block(d) }
 
 // levelPolicy is the policy for records from a level on.
@@ -75,14 +74,15 @@ type levelPolicy struct {
 }
 
 // Overflow sets what happens with all records when the queue is full: [DropNewest], [DropOldest], [Block] or [Spool].
-// Defaults to DropNewest. Those of some levels may have another policy; see [OverflowFrom].
+// Defaults to DropNewest. [OverflowFrom] sets another policy for some levels.
 func Overflow(p Policy) KafkaOption { return OverflowFrom(lowestLevel, p) }
 
 // lowestLevel is below all levels.
 const lowestLevel = slog.Level(math.MinInt)
 
-// OverflowFrom sets what happens with records of a level, and of higher ones, when the queue is full: errors may
-// block, say, while all else is dropped. Of several the one with the highest level counts that the record reaches.
+// OverflowFrom sets what happens with records from a level on when the queue is full: errors may block while
+// everything else is dropped, for example. Of several, the one with the highest level that the record reaches
+// applies.
 func OverflowFrom(level slog.Level, p Policy) KafkaOption {
 	return func(o *options) {
 		if p == nil {
@@ -101,10 +101,10 @@ func OverflowFrom(level slog.Level, p Policy) KafkaOption {
 	}
 }
 
-// FlushOn makes Handle wait, for records from a level on, until Kafka has acknowledged the record, for at most so
-// long or until the context of the call ends; then Handle returns an error that says so, and the record stays queued,
-// or in the spool. With slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it is what makes log.Fatal
-// deliver its line. Defaults to never.
+// FlushOn makes Handle wait, for records from a level on, until Kafka has acknowledged the record. It waits for at
+// most within, or until the context of the call ends; then Handle returns an error that says so, and the record stays
+// queued or spooled. With slog.SetDefault and slog.SetLogLoggerLevel(slog.LevelError) it makes log.Fatal deliver its
+// line. Defaults to never.
 func FlushOn(level slog.Leveler, within time.Duration) KafkaOption {
 	return func(o *options) {
 		if level == nil || within <= 0 {
@@ -115,14 +115,13 @@ func FlushOn(level slog.Leveler, within time.Duration) KafkaOption {
 	}
 }
 
-// WhenConfigured has the handler count records and do nothing else as long as the app has no servers
-// (bus.Config.Servers): they are dropped with the reason [DroppedNotConfigured], and neither the fallback nor
-// standard error is told. It is for programs that run without Kafka on a developer's machine. Defaults to off:
-// records wait for [bus.App.Configure], and somebody is told that they do.
+// WhenConfigured has the handler drop and count records while the app has no servers (bus.Config.Servers), with the
+// reason DroppedNotConfigured, and report nothing. It is for programs that run without Kafka on a developer's
+// machine. Defaults to off: records wait for bus.App.Configure, and the handler reports that they do.
 func WhenConfigured() KafkaOption { return func(o *options) { o.whenConfigured = true } }
 
-// Retention sets how long the stream keeps its records (retention.ms, on a topic that the app creates; one that
-// exists is never altered). Defaults to what the broker has set.
+// Retention sets how long the stream keeps its records (retention.ms), on a topic that the app creates; an existing
+// topic is never altered. Defaults to the broker's configuration.
 func Retention(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < time.Millisecond {
@@ -133,7 +132,8 @@ func Retention(d time.Duration) KafkaOption {
 	}
 }
 
-// Partitions sets how many partitions the stream has, on a topic that the app creates. Defaults to 7.
+// Partitions sets how many partitions the stream gets, on a topic that the app creates (num.partitions). Defaults to
+// 7.
 func Partitions(n int) KafkaOption {
 	return func(o *options) {
 		if n < 1 {
@@ -144,17 +144,17 @@ func Partitions(n int) KafkaOption {
 	}
 }
 
-// Fallback sets a handler for the records that are dropped, and for what this handler has to say about its own work.
-// It gets them with all their fields as attributes of slog's own kinds, and the attribute dropped says why
-// ([DroppedFull] and so on). What is dropped on purpose does not go there. Defaults to none: dropped records are only
-// counted, and what there is to say goes to standard error.
+// Fallback sets a handler for the records that are dropped, and for what this handler reports about its own work. It
+// gets records with all their fields, as attributes of slog's own kinds, and with the attribute dropped, which is the
+// reason (DroppedFull and so on). It does not get what is dropped on purpose. Defaults to none: dropped records are
+// only counted, and reports go to standard error.
 //
-// The handler is called on a goroutine of its own, for one record at a time, in the order in which they were dropped.
-// At most 4,096 records wait for it; what it is too slow for is counted in Stats.FallbackDropped. It holds up nothing
-// else, whether it is slow, blocks or panics, and may even lead back here.
+// The fallback is called in a goroutine of its own, for one record at a time, in the order in which they were
+// dropped. At most 4,096 records wait for it; Stats.FallbackDropped counts what it is too slow for. It holds up
+// nothing else, even when it blocks or panics. If it can log back to this handler, it has to pass on its context, by
+// which such a loop is stopped.
 //
-// slog's own default handler is refused, because it may lead back here, and a slogkafka handler too; see
-// [Handler.Err].
+// slog's own default handler and slogkafka handlers are refused, because they may lead back here; see [Handler.Err].
 func Fallback(h slog.Handler) KafkaOption {
 	return func(o *options) {
 		if _, ours := h.(*Handler); ours || h == nil || ownlog.IsDefault(h) {

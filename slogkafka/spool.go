@@ -14,33 +14,30 @@ type spooling struct {
 func (spooling) policy() {}
 
 // Spool keeps on disk what the queue has no room for while Kafka is away, and delivers it later, in order. When the
-// queue is half full, records are moved to files in the directory, of at most so many bytes together (at least 1
-// MiB), and as long as some are there, new ones follow them. What is left when the handler is closed is written too,
-// and the next one that has the directory delivers it; Stats.Recovered counts that.
+// queue is half full, its records are moved to files in the directory, of at most so many bytes together (at least 1
+// MiB). While some are there, new records follow them. What is left when the handler is closed is written too, and
+// the next handler that has the directory delivers it; Stats.Recovered counts that.
 //
-// No log call waits for the disk. Records are dropped, as with [DropNewest], when the queue and the disk are full, and
-// also when they come faster than the disk takes them and the queue is full: [QueueSize] bounds such a burst.
+// No log call waits for the disk. Records are dropped, as with [DropNewest], when the queue and the disk are full,
+// and when they come faster than the disk takes them and the queue is full: a burst needs room in the queue.
 //
-// The directory has one owner: a second handler, of this process or another, works without, and so does one whose
-// directory cannot be used; see [Handler.Err]. It is made with mode 0700, files in it with 0600: records lie there in
-// the clear. Where it belongs to root or can be written by others, as volumes in Kubernetes do, the files are in a
-// directory of it that is this user's alone, kafkaesk-spool-UID. Who can write the one around it cannot read or change
-// records then, but move them away. On Solaris and AIX a second handler of the same process is not kept out.
+// The directory has one owner. A second handler, of this process or another, works without it, and so does a handler
+// whose directory cannot be used; see [Handler.Err]. The directory has mode 0700, the files 0600. Records are not
+// encrypted.
 //
-// What was written survives the end of the process, however it ends, and after the next sync ([SpoolSync]) that of
-// the system. A record may be delivered twice after that; it has the same bus.IDHeader. Damaged files cost the
-// records from the damage to the end of the file, a sixteenth of the spool at most: they are counted as
-// [DroppedDamaged].
+// What was written survives the end of the process, and after the next sync ([SpoolSync]) that of the system. A
+// record may then be delivered twice, with the same bus.IDHeader. A damaged file costs the records from the damage to
+// its end, a sixteenth of the spool at most; they are counted as [DroppedDamaged].
 //
-// With [OverflowFrom] records of some levels only are spooled. They keep their order among themselves; those of other
-// levels overtake them while they are on disk. All policies of a handler name the same directory.
+// With [OverflowFrom] only records of some levels are spooled. They keep their order among themselves, and records of
+// other levels overtake them while they are on disk. All policies of a handler name the same directory.
 func Spool(dir string, bytes int64) Policy { return spooling{dir, bytes} }
 
 // minSpool is the smallest bound of a spool.
 const minSpool = 1 << 20
 
-// SpoolSync sets how often the files of [Spool] are synced to the disk: 0 with each batch that is written, a negative
-// time never. Defaults to 500ms. A failure of the system's power loses what was not synced.
+// SpoolSync sets how often the files of [Spool] are synced to the disk: 0 means with each batch that is written, a
+// negative time never. Defaults to 500ms. A power failure loses what was not synced.
 func SpoolSync(every time.Duration) KafkaOption { return func(o *options) { o.spoolSync = every } }
 
 // spoolOf returns the policy of Spool, if there is one.

@@ -7,25 +7,25 @@ import (
 )
 
 // Stats counts what became of the records. At every moment Accepted + Recovered = Delivered + Dropped + Spooled +
-// Queued, each of them counted on its own. What the handler itself logs, about records that were dropped, is in none of
-// them.
+// Queued; each of them is counted on its own. Records that the handler itself writes, about dropped ones, are not
+// counted.
 type Stats struct {
-	// Accepted counts all records that Handle got, those dropped at once too. One whose caller is still blocked is not in
-	// yet.
+	// Accepted counts all records that Handle got, those that were dropped at once included. A record whose caller
+	// still waits is not counted yet.
 	Accepted uint64
 	// Recovered counts those that an earlier handler left in the directory of [Spool].
 	Recovered uint64
 	// Delivered counts those that Kafka has acknowledged.
 	Delivered uint64
-	// Dropped counts those that are lost to Kafka.
+	// Dropped counts those that Kafka does not get.
 	Dropped uint64
-	// Spooled counts those in the directory of [Spool] that have not come back into the queue.
+	// Spooled counts those that are in the directory of [Spool] and not in the queue.
 	Spooled uint64
-	// Queued counts those that wait in memory, or are on their way and unanswered.
+	// Queued counts those in memory: they wait, or are sent and not acknowledged.
 	Queued uint64
 	// QueuedBytes is the memory that they take: their bytes, and about 400 more for each.
 	QueuedBytes uint64
-	// Oldest is how long ago the oldest of them was logged, by its own time; 0 when none is queued, or it has no time.
+	// Oldest is the age of the oldest of them, by its own time; 0 when none is queued, or it has no time.
 	Oldest time.Duration
 	// DroppedBy splits Dropped by reason: one of the Dropped constants.
 	DroppedBy map[string]uint64
@@ -35,8 +35,8 @@ type Stats struct {
 	Invalid uint64
 	// Truncated counts those whose values were shortened, by the handler or because the broker takes no larger ones.
 	Truncated uint64
-	// Retries counts attempts after the first to deliver a record, but for those that the producer makes by itself: they
-	// are in bus.Stats. Batches counts hand-overs to the producer.
+	// Retries counts further attempts to deliver a record, except those that the producer makes by itself, which
+	// bus.Stats has. Batches counts the batches that were given to the producer.
 	Retries, Batches uint64
 	// Fallback counts the dropped records that the handler of [Fallback] took, and FallbackDropped those that it did not:
 	// its own queue was full, Close was over, or it returned an error or panicked.
@@ -48,7 +48,7 @@ type Stats struct {
 
 // Why a record was dropped; keys of Stats.DroppedBy.
 const (
-	// DroppedFull: the queue was full, and so was the disk, or too slow, where it has one.
+	// DroppedFull: the queue was full, and with a spool the disk was full or too slow.
 	DroppedFull = "full"
 	// DroppedTooLarge: the record is larger than Kafka takes, even with all its values shortened.
 	DroppedTooLarge = "too_large"
@@ -56,14 +56,14 @@ const (
 	DroppedRejected = "rejected"
 	// DroppedClosed: the handler was closed when the record came.
 	DroppedClosed = "closed"
-	// DroppedUndelivered: it was still queued when Close ended. Kafka may have it all the same, if it was on its way.
+	// DroppedUndelivered: the record was still queued when Close ended. Kafka may have it all the same, if it had
+	// been sent.
 	DroppedUndelivered = "undelivered"
-	// DroppedOwn: the bus logged it, and the bus does not ship its own logs; or the fallback did, for a record that was
-	// dropped.
+	// DroppedOwn: the bus logged the record, or the fallback did, and neither is shipped.
 	DroppedOwn = "own"
 	// DroppedInvalid: the function of OnInvalid dropped it.
 	DroppedInvalid = "invalid"
-	// DroppedNotConfigured: the app has no servers, and [WhenConfigured] says that this is as it should be.
+	// DroppedNotConfigured: the app has no servers, and the handler has the option [WhenConfigured].
 	DroppedNotConfigured = "not_configured"
 	// DroppedDamaged: the disk damaged or lost it in the directory of [Spool].
 	DroppedDamaged = "damaged"
@@ -161,12 +161,12 @@ func (q *queue) missed() (n uint64, by [reasons]uint64) {
 type UndeliveredError struct {
 	// Records is how many were accepted and have neither been delivered nor spooled, nor dropped before.
 	Records int
-	// Lost is how many records, of these and of those that the fallback had not taken yet, reached neither Kafka, nor the
+	// Lost is how many of these, and of those that the fallback had not taken yet, reached neither Kafka, nor the
 	// disk, nor the fallback.
 	Lost int
-	// Stream is where they should have gone.
+	// Stream is the handler's stream.
 	Stream string
-	// Cause is why they were left: that the context ended, and why the last batch failed, if it did.
+	// Cause is why they were left: the context's end, and the error of the last batch, if it failed.
 	Cause error
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// NewStreamHandler returns a handler that writes the records to w, each with one call of Write: as a line of JSON
-// without an envelope, or, with [Text], for people. A nil w is standard error. It may be used concurrently; w need
-// not. An option that cannot be honoured it does without, and says so on standard error.
+// NewStreamHandler returns a handler that writes each record to w with one call of Write: as a line of JSON without
+// an envelope, or with [Text] for people. A nil w is standard error. The handler may be used concurrently; w need not
+// be safe for that. A wrong option has no effect and is reported once on standard error.
 func NewStreamHandler(w io.Writer, opts ...StreamOption) slog.Handler {
 	o := collectStream(opts)
 	if w == nil {

@@ -1,8 +1,8 @@
-// Package bustest is for the tests of an application: a Kafka inside the test process, an App that runs until the test
-// ends, what was published, and a [Message] for tests that call a handler without any Kafka.
+// Package bustest is for the tests of an application. It has a Kafka inside the test process, an App that runs until
+// the test ends, the records that were published, and a Message for tests that call a handler without a Kafka.
 //
-// NewApp, Servers, Run, Published and NewMessage end a test that fails with Fatal: like Fatal they must be called from
-// the test's own goroutine. Only tests import this package.
+// [NewApp], [Servers], [Run], [Published] and [NewMessage] call Fatal when they fail, so that they have to be called
+// from the test's own goroutine. Only tests import this package.
 package bustest
 
 import (
@@ -35,9 +35,9 @@ const (
 // Option is an option of [NewApp]. A nil one changes nothing.
 type Option func(*bus.App)
 
-// Config sets the fields of an App's configuration that are set in c: a TopicPrefix, Settings, a TracerProvider.
-// By default Servers are those of [Servers], DrainTimeout is 5s, Logger writes warnings and errors to the test's log,
-// and metadata_max_age_ms and heartbeat_interval_ms are 100, unless the Settings of c have them.
+// Config sets the fields of the App's configuration that are set in c. By default Servers is the Kafka of NewApp,
+// DrainTimeout is 5s, Logger writes warnings and errors to the test's log, and the settings metadata_max_age_ms and
+// heartbeat_interval_ms are 100.
 func Config(c bus.Config) Option {
 	return func(a *bus.App) {
 		if c.Settings != nil {
@@ -54,7 +54,7 @@ func quickSettings() bus.Settings {
 	return bus.Settings{"metadata_max_age_ms": 100, "heartbeat_interval_ms": 100}
 }
 
-// NewApp returns an App on a Kafka of its own. Both end with the test; an error of the App's Close fails it.
+// NewApp returns an App on a Kafka of its own. Both end with the test. An error of the App's Close fails the test.
 func NewApp(t testing.TB, opts ...Option) *bus.App {
 	t.Helper()
 	app := bus.New(bus.Config{
@@ -78,8 +78,8 @@ func NewApp(t testing.TB, opts ...Option) *bus.App {
 	return app
 }
 
-// Servers starts a Kafka of one broker in the test process, for Apps of the test's own making, and returns its
-// address for [bus.Config]. It ends with the test. It has no security, and topics that the App does not create have 4
+// Servers starts a Kafka of one broker in the test process, for Apps that the test makes itself, and returns its
+// address for bus.Config. It ends with the test. It has no security. Topics that the App does not create have 4
 // partitions.
 func Servers(t testing.TB) []string {
 	t.Helper()
@@ -95,8 +95,8 @@ func Servers(t testing.TB) []string {
 	return servers
 }
 
-// StartKafka starts a Kafka as [Servers] does, for a TestMain or for a program that shows something, and returns its
-// address for [bus.Config]. Its records are in memory, and gone after end, which the caller has to call.
+// StartKafka starts a Kafka as [Servers] does, for a TestMain or a program, and returns its address for bus.Config.
+// The caller has to call end. The records are in memory, and lost after end.
 func StartKafka() (servers []string, end func() error, err error) {
 	broker, err := devkafka.Start(devkafka.Options{})
 	if err != nil {
@@ -112,10 +112,9 @@ func StartKafka() (servers []string, end func() error, err error) {
 }
 
 // Run runs the App until the test ends. It returns when the member of every subscription has joined its group and has
-// the partitions that it gets of what there is: what is published from then on is handled, with auto_offset_reset
-// latest, too. A subscription that has ended by [bus.ErrStop] is not waited for. A pattern that no stream matches yet
-// does not hold up Run; its streams are read from their first record when they appear. An error of [bus.App.Run] fails
-// the test.
+// its partitions. What is published from then on is handled, with auto_offset_reset latest too. Run does not wait for
+// a subscription that has ended by bus.ErrStop, nor for a pattern that no stream matches yet: its streams are read
+// from their first record when they appear. An error of [bus.App.Run] fails the test.
 func Run(t testing.TB, app *bus.App) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // functions of Cleanup may publish
@@ -195,10 +194,10 @@ func members(s bus.Stats) string {
 	return b.String()
 }
 
-// Published waits until stream has n records and returns what [bus.Decode] makes of them: the first n that are read,
-// those of one key in their order. T is what a handler may take: *bus.Record and *bus.Message too. When there are
-// fewer records after 30 seconds, or when the App's Run has failed, or T cannot be made of one, the test fails with
-// what was there.
+// Published waits until stream has n records and returns what bus.Decode makes of them: the first n that are read.
+// Records with the same key come in their order. T is what a handler may take, *bus.Record and *bus.Message too. The
+// test fails, with the records that are there, when there are fewer after 30 seconds, when the App's Run has failed,
+// or when a record cannot be decoded into T.
 func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	t.Helper()
 	if n < 1 {

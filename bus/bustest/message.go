@@ -13,9 +13,8 @@ import (
 )
 
 // Message is a message for a test that calls a handler itself, without a Kafka. It records what the handler forwards
-// and commits with the context that [Message.Context] returns, or with one made of it: by its bus.Message, and by
-// [bus.Forward] and [bus.Commit], for handlers that take something else. [bus.Records] and [bus.Attempt] see its
-// record, in the first attempt. The methods may be called concurrently.
+// and commits, by its bus.Message or by bus.Forward and bus.Commit, with the context of [Message.Context] or one made
+// of it. With that context bus.Records returns its record, and bus.Attempt 1. The methods may be called concurrently.
 type Message[X any] struct {
 	// Message is the handler's argument. A test may change it, and its Record, before it calls the handler.
 	*bus.Message[X]
@@ -24,10 +23,10 @@ type Message[X any] struct {
 	recorder *recorder
 }
 
-// NewMessage returns a message with this data, from the first place of stream. Its Record has the envelope as its value
-// and the present time, and neither key nor headers; the envelope names no schema. A []byte is data that is JSON
-// already: give a log record so, because logrecord.Record has no JSON of its own. Data that encoding/json cannot encode
-// fails the test.
+// NewMessage returns a message with this data: the first record of stream. Its Record has the envelope as its value
+// and the present time, and neither key nor headers; the envelope has no schema name. A []byte is the data's JSON:
+// give a log record so, because logrecord.Record has no JSON of its own. Data that encoding/json cannot encode fails
+// the test.
 func NewMessage[X any](t testing.TB, stream string, data X) *Message[X] {
 	t.Helper()
 	var envelope struct {
@@ -50,8 +49,9 @@ func NewMessage[X any](t testing.TB, stream string, data X) *Message[X] {
 // Context returns the context for the call of the handler. It ends with the test.
 func (m *Message[X]) Context() context.Context { return m.ctx }
 
-// Forwarded returns what was forwarded, in order: each record's Stream, and its Topic, are where to, Key and Headers
-// with what the options say, and Time is that of [bus.Timestamp] or zero. Headers that the bus adds are not there.
+// Forwarded returns the records that the handler forwarded, in order. Stream and Topic are where to, Key and Headers
+// are those of the record and of the options, and Time is that of bus.Timestamp, or zero. Headers that the bus adds
+// are left out.
 func (m *Message[X]) Forwarded() []*bus.Record { return m.recorder.get(&m.recorder.forwarded) }
 
 // Committed returns the records for which Commit was called, in order.

@@ -1,4 +1,4 @@
-// Package monitor shows what an App is at: metrics for Prometheus, health for Kubernetes, a JSON API, and a page.
+// Package monitor shows the state of an App: metrics for Prometheus, health for Kubernetes, a JSON API, and a page.
 //
 //	mux.Handle("/monitor/", http.StripPrefix("/monitor", monitor.Handler(app)))
 //
@@ -7,22 +7,22 @@
 // The handler answers these paths, below any prefix, which ends in a slash. It changes nothing, and refuses methods
 // other than GET and HEAD.
 //
-//	/                        a page for people: what is wrong, groups, streams, members, partitions that are behind, dead
+//	/                        a page: what is wrong, groups, streams, members, partitions that are behind, dead
 //	                         letters, log queues, connections; live, and readable without JavaScript
 //	/metrics                 metrics in the formats of Prometheus and OpenMetrics
 //	/livez                   200 while a restart would not help, else 503
 //	/readyz                  200 when the App is healthy and runs, else 503; both have the reasons as JSON
 //	/api/v1/info             the program, its version, brokers and connections, and whether it is ready
-//	/api/v1/subscriptions    what each subscription of the App is at
+//	/api/v1/subscriptions    the state of each subscription of the App
 //	/api/v1/groups           its groups as Kafka has them, with members, lag and age: as `kafkaesk groups -o json`
 //	/api/v1/streams          the streams that it knows: as `kafkaesk streams -o json`
 //	/api/v1/schemas          the schemas that are declared, with their JSON Schemas
 //	/api/v1/logs             the counts of the log handlers, by stream
 //
-// Below /api each answer is a JSON object with generated_at and what was asked for. What brokers have to be asked is
-// asked at most once in 5 seconds, however many want to know it; when they do not answer within 10 seconds, the answer
-// is 503 with the error. Metrics and health ask no broker. The rates and trends of the page are drawn from samples that
-// are taken when somebody looks: an open page, or a scrape of the metrics.
+// Below /api each answer is a JSON object with generated_at and what was asked for. Brokers are
+// asked at most once in 5 seconds, however many clients there are. When they do not answer within 10 seconds, the
+// answer is 503 with the error. Metrics and health ask no broker. The page draws rates and trends from samples that an
+// open page, or a scrape of the metrics, takes.
 //
 // No answer holds a secret: settings, credentials and records are in none. Errors are, and may quote a part of a
 // record. The handler asks for no password: whoever may connect may read.

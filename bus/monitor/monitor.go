@@ -21,18 +21,18 @@ type options struct {
 	hosts  []string
 }
 
-// Hosts allows requests that come over a loopback address under these names, beside localhost and IP addresses: give it
-// the name under which a proxy on the same machine passes requests on. Other names are refused there, because a foreign
-// page in a browser on the machine could read what the monitor shows (DNS rebinding). Requests over other addresses are
-// answered under every name.
+// Hosts allows requests over a loopback address under these names, beside localhost and IP addresses. Give it the
+// name under which a proxy on the same machine passes requests on. Other names are refused there, because a foreign
+// page in a browser on the machine could read what the monitor shows (DNS rebinding). Requests over other addresses
+// are answered under every name.
 func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(o.hosts, names...) } }
 
 // PythonMetrics adds the metrics of Python's kafkaesk under their own names and labels, for dashboards that exist:
 // consumed_message_elapsed_time, message_lead_time, published_messages_time, consumed_topic_offset,
-// produced_topic_offset, consumer_health, and consumer_rebalanced_total without its partition. Those that both have
-// under one name, published_messages_total and consumed_messages_total, get Python's labels beside ours: stream_id,
-// which is the topic, partition, and for consumed ones group_id and error. Each partition then has series of its own,
-// until it is revoked.
+// produced_topic_offset, consumer_health, and consumer_rebalanced_total without its label partition.
+// published_messages_total and consumed_messages_total exist in both: they get Python's labels beside ours, which are
+// stream_id (the topic), partition, and for consumed ones group_id and error. Each partition then has series of its
+// own, until it is revoked.
 func PythonMetrics() Option { return func(o *options) { o.python = true } }
 
 // monitor is what a Handler answers from.
@@ -46,9 +46,9 @@ type monitor struct {
 	started    time.Time // when the handler was made, which is when the program begins
 }
 
-// Handler returns a handler that shows the App: see the package comment. It uses [bus.App.OnConsumed], so that it has
-// to be made before [bus.App.Run], and once for an App. It may be mounted under any prefix with http.StripPrefix. It
-// keeps no goroutine.
+// Handler returns a handler that shows the App: see the package comment. It adds a function to [bus.App.OnConsumed]:
+// make it before [bus.App.Run], and once for each App. It may be mounted under any prefix with http.StripPrefix. It
+// starts no goroutine.
 func Handler(app *bus.App, opts ...Option) http.Handler {
 	if app == nil {
 		app = bus.New(bus.Config{}) // which says that it is not initialized

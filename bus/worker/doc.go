@@ -24,42 +24,42 @@
 // With --describe the program prints what the App declares, its schemas and subscriptions, as JSON, and ends without
 // asking any broker. With --version it prints the versions of the program, kafkaesk and Go.
 //
-// Settings may hold secrets, and every user of a machine can read the arguments of its processes: give such settings by
-// the variable or in a file, by @. No message prints them. A file with a password that others can read is a warning in
-// the log. The worker removes KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes that
-// handlers start do not get it; programs that call [bus.ConfigFromEnv] do so before [Main].
+// Settings may hold secrets, and every user of a machine can read the arguments of its processes. Give such settings in
+// a file, by @, or in the variable. No message prints them. A file with a password that others can read gives a warning
+// in the log. The worker removes KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes
+// that handlers start do not get it. A program that calls [bus.ConfigFromEnv] does so before [Main].
 //
 // # Monitor
 //
 // With --listen the worker serves [monitor.Handler] until the App is closed: metrics for Prometheus, health for
-// Kubernetes, an API, and a status page. Without a host the address is on loopback: 0.0.0.0:9100 serves everybody who
-// can reach the machine, and the monitor asks nobody for a password. An address that cannot be listened at ends the
-// worker before it handles anything.
+// Kubernetes, an API, and a status page. Without a host the address is on loopback. 0.0.0.0:9100 serves everybody who
+// can reach the machine; the monitor asks for no password. The worker ends before it handles anything when it cannot
+// listen at the address.
 //
 // # Logs
 //
-// The worker and the App log to one place: the logger of the App's [bus.Config], if the program set one. Otherwise, and
-// when a flag or variable says how to log, it is standard error, as text from info on.
+// The worker and the App have one logger: that of the App's [bus.Config], if the program set one. Without one, or when
+// a flag or variable says how to log, it writes to standard error, as text from info on by default.
 //
-// What handlers log with their context has the attributes of [bus.LogAttrs].
-//
-// That logger becomes slog's default too, unless the program has set one by slog.SetDefault: what handlers log by
-// slog, or by package log, has the form and the level of the worker's log.
+// The logger becomes slog's default, too, unless the program has called slog.SetDefault. So what handlers log by slog,
+// or by package log, has the form and the level of the worker's log. What they log with their context has the
+// attributes of [bus.LogAttrs].
 //
 // SIGUSR1 switches the level of the worker's log to debug, and back.
 //
 // # The end
 //
-// SIGINT and SIGTERM end the program in good order: no new record is begun, running handlers have the drain timeout to
-// finish, what is done is committed, the groups are left, and [bus.App.Close] has 10 seconds for what the program does
-// at its end. So whoever kills what does not end (terminationGracePeriodSeconds in Kubernetes) should wait for the
-// drain timeout and 10 seconds more. Signals within a second of the first are the same stop. A later one ends the
-// program at once: records whose handlers were running are handled again, by whoever gets their partitions.
+// SIGINT and SIGTERM end the program in order: no further handler begins, running handlers have the drain timeout to
+// finish, what is finished is committed, and the groups are left. Then [bus.App.Close] has 10 seconds. Set Kubernetes'
+// terminationGracePeriodSeconds to the drain timeout plus 10 seconds.
+//
+// Signals within a second of the first one are the same stop. A later signal ends the program at once: the records
+// whose handlers were running are handled again, by the next owner of their partitions.
 //
 // Exit codes:
 //
 //	0    ended by a signal, or every subscription has stopped by bus.ErrStop
-//	1    failed: the monitor's address is taken, a handler's error that nothing deals with, brokers that refuse,
+//	1    failed: the monitor's address is taken, a handler's error ended Run, brokers refused the program,
 //	     records that could not be delivered at the end
 //	2    the command line or the environment is wrong, or there are no servers
 //	130  ended at once by a second SIGINT

@@ -40,9 +40,9 @@ const sameStop = time.Second
 // they and the handlers have published.
 const closeTimeout = 10 * time.Second
 
-// Main runs the App as this process, with its command line, environment and signals, and ends the process. The package
-// comment says how it is configured and what the exit codes mean. Deferred functions of the caller do not run: what has
-// to be done at the end belongs in [bus.App.OnFinalize], whose functions are called for what was initialized.
+// Main runs the App as this process, with its command line, environment and signals, and ends the process. The
+// package comment has the configuration and the exit codes. Deferred functions of the caller do not run: what has to
+// be done at the end belongs in [bus.App.OnFinalize].
 func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
