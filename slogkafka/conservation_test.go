@@ -26,7 +26,7 @@ import (
 func TestEveryRecordIsInOneCount(t *testing.T) {
 	policies := map[string]slogkafka.Policy{
 		"drop newest": slogkafka.DropNewest, "drop oldest": slogkafka.DropOldest,
-		"block": slogkafka.Block(20 * time.Microsecond),
+		"block": slogkafka.Block(time.Microsecond),
 		"spool": nil,
 	}
 	million := map[string]string{"drop newest": "up", "drop oldest": "slow", "block": "away", "spool": "back"}

@@ -69,10 +69,14 @@ func (f *farConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkDeliveryFromFarAway is BenchmarkDelivery to a broker that is 50 ms away. It prints the bytes a second as a
-// part of partitions x max_batch_size / round trip, which is the most with one batch of each partition on its way.
+// BenchmarkDeliveryFromFarAway is BenchmarkDelivery to a broker that is 50 ms away. It prints the bytes of values a
+// second as a part of partitions x max_batch_size / round trip, which is the most with one batch of each partition on
+// its way. Values are 0.86 of what a batch has; the rest are their ids and lengths.
+//
+// With batches of 64 KiB the most is 9 MB a second, and what is missing is time that batches wait. With 512 KiB it is
+// 73 MB a second, of which the processor, and the embedded broker's disk, are a part.
 func BenchmarkDeliveryFromFarAway(b *testing.B) {
-	const roundTrip, partitions, batch = 50 * time.Millisecond, 7, 512 << 10
+	const roundTrip, partitions = 50 * time.Millisecond, 7
 	listen := func(network, address string) (net.Listener, error) {
 		l, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
 		return farListener{l, roundTrip}, err
@@ -82,22 +86,23 @@ func BenchmarkDeliveryFromFarAway(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer cluster.Close()
-	app := bus.New(bus.Config{
-		Servers: cluster.ListenAddrs(), Logger: slog.New(slog.DiscardHandler),
-		Settings: bus.Settings{"compression_type": "none", "linger_ms": 5},
-	})
 	value := []byte(strings.Repeat("x", 355))
-	if err := app.PublishRaw(b.Context(), "logs", value); err != nil {
-		b.Fatal(err)
-	}
-	for _, megabytes := range []int{32, 64, 128} {
-		b.Run(fmt.Sprintf("QueueSize=%dMiB", megabytes), func(b *testing.B) {
-			deliver(b, app, value, 8, QueueSize(1_000_000, megabytes<<20))
+	for _, kilobytes := range []int{64, 128, 512} {
+		b.Run(fmt.Sprintf("max_batch_size=%dKiB", kilobytes), func(b *testing.B) {
+			batch := kilobytes << 10
+			app := bus.New(bus.Config{
+				Servers: cluster.ListenAddrs(), Logger: slog.New(slog.DiscardHandler),
+				Settings: bus.Settings{"compression_type": "none", "linger_ms": 5, "max_batch_size": batch},
+			})
+			if err := app.PublishRaw(b.Context(), "logs", value); err != nil {
+				b.Fatal(err)
+			}
+			deliver(b, app, value, 8, QueueSize(1_000_000, 128<<20))
 			rate := float64(b.N*len(value)) / b.Elapsed().Seconds()
-			b.ReportMetric(rate/(partitions*batch/roundTrip.Seconds()), "of-the-most")
+			b.ReportMetric(rate/(partitions*float64(batch)/roundTrip.Seconds()), "of-the-most")
+			if err := app.Close(context.Background()); err != nil {
+				b.Error(err)
+			}
 		})
-	}
-	if err := app.Close(context.Background()); err != nil {
-		b.Error(err)
 	}
 }
