@@ -10,9 +10,12 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // compressed returns a batch of count records whose bytes are unpacked ones, written with c.
@@ -243,44 +246,76 @@ func TestThirtyMillionHeaders(t *testing.T) {
 	}
 }
 
-// TestAmplification reads hostile batches and such that are twice as large: twice the memory may be allocated, and no
-// more.
-func TestAmplification(t *testing.T) {
-	shapes := map[string]func(n int) (count int, raw []byte){
-		"many headers in one record": func(n int) (int, []byte) { return 1, rawRecord(0, nil, n, emptyHeader) },
-		"headers of many names": func(n int) (int, []byte) {
-			return 1, rawRecord(0, nil, n, []byte{2, 'a', 0})
-		},
-		"many headers in many records": func(n int) (int, []byte) {
-			return n / 1000, bytes.Repeat(rawRecord(0, nil, 1000, emptyHeader), n/1000)
-		},
-		"one record with headers, then none": func(n int) (int, []byte) {
-			return n, append(rawRecord(0, nil, 4000, emptyHeader), bytes.Repeat(rawRecord(0, nil, 0, nil), n-1)...)
-		},
-		"empty records": func(n int) (int, []byte) { return n, bytes.Repeat(rawRecord(0, nil, 0, nil), n) },
-		"records with growing headers": func(n int) (int, []byte) {
-			var raw []byte
-			count := 0
-			for total := 0; total < n; count++ {
-				raw = append(raw, rawRecord(0, nil, count%512, emptyHeader)...)
-				total += count % 512
+// hostileRecords makes the records of hostile batches of size n.
+var hostileRecords = map[string]func(n int) (count int, raw []byte){
+	"many headers in one record": func(n int) (int, []byte) { return 1, rawRecord(0, nil, n, emptyHeader) },
+	"headers of many names": func(n int) (int, []byte) {
+		return 1, rawRecord(0, nil, n, []byte{2, 'a', 0})
+	},
+	"many headers in many records": func(n int) (int, []byte) {
+		return n / 1000, bytes.Repeat(rawRecord(0, nil, 1000, emptyHeader), n/1000)
+	},
+	"one record with headers, then none": func(n int) (int, []byte) {
+		return n, append(rawRecord(0, nil, 4000, emptyHeader), bytes.Repeat(rawRecord(0, nil, 0, nil), n-1)...)
+	},
+	"empty records": func(n int) (int, []byte) { return n, bytes.Repeat(rawRecord(0, nil, 0, nil), n) },
+	"records with growing headers": func(n int) (int, []byte) {
+		var raw []byte
+		count := 0
+		for total := 0; total < n; count++ {
+			raw = append(raw, rawRecord(0, nil, count%512, emptyHeader)...)
+			total += count % 512
+		}
+		return count, raw
+	},
+	"one value": func(n int) (int, []byte) { return 1, rawRecord(0, make([]byte, 16*n), 0, nil) },
+}
+
+// drainHostile reads a hostile batch with the limit of one record, and has what one Read returns be in bounds: all
+// records but the last within a piece, and each within the limit.
+func drainHostile(t *testing.T, b *Batch, limit int) {
+	t.Helper()
+	var r RecordReader
+	r.Reset(b, limit, Origin{})
+	defer r.Close()
+	for {
+		records, err := r.Read(nil, 4096)
+		if _, passed := errors.AsType[*TooLargeError](err); passed {
+			continue
+		}
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, last := 0, 0
+		for i := range records {
+			last = int(unsafe.Sizeof(records[i])) + len(records[i].Headers)*int(unsafe.Sizeof(Header{}))
+			held += last
+			if last > limit {
+				t.Fatalf("a record of %d headers takes %d bytes, at most %d are allowed", len(records[i].Headers), last, limit)
 			}
-			return count, raw
-		},
-		"one value": func(n int) (int, []byte) { return 1, rawRecord(0, make([]byte, 16*n), 0, nil) },
+		}
+		if held-last > pieceMemory {
+			t.Fatalf("%d records of one Read take %d bytes, all but the last %d", len(records), held, held-last)
+		}
 	}
-	const n, constant = 700_000, 40 << 20 // decoders with their windows and blocks may be made, when pools are empty
-	for name, shape := range shapes {
+}
+
+// TestAmplification reads hostile batches and such that are twice as large: twice the memory may be allocated, and no
+// more, twice the steps are taken, and what is in work at one time is bounded. In the larger ones a record may be
+// beyond the limit.
+func TestAmplification(t *testing.T) {
+	const n, limit = 700_000, 32 << 20
+	const constant = 40 << 20 // decoders with their windows and blocks may be made, when pools are empty
+	for name, shape := range hostileRecords {
 		for c := None; c <= Zstd; c++ {
 			t.Run(name+"/"+c.String(), func(t *testing.T) {
 				measure := func(n int) int {
 					count, raw := shape(n)
 					b := compressed(t, c, count, raw)
-					read := func() {
-						if _, _, err := drain(t, &b, 64<<20, 4096, func(*Record) {}); err != nil {
-							t.Fatal(err)
-						}
-					}
+					read := func() { drainHostile(t, &b, limit) }
 					read() // pools are filled
 					return allocatedBy(read)
 				}
@@ -291,6 +326,19 @@ func TestAmplification(t *testing.T) {
 			})
 		}
 	}
+	t.Run("steps", func(t *testing.T) {
+		testkit.StepsAreLinear(t, 10_000, 40, func(n int) (bytes int) {
+			for _, shape := range hostileRecords {
+				for c := None; c <= Zstd; c++ {
+					count, raw := shape(n)
+					b := compressed(t, c, count, raw)
+					drainHostile(t, &b, limit)
+					bytes += len(raw)
+				}
+			}
+			return bytes
+		}, "github.com/kafkaesk/kafkaesk/internal/kafka/wire")
+	})
 }
 
 // TestPiecesAreBounded has no Read take much more than pieceMemory, whatever the records are.
