@@ -18,7 +18,6 @@ type run struct {
 	failed     bool
 	budget     int // bytes that may still be brought into canonical form
 	text       []byte
-	applied    int // how often a rule was applied to a value
 }
 
 // step is one step of the path to the value that is being checked.
@@ -60,7 +59,7 @@ func (c *run) ended() bool { return c.failed && c.quick || len(c.violations) >= 
 
 // check checks the value that starts at i and returns where it ends; when the run has ended, anywhere.
 func (r *Rule) check(c *run, i int) int {
-	if c.applied++; c.ended() {
+	if c.ended() {
 		return i
 	}
 	if r == nil {
@@ -88,6 +87,8 @@ func (r *Rule) check(c *run, i int) int {
 		end = r.object(c, i)
 	case t == Array && (r.Items != nil || r.MinItems >= 0 || r.MaxItems >= 0 || r.Unique):
 		end = r.array(c, i)
+	case (t == Object || t == Array) && len(r.Choices) == 0 && (r.Ref != nil || r.Otherwise != nil):
+		// Ref or Otherwise finds the end: to skip the value first would read it once more for each level of nesting.
 	default:
 		end = rawjson.Skip(c.data, i)
 	}
