@@ -129,30 +129,36 @@ func cut(doc []byte, key, end int) []byte {
 }
 
 // appendMoved appends the object that mirrors the paths of the fields that were moved. Of two of one path the later one
-// stays; one that lies in another that was moved whole is left out.
+// stays; one that lies in another that was moved whole is left out. There may be very many fields, so that none is
+// searched for.
 func appendMoved(dst []byte, fields []moved) []byte {
-	dst = append(dst, '{')
-	for i, f := range fields {
-		name := f.path[0]
-		if slices.ContainsFunc(fields[:i], func(g moved) bool { return g.path[0] == name }) {
-			continue // written with the first
+	type member struct {
+		name  string
+		whole []byte
+		inner []moved
+	}
+	var members []member
+	places := make(map[string]int)
+	for _, f := range fields {
+		place, known := places[f.path[0]]
+		if !known {
+			place = len(members)
+			places[f.path[0]] = place
+			members = append(members, member{name: f.path[0]})
 		}
-		var whole []byte
-		var inner []moved
-		for _, g := range fields[i:] {
-			switch {
-			case g.path[0] != name:
-			case len(g.path) == 1:
-				whole = g.value
-			default:
-				inner = append(inner, moved{g.path[1:], g.value})
-			}
-		}
-		dst = append(appendString(dst, name), ':')
-		if whole != nil {
-			dst = append(dst, whole...)
+		if m := &members[place]; len(f.path) == 1 {
+			m.whole = f.value
 		} else {
-			dst = appendMoved(dst, inner)
+			m.inner = append(m.inner, moved{f.path[1:], f.value})
+		}
+	}
+	dst = append(dst, '{')
+	for _, m := range members {
+		dst = append(appendString(dst, m.name), ':')
+		if m.whole != nil {
+			dst = append(dst, m.whole...)
+		} else {
+			dst = appendMoved(dst, m.inner)
 		}
 		dst = append(dst, ',')
 	}
