@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 
 	"github.com/kafkaesk/kafkaesk/internal/envelope"
@@ -288,16 +289,22 @@ func (c *codec) decodeData(data []byte, x any) error {
 }
 
 // unmarshal is json.Unmarshal with an error of bounded length: encoding/json repeats a number that it cannot decode,
-// however many digits the record gives it.
+// however many digits the record gives it, and the path to it, however deep the record goes into a recursive type.
 func unmarshal(data []byte, x any) error {
 	err := json.Unmarshal(data, x)
-	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && len(wrong.Value) > maxNumberText {
-		wrong.Value = wrong.Value[:maxNumberText] + "…"
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		wrong.Value, wrong.Field = shortened(wrong.Value, 100), shortened(wrong.Field, 300)
 	}
 	return err
 }
 
-const maxNumberText = 100
+// shortened returns the text, or of one that is longer than most bytes the beginning.
+func shortened(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
 
 // decodeItself has x, or a new value that it then points to, decode the whole value.
 func (c *codec) decodeItself(value []byte, x any) error {

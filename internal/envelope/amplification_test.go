@@ -7,8 +7,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// A value of twice the size takes at most twice the memory, whatever its shape; most take none. The test is not
-// parallel: it counts what is allocated.
+// A value of twice the size takes at most twice the memory and twice the steps, whatever its shape; most take no
+// memory. The test is not parallel: it counts what is allocated.
 func TestParseIsNotAmplified(t *testing.T) {
 	shapes := map[string]func(n int) string{
 		"members":       func(n int) string { return `{"data":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}` },
@@ -45,4 +45,14 @@ func TestParseIsNotAmplified(t *testing.T) {
 			}
 		})
 	}
+	t.Run("steps", func(t *testing.T) {
+		testkit.StepsAreLinear(t, 2000, 30, func(n int) (bytes int) {
+			for _, shape := range shapes {
+				value := shape(n)
+				_, _ = Parse([]byte(value)) // what is refused costs steps, too
+				bytes += len(value)
+			}
+			return bytes
+		}, "github.com/kafkaesk/kafkaesk/internal/envelope", "encoding/json")
+	})
 }
