@@ -34,9 +34,11 @@ type decodedFields struct {
 
 // hostileData is the data of envelopes, of size n.
 var hostileData = map[string]func(n int) string{
-	"a field again":         func(n int) string { return `{` + strings.Repeat(`"name":"xx",`, n) + `"count":1}` },
-	"a field in other case": func(n int) string { return `{` + strings.Repeat(`"NAME":"xx","name":"xx",`, n) + `"count":1}` },
-	"unknown fields":        func(n int) string { return `{` + strings.Repeat(`"other":[{}],`, n) + `"count":1}` },
+	"a field again": func(n int) string { return `{` + strings.Repeat(`"name":"xx",`, n) + `"count":1}` },
+	"a field in other case": func(n int) string {
+		return `{` + strings.Repeat(`"NAME":"xx","name":"xx",`, n) + `"count":1}`
+	},
+	"unknown fields": func(n int) string { return `{` + strings.Repeat(`"other":[{}],`, n) + `"count":1}` },
 	"a long unknown key": func(n int) string {
 		return `{"` + strings.Repeat("k", n) + `":{` + strings.Repeat(`"a":1,`, n) + `"b":2}}`
 	},
