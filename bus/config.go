@@ -35,7 +35,8 @@ type Config struct {
 	// TLS is the configuration of the connections by TLS, instead of the settings ssl_*. With it a program has a pool
 	// of certificates of its own, rotates a client certificate (GetClientCertificate), or has its key in hardware. It
 	// is cloned. ServerName is the host of each broker's address, unless TLS has one. Without the setting
-	// security_protocol the protocol is SSL, or SASL_SSL with SASL. Defaults to what the settings say.
+	// security_protocol the protocol is SSL, or SASL_SSL with SASL. Its keys do not print, except with %s and the like
+	// from a Config in an unexported field. Defaults to what the settings say.
 	TLS *tls.Config
 	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol the protocol
 	// is SASL_SSL. Defaults to what the settings say.
@@ -64,6 +65,17 @@ type Config struct {
 	MaxBufferedRecords int
 	// MaxBufferedBytes is how many bytes they may have together (buffer.memory). Defaults to 64 MiB.
 	MaxBufferedBytes int64
+}
+
+// Format prints the fields as fmt does, but TLS as one that holds nothing: with a verb that a struct has not, as %s,
+// fmt prints what a pointer points to, the private keys of its certificates among them.
+func (c Config) Format(f fmt.State, verb rune) {
+	type config Config // has no methods
+	shown := config(c)
+	if c.TLS != nil {
+		shown.TLS = new(tls.Config)
+	}
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), shown)
 }
 
 // replace returns c with every field that is set in by replaced by it.

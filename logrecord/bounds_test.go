@@ -122,8 +122,8 @@ var hostileAttrs = map[string]func(n int) []slog.Attr{
 		return []slog.Attr{slog.Any("a", v)}
 	},
 	"a model with many violations": func(n int) []slog.Attr {
-		m := hostileModel{Items: make(map[string]hostileItem, n)}
-		for i := range n {
+		m := hostileModel{Items: make(map[string]hostileItem)}
+		for i := range n / 8 {
 			m.Items[fmt.Sprint(i)] = hostileItem{"x"}
 		}
 		return []slog.Attr{slog.Any("m", m)}

@@ -45,8 +45,7 @@ func Printed(v any) map[string]string {
 // NeverPrints fails the test when a secret, in any encoding, is in what is printed of v.
 func NeverPrints(t testing.TB, name string, v any, secret string) {
 	t.Helper()
-	forms := []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("% x", secret),
-		fmt.Sprintf("%d", []byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret))}
+	forms := FormsOf(secret)
 	for how, text := range Printed(v) {
 		for _, form := range forms {
 			if strings.Contains(text, form) {
@@ -55,4 +54,12 @@ func NeverPrints(t testing.TB, name string, v any, secret string) {
 			}
 		}
 	}
+}
+
+// FormsOf returns how a secret is printed, also as the beginning of longer bytes.
+func FormsOf(secret string) []string {
+	b := []byte(secret)
+	return []string{secret, fmt.Sprintf("%x", b), fmt.Sprintf("%X", b), fmt.Sprintf("% x", b),
+		strings.Trim(fmt.Sprint(b), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"),
+		base64.StdEncoding.EncodeToString(b[:len(b)/3*3])}
 }
