@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -147,6 +149,8 @@ func serveDemo(ctx context.Context, listener net.Listener, handler http.Handler)
 // serveLogs runs the page of the logs until ctx ends.
 func (o *demoOptions) serveLogs(ctx context.Context, broker string, streams Streams) error {
 	cmd := exec.CommandContext(ctx, o.logtail, "serve", "-b", broker, "--listen", o.logs, "logs.*")
+	// The demo's broker asks for no login and knows no prefix, whatever the variables say of another Kafka.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KAFKAESK_") })
 	cmd.Stdout, cmd.Stderr = streams.Err, streams.Err
 	if runtime.GOOS != "windows" { // where only a kill ends a process
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

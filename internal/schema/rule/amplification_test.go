@@ -78,6 +78,9 @@ func TestCheckIsLinear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := compiledRule(t, tt.schema)
 			once, twice := checked(r, tt.value(n)), checked(r, tt.value(2*n))
+			if all := r.Check([]byte(tt.value(2*n)), false); len(all) > 100 {
+				t.Errorf("%d violations are told", len(all))
+			}
 			if twice > 2*once+once/4+1<<18 {
 				t.Errorf("%d bytes are allocated for n, %d for 2n", once, twice)
 			}
