@@ -69,7 +69,8 @@ func withKey(c bus.Config) bus.Config {
 	seed := make([]byte, ed25519.SeedSize)
 	copy(seed, secret)
 	certificate := tls.Certificate{PrivateKey: ed25519.NewKeyFromSeed(seed)}
-	c.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketKey: [32]byte(seed)}
+	c.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	c.TLS.SetSessionTicketKeys([][32]byte{[32]byte(seed)})
 	return c
 }
 
