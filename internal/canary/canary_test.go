@@ -149,8 +149,13 @@ func values(t *testing.T) map[string][]any {
 		"bustest.Option":  of(bustest.Config(withKey(c))),
 		"bustest.Message": of(bustest.NewMessage(t, "s", c.Settings).Message, bustest.NewMessage(t, "s", c.Settings)),
 
-		"slogkafka.Policy":           of(slogkafka.DropNewest, slogkafka.Spool(t.TempDir(), 1)),
-		"slogkafka.Option":           of(slogkafka.HashKey([]byte(secret))),
+		"slogkafka.Policy":     of(slogkafka.DropNewest, slogkafka.Spool(t.TempDir(), 1)),
+		"slogkafka.DropPolicy": of(slogkafka.DropOldest),
+		"slogkafka.Option":     of(slogkafka.Option(slogkafka.HashKey([]byte(secret)))),
+		"slogkafka.RecordOption": of(slogkafka.HashKey([]byte(secret)),
+			slogkafka.Shared(slogkafka.HashKey([]byte(secret)))),
+		"slogkafka.StreamOption":     of(slogkafka.StreamOption(slogkafka.HashKey([]byte(secret)))),
+		"slogkafka.KafkaOption":      of(slogkafka.QueueSize(1, 1)),
 		"slogkafka.UndeliveredError": of(&slogkafka.UndeliveredError{Cause: err}),
 	}
 	maps.Copy(all, logging(t))
@@ -177,7 +182,9 @@ func logging(t *testing.T) map[string][]any {
 	recorder := slogkafkatest.NewRecorder(t, slogkafka.HashKey([]byte(secret)))
 	slog.New(recorder).Info("in", "login", model)
 
-	options := logrecord.Options{Hash: func() hash.Hash { return hmac.New(sha256.New, []byte(secret)) }}
+	options := logrecord.Options{SchemaID: "LogRecord:1", Hash: func() hash.Hash {
+		return hmac.New(sha256.New, []byte(secret))
+	}}
 	encoder := logrecord.NewEncoder(options)
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, "in", 0)
 	r.AddAttrs(slog.Any("login", model))
@@ -186,7 +193,18 @@ func logging(t *testing.T) map[string][]any {
 	if err != nil || len(record.Fields) == 0 {
 		t.Fatalf("%s: %v", text, err)
 	}
+	var form logrecord.Form
+	plain := slog.NewRecord(time.Now(), slog.LevelInfo, "in", 0)
+	err = encoder.EncodeParts(ctx, &plain, func(_ []byte, r *logrecord.Result) error {
+		form = r.Form
+		return nil
+	})
+	if err != nil || form.Whole() {
+		t.Fatalf("the record has no form: %v", err)
+	}
 	return map[string][]any{
+		"logrecord.Clock":         {logrecord.Clock{}},
+		"logrecord.Form":          {form, &form},
 		"slogkafka.Handler":       {h, h.WithAttrs([]slog.Attr{slog.Any("login", model)}), h.WithGroup("g")},
 		"slogkafka.InvalidRecord": {<-invalid},
 		"slogkafka.Stats":         {h.Stats()},
