@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/kafkaesk/kafkaesk/internal/aside"
@@ -28,12 +27,26 @@ type fallback struct {
 	maxBytes int64        // of the records that wait for the handler
 	calling  atomic.Int32 // calls of the handler that are under way
 
-	mu               sync.Mutex
-	waiting          int // records that were given to the runner, and whose call has not returned
-	bytes            int64
-	over             bool // Close is over, and has counted those as lost
-	taken, lost, out uint64
+	looks     atomic.Uint64 // how often it was looked whether the handler calls us
+	leadsBack atomic.Bool   // it did
+
+	state            atomic.Uint64 // a fallbackState
+	taken, lost, out atomic.Uint64
 }
+
+// fallbackState is how many records were given to the runner whose call has not returned, in the bits from
+// fallbackShift on, how many bytes they take, in those below, and whether Close is over, and has counted them as lost.
+// All change at once, without a lock, because log calls that find no room change it.
+type fallbackState uint64
+
+const (
+	fallbackShift = 38
+	fallbackOver  = 1 << 63
+)
+
+func (s fallbackState) records() int64 { return int64(s &^ fallbackOver >> fallbackShift) }
+func (s fallbackState) bytes() int64   { return int64(s & (1<<fallbackShift - 1)) }
+func (s fallbackState) over() bool     { return s&fallbackOver != 0 }
 
 const (
 	// maxFallback is how many records wait for the handler of Fallback at most.
@@ -44,20 +57,21 @@ const (
 
 // reserve tells whether one more record may wait. If not, or if there is no handler, the record is counted as lost.
 func (f *fallback) reserve(n int64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.handler == nil:
-		f.lost++
-	case f.over || f.waiting >= maxFallback || f.waiting > 0 && f.bytes+n > f.maxBytes:
-		f.lost++
-		f.out++
-	default:
-		f.waiting++
-		f.bytes += n
-		return true
+	if f.handler == nil {
+		f.lost.Add(1)
+		return false
 	}
-	return false
+	for {
+		now := f.state.Load()
+		s := fallbackState(now)
+		if s.over() || s.records() >= maxFallback || s.records() > 0 && s.bytes()+n > f.maxBytes {
+			f.miss(1)
+			return false
+		}
+		if f.state.CompareAndSwap(now, now+1<<fallbackShift+uint64(n)) {
+			return true
+		}
+	}
 }
 
 // give has a record handled for which room was reserved.
@@ -68,25 +82,21 @@ func (f *fallback) give(r *queued, why reason) {
 	}
 }
 
-// miss counts dropped records of which nothing is left to give.
+// miss counts dropped records that are not given to the handler.
 func (f *fallback) miss(n uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.lost += n
+	f.lost.Add(n)
 	if f.handler != nil {
-		f.out += n
+		f.out.Add(n)
 	}
 }
 
 // giveAll has all these handled, however many they are, until stop says that the time is over.
 func (f *fallback) giveAll(left []*queued, stop func() bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.handler == nil {
-		f.lost += uint64(len(left))
+		f.miss(uint64(len(left)))
 		return
 	}
-	f.waiting += len(left)
+	f.state.Add(uint64(len(left)) << fallbackShift)
 	f.runner.Do(func() {
 		for _, r := range left {
 			if stop() {
@@ -99,36 +109,40 @@ func (f *fallback) giveAll(left []*queued, stop func() bool) {
 
 // done counts a call that has returned.
 func (f *fallback) done(bytes int64, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.bytes -= bytes
-	if f.over {
+	for {
+		now := f.state.Load()
+		next := now - uint64(bytes)
+		if !fallbackState(now).over() {
+			next -= 1 << fallbackShift
+		}
+		if !f.state.CompareAndSwap(now, next) {
+			continue
+		}
+		switch {
+		case fallbackState(now).over():
+		case ok:
+			f.taken.Add(1)
+		default:
+			f.miss(1)
+		}
 		return
 	}
-	f.waiting--
-	if ok {
-		f.taken++
-		return
-	}
-	f.lost++
-	f.out++
 }
 
 // end counts the records that were not handled in time as lost, and returns how many they are.
 func (f *fallback) end() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.waiting
-	f.over, f.waiting = true, 0
-	f.lost += uint64(n)
-	f.out += uint64(n)
-	return n
+	for {
+		now := f.state.Load()
+		s := fallbackState(now)
+		if f.state.CompareAndSwap(now, uint64(s.bytes())|fallbackOver) {
+			f.miss(uint64(s.records()))
+			return int(s.records())
+		}
+	}
 }
 
 func (f *fallback) addTo(s *Stats) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.Fallback, s.FallbackDropped, s.Lost = f.taken, f.out, f.lost
+	s.Fallback, s.FallbackDropped, s.Lost = f.taken.Load(), f.out.Load(), f.lost.Load()
 }
 
 // handle gives one record to the handler. It returns false when the handler failed.
@@ -167,6 +181,26 @@ func (f *fallback) callsUs() bool {
 		}
 	}
 	return false
+}
+
+// Of the records that find no room while the handler is called, these many are looked at for whether it logs them, and
+// then one of so many others, until one is found.
+const firstLooks, lookEvery = 256, 64
+
+// mayCallUs is callsUs for records that are dropped: most of the looks, each of which takes longer than the log call,
+// are spared. What the handler logs, and was not looked at, is given to it in turn, and found then.
+func (f *fallback) mayCallUs() bool {
+	if f.calling.Load() == 0 {
+		return false
+	}
+	if n := f.looks.Add(1); n > firstLooks && n%lookEvery > 0 && !f.leadsBack.Load() {
+		return false
+	}
+	calls := f.callsUs()
+	if calls {
+		f.leadsBack.Store(true)
+	}
+	return calls
 }
 
 // fallbackContext is the context of all that goes to the handler: its marks keep that from coming back here.

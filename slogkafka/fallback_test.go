@@ -191,6 +191,31 @@ func TestRecursionThroughSlogsDefault(t *testing.T) {
 	}
 }
 
+// A fallback that logs back here, without the context that says so, is found, though most records that find no room are
+// not looked at.
+func TestAFallbackThatLogsBackIsFound(t *testing.T) {
+	var h *Handler
+	back := callback(func() error { slog.New(h).Info("from the fallback"); return nil })
+	h = fake(&fakeBus{hang: true}, QueueSize(1, 0), Fallback(back))
+	h.core.fallback.looks.Store(firstLooks)
+	logger := slog.New(h)
+	logger.Info("fills the queue")
+	logger.Info("finds no room")
+	testkit.Until(t, "what the fallback logs is dropped as our own", func() bool {
+		return h.Stats().DroppedBy[DroppedOwn] > 0
+	})
+	accepted := h.Stats().Accepted
+	if accepted > 2*lookEvery {
+		t.Errorf("%d records were logged before that", accepted)
+	}
+	logger.Info("finds no room")
+	_ = h.Close(within(t, 100*time.Millisecond))
+	balanced(t, h.Stats())
+	if s := h.Stats(); s.Accepted > accepted+4 { // that one, the one that is left, and what the fallback logs of both
+		t.Errorf("records bred: %+v", s)
+	}
+}
+
 // wrapped hides a handler.
 type wrapped struct{ slog.Handler }
 

@@ -100,11 +100,8 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 // enqueue puts a record, with all that the options say of it, into the queue.
 func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, result *logrecord.Result) error {
 	e := entry{
-		text: text, form: result.Form, stream: h.core.stream, level: r.Level, time: r.Time, span: result.Span,
+		text: text, form: result.Form, stream: result.Route, level: r.Level, time: r.Time, span: result.Span,
 		invalid: result.Invalid, truncated: result.Truncated, cell: h.queue.cellOf(result.Local),
-	}
-	if result.Route != "" {
-		e.stream = result.Route
 	}
 	if h.call.stream != nil {
 		e.stream = cmp.Or(h.streamOf(ctx, r), e.stream)
@@ -118,7 +115,8 @@ func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, resu
 		}
 	}
 	if result.Invalid && h.onInvalid != nil {
-		e.stream = h.judge(ctx, InvalidRecord{Stream: e.stream, Value: e.whole(), Errors: result.SchemaErrors})
+		e.stream = h.judge(ctx, InvalidRecord{Stream: cmp.Or(e.stream, h.core.stream), Value: e.whole(),
+			Errors: result.SchemaErrors})
 		if e.stream == "" {
 			e.refused = DroppedInvalid
 		}

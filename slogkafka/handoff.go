@@ -19,7 +19,7 @@ type entry struct {
 	text   []byte             // what no other record has; the envelope, where the form is that of a whole record
 	form   logrecord.Form     // makes the envelope of the text
 	key    []byte             // nil: none
-	stream string             // where it goes
+	stream string             // where it goes; "": to that of the handler
 	level  slog.Level         // for the policy of the level
 	time   time.Time          // of the log call; zero: none
 	span   *trace.SpanContext // of the call's context, for the headers traceparent and tracestate; nil: none
@@ -78,7 +78,8 @@ func (c *core) isConfigured() bool {
 // makeRoom takes room for a record that found none, as the policy of its level says. What the fallback logs never
 // waits: the fallback would be blocked by itself.
 func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
-	if c.fallback.callsUs() {
+	_, blocks := c.queue.policyOf(e).(block)
+	if blocks && c.fallback.callsUs() || !blocks && c.fallback.mayCallUs() {
 		return own, false
 	}
 	return c.queue.makeRoom(e, charge, func(r *queued) {

@@ -17,26 +17,41 @@ import (
 // again for another record. What changes after it came in is guarded by the shard's mutex, or belongs to the worker
 // while the record is sending. What a log call writes lies together.
 type queued struct {
-	shard      *shard
-	prev, next *queued // among its shard's records without an outcome, in the order of seq
-	seq        uint64  // rising in the order of the calls
-	memory     []byte  // the text, the key and the ids of the span, one behind the other
-	state      state
-	truncated  bool
-	hasID      bool // the id is made
-	tried      bool // the producer had it
-
-	textLen, keyLen int32 // keyLen is -1 without a key
-	charge          int64 // what the record takes of the queue's bytes
-	form            logrecord.Form
-	stream          string
-	time            time.Time
+	memory          []byte // the text, the key and the ids of the span, one behind the other
+	shard           *shard
+	seq             uint64  // rising in the order of the calls
 	waiter          *waiter // of FlushOn; nil for most
+	textLen, keyLen int32   // keyLen is -1 without a key
+	state           state
+	truncated       bool
+	hasID           bool // the id is made
+	tried           bool // the producer had it
+	form            logrecord.Form
+	time            time.Time
+	charge          int64 // what the record takes of the queue's bytes
 
-	vendors string
-	id      [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
-	shifts  int                   // how often the broker refused the time
-	err     error                 // of the last attempt
+	prev, next *queued // among its shard's records without an outcome, in the order of seq
+	stream     string  // "": that of the handler
+	vendors    string
+	id         [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
+	shifts     int                   // how often the broker refused the time
+	err        error                 // of the last attempt
+}
+
+// piece is a record with the memory that most need, in one piece.
+type piece struct {
+	queued
+	bytes [smallestMemory]byte
+}
+
+// newMemory returns a record with memory for so many bytes.
+func newMemory(size int) *queued {
+	if size > smallestMemory {
+		return &queued{memory: make([]byte, 0, size)}
+	}
+	b := new(piece)
+	b.memory = b.bytes[:0:size]
+	return &b.queued
 }
 
 // state is where a record is on its way.
@@ -169,8 +184,8 @@ type memories struct {
 }
 
 const (
-	smallestMemory = 512 // most records need less, so that they all may have each other's memory
-	classes        = 29  // up to 64 KiB; longer records are rare, and not worth their memory
+	smallestMemory = 256 // most records need less, so that they all may have each other's memory
+	classes        = 33  // up to 64 KiB; longer records are rare, and not worth their memory
 )
 
 // classOf returns the class of n bytes, and how much memory it has: four classes for each doubling, so that at most a
@@ -233,33 +248,33 @@ func (c *cell) take(s *shard, class, size int) *queued {
 		return r
 	}
 	if r = s.exchange(r, class, size); r == nil {
-		r = &queued{memory: make([]byte, 0, size)}
+		r = newMemory(size)
 	}
 	return r
 }
 
-// mostFetched is how much of its memory is brought: the parts of most records need no more.
-const mostFetched = 256
-
-// fetch brings a record's memory into the processor's cache, where it is not any more after the producer has used it.
-// It does so by writing to it, which takes place while the caller goes on. The next record is copied into it without
-// waiting for that.
-func (r *queued) fetch() {
+// fetch brings a record, and its memory for n bytes, into the processor's cache, where it is not any more after the
+// producer has used it. It does so by writing to it, which takes place while the caller goes on. The next record is
+// copied into it without waiting for that.
+func (r *queued) fetch(n int) {
 	const line = 64
-	r.state, r.waiter = waiting, nil
-	memory := r.memory[:min(cap(r.memory), mostFetched)]
-	for i := 0; i < len(memory); i += line {
+	r.state, r.charge = waiting, 0
+	memory := r.memory[:cap(r.memory)]
+	for i := 0; i < min(n, len(memory)); i += line {
 		memory[i] = 0
 	}
 }
 
 // fill copies what was handed over into a record that is empty.
 func (r *queued) fill(e *entry, w *waiter) {
-	r.stream, r.time, r.truncated, r.waiter, r.form = e.stream, e.time, e.truncated, w, e.form
+	r.time, r.truncated, r.waiter, r.form = e.time, e.truncated, w, e.form
 	r.memory = append(append(r.memory, e.text...), e.key...)
 	r.textLen, r.keyLen = int32(len(e.text)), int32(len(e.key))
 	if e.key == nil {
 		r.keyLen = -1
+	}
+	if e.stream != "" {
+		r.stream = e.stream
 	}
 	if e.span != nil {
 		id, parent := e.span.TraceID(), e.span.SpanID()

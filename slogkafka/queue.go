@@ -124,15 +124,15 @@ func (q *queue) shard(e *entry, c *cell) *shard {
 
 // push takes a record in for which room was reserved. It returns false when the queue is closed.
 func (q *queue) push(e *entry, w *waiter, charge int64) bool {
-	c := e.cell
+	c, needs := e.cell, e.needs()
 	s := q.shard(e, c)
-	class, size := classOf(e.needs())
+	class, size := classOf(needs)
 	r := c.take(s, class, size)
 	r.charge = charge
 	r.fill(e, w)
 	spare, ok := s.push(r, e, class, size)
 	if c.spare = spare; spare != nil {
-		spare.fetch()
+		spare.fetch(needs)
 	}
 	return ok
 }

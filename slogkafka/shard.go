@@ -108,7 +108,7 @@ func (s *shard) room(n int) *queued {
 	if r := s.exchange(nil, class, size); r != nil {
 		return r
 	}
-	return &queued{memory: make([]byte, 0, size)}
+	return newMemory(size)
 }
 
 // exchange gives a record's memory back, unless it is nil, and returns memory of the class; nil if there is none.

@@ -560,14 +560,14 @@ func FuzzSpooledRecord(f *testing.F) {
 			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
 		}))},
 	} {
-		f.Add(newQueued(&e).appendSpooled(nil, time.Unix(3, 0), new(logrecord.Clock)))
+		f.Add(newQueued(&e).appendSpooled(nil, time.Unix(3, 0), new(logrecord.Clock), "logs"))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := fromSpool(shard, data, "logs")
 		if err != nil {
 			return
 		}
-		again, err := fromSpool(shard, r.appendSpooled(nil, time.Time{}, new(logrecord.Clock)), "logs")
+		again, err := fromSpool(shard, r.appendSpooled(nil, time.Time{}, new(logrecord.Clock), "logs"), "logs")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package slogkafka
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -22,8 +23,9 @@ const (
 
 var errSpoolRecord = errors.New("no log record of this version")
 
-// appendSpooled appends the record as it lies in the spool, with its id, which it keeps there.
-func (r *queued) appendSpooled(dst []byte, now time.Time, clock *logrecord.Clock) []byte {
+// appendSpooled appends the record as it lies in the spool, with its id, which it keeps there. stream is the
+// name of those that have none of their own.
+func (r *queued) appendSpooled(dst []byte, now time.Time, clock *logrecord.Clock, stream string) []byte {
 	r.makeID(now)
 	var flags byte
 	var millis int64
@@ -43,7 +45,7 @@ func (r *queued) appendSpooled(dst []byte, now time.Time, clock *logrecord.Clock
 	dst = append(dst, spoolVersion, flags)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(millis))
 	dst = append(dst, r.id[:]...)
-	dst = appendPart(dst, r.stream)
+	dst = appendPart(dst, cmp.Or(r.stream, stream))
 	dst = appendPart(dst, r.key())
 	dst = r.appendValue(binary.AppendUvarint(dst, uint64(r.valueLen())), clock)
 	dst = appendPart(dst, r.span())
@@ -83,7 +85,7 @@ func fromSpool(s *shard, data []byte, stream string) (*queued, error) {
 	if flags&flagTime != 0 {
 		r.time = time.UnixMilli(millis)
 	}
-	if r.stream = stream; string(parts[0]) != stream {
+	if string(parts[0]) != stream {
 		r.stream = string(parts[0])
 	}
 	r.vendors, r.tried, r.truncated = string(parts[4]), flags&flagTried != 0, flags&flagTruncated != 0

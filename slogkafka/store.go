@@ -206,9 +206,9 @@ func (s *store) drop(r *queued, err error) {
 func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
 	s.memory, s.parts = s.memory[:0], s.parts[:0]
 	for _, r := range batch {
-		s.memory = slices.Grow(s.memory, r.valueLen()+len(r.memory)+len(r.stream)+len(r.vendors)+128)
+		s.memory = slices.Grow(s.memory, r.valueLen()+len(r.memory)+len(s.stream)+len(r.stream)+len(r.vendors)+128)
 		start := len(s.memory)
-		s.memory = r.appendSpooled(s.memory, now, &s.clock)
+		s.memory = r.appendSpooled(s.memory, now, &s.clock, s.stream)
 		s.parts = append(s.parts, s.memory[start:len(s.memory):len(s.memory)])
 	}
 	n, err = s.spool.Append(s.parts)

@@ -1,6 +1,7 @@
 package slogkafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -42,7 +43,7 @@ type worker struct {
 
 // ship hands records to the producer, until ctx ends.
 func (w *worker) ship(ctx context.Context) {
-	var out shipment
+	out := shipment{stream: w.summary.stream}
 	more := false // the last batch did not take all
 	for w.await(ctx, more) && w.connect(ctx) && w.rest(ctx) {
 		w.watch()
@@ -198,6 +199,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // shipment makes a batch into what the bus takes. Its memory serves again for the next.
 type shipment struct {
 	batch   []*queued
+	stream  string // of records that have none of their own
 	headers []shipping.Header
 	list    []shipping.Record
 	values  []byte // of the records of which the queue has parts only
@@ -214,7 +216,8 @@ func (s *shipment) records(now time.Time) []shipping.Record {
 		start := len(s.headers)
 		s.headers = r.appendHeaders(s.headers, now)
 		s.list = append(s.list, shipping.Record{
-			Stream: r.stream, Key: r.key(), Value: s.value(r), Headers: s.headers[start:], Time: r.timeFor(now), Outcome: r,
+			Stream: cmp.Or(r.stream, s.stream), Key: r.key(), Value: s.value(r), Headers: s.headers[start:],
+			Time: r.timeFor(now), Outcome: r,
 		})
 	}
 	return s.list

@@ -5,68 +5,101 @@ package aside
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Runner calls functions one after another, in the order in which they were given. It has a goroutine only while there
-// is something to call. All methods may be called concurrently.
+// is something to call. All methods may be called concurrently. Do takes no lock: who gives a function waits for
+// nobody, not even for one that the system has interrupted meanwhile.
 type Runner struct {
-	limit int
+	limit   int64
+	waiting atomic.Int64        // functions that are not called yet
+	last    atomic.Pointer[job] // of those that the goroutine has not taken yet, the last that was given
+	working atomic.Bool         // the goroutine is there
+	closed  atomic.Bool         // no more functions are taken
+	over    atomic.Bool         // none is called any more
 
-	mu      sync.Mutex
-	waiting []func()
-	working bool          // the goroutine is there
-	idle    chan struct{} // closed when it has ended; nil while nobody waits for that
-	closed  bool
+	mu   sync.Mutex
+	idle chan struct{} // closed when the goroutine has ended; nil while nobody waits for that
+}
+
+// job is a function to call.
+type job struct {
+	f    func()
+	next *job // that was given before; when the goroutine has taken them, the one that was given after
 }
 
 // New returns a Runner that lets at most limit functions wait.
-func New(limit int) *Runner { return &Runner{limit: limit} }
+func New(limit int) *Runner { return &Runner{limit: int64(limit)} }
 
 // Do has f called later. It returns false, and f is never called, when too many functions wait, or after Close.
 func (r *Runner) Do(f func()) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || len(r.waiting) >= r.limit {
+	if r.closed.Load() {
 		return false
 	}
-	r.waiting = append(r.waiting, f)
-	if !r.working {
-		r.working = true
-		go r.work()
+	if r.waiting.Add(1) > r.limit {
+		r.waiting.Add(-1)
+		return false
+	}
+	j := &job{f: f}
+	for {
+		j.next = r.last.Load()
+		if r.last.CompareAndSwap(j.next, j) {
+			break
+		}
+	}
+	if r.working.CompareAndSwap(false, true) {
+		go r.work(nil)
 	}
 	return true
 }
 
-// work calls what waits. A function that ends its goroutine (runtime.Goexit) is replaced with another goroutine.
-func (r *Runner) work() {
+// work calls first and what follows it, and then what waits. A function that ends its goroutine (runtime.Goexit) is
+// replaced with another goroutine.
+func (r *Runner) work(first *job) {
 	ended := false
 	defer func() {
 		if !ended {
-			go r.work()
+			go r.work(first)
 		}
 	}()
-	for f := r.next(); f != nil; f = r.next() {
-		call(f)
+	for {
+		for first != nil {
+			f := first.f
+			first = first.next
+			r.waiting.Add(-1)
+			if !r.over.Load() {
+				call(f)
+			}
+		}
+		if first = r.take(); first == nil && r.rest() {
+			ended = true
+			return
+		}
 	}
-	ended = true
 }
 
-// next returns the function to call next; nil when there is none, and the goroutine ends.
-func (r *Runner) next() func() {
+// take returns the functions that wait, in the order in which they were given.
+func (r *Runner) take() (first *job) {
+	for j := r.last.Swap(nil); j != nil; {
+		j.next, first, j = first, j, j.next
+	}
+	return first
+}
+
+// rest ends the goroutine's work. It returns false when there is some again.
+func (r *Runner) rest() bool {
+	r.working.Store(false)
+	if r.last.Load() != nil && r.working.CompareAndSwap(false, true) {
+		return false // who gave it has seen the goroutine
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.waiting) == 0 {
-		r.working, r.waiting = false, nil
-		if r.idle != nil {
-			close(r.idle)
-			r.idle = nil
-		}
-		return nil
+	if r.idle != nil && !r.working.Load() {
+		close(r.idle)
+		r.idle = nil
 	}
-	f := r.waiting[0]
-	r.waiting[0] = nil
-	r.waiting = r.waiting[1:]
-	return f
+	return true
 }
 
 func call(f func()) {
@@ -77,7 +110,7 @@ func call(f func()) {
 // Wait returns true when all functions have returned, and false when ctx ends before.
 func (r *Runner) Wait(ctx context.Context) bool {
 	r.mu.Lock()
-	if !r.working {
+	if !r.working.Load() && r.last.Load() == nil {
 		r.mu.Unlock()
 		return true
 	}
@@ -97,12 +130,8 @@ func (r *Runner) Wait(ctx context.Context) bool {
 // Close takes no more functions, and waits as Wait does. Functions that still wait when ctx ends are not called any
 // more; one that blocks then keeps its goroutine until it returns.
 func (r *Runner) Close(ctx context.Context) bool {
-	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
+	r.closed.Store(true)
 	done := r.Wait(ctx)
-	r.mu.Lock()
-	r.waiting = nil
-	r.mu.Unlock()
+	r.over.Store(true)
 	return done
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,37 @@ func TestFunctionsAreCalledInOrder(t *testing.T) {
 			t.Error("a function was taken after Close")
 		}
 	})
+}
+
+// What many goroutines give is called once each, in the order in which each of them gave it, though the Runner's own
+// goroutine ends and begins again between them.
+func TestManyGoroutinesGiveFunctions(t *testing.T) {
+	t.Parallel()
+	const goroutines, each = 8, 2000
+	r := New(goroutines * each)
+	var next [goroutines]int
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				if !r.Do(func() {
+					if next[g] != i {
+						t.Errorf("goroutine %d: function %d is called instead of %d", g, i, next[g])
+					}
+					next[g]++
+				}) {
+					t.Errorf("goroutine %d: function %d is not taken", g, i)
+				}
+				if i%100 == 0 && !r.Wait(t.Context()) {
+					t.Error("Wait was cut off")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if !r.Close(t.Context()) || next != [goroutines]int{each, each, each, each, each, each, each, each} {
+		t.Errorf("called are %v", next)
+	}
 }
 
 // A function that blocks holds up nobody who calls Do, Wait or Close, and what waits behind it is bounded.
