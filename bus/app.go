@@ -30,8 +30,8 @@ import (
 type App struct {
 	schemas registry
 
-	// core is what an initialized App works with; nil before Initialize and again when it failed.
-	core atomic.Pointer[core]
+	// connection is what an initialized App works with; nil before Initialize and again when it failed.
+	core atomic.Pointer[connection]
 	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
 	opening chan struct{}
 	// connecting has room for one: the call that connects. It is a part of opening that log handlers do alone.
@@ -76,8 +76,8 @@ type App struct {
 	panicked  atomic.Int64                      // when a panic of one of them was last logged, in nanoseconds; 0: never
 }
 
-// core holds what talks to Kafka.
-type core struct {
+// connection holds what talks to Kafka.
+type connection struct {
 	client   *kafka.Client
 	producer *produce.Producer
 	prefix   string
@@ -174,22 +174,22 @@ func (a *App) Initialize(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bus: initialize: %w", err)
 	}
-	if err := a.begin(ctx, c); err != nil && (a.ready.Load() || a.logs.attached()) {
+	if err := a.runInitializers(ctx, c); err != nil && (a.ready.Load() || a.logs.attached()) {
 		// what uses the App already goes on, as what is logged about the error does
 		return fmt.Errorf("bus: initialize: %w", err)
 	} else if err != nil {
 		a.core.Store(nil)
 		// What the functions published is not awaited: Initialize failed, and said so.
-		over, cancel := context.WithCancel(context.Background())
+		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		return fmt.Errorf("bus: initialize: %w", errors.Join(err, c.close(over)))
+		return fmt.Errorf("bus: initialize: %w", errors.Join(err, c.close(ended)))
 	}
 	a.ready.Store(true)
 	return nil
 }
 
-// connect returns the App's core, and makes it if need be. It waits until a broker answers.
-func (a *App) connect(ctx context.Context) (*core, error) {
+// connect returns the App's connection, and makes it if need be. It waits until a broker answers.
+func (a *App) connect(ctx context.Context) (*connection, error) {
 	select {
 	case a.connecting <- struct{}{}:
 		defer func() { <-a.connecting }()
@@ -234,8 +234,8 @@ func isLetterOrDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
-// open makes the App's core and waits until a broker answers.
-func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
+// open makes the App's connection and waits until a broker answers.
+func (a *App) open(ctx context.Context, cfg *Config) (*connection, error) {
 	if len(cfg.Servers) == 0 {
 		return nil, fmt.Errorf("%w: set Config.Servers, or start the program with --kafka-servers", ErrNotConfigured)
 	}
@@ -253,7 +253,7 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 			"end it in a dot",
 			"prefix", p)
 	}
-	c := &core{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines), outcomes: aside.New(maxOutcomes)}
+	c := &connection{prefix: cfg.TopicPrefix, log: log, lines: aside.New(maxLines), outcomes: aside.New(maxOutcomes)}
 	provider := cfg.TracerProvider
 	if provider == nil {
 		provider = otel.GetTracerProvider()
@@ -288,8 +288,8 @@ func (a *App) open(ctx context.Context, cfg *Config) (*core, error) {
 	return c, nil
 }
 
-// begin runs what an application wants done at its start.
-func (a *App) begin(ctx context.Context, c *core) error {
+// runInitializers runs what an application wants done at its start.
+func (a *App) runInitializers(ctx context.Context, c *connection) error {
 	a.mu.Lock()
 	cfg := a.cfg
 	a.mu.Unlock()
@@ -308,7 +308,7 @@ func (a *App) begin(ctx context.Context, c *core) error {
 }
 
 // ensureTopic returns nil when a topic is there. It is created unless Config.CreateTopics is false.
-func (a *App) ensureTopic(ctx context.Context, c *core, cfg *Config, topic string, spec kafka.TopicSpec) error {
+func (a *App) ensureTopic(ctx context.Context, c *connection, cfg *Config, topic string, spec kafka.TopicSpec) error {
 	spec = a.topicSpec(c.stream(topic), spec)
 	spec.ReplicationFactor, spec.Existing = cfg.ReplicationFactor, !cfg.createTopics()
 	err := c.client.EnsureTopic(ctx, topic, spec)
@@ -323,8 +323,8 @@ func (a *App) ensureTopic(ctx context.Context, c *core, cfg *Config, topic strin
 // very Initialize that calls them.
 type beginning struct{}
 
-// use returns the App's core, initializing it if need be.
-func (a *App) use(ctx context.Context) (*core, error) {
+// use returns the App's connection, initializing it if need be.
+func (a *App) use(ctx context.Context) (*connection, error) {
 	switch {
 	case a == nil:
 		return nil, errNilApp
@@ -343,8 +343,8 @@ func (a *App) use(ctx context.Context) (*core, error) {
 	return nil, ErrClosed
 }
 
-// opened returns the App's core if a caller with ctx may use it already; else nil.
-func (a *App) opened(ctx context.Context) *core {
+// opened returns the App's connection if a caller with ctx may use it already; else nil.
+func (a *App) opened(ctx context.Context) *connection {
 	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
 		return c
 	}
@@ -414,7 +414,7 @@ func (a *App) Close(ctx context.Context) error {
 	return a.closeErr
 }
 
-func (c *core) close(ctx context.Context) error {
+func (c *connection) close(ctx context.Context) error {
 	err := c.producer.Close(ctx)
 	c.outcomes.Close(ctx)
 	c.client.Close()
@@ -426,14 +426,14 @@ const (
 	// maxLines is how many log records of client and producer may wait for a handler that is slow.
 	maxLines = 256
 	// linesTime is how long they are waited for, and linesGrace how long after the end of a deadline.
-	linesTime, linesGrace = time.Second, 10 * time.Millisecond
+	linesTime, lateLinesTime = time.Second, 10 * time.Millisecond
 )
 
 // endLines waits until the log records of client and producer are written, or the handler is too slow for that.
-func (c *core) endLines(ctx context.Context) {
+func (c *connection) endLines(ctx context.Context) {
 	wait := linesTime
 	if ctx.Err() != nil {
-		ctx, wait = context.WithoutCancel(ctx), linesGrace
+		ctx, wait = context.WithoutCancel(ctx), lateLinesTime
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

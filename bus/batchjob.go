@@ -31,19 +31,19 @@ func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (
 	if len(items) == 1 || x.breaker.isOpen() || kept != nil && (kept.moving != nil || kept.expired()) {
 		return x.doOne(ctx, items[0])
 	}
-	begun := 0 // records that the budget has let begin before
+	begun := 0 // records that the limit has let begin before
 	if kept != nil {
 		begun = 1
 	}
-	n, state := x.budget.take(len(items) - begun)
+	n, state := x.limit.reserve(len(items) - begun)
 	switch n += begun; {
-	case n == 0 && state == budgetFull:
-		return lanes.Result{Again: &lanes.Again{At: time.Now().Add(budgetPause)}, Together: true}
+	case n == 0 && state == limitReserved:
+		return lanes.Result{Again: &lanes.Again{At: time.Now().Add(limitPause)}, Together: true}
 	case n == 0:
 		return lanes.Result{Leave: true}
 	}
 	b := x.collect(items[:n])
-	x.budget.giveBack(n - max(begun, len(b.records)))
+	x.limit.release(n - max(begun, len(b.records)))
 	if len(b.records) == 0 {
 		return x.doOne(ctx, items[0])
 	}
@@ -61,7 +61,7 @@ func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		x.fail(b.records[b.done], err)
-		x.budget.giveBack(len(b.records) - b.done)
+		x.limit.release(len(b.records) - b.done)
 		result = lanes.Result{Finished: b.done, Leave: true}
 	}()
 	result = x.workBatch(ctx, b)
@@ -104,7 +104,7 @@ func (x *runner) collect(items []lanes.Item[wire.Record]) *batchJob {
 
 // workBatch calls the handler, and does with each record what follows.
 func (x *runner) workBatch(ctx context.Context, b *batchJob) lanes.Result {
-	b.begin(x)
+	b.start(x)
 	r, late := x.callBatch(ctx, b)
 	for left := r.finished; b.done < len(b.records) && (left > 0 || b.errs[b.done] != nil); b.done++ {
 		x.finishOfBatch(ctx, b)
@@ -113,14 +113,14 @@ func (x *runner) workBatch(ctx context.Context, b *batchJob) lanes.Result {
 		}
 	}
 	if r.err == nil || b.done == len(b.records) {
-		x.budget.giveBack(len(b.records) - b.done)
+		x.limit.release(len(b.records) - b.done)
 		return lanes.Result{Finished: b.done}
 	}
 	return x.decideBatch(ctx, b, r, late)
 }
 
-// begin prepares the call.
-func (b *batchJob) begin(x *runner) {
+// start prepares the call.
+func (b *batchJob) start(x *runner) {
 	b.first.record, b.first.batch = b.records[0], len(b.batch.records)
 	x.resume(&b.first)
 	if b.first.attempts > 0 {
@@ -178,13 +178,13 @@ func (x *runner) finishOfBatch(ctx context.Context, b *batchJob) {
 	switch err := b.errs[b.done]; {
 	case errors.Is(err, errSkipped):
 		x.skip(j.record)
-		x.budget.giveBack(1)
+		x.limit.release(1)
 	case err != nil:
 		j.last = Reject(err)
 		x.reject(x.observed(ctx, j), j)
 	default:
 		x.end(x.observed(ctx, j), j, OutcomeHandled, nil)
-		x.budget.done()
+		x.limit.done()
 	}
 }
 
@@ -208,7 +208,7 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 	finished, again := x.decide(x.observed(ctx, j), j, a)
 	switch {
 	case finished:
-		x.budget.giveBack(len(behind))
+		x.limit.release(len(behind))
 		b.done++
 		return lanes.Result{Finished: b.done}
 	case again == nil:
@@ -218,7 +218,7 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 		}
 		return lanes.Result{Finished: b.done, Leave: true}
 	}
-	x.budget.giveBack(len(behind))
+	x.limit.release(len(behind))
 	result := lanes.Result{Finished: b.done, Again: again, Suspect: a.suspect(o)}
 	if a.together(o) {
 		again.Alone, result.Together = false, true

@@ -19,21 +19,21 @@ type nestedBatch struct {
 	shared bool // what the handler returned is not known to be of its first record
 }
 
-// batchStep is the middleware of one record of a batch.
-type batchStep struct {
+// batchCall is the middleware of one record of a batch.
+type batchCall struct {
 	*nestedBatch
 	index  int
 	passed int  // records before it that have come through
 	called bool // the middleware has called next
 }
 
-type batchStepKey struct{}
+type batchCallKey struct{}
 
 // run calls the middleware of the record at an index, and with it that of all records behind it.
 func (n *nestedBatch) run(ctx context.Context, index int) {
 	for ; index < len(n.errs); index++ {
-		s := &batchStep{nestedBatch: n, index: index, passed: len(n.passed)}
-		err := n.chain.middleware(context.WithValue(ctx, batchStepKey{}, s), n.batch.records[index])
+		s := &batchCall{nestedBatch: n, index: index, passed: len(n.passed)}
+		err := n.chain.middleware(context.WithValue(ctx, batchCallKey{}, s), n.batch.records[index])
 		n.errs[index] = printable(err)
 		if s.called {
 			return
@@ -47,9 +47,9 @@ func (n *nestedBatch) run(ctx context.Context, index int) {
 
 // nextOfBatch is the innermost part of the middleware around a batch's handler.
 func nextOfBatch(ctx context.Context, r *Record) error {
-	s, ok := ctx.Value(batchStepKey{}).(*batchStep)
+	s, ok := ctx.Value(batchCallKey{}).(*batchCall)
 	if !ok {
-		return errNoPlace
+		return errNoPartition
 	}
 	if s.called && errors.Is(s.errs[s.index], errBehind) {
 		// To call next once more is for the record that has failed: if each one behind it did so, too, the calls of the

@@ -16,53 +16,53 @@ import (
 // and hold up others.
 type blocked struct {
 	mu      sync.Mutex
-	records map[recordPlace]blockage
+	records map[position]blockage
 }
 
-// recordPlace is where a record lies.
-type recordPlace struct {
+// position is where a record lies.
+type position struct {
 	kafka.TopicPartition
 	offset int64
 }
 
-func placeOfRecord(r *Record) recordPlace {
-	return recordPlace{kafka.TopicPartition{Topic: r.Topic, Partition: int32(r.Partition)}, r.Offset}
+func positionOf(r *Record) position {
+	return position{kafka.TopicPartition{Topic: r.Topic, Partition: int32(r.Partition)}, r.Offset}
 }
 
 // blockage is why a record is blocked. It also ends when the record's partition is given up.
 type blockage struct {
-	place consume.Place
-	why   error
+	partition consume.AssignedPartition
+	why       error
 }
 
-func (b *blocked) set(place consume.Place, r *Record, why error) {
+func (b *blocked) set(partition consume.AssignedPartition, r *Record, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.records == nil {
-		b.records = make(map[recordPlace]blockage)
+		b.records = make(map[position]blockage)
 	}
-	b.records[placeOfRecord(r)] = blockage{place, why}
+	b.records[positionOf(r)] = blockage{partition, why}
 }
 
 func (b *blocked) remove(r *Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.records, placeOfRecord(r))
+	delete(b.records, positionOf(r))
 }
 
 // each calls f for all blocked records, in the order of topic, partition and offset.
 func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	maps.DeleteFunc(b.records, func(_ recordPlace, v blockage) bool {
+	maps.DeleteFunc(b.records, func(_ position, v blockage) bool {
 		select {
-		case <-v.place.Draining():
+		case <-v.partition.Revoked():
 			return true
 		default:
 			return false
 		}
 	})
-	for _, at := range slices.SortedFunc(maps.Keys(b.records), func(p, q recordPlace) int {
+	for _, at := range slices.SortedFunc(maps.Keys(b.records), func(p, q position) int {
 		return cmp.Or(p.TopicPartition.Compare(q.TopicPartition), cmp.Compare(p.offset, q.offset))
 	}) {
 		f(at.TopicPartition, b.records[at].why)

@@ -48,7 +48,7 @@ type breaker struct {
 	since    time.Time // when it opened; zero while it is closed
 	next     time.Time // when a record may be tried
 	probing  bool      // one is
-	told     time.Time // when the log was last told
+	loggedAt time.Time // when the log was last told
 }
 
 func newBreaker(o *breakerOptions, log *slog.Logger) *breaker {
@@ -116,14 +116,14 @@ func (b *breaker) failed(now time.Time, probe, counts bool, err error) (wait tim
 	case b.since.IsZero() && b.failures < b.after:
 		return 0
 	case b.since.IsZero():
-		b.since, b.next, b.told = now, now.Add(b.probe), now
+		b.since, b.next, b.loggedAt = now, now.Add(b.probe), now
 		b.open.Store(true)
 		b.log.Warn("bus: handlers fail: the subscription pauses, and tries one record for each probe",
 			"failures", b.failures, "probe", b.probe, "error", brief(err))
 	case probe && b.probing:
 		b.probing, b.next = false, now.Add(b.probe)
-		if now.Sub(b.told) >= blockedEvery {
-			b.told = now
+		if now.Sub(b.loggedAt) >= blockedEvery {
+			b.loggedAt = now
 			b.log.Warn("bus: handlers fail: the subscription is still paused", "since", b.since, "error", brief(err))
 		}
 	}

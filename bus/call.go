@@ -49,7 +49,7 @@ var (
 		" a test that calls the handler itself gives it the Context of a bustest.Message")
 	errNoRecord = errors.New("there is no record (it is nil): use the one that the handler was given;" +
 		" a Message made by hand needs a Record, and bustest.NewMessage makes one that has it")
-	errNoPlace = errors.New(
+	errNoPartition = errors.New(
 		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
 )
 
@@ -159,8 +159,8 @@ func (c *call) commit(ctx context.Context, r *Record) error {
 	if r == nil {
 		return fmt.Errorf("bus: commit: %w", errNoRecord)
 	}
-	err := errNoPlace
-	if place := consume.PlaceOf(c.Context); place != nil {
+	err := errNoPartition
+	if partition := consume.PartitionOf(c.Context); partition != nil {
 		// The handler has to do with r itself, and with what stands before it in its batch.
 		own := map[int64]bool{r.Offset: true}
 		for _, other := range c.records() {
@@ -168,7 +168,7 @@ func (c *call) commit(ctx context.Context, r *Record) error {
 				own[other.Offset] = true
 			}
 		}
-		err = place.Commit(ctx, r.Offset+1, func(offset int64) bool { return own[offset] })
+		err = partition.Commit(ctx, r.Offset+1, func(offset int64) bool { return own[offset] })
 	}
 	if err != nil {
 		return fmt.Errorf("bus: commit %s: %w", where(r), err)
@@ -186,7 +186,7 @@ func (a *App) forward(ctx context.Context, stream string, r *Record, opts []Publ
 	if err != nil {
 		return out.fail(err).end(ctx)
 	}
-	w := a.take()
+	w := a.getWorkspace()
 	w.key, w.until = r.Key, until
 	w.headers = append(w.headers, r.Headers...)
 	c.send(ctx, out, w, r.Value, true, opts)

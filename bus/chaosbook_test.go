@@ -63,7 +63,7 @@ func keyOf(id int) (key string, n int) {
 	return fmt.Sprint("key-", id/2%chaosKeys), id/2/chaosKeys + 1
 }
 
-// begin notes that a handler has been called, and returns which attempt at the record it is. End has to follow.
+// begin records that a handler has been called, and returns which attempt at the record it is. End has to follow.
 func (l *chaosBook) begin(id int, at chaosSpot) (attempt int) {
 	key, _ := keyOf(id)
 	l.mu.Lock()
@@ -87,7 +87,7 @@ func (l *chaosBook) end(id int) {
 	}
 }
 
-// finish notes that the record at a chaosSpot is done with. What is committed has to come after it.
+// finish records that the record at a chaosSpot is done with. What is committed has to come after it.
 func (l *chaosBook) finish(at chaosSpot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

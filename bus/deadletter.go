@@ -89,37 +89,37 @@ func (x *runner) recordMoved(r *Record, m *moving) {
 const (
 	// moveWait is how long a try may take before its worker does something else.
 	moveWait = time.Second
-	// blockedEvery is how often the log tells of a record that cannot be written.
+	// blockedEvery is how often the log says of a record that cannot be written.
 	blockedEvery = time.Minute
 )
 
 // move writes a record to m.stream. It returns 0 when the broker has acknowledged the record, else the pause before
 // it has to be called again. It waits at most moveWait for an answer; while the partition is being given up, it waits
 // until the time to finish is over.
-func (x *runner) move(place consume.Place, r *Record, m *moving) (again time.Duration) {
+func (x *runner) move(partition consume.AssignedPartition, r *Record, m *moving) (again time.Duration) {
 	if m.failed == nil {
 		x.prepareMove(r, m, time.Now())
 	}
 	for {
 		if m.pending == nil {
-			m.pending = x.send(place.Context(), m.stream, r, m.failed.headers(r.Headers, m.size))
+			m.pending = x.send(partition.Context(), m.stream, r, m.failed.headers(r.Headers, m.size))
 		}
-		if !answered(place, m.pending) {
+		if !answered(partition, m.pending) {
 			return moveWait
 		}
-		err := m.pending.Wait(place.Context())
+		err := m.pending.Wait(partition.Context())
 		m.pending = nil
 		switch {
 		case err == nil:
 			x.blocked.remove(r)
 			x.recordMoved(r, m)
 			return 0
-		case place.Context().Err() != nil:
+		case partition.Context().Err() != nil:
 			return moveWait // nobody will call again
 		case errors.Is(err, ErrTooLarge) && m.size < bare:
 			m.size++
 		default:
-			x.block(place, r, m, err)
+			x.block(partition, r, m, err)
 			m.size = whole // what is too large now may not be the next time
 			m.tries++
 			return kafka.Backoff{First: time.Second, Max: 30 * time.Second}.Delay(m.tries - 1)
@@ -140,24 +140,24 @@ func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
 
 // answered waits for the broker's answer and reports whether there is one, or the time to finish is over. It waits at
 // most moveWait; while the partition is being given up, it waits until the time to finish is over.
-func answered(place consume.Place, pending *Receipt) bool {
+func answered(partition consume.AssignedPartition, pending *Receipt) bool {
 	timer := time.NewTimer(moveWait)
 	defer timer.Stop()
 	select {
 	case <-pending.Done():
 		return true
-	case <-place.Context().Done():
+	case <-partition.Context().Done():
 		return true
 	case <-timer.C:
 	}
 	select {
-	case <-place.Draining():
+	case <-partition.Revoked():
 	default:
 		return false
 	}
 	select {
 	case <-pending.Done():
-	case <-place.Context().Done():
+	case <-partition.Context().Done():
 	}
 	return true
 }
@@ -165,7 +165,7 @@ func answered(place consume.Place, pending *Receipt) bool {
 // send publishes a record to another stream, with these headers.
 func (x *runner) send(ctx context.Context, stream string, r *Record, headers []Header) *Receipt {
 	out := &Receipt{stream: stream, watched: x.app.watch(stream, len(r.Value))}
-	w := x.app.take()
+	w := x.app.getWorkspace()
 	defer x.app.give(w)
 	w.key, w.moved, w.aside = r.Key, true, true
 	w.headers = append(w.headers, headers...)
@@ -175,10 +175,10 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 
 // block records, for Health and Stats, that a record cannot be written. It logs that the first time, and then once a
 // minute.
-func (x *runner) block(place consume.Place, r *Record, m *moving, err error) {
+func (x *runner) block(partition consume.AssignedPartition, r *Record, m *moving, err error) {
 	err = fmt.Errorf("record %s cannot be written to stream %q: %w%s", where(r), m.stream, err, x.advice(r, m, err))
 	x.recordError(err)
-	x.blocked.set(place, r, err)
+	x.blocked.set(partition, r, err)
 	if now := time.Now(); now.Sub(m.logged) >= blockedEvery {
 		m.logged = now
 		x.log.Error("bus: a record cannot be moved, and holds up those behind it; trying again",

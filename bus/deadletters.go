@@ -137,7 +137,7 @@ func (a *App) readDeadLetters(ctx context.Context, stream, group string,
 }
 
 // checkDeadLetters returns why a stream of dead letters cannot be read.
-func checkDeadLetters(ctx context.Context, c *core, dead string) error {
+func checkDeadLetters(ctx context.Context, c *connection, dead string) error {
 	if err := checkStream(dead); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (m replayMarks) of(r *Record) DeadLetterState {
 }
 
 // readMarks reads what has been done with the dead letters of a stream and a group.
-func (a *App) readMarks(ctx context.Context, c *core, stream, group string) (replayMarks, error) {
+func (a *App) readMarks(ctx context.Context, c *connection, stream, group string) (replayMarks, error) {
 	marks := make(replayMarks)
 	name := stream + "." + group + replaySuffix + logSuffix
 	if len(c.prefix+name) > longestTopic {
@@ -350,7 +350,7 @@ func (m *marking) write(ctx context.Context) error {
 
 // makeLog makes the stream that record writes to. It is there before the first record is replayed: where it cannot be
 // made, each call would replay the same records.
-func (m *marking) makeLog(ctx context.Context, c *core) error {
+func (m *marking) makeLog(ctx context.Context, c *connection) error {
 	if m.log != "" {
 		return nil
 	}
@@ -372,7 +372,7 @@ func (m *marking) makeLog(ctx context.Context, c *core) error {
 }
 
 // replay writes the records to the group's replay stream. It returns those that were acknowledged.
-func (m *marking) replay(ctx context.Context, c *core) (done []*Record, err error) {
+func (m *marking) replay(ctx context.Context, c *connection) (done []*Record, err error) {
 	name := m.stream + "." + m.group + replaySuffix
 	c.own.Store(c.prefix+name, kafka.TopicSpec{Source: c.prefix + m.stream + "." + m.group + deadSuffix})
 	batch := make([]Outgoing, len(m.records))

@@ -45,7 +45,7 @@ const (
 	DroppedHeadersHeader = "kafkaesk-dropped-headers"
 )
 
-// isFailureHeader tells whether a header is one of those above: moving a record replaces them.
+// isFailureHeader reports whether a header is one of those above: moving a record replaces them.
 func isFailureHeader(name string) bool {
 	if !strings.HasPrefix(name, "kafkaesk-") {
 		return false

@@ -75,11 +75,11 @@ func (a *App) problems() []monitoring.Problem {
 func health(s consume.Status, session time.Duration) error {
 	m := s.Member
 	var err error
-	heard := m.LastRebalance // joining is to be heard of, too
-	if m.LastHeartbeat.After(heard) {
-		heard = m.LastHeartbeat
+	last := m.LastRebalance // joining is to be heard of, too
+	if m.LastHeartbeat.After(last) {
+		last = m.LastHeartbeat
 	}
-	switch silence := time.Since(heard); {
+	switch silence := time.Since(last); {
 	case m.State == group.Left:
 		return nil // stopped, as its handler wanted
 	case m.State == group.Dead:

@@ -84,7 +84,7 @@ func (a *App) nextInitialize() func(context.Context) error {
 	return a.hooks[a.succeeded].call
 }
 
-// initializeSucceeded notes that the function that nextInitialize returned has succeeded.
+// initializeSucceeded records that the function that nextInitialize returned has succeeded.
 func (a *App) initializeSucceeded() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -187,8 +187,8 @@ func (a *App) fixedLocked(c Config) []string {
 	return fixed
 }
 
-// sameTLSLocked tells whether c is what Config.TLS is already. Functions are equal to nothing: those of the very Config
-// that was given before count as the same.
+// sameTLSLocked reports whether c is what Config.TLS is already. Functions are equal to nothing: those of the very
+// Config that was given before count as the same.
 func (a *App) sameTLSLocked(c *tls.Config) bool {
 	set, is := c.Clone(), a.cfg.TLS.Clone()
 	if c == a.givenTLS {

@@ -48,10 +48,10 @@ func newLimiters(log *slog.Logger) limiters {
 	}
 }
 
-// tell logs how many lines were left out. It is called every second, and when no line comes any more.
-func (l *limiters) tell() {
+// logOmitted logs how many lines were left out. It is called every second, and when no line comes any more.
+func (l *limiters) logOmitted() {
 	for _, kind := range []*logLimiter{l.attempts, l.postponed, l.rejected, l.deadLetters, l.skipped} {
-		kind.tell()
+		kind.logOmitted()
 	}
 }
 
@@ -79,7 +79,7 @@ func (l *logLimiter) admit(err error) bool {
 	if now := time.Now(); now.Sub(l.began) >= time.Second {
 		l.began, l.lines = now, 0
 	}
-	if unseen := l.noteStack(err); l.lines < linesPerSecond || unseen {
+	if unseen := l.isNewStack(err); l.lines < linesPerSecond || unseen {
 		l.lines++
 		return true
 	}
@@ -87,8 +87,8 @@ func (l *logLimiter) admit(err error) bool {
 	return false
 }
 
-// noteStack reports whether err is a panic whose stack has not been logged yet, and remembers the stack.
-func (l *logLimiter) noteStack(err error) (unseen bool) {
+// isNewStack reports whether err is a panic whose stack has not been logged yet, and remembers the stack.
+func (l *logLimiter) isNewStack(err error) (unseen bool) {
 	p, ok := errors.AsType[*PanicError](err)
 	if !ok || len(l.stacks) >= mostStacks {
 		return false
@@ -97,8 +97,8 @@ func (l *logLimiter) noteStack(err error) (unseen bool) {
 	h.SetSeed(l.seed)
 	for line := range bytes.Lines(p.Stack) {
 		// The other lines have the arguments of functions, which differ from call to call.
-		if place, _, ok := bytes.Cut(line, []byte(" +0x")); ok && bytes.HasPrefix(line, []byte("\t")) {
-			_, _ = h.Write(place)
+		if frame, _, ok := bytes.Cut(line, []byte(" +0x")); ok && bytes.HasPrefix(line, []byte("\t")) {
+			_, _ = h.Write(frame)
 		}
 	}
 	sum := h.Sum64()
@@ -107,8 +107,8 @@ func (l *logLimiter) noteStack(err error) (unseen bool) {
 	return unseen
 }
 
-// tell logs how many lines were left out since it was called last.
-func (l *logLimiter) tell() {
+// logOmitted logs how many lines were left out since it was called last.
+func (l *logLimiter) logOmitted() {
 	l.mu.Lock()
 	omitted := l.omitted
 	l.omitted = 0

@@ -24,12 +24,12 @@ func TestLinesOfAKindAreLimitedAndCounted(t *testing.T) {
 			for i := range 40 {
 				l.line("bus: a record is rejected", &Record{Topic: "s", Partition: second, Offset: int64(i)}, errors.New("no"))
 			}
-			l.tell()
-			l.tell() // nothing more to tell
+			l.logOmitted()
+			l.logOmitted() // nothing more to tell
 			time.Sleep(time.Second)
 		}
 		l.line("bus: a record is rejected", &Record{}, errors.New("no"))
-		l.tell()
+		l.logOmitted()
 		text := b.String()
 		if lines, told := countLines(text, "is rejected"),
 			countLines(text, `kind="rejected records" omitted=30`); lines != 31 || told != 3 ||
@@ -46,7 +46,7 @@ func TestLinesOfADisabledLevelAreNotCounted(t *testing.T) {
 	for range 100 {
 		l.line("bus: an attempt at a record failed", &Record{}, errors.New("no"))
 	}
-	if l.tell(); b.Len() > 0 {
+	if l.logOmitted(); b.Len() > 0 {
 		t.Errorf("logged %s", b.String())
 	}
 }
@@ -67,7 +67,7 @@ func TestTheFirstPanicOfEachStackIsLogged(t *testing.T) {
 				l.line("bus: a record is rejected", &Record{}, fmt.Errorf("there: %w", here(i))) // another line of this file
 			}
 		}
-		l.tell()
+		l.logOmitted()
 		text := b.String()
 		if panics, told := countLines(text, "loglimit_test.go"), countLines(text, "omitted=53"); panics < 2 ||
 			countLines(text, "stack=") != 2 || told != 1 {

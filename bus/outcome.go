@@ -99,44 +99,44 @@ type attempt struct {
 	policy  RetryPolicy
 }
 
-// step is a decision about a record.
-type step struct {
+// decision is a decision about a record.
+type decision struct {
 	action action
 	pause  time.Duration // of callAgain
 }
 
 // next decides what is done with a record. Its outcome belongs to a run of records of one lane, of which a single
 // record is the usual one.
-func next(o handlerOutcome, a attempt) step {
+func next(o handlerOutcome, a attempt) decision {
 	giveUp := failRun
 	if a.moves {
 		giveUp = moveRecord
 	}
 	switch {
 	case o.kind == handled:
-		return step{action: finishRecord}
+		return decision{action: finishRecord}
 	case o.kind == stop:
-		return step{action: stopSubscription}
+		return decision{action: stopSubscription}
 	case o.kind == abort:
-		return step{action: failRun}
+		return decision{action: failRun}
 	case o.kind == reject && !a.shared && a.moves:
-		return step{action: moveRecord}
+		return decision{action: moveRecord}
 	case o.kind == reject && !a.shared:
-		return step{action: rejectRecord}
+		return decision{action: rejectRecord}
 	case a.revoked:
-		return step{action: leaveRecord}
+		return decision{action: leaveRecord}
 	case a.paused > 0:
-		return step{callAgain, a.paused}
+		return decision{callAgain, a.paused}
 	case a.suspect(o):
-		return step{callAgain, a.policy.pause(a.number)}
+		return decision{callAgain, a.policy.pause(a.number)}
 	case a.late:
-		return step{action: giveUp}
+		return decision{action: giveUp}
 	case o.kind == postpone:
-		return step{callAgain, max(o.delay, leastPause)}
+		return decision{callAgain, max(o.delay, leastPause)}
 	case a.number < a.policy.Attempts:
-		return step{callAgain, a.policy.pause(a.number)}
+		return decision{callAgain, a.policy.pause(a.number)}
 	}
-	return step{action: giveUp}
+	return decision{action: giveUp}
 }
 
 // suspect reports whether the call failed for more records than this one, which has to be called for alone before it is

@@ -37,12 +37,12 @@ func (s *subscription) ownStreams(stream string) []string {
 type ownNames struct {
 	prefix string
 
-	mu      sync.Mutex
-	claimed map[string]string // topics that are written to, by their name as Kafka compares it
+	mu    sync.Mutex
+	names map[string]string // topics that are written to, by their name as Kafka compares it
 }
 
 func newOwnNames(prefix string) *ownNames {
-	return &ownNames{prefix: prefix, claimed: make(map[string]string)}
+	return &ownNames{prefix: prefix, names: make(map[string]string)}
 }
 
 // compared returns a topic's name as Kafka compares it with others: '.' and '_' are one to it, as they are in the names
@@ -65,16 +65,16 @@ func (n *ownNames) check(s *subscription, stream string, existing map[string]*ka
 				"allows %d: shorten the name of the group, the stream or the prefix", s.group, stream, topic, len(topic),
 				longestTopic)
 		}
-		other, taken := n.claimed[compared(topic)]
-		if !taken {
-			other, taken = colliding(existing, topic)
+		other, found := n.names[compared(topic)]
+		if !found {
+			other, found = colliding(existing, topic)
 		}
-		if taken && other != topic {
+		if found && other != topic {
 			return fmt.Errorf("group %q: failed records of stream %q would go to topic %q, which Kafka does not take beside "+
 				"topic %q, because '.' and '_' are one to it in names: rename the group or the stream", s.group, stream,
 				topic, other)
 		}
-		n.claimed[compared(topic)] = topic
+		n.names[compared(topic)] = topic
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func adviseOnPattern(part string) string {
 	return "name a stream, or write * for any characters, ? for one, [ab] for one of these"
 }
 
-// isDots tells whether a name means a directory or its parent, where Kafka has a directory for each partition.
+// isDots reports whether a name means a directory or its parent, where Kafka has a directory for each partition.
 func isDots(name string) bool { return name == "." || name == ".." }
 
 var errDots = errors.New(`Kafka's topics are called neither "." nor ".."`)
@@ -91,7 +91,7 @@ func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 	return compiled, nil
 }
 
-// reads tells whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
+// reads reports whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
 // pattern names them.
 func reads(p fnmatch.Pattern, prefix, topic string) bool {
 	return p.Match(topic) && (namesOwn(p.String()) || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))

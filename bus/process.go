@@ -35,10 +35,10 @@ type job struct {
 const (
 	// leastPause keeps a RetryAfter of nothing from spinning.
 	leastPause = 10 * time.Millisecond
-	// returnGrace is how long a handler may take to return after Timeout before the log says that it blocks its lane.
-	returnGrace = time.Second
-	// budgetPause is how long a record waits before ConsumeFor is asked once more whether another record may begin.
-	budgetPause = 20 * time.Millisecond
+	// returnReserve is how long a handler may take to return after Timeout before the log says that it blocks its lane.
+	returnReserve = time.Second
+	// limitPause is how long a record waits before ConsumeFor is asked once more whether another record may begin.
+	limitPause = 20 * time.Millisecond
 )
 
 // errGoexit says that a handler has ended the goroutine of its worker. It ends the App's Run, because the partition
@@ -58,10 +58,10 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 			x.skip(r)
 			return true, nil
 		}
-		switch _, state := x.budget.take(1); state {
-		case budgetFull:
-			return false, &lanes.Again{At: time.Now().Add(budgetPause)}
-		case budgetSpent:
+		switch _, state := x.limit.reserve(1); state {
+		case limitReserved:
+			return false, &lanes.Again{At: time.Now().Add(limitPause)}
+		case limitExhausted:
 			return false, nil
 		}
 		j = job{record: r}
@@ -81,7 +81,7 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		x.fail(r, err)
-		x.budget.giveBack(1)
+		x.limit.release(1)
 		finished, next = false, nil
 	}()
 	finished, next = x.work(ctx, &j)
@@ -89,8 +89,8 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 	return finished, next
 }
 
-// begin prepares the first call of a record's handler.
-func (x *runner) begin(ctx context.Context, j *job) {
+// startJob prepares the first call of a record's handler.
+func (x *runner) startJob(ctx context.Context, j *job) {
 	if x.timeout != nil || len(x.observe) > 0 {
 		j.began = time.Now()
 	}
@@ -104,7 +104,7 @@ func (x *runner) begin(ctx context.Context, j *job) {
 // work is one step of a job.
 func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
 	if j.attempts == 0 {
-		x.begin(ctx, j)
+		x.startJob(ctx, j)
 	}
 	ctx = x.context(ctx, j)
 	if j.moving != nil {
@@ -129,7 +129,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 	if j.last == nil {
 		x.breaker.succeeded(time.Now())
 		x.end(ctx, j, OutcomeHandled, nil)
-		x.budget.done()
+		x.limit.done()
 		return true, nil
 	}
 	x.lines.attempts.line("bus: a call of a handler failed", j.record, j.last, "call", j.calls)
@@ -141,7 +141,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, again *lanes.Again) {
 	o := outcomeOf(j.last)
 	a.number, a.moves, a.policy = j.attempts, x.deadLetter, x.policy()
-	a.revoked = consume.PlaceOf(ctx).Context().Err() != nil
+	a.revoked = consume.PartitionOf(ctx).Context().Err() != nil
 	a.paused = x.breaker.failed(time.Now(), j.probe, a.late || o.kind == broken, j.last)
 	s := next(o, a)
 	switch s.action {
@@ -157,7 +157,7 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 			j.deadline = time.Now().Add(s.pause).Add(*x.timeout) // the sum of the two may be too long for a Duration
 		}
 		x.retried.Add(1)
-		return false, j.again(s.pause)
+		return false, j.waitAgain(s.pause)
 	case moveRecord:
 		if j.moving = x.newMoving(j, o, x.failure(j, a.late)); j.moving == nil {
 			j.last = Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", j.last))
@@ -170,13 +170,13 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 		x.end(ctx, j, OutcomeFailed, j.last)
 		x.log.Info("bus: the handler stops its subscription", "record", where(j.record))
 		x.consumer.Stop()
-		x.budget.giveBack(1)
+		x.limit.release(1)
 		return false, nil
 	case failRun:
 		err := j.counted(x.failure(j, a.late))
 		x.fail(j.record, err) // first: a panic of a function of OnConsumed must not replace the error
 		x.end(ctx, j, OutcomeFailed, err)
-		x.budget.giveBack(1)
+		x.limit.release(1)
 		return false, nil
 	}
 	return x.leave(ctx, j)
@@ -193,10 +193,10 @@ func (x *runner) limited(ctx context.Context, j *job, f func(context.Context) er
 	if j.deadline.IsZero() {
 		return protected(ctx, f), false
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, j.deadline, x.over)
+	ctx, cancel := context.WithDeadlineCause(ctx, j.deadline, x.timeoutError)
 	defer cancel()
 	r, limit := j.record, *x.timeout
-	blocks := time.AfterFunc(time.Until(j.deadline.Add(returnGrace)), func() {
+	blocks := time.AfterFunc(time.Until(j.deadline.Add(returnReserve)), func() {
 		x.log.Warn("bus: the time of a record is over, but its handler has not returned; it blocks its lane",
 			"record", where(r), "timeout", limit)
 	})
@@ -250,11 +250,11 @@ func (x *runner) resume(j *job) {
 // then.
 func (j *job) hold(wait time.Duration) *lanes.Again {
 	j.held, j.deadline = true, time.Time{}
-	return j.again(wait)
+	return j.waitAgain(wait)
 }
 
-// again returns the pause of a job, which ends at its Timeout at the latest.
-func (j *job) again(pause time.Duration) *lanes.Again {
+// waitAgain returns the pause of a job, which ends at its Timeout at the latest.
+func (j *job) waitAgain(pause time.Duration) *lanes.Again {
 	at := time.Now().Add(pause)
 	if !j.deadline.IsZero() && j.moving == nil && j.deadline.Before(at) {
 		at = j.deadline
@@ -266,12 +266,12 @@ func (j *job) again(pause time.Duration) *lanes.Again {
 // failure is the error that a record is given up for: the handler's, or that its time is over.
 func (x *runner) failure(j *job, late bool) error {
 	switch {
-	case !late, errors.Is(j.last, x.over): // the handler returned the cause of its context's end
+	case !late, errors.Is(j.last, x.timeoutError): // the handler returned the cause of its context's end
 		return j.last
 	case j.last == context.DeadlineExceeded: // or its context's error, which says no more
-		return x.over
+		return x.timeoutError
 	}
-	return fmt.Errorf("%w; the last error: %w", x.over, j.last)
+	return fmt.Errorf("%w; the last error: %w", x.timeoutError, j.last)
 }
 
 // counted adds to an error how often the handler was called.
@@ -285,7 +285,7 @@ func (j *job) counted(err error) error {
 // moveJob tries to write a record that was given up to its other stream. The record is not finished before that is
 // acknowledged.
 func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
-	place := consume.PlaceOf(ctx)
+	place := consume.PartitionOf(ctx)
 	pause := x.move(place, j.record, j.moving)
 	switch {
 	case pause == 0:
@@ -294,12 +294,12 @@ func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lan
 			outcome = OutcomeDeadLetter
 		}
 		x.end(ctx, j, outcome, j.counted(j.moving.err))
-		x.budget.done()
+		x.limit.done()
 		return true, nil
 	case place.Context().Err() != nil:
 		return x.leave(ctx, j)
 	}
-	return false, j.again(pause)
+	return false, j.waitAgain(pause)
 }
 
 // reject finishes a record without a dead letter.
@@ -309,14 +309,14 @@ func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lane
 	x.rejected.Add(1)
 	x.recordError(err)
 	x.lines.rejected.line("bus: a record is rejected", j.record, err)
-	x.budget.done()
+	x.limit.done()
 	return true, nil
 }
 
 // leave leaves a record to the next owner of its partition.
 func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
 	x.end(ctx, j, OutcomeUnfinished, j.last)
-	x.budget.giveBack(1)
+	x.limit.release(1)
 	return false, nil
 }
 
@@ -330,7 +330,7 @@ func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again
 		// The caller is the group's goroutine: a panic of a function of OnConsumed would end the program.
 		if v := recover(); v != nil {
 			x.fail(j.record, &PanicError{Value: v, Stack: debug.Stack()})
-			x.budget.giveBack(1)
+			x.limit.release(1)
 		}
 	}()
 	x.leave(x.context(ctx, j), j)

@@ -87,7 +87,7 @@ func (a *App) PublishRaw(ctx context.Context, stream string, value []byte, opts 
 	if err != nil {
 		return r.fail(err).end(ctx)
 	}
-	w := a.take()
+	w := a.getWorkspace()
 	w.until = until
 	c.send(ctx, r, w, value, true, opts)
 	a.give(w)
@@ -111,7 +111,7 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 	ctx, span := c.startBatch(ctx, stream, len(batch))
 	promises := make([]produce.Promise, len(batch))
 	now, trace := time.Now(), tracecontext.Headers(ctx)
-	w := a.take()
+	w := a.getWorkspace()
 	for i := range batch {
 		o := &batch[i]
 		w.headers = w.headers[:0]
@@ -127,10 +127,10 @@ func (a *App) PublishBatch(ctx context.Context, stream string, batch []Outgoing)
 		}, false, &promises[i])
 	}
 	a.give(w)
-	c.producer.Hurry()
+	c.producer.SendNow()
 	err = await(ctx, c.producer, stream, batch, promises)
 	for i := range batch {
-		partition, offset := promises[i].Placed()
+		partition, offset := promises[i].Position()
 		watched.notifyOf(&batch[i], partition, offset)
 	}
 	if span != nil {
@@ -187,7 +187,7 @@ func outcome(ctx context.Context, producer *produce.Producer, p *produce.Promise
 const defaultPublishTimeout = 2 * time.Minute
 
 // useFor is use for a publish to stream. Where ctx has no deadline it also returns the one that PublishTimeout sets.
-func (a *App) useFor(ctx context.Context, stream string) (*core, time.Time, error) {
+func (a *App) useFor(ctx context.Context, stream string) (*connection, time.Time, error) {
 	var until time.Time
 	switch {
 	case a == nil:
@@ -221,7 +221,7 @@ func (a *App) publish(ctx context.Context, r *Receipt, stream string, data any, 
 		r.fail(err)
 		return
 	}
-	w := a.take()
+	w := a.getWorkspace()
 	defer a.give(w)
 	if r.watched != nil {
 		r.watched.published.Schema = d.name()
@@ -272,7 +272,8 @@ func (d *declaration) refusal(err error) error {
 }
 
 // send hands one value to the producer, which copies it.
-func (c *core) send(ctx context.Context, r *Receipt, w *workspace, value []byte, urgent bool, opts []PublishOption) {
+func (c *connection) send(ctx context.Context, r *Receipt, w *workspace, value []byte, urgent bool,
+	opts []PublishOption) {
 	apply(&w.publishOptions, opts)
 	now := time.Now()
 	if w.time.IsZero() {
@@ -317,7 +318,7 @@ type workspace struct {
 	stream, prefix, topic string // of the publish before, mostly of this one too
 }
 
-func (a *App) take() *workspace {
+func (a *App) getWorkspace() *workspace {
 	if w, ok := a.workspaces.Get().(*workspace); ok {
 		return w
 	}

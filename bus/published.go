@@ -78,7 +78,7 @@ type publication struct {
 	began     time.Time
 
 	// Of one that nobody waits for:
-	core    *core
+	core    *connection
 	receipt *Receipt
 	bound   produce.Observer // of the registry; nil for most
 }
@@ -120,7 +120,7 @@ func (r *Receipt) end(ctx context.Context) error {
 	if r.watched != nil {
 		partition, offset := int32(-1), int64(-1)
 		if err == nil {
-			partition, offset = r.promise.Placed()
+			partition, offset = r.promise.Position()
 		}
 		r.watched.notify(partition, offset, err)
 	}
@@ -157,7 +157,7 @@ func (a *App) call(f func(Published), p Published) {
 
 // startSend begins the span of a publish, in which ctx then is. The record's headers name it as its parent, unless the
 // caller has set other ones.
-func (c *core) startSend(ctx context.Context, topic, stream string,
+func (c *connection) startSend(ctx context.Context, topic, stream string,
 	more ...attribute.KeyValue) (context.Context, trace.Span) {
 	attributes := append([]attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"),
@@ -170,7 +170,7 @@ func (c *core) startSend(ctx context.Context, topic, stream string,
 }
 
 // traceSend begins the span of one record, which ends with its outcome.
-func (c *core) traceSend(ctx context.Context, r *Receipt, topic string, size int) context.Context {
+func (c *connection) traceSend(ctx context.Context, r *Receipt, topic string, size int) context.Context {
 	if r.watched == nil {
 		r.watched = new(publication)
 	}
@@ -180,7 +180,7 @@ func (c *core) traceSend(ctx context.Context, r *Receipt, topic string, size int
 
 // startBatch begins the span of a batch. Where ctx belongs to no trace there is none: the batch is a pump's, not a
 // request's.
-func (c *core) startBatch(ctx context.Context, stream string, records int) (context.Context, trace.Span) {
+func (c *connection) startBatch(ctx context.Context, stream string, records int) (context.Context, trace.Span) {
 	if c.tracer == nil || !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx, nil
 	}

@@ -53,7 +53,7 @@ func (r *Receipt) Record() *Record {
 	if r.early != nil || r.promise.Err() != nil {
 		return nil
 	}
-	partition, offset := r.promise.Placed()
+	partition, offset := r.promise.Position()
 	return &Record{Stream: r.stream, Topic: r.topic, Partition: int(partition), Offset: offset, Key: r.key, Time: r.time}
 }
 

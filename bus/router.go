@@ -172,7 +172,7 @@ func (a *App) subscribe(s *subscription) error {
 	return nil
 }
 
-// mountable tells whether subscriptions may be added.
+// mountable reports whether subscriptions may be added.
 func (a *App) mountable() error {
 	switch {
 	case a.closing:

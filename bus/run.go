@@ -27,14 +27,14 @@ type run struct {
 	ctx     context.Context // ends when the run is to end
 	cancel  context.CancelFunc
 	runners []*runner
-	budget  *budget
+	limit   *recordLimit
 	names   *ownNames
 	done    chan struct{} // closed when every member has left
 }
 
 // runConfig is what the runners of a run share.
 type runConfig struct {
-	budget     *budget
+	limit      *recordLimit
 	middleware []Middleware
 	observe    []func(context.Context, Consumed)
 	tracer     trace.TracerProvider
@@ -72,7 +72,7 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	if n < 1 {
 		return 0, fmt.Errorf("bus: consume for %d records: give a number from 1", n)
 	}
-	b := newBudget(n)
+	b := newRecordLimit(n)
 	err := a.run(ctx, b)
 	handled := b.count()
 	if err == nil && handled < n {
@@ -84,7 +84,7 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	return handled, err
 }
 
-func (a *App) run(ctx context.Context, b *budget) error {
+func (a *App) run(ctx context.Context, b *recordLimit) error {
 	if a == nil {
 		return errNilApp
 	}
@@ -128,7 +128,7 @@ func (r *run) existingTopics(c *kafka.Client) map[string]*kafka.Topic {
 }
 
 // prepare makes the run, and makes it the App's one.
-func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
+func (a *App) prepare(ctx context.Context, c *connection, b *recordLimit) (*run, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.mountable(); err != nil {
@@ -141,7 +141,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	defer func() { a.preparing-- }()
 	a.late = nil
 	cfg := runConfig{
-		budget: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
+		limit: b, middleware: slices.Clone(a.middleware), observe: slices.Clone(a.observers),
 		tracer: a.cfg.TracerProvider, manual: a.cfg.ManualCommit, drain: a.cfg.DrainTimeout,
 		groups: make(map[string]int),
 	}
@@ -151,7 +151,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 	if cfg.drain <= 0 {
 		cfg.drain = defaultDrain
 	}
-	r := &run{budget: b, done: make(chan struct{})}
+	r := &run{limit: b, done: make(chan struct{})}
 	r.names = newOwnNames(c.prefix)
 	cfg.names = r.names
 	for len(r.runners) < len(a.subscriptions) {
@@ -171,7 +171,7 @@ func (a *App) prepare(ctx context.Context, c *core, b *budget) (*run, error) {
 
 // unlockedRunner is newRunner, while a.mu, which the caller has, is free: the application's middleware is called, and
 // may ask the App.
-func (a *App) unlockedRunner(c *core, s *subscription, cfg *runConfig) (*runner, error) {
+func (a *App) unlockedRunner(c *connection, s *subscription, cfg *runConfig) (*runner, error) {
 	a.mu.Unlock()
 	defer a.mu.Lock()
 	return newRunner(a, c, s, cfg)
@@ -188,10 +188,10 @@ func (r *run) wait() error {
 			}
 		})
 	}
-	if r.budget != nil {
+	if r.limit != nil {
 		watch.Go(func() {
 			select {
-			case <-r.budget.spent:
+			case <-r.limit.exhausted:
 				r.cancel()
 			case <-r.ctx.Done():
 			}
@@ -199,7 +199,7 @@ func (r *run) wait() error {
 	}
 	watch.Go(func() {
 		for kafka.Sleep(r.ctx, time.Second) == nil {
-			r.tell()
+			r.logOmitted()
 			for _, x := range r.runners {
 				x.unmatched.log(r.ctx, x.core, x.log)
 			}
@@ -208,21 +208,21 @@ func (r *run) wait() error {
 	members.Wait()
 	r.cancel()
 	watch.Wait()
-	r.tell()
+	r.logOmitted()
 	return errors.Join(errs...)
 }
 
-// tell logs how many lines its subscriptions have left out since the last call.
-func (r *run) tell() {
+// logOmitted logs how many lines its subscriptions have left out since the last call.
+func (r *run) logOmitted() {
 	for _, x := range r.runners {
-		x.lines.tell()
+		x.lines.logOmitted()
 	}
 }
 
-// hurry ends the time that running handlers have.
-func (r *run) hurry() {
+// cancelHandlers ends the time that running handlers have.
+func (r *run) cancelHandlers() {
 	for _, x := range r.runners {
-		x.consumer.Hurry()
+		x.consumer.CancelHandlers()
 	}
 }
 
@@ -238,14 +238,14 @@ func (a *App) stopRun(ctx context.Context) error {
 	r.cancel()
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
-		hurry := time.AfterFunc(left-min(left/4, mostHaste), r.hurry)
-		defer hurry.Stop()
+		timer := time.AfterFunc(left-min(left/4, mostHaste), r.cancelHandlers)
+		defer timer.Stop()
 	}
 	select {
 	case <-r.done:
 		return nil
 	case <-ctx.Done():
-		r.hurry()
+		r.cancelHandlers()
 		return fmt.Errorf("subscriptions still run: %w", context.Cause(ctx))
 	}
 }

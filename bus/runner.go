@@ -19,18 +19,18 @@ import (
 // runner is a subscription while the App runs.
 type runner struct {
 	*subscription
-	app       *App
-	core      *core
-	log       *slog.Logger
-	streams   streamSet
-	unmatched *unmatched
-	budget    *budget // nil = no end
-	observe   []func(context.Context, Consumed)
-	handle    Handler      // of one call: decode, middleware, the application's handler
-	batches   *batchChain  // the same for a call for many records; nil without Batch
-	tracer    trace.Tracer // nil = no spans
-	over      error        // says that a record's Timeout is over
-	consumer  *consume.Consumer
+	app          *App
+	core         *connection
+	log          *slog.Logger
+	streams      streamSet
+	unmatched    *unmatched
+	limit        *recordLimit // nil = no end
+	observe      []func(context.Context, Consumed)
+	handle       Handler      // of one call: decode, middleware, the application's handler
+	batches      *batchChain  // the same for a call for many records; nil without Batch
+	tracer       trace.Tracer // nil = no spans
+	timeoutError error        // says that a record's Timeout is over
+	consumer     *consume.Consumer
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
 	lines                                               limiters
@@ -51,8 +51,8 @@ type recordedError struct {
 
 func (x *runner) recordError(err error) { x.lastError.Store(&recordedError{err, time.Now()}) }
 
-func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error) {
-	x := &runner{subscription: s, app: a, core: c, budget: cfg.budget, observe: cfg.observe, names: cfg.names,
+func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner, error) {
+	x := &runner{subscription: s, app: a, core: c, limit: cfg.limit, observe: cfg.observe, names: cfg.names,
 		checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
@@ -78,7 +78,7 @@ func newRunner(a *App, c *core, s *subscription, cfg *runConfig) (*runner, error
 		x.handle = x.chain(x, middleware)
 	}
 	if s.timeout != nil {
-		x.over = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)
+		x.timeoutError = fmt.Errorf("the record was not handled within %s: %w", *s.timeout, context.DeadlineExceeded)
 	}
 	settings := c.client.Settings()
 	x.consumer = consume.New(c.client, consume.Options{

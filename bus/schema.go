@@ -313,7 +313,7 @@ func (r *registry) add(declarations ...*declaration) error {
 // byType reports whether values of the declaration's type are published as it: no value has an interface's type.
 func (d *declaration) byType() bool { return d.typ.Kind() != reflect.Interface }
 
-// clash tells whether two declarations can stand side by side.
+// clash reports whether two declarations can stand side by side.
 func clash(first, d *declaration) error {
 	switch {
 	case first.name() == d.name():
@@ -398,7 +398,7 @@ func (r *registry) bind(stream string, d *declaration) (boundUntil, error) {
 	}, nil
 }
 
-// conflict tells whether a stream that carries c, if anything, may carry d too: versions of one id may follow each
+// conflict reports whether a stream that carries c, if anything, may carry d too: versions of one id may follow each
 // other.
 func conflict(c *carried, d *declaration, stream string) error {
 	if c == nil || c.first.id == d.id {

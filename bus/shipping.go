@@ -74,7 +74,7 @@ func (b logBus) Ship(ctx context.Context, spec shipping.Stream, records []shippi
 			Topic: topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
 		}, false, &promises[i])
 	}
-	c.producer.Hurry()
+	c.producer.SendNow()
 }
 
 func (b logBus) Expire() {
@@ -124,7 +124,7 @@ func (l *logHandlers) handlers() []shipping.Attached {
 	return all
 }
 
-// attached tells whether a log handler ships through the App.
+// attached reports whether a log handler ships through the App.
 func (l *logHandlers) attached() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -60,7 +60,7 @@ func (x *runner) startBatchSpan(ctx context.Context, records []*Record) (context
 			links = append(links, trace.Link{SpanContext: producer})
 		}
 	}
-	attributes := append(x.placeAttributes(first), attribute.Int("messaging.batch.message_count", len(records)))
+	attributes := append(x.positionAttributes(first), attribute.Int("messaging.batch.message_count", len(records)))
 	return x.tracer.Start(ctx, "process "+first.Stream, trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithLinks(links...),
 		trace.WithAttributes(attributes...))
@@ -77,7 +77,7 @@ func endSpan(span trace.Span, outcome Outcome, err error) {
 
 // attributes are those that OpenTelemetry's conventions for messaging have.
 func (x *runner) attributes(r *Record) []attribute.KeyValue {
-	attributes := append(x.placeAttributes(r),
+	attributes := append(x.positionAttributes(r),
 		attribute.Int64("messaging.kafka.offset", r.Offset),
 		attribute.Int("messaging.message.body.size", len(r.Value)))
 	if r.Value == nil {
@@ -89,8 +89,8 @@ func (x *runner) attributes(r *Record) []attribute.KeyValue {
 	return attributes
 }
 
-// placeAttributes are those that all records of a partition have.
-func (x *runner) placeAttributes(r *Record) []attribute.KeyValue {
+// positionAttributes are those that all records of a partition have.
+func (x *runner) positionAttributes(r *Record) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"),
 		attribute.String("messaging.operation.name", "process"),
@@ -101,8 +101,8 @@ func (x *runner) placeAttributes(r *Record) []attribute.KeyValue {
 	}
 }
 
-// isNoop tells whether a provider makes no spans: none was given, or OpenTelemetry's global one has never been set. It
-// only saves what spans that nobody sees would cost.
+// isNoop reports whether a provider makes no spans: none was given, or OpenTelemetry's global one has never been set.
+// It only saves what spans that nobody sees would cost.
 func isNoop(p trace.TracerProvider) bool {
 	switch p.(type) {
 	case nil, noop.TracerProvider, *noop.TracerProvider:

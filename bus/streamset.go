@@ -90,7 +90,7 @@ func namedTopics(prefix string, patterns []string) []string {
 	return topics
 }
 
-// match tells whether the subscription reads a topic: one of its patterns, or a retry or replay stream of its own.
+// match reports whether the subscription reads a topic: one of its patterns, or a retry or replay stream of its own.
 func (s *streamSet) match(topic string) bool {
 	stream, ok := strings.CutPrefix(topic, s.prefix)
 	if !ok {
@@ -102,7 +102,7 @@ func (s *streamSet) match(topic string) bool {
 	return matchAny(s.patterns, topic)
 }
 
-// written tells whether a stream is where the subscription's own dead letters go: if it read them, those that fail
+// written reports whether a stream is where the subscription's own dead letters go: if it read them, those that fail
 // would go round for ever.
 func (s *streamSet) written(stream string) bool {
 	base, ours := strings.CutSuffix(stream, "."+s.group+deadSuffix)
@@ -150,7 +150,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 }
 
 // streamsOf returns the names of topics as the application knows them, sorted.
-func (c *core) streamsOf(topics map[string]int) []string {
+func (c *connection) streamsOf(topics map[string]int) []string {
 	streams := make([]string, 0, len(topics))
 	for topic := range topics {
 		streams = append(streams, c.stream(topic))
@@ -160,4 +160,4 @@ func (c *core) streamsOf(topics map[string]int) []string {
 }
 
 // stream returns the name of a topic as the application knows it.
-func (c *core) stream(topic string) string { return strings.TrimPrefix(topic, c.prefix) }
+func (c *connection) stream(topic string) string { return strings.TrimPrefix(topic, c.prefix) }

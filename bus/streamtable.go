@@ -25,7 +25,7 @@ func (t *streamTable) of(stream string) *StreamStats {
 	return s
 }
 
-// read notes that a group reads a stream.
+// read records that a group reads a stream.
 func (t *streamTable) read(stream string, partitions int, group string) {
 	s := t.of(stream)
 	s.Partitions = max(s.Partitions, partitions)

@@ -266,29 +266,29 @@ func (s *subscription) check(handler any) error {
 	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.FirstPause < 0 || s.retry.MaxPause < 0):
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}
-	taken := f.Type().In(1)
+	param := f.Type().In(1)
 	if s.batch != nil {
-		if err := checkBatch(s.batch, taken); err != nil {
+		if err := checkBatch(s.batch, param); err != nil {
 			return err
 		}
-		taken = taken.Elem()
+		param = param.Elem()
 	}
-	s.commits = taken.Implements(anyMessageType) || taken == reflect.TypeFor[*Record]() ||
-		taken == reflect.TypeFor[[]byte]()
+	s.commits = param.Implements(anyMessageType) || param == reflect.TypeFor[*Record]() ||
+		param == reflect.TypeFor[[]byte]()
 	if s.manual && !s.commits {
 		return fmt.Errorf("ManualCommit needs a handler that can commit: "+
-			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", taken)
+			"take a *bus.Message[X], a *bus.Record or []byte instead of %v", param)
 	}
 	return nil
 }
 
 // checkBatch says what is wrong with the option Batch of a handler that takes this type.
-func checkBatch(b *lanes.Batches, taken reflect.Type) error {
+func checkBatch(b *lanes.Batches, param reflect.Type) error {
 	switch {
 	case b.Max < 1 || b.Wait < 0:
 		return fmt.Errorf("Batch(%d, %v): a batch has a record at least, and its wait is not negative", b.Max, b.Wait)
-	case taken.Kind() != reflect.Slice || taken.Elem().Kind() == reflect.Uint8:
-		return fmt.Errorf("option Batch needs a handler of many records: take a []%v instead of %v", taken, taken)
+	case param.Kind() != reflect.Slice || param.Elem().Kind() == reflect.Uint8:
+		return fmt.Errorf("option Batch needs a handler of many records: take a []%v instead of %v", param, param)
 	}
 	return nil
 }
@@ -316,7 +316,7 @@ func checkDefaults(subscriptions []*subscription) error {
 		if s.named {
 			continue
 		}
-		if other, taken := first[s.group]; taken && other != s.function {
+		if other, found := first[s.group]; found && other != s.function {
 			return fmt.Errorf("the groups of %s and %s are both called %q by default, and each record would reach one of the "+
 				"two: give one with Group", other, s.function, s.group)
 		}

@@ -59,7 +59,7 @@ func (u *unmatched) matches(p fnmatch.Pattern, topics map[string]*kafka.Topic) b
 }
 
 // log logs what is due.
-func (u *unmatched) log(ctx context.Context, c *core, log *slog.Logger) {
+func (u *unmatched) log(ctx context.Context, c *connection, log *slog.Logger) {
 	for _, p := range u.due(time.Now(), c.client.KnownTopics()) {
 		attrs := []any{"pattern", p.String()}
 		if near := c.streamsNear(ctx, p.String()); len(near) > 0 {
@@ -70,7 +70,7 @@ func (u *unmatched) log(ctx context.Context, c *core, log *slog.Logger) {
 }
 
 // streamsNear returns the streams whose names are near a pattern; none when no broker answers soon.
-func (c *core) streamsNear(ctx context.Context, pattern string) []string {
+func (c *connection) streamsNear(ctx context.Context, pattern string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cluster, err := c.client.AllTopics(ctx)
@@ -90,7 +90,7 @@ func (c *core) streamsNear(ctx context.Context, pattern string) []string {
 }
 
 // watch calls log each second until ctx ends.
-func (u *unmatched) watch(ctx context.Context, c *core, log *slog.Logger) {
+func (u *unmatched) watch(ctx context.Context, c *connection, log *slog.Logger) {
 	for kafka.Sleep(ctx, time.Second) == nil {
 		u.log(ctx, c, log)
 	}

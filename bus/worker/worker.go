@@ -76,7 +76,7 @@ type process struct {
 
 // application is the part of a *bus.App that the worker needs.
 type application interface {
-	fmt.Stringer // tells the servers, and nothing that is secret
+	fmt.Stringer // returns the servers, and nothing that is secret
 	Logger() *slog.Logger
 	Configure(bus.Config)
 	Describe() appinfo.App

@@ -11,7 +11,7 @@ import (
 )
 
 // AddPartitions gives a topic more partitions; total is how many it has then. Keyed records go to other partitions from
-// then on. What a retry can mend is tried again until ctx ends.
+// then on. Transient errors are retried until ctx ends.
 func (c *Client) AddPartitions(ctx context.Context, topic string, total int) error {
 	err := c.retry(ctx, func() error {
 		response, err := c.roundTrip(ctx, &createpartitions.Request{

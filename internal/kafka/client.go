@@ -35,8 +35,8 @@ type Client struct {
 	pools atomic.Uint64
 	// reached is set when a broker has answered for the first time.
 	reached atomic.Bool
-	// told is set while the log has a warning of an outage that is not over.
-	told atomic.Bool
+	// warnedPassword is set while the log has a warning of an outage that is not over.
+	warnedPassword atomic.Bool
 
 	watcher  *watcher
 	creating flights
@@ -164,7 +164,7 @@ func (c *Client) roundTrip(ctx context.Context, msg protocol.Message, timeout ti
 		<-attempt.Done()
 	}
 	err = c.explain(ctx, attempt, err, timeout)
-	c.login.note(err)
+	c.login.recordError(err)
 	if isLost(err) || errors.Is(err, ErrAuth) {
 		// After a refused login the pool would go on trying, twice a second, until the account is locked.
 		c.drop(pool)

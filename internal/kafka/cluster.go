@@ -113,15 +113,15 @@ func (c *Client) topics(ctx context.Context, all bool, names []string) (*Cluster
 // broker that hangs.
 func (c *Client) askMetadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {
 	pool := c.pools.Load()
-	patience := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
-	limited, cancel := context.WithTimeout(ctx, patience)
+	attempt := min(max(c.settings.RequestTimeout/4, time.Second), c.settings.RequestTimeout)
+	limited, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	answer, err := c.metadata(limited, all, names)
 	if err == nil || limited.Err() == nil || ctx.Err() != nil || c.ctx.Err() != nil {
 		return answer, err
 	}
 	c.drop(pool)
-	return nil, fmt.Errorf("no answer within %s: %w%s", patience, os.ErrDeadlineExceeded, c.connHint())
+	return nil, fmt.Errorf("no answer within %s: %w%s", attempt, os.ErrDeadlineExceeded, c.connHint())
 }
 
 func (c *Client) metadata(ctx context.Context, all bool, names []string) (*wire.Metadata, error) {

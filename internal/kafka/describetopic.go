@@ -18,9 +18,9 @@ import (
 // each of the others.
 const HeaderRoom = 16 << 10
 
-// sourceLooks is how often a broker that does not know a source topic is asked again before the topic is taken for
+// sourceAttempts is how often a broker that does not know a source topic is asked again before the topic is taken for
 // gone.
-const sourceLooks = 5
+const sourceAttempts = 5
 
 const (
 	maxMessageBytes = "max.message.bytes"
@@ -36,7 +36,7 @@ func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec)
 	for n := 0; ; n++ {
 		source, err = c.topicConfig(ctx, spec.Source, maxMessageBytes, retentionMs)
 		// A broker may hear of a new topic late.
-		if Classify(err) != TopicMissing || n == sourceLooks || Sleep(ctx, c.settings.Backoff().Delay(n)) != nil {
+		if Classify(err) != TopicMissing || n == sourceAttempts || Sleep(ctx, c.settings.Backoff().Delay(n)) != nil {
 			break
 		}
 	}

@@ -92,7 +92,7 @@ func (d *dialer) candidates(address string) []string {
 
 // dial is the Transport's Dial.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if err := d.begin(); err != nil {
+	if err := d.reserve(); err != nil {
 		return nil, err
 	}
 	candidates := d.candidates(address)
@@ -148,7 +148,7 @@ func (d *dialer) secure(ctx context.Context, address string) (net.Conn, error) {
 	return secure, nil
 }
 
-func (d *dialer) begin() error {
+func (d *dialer) reserve() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {

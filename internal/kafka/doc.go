@@ -1,4 +1,4 @@
-// Package kafka is the one room that speaks to Kafka through kafka-go: connection settings, one Transport, a view of
+// Package kafka is the one package that speaks to Kafka through kafka-go: connection settings, one Transport, a view of
 // the cluster, topics, offsets, and what each error means.
 //
 // A [Client] owns the connections of an application. It stands on kafka-go's Transport and its protocol messages, and

@@ -140,7 +140,7 @@ func (e *endpoint) failed(err error) *ConnError {
 	return failure
 }
 
-// observedConn notes at its endpoint whether the broker answers, and counts there.
+// observedConn records at its endpoint whether the broker answers, and counts there.
 type observedConn struct {
 	net.Conn
 	peer   *endpoint
@@ -170,16 +170,16 @@ func (c *observedConn) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return n, c.note(err)
+	return n, c.recordError(err)
 }
 
 func (c *observedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.peer.written.Add(uint64(n))
-	return n, c.note(err)
+	return n, c.recordError(err)
 }
 
-func (c *observedConn) note(err error) error {
+func (c *observedConn) recordError(err error) error {
 	if err != nil && !errors.Is(err, net.ErrClosed) { // we have closed it
 		_ = c.peer.failed(err) // which is err with the address
 	}

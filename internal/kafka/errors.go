@@ -19,8 +19,8 @@ import (
 
 // Sentinels come wrapped: what was being done stands before them, and the cause behind.
 var (
-	// ErrAuth: the broker does not know us, does not let us, or we do not trust it. No retry mends it soon; somebody has
-	// to change a password, a certificate or an ACL. Wait at least 5s before trying again: accounts get locked.
+	// ErrAuth: the broker does not know us, does not let us, or we do not trust it. A retry does not help soon; somebody
+	// has to change a password, a certificate or an ACL. Wait at least 5s before trying again: accounts get locked.
 	ErrAuth = errors.New("not authenticated or not authorised")
 	// ErrTooLarge: a record, or the batch it is in, is larger than the broker or the topic takes.
 	ErrTooLarge = errors.New("record too large")

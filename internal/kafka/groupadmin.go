@@ -15,7 +15,7 @@ import (
 )
 
 // Groups asks every broker for the consumer groups that it coordinates, and returns their names, sorted. Groups of
-// other protocols, such as those of Kafka Connect, are left out. What a retry can mend is asked for again until ctx
+// other protocols, such as those of Kafka Connect, are left out. Transient errors are retried until ctx
 // ends.
 func (c *Client) Groups(ctx context.Context) ([]string, error) {
 	var names []string
@@ -85,7 +85,7 @@ func (c *Client) DescribeGroup(ctx context.Context, group string) (*wire.GroupDe
 	return answer, nil
 }
 
-// Committed returns all offsets that a group has committed. What a retry can mend is asked for again until ctx ends.
+// Committed returns all offsets that a group has committed. Transient errors are retried until ctx ends.
 func (c *Client) Committed(ctx context.Context, group string) (map[TopicPartition]int64, error) {
 	var found map[TopicPartition]int64
 	err := c.retry(ctx, func() error {

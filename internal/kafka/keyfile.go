@@ -43,7 +43,7 @@ func decryptKey(file []byte, password Secret) ([]byte, error) {
 			}
 			return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 		}
-		//nolint:staticcheck // A file that exists has to be read; that its form is weak is for its owner to mend.
+		//nolint:staticcheck // A file that exists has to be read; that its form is weak is for its owner to change.
 		der, err := x509.DecryptPEMBlock(block, []byte(password.Reveal()))
 		if err != nil {
 			return nil, errWrongPassword

@@ -38,8 +38,8 @@ func (l *login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	return l.Mechanism.Start(ctx)
 }
 
-// note begins a pause if err says that a broker has refused the login. l is nil where nobody logs in.
-func (l *login) note(err error) {
+// recordError begins a pause if err says that a broker has refused the login. l is nil where nobody logs in.
+func (l *login) recordError(err error) {
 	if l == nil || !errors.Is(err, kafkago.SASLAuthenticationFailed) || errors.Is(err, errLoginPause) {
 		return
 	}

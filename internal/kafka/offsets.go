@@ -67,7 +67,7 @@ func (e *OffsetsError) first() TopicPartition {
 }
 
 // ListOffsets returns, for each of parts, the offset at [FirstOffset], at [EndOffset], or of the first record whose
-// timestamp is at or after at (milliseconds since 1970), -1 when there is none. What a retry can mend is asked for
+// timestamp is at or after at (milliseconds since 1970), -1 when there is none. Transient errors are retried
 // again until ctx ends. Partitions that do not exist, or not any longer, are left out.
 //
 // The error is an [*OffsetsError]; the offsets of all other partitions are returned with it.

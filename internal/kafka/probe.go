@@ -45,7 +45,7 @@ func NewProbe(s Settings) (*Probe, error) {
 // UsesTLS and UsesSASL tell which steps a connection has.
 func (p *Probe) UsesTLS() bool { return p.config != nil }
 
-// UsesSASL tells whether a connection logs in.
+// UsesSASL reports whether a connection logs in.
 func (p *Probe) UsesSASL() bool { return p.mechanism != nil }
 
 // ProbeConn is one connection. Its steps have to be called in the order Secure, Versions, Login, those that the
@@ -163,7 +163,7 @@ func (o Operations) known() bool { return o > 0 }
 // Permissions is a cluster as a user sees it, and what the user may do.
 type Permissions struct {
 	Brokers []Broker
-	// Cluster has what the user may do to the cluster; 0 if the brokers do not tell.
+	// Cluster has what the user may do to the cluster; 0 if the brokers do not say.
 	Cluster Operations
 	// Topics are those that were asked for, by name, or all that the user may describe.
 	Topics map[string]TopicPermissions
@@ -173,7 +173,7 @@ type Permissions struct {
 type TopicPermissions struct {
 	Partitions int
 	Internal   bool
-	Allowed    Operations // 0 if the brokers do not tell
+	Allowed    Operations // 0 if the brokers do not say
 	Err        error      // why the broker tells nothing of it
 }
 
@@ -213,7 +213,7 @@ func (c *ProbeConn) Coordinator(ctx context.Context, group string) (Broker, erro
 	return Broker{ID: r.NodeID, Host: r.Host, Port: r.Port}, codeErr(r.ErrorCode, r.ErrorMessage)
 }
 
-// Group asks a group's coordinator what the user may do to the group; 0 if it does not tell.
+// Group asks a group's coordinator what the user may do to the group; 0 if it does not say.
 func (c *ProbeConn) Group(ctx context.Context, group string) (Operations, error) {
 	answer, err := c.ask(ctx, 3, &describegroups.Request{Groups: []string{group}, IncludeAuthorizedOperations: true})
 	if err != nil {

@@ -105,20 +105,20 @@ type compactReader struct {
 	failed bool
 }
 
-func (r *compactReader) take(n int) []byte {
+func (r *compactReader) next(n int) []byte {
 	if n < 0 || n > len(r.b) {
 		r.failed, r.b = true, nil
 		return make([]byte, 8)
 	}
-	taken := r.b[:n]
+	bytes := r.b[:n]
 	r.b = r.b[n:]
-	return taken
+	return bytes
 }
 
-func (r *compactReader) skip(n int)     { r.take(n) }
-func (r *compactReader) uint16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
-func (r *compactReader) uint32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
-func (r *compactReader) uint64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
+func (r *compactReader) skip(n int)     { r.next(n) }
+func (r *compactReader) uint16() uint16 { return binary.BigEndian.Uint16(r.next(2)) }
+func (r *compactReader) uint32() uint32 { return binary.BigEndian.Uint32(r.next(4)) }
+func (r *compactReader) uint64() uint64 { return binary.BigEndian.Uint64(r.next(8)) }
 
 func (r *compactReader) uvarint() int {
 	n, size := binary.Uvarint(r.b)

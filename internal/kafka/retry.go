@@ -7,12 +7,12 @@ import (
 	"log/slog"
 )
 
-// worthTelling is the failed attempt, counted from 0, that is told as a warning: a few failures are everyday life in a
+// worthTelling is the failed attempt, counted from 0, that is logged as a warning: a few failures are usual in a
 // cluster. For all loops of a Client, and the rest of an outage, one line says it.
 const worthTelling = 3
 
-// retry calls attempt until it succeeds, fails with what no retry mends, or ctx ends. The error then says both that it
-// ended and what the last attempt had met.
+// retry calls attempt until it succeeds, fails with what no retry can make succeed, or ctx ends. The error then says
+// both that it ended and what the last attempt had met.
 func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	backoff := c.settings.Backoff()
 	var last error
@@ -20,7 +20,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		err := attempt()
 		switch {
 		case err == nil:
-			c.told.Store(false)
+			c.warnedPassword.Store(false)
 			return nil
 		case ctx.Err() != nil:
 			return c.ended(ctx, err, last)
@@ -29,7 +29,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		}
 		last = err
 		level := slog.LevelDebug
-		if n == worthTelling && c.told.CompareAndSwap(false, true) {
+		if n == worthTelling && c.warnedPassword.CompareAndSwap(false, true) {
 			level = slog.LevelWarn
 		}
 		c.logger.Log(ctx, level, "kafka: will try again until the context ends", "error", err, "attempts", n+1)

@@ -228,7 +228,7 @@ func HideSecrets(raw map[string]any) {
 	}
 }
 
-// SameSettings tells whether two maps have the same settings, whether their passwords are hidden or not.
+// SameSettings reports whether two maps have the same settings, whether their passwords are hidden or not.
 func SameSettings(a, b map[string]any) bool {
 	return maps.EqualFunc(a, b, func(x, y any) bool { return reflect.DeepEqual(revealed(x), revealed(y)) })
 }

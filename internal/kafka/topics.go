@@ -41,7 +41,7 @@ const (
 
 // EnsureTopic returns nil when the topic exists and a produce request can find its leaders. It creates the topic unless
 // it is there; one that another process creates at the same moment is as good, and a spec never changes a topic that
-// exists. Calls for one name at one time send one request among them. What a retry can mend is retried until ctx ends.
+// exists. Calls for one name at one time send one request among them. Transient errors are retried until ctx ends.
 func (c *Client) EnsureTopic(ctx context.Context, name string, spec TopicSpec) error {
 	if err := checkTopic(name, spec); err != nil {
 		return err
@@ -141,9 +141,9 @@ func (c *Client) createTopic(ctx context.Context, name string, spec TopicSpec, b
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name, Value: spec.Configs[name]})
 	}
 	// The broker gets half of our own patience, so that its answer arrives before that ends.
-	patience := int32((c.settings.RequestTimeout / 2).Milliseconds())
+	timeout := int32((c.settings.RequestTimeout / 2).Milliseconds())
 	request := &createTopic{clientID: c.settings.ClientID}
-	request.message = createtopics.Request{TimeoutMs: patience, Topics: []createtopics.RequestTopic{topic}}
+	request.message = createtopics.Request{TimeoutMs: timeout, Topics: []createtopics.RequestTopic{topic}}
 	_, err := c.roundTrip(ctx, request, 0)
 	if err == nil {
 		err = request.err

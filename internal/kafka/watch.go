@@ -80,7 +80,7 @@ type watcher struct {
 	began     time.Time // when the last look that succeeded did
 	err       error     // of the last look
 	failures  int       // in a row
-	lastLook  time.Time
+	lastAsked time.Time
 	refreshes bool // Refresh was called since
 }
 
@@ -300,7 +300,7 @@ func (w *watcher) due(now time.Time) (all bool, names []string, wait time.Durati
 		if Classify(w.err) == Denied {
 			pause = loginPause
 		}
-		if later(w.lastLook.Add(pause)) {
+		if later(w.lastAsked.Add(pause)) {
 			return false, nil, wait
 		}
 	}
@@ -308,7 +308,7 @@ func (w *watcher) due(now time.Time) (all bool, names []string, wait time.Durati
 		return true, nil, 0
 	}
 	// After a failure everything may have moved.
-	fresh := (w.refreshes || w.failures > 0) && !later(w.lastLook.Add(refreshAge))
+	fresh := (w.refreshes || w.failures > 0) && !later(w.lastAsked.Add(refreshAge))
 	for name, t := range w.names {
 		// One that nobody has asked for by its name may be too new for the last look at all of them.
 		unseen := t.asked.IsZero() && (w.cluster == nil || !w.cluster.Topics[name].complete())
@@ -365,7 +365,7 @@ func (w *watcher) ageLocked(name string) time.Duration {
 		}
 		return knownAge
 	case topic != nil && topic.Err != nil && !Classify(topic.Err).Retriable():
-		age = loginPause // somebody has to mend that
+		age = loginPause // an operator has to repair that
 	}
 	if limit > 0 {
 		age = min(age, limit)
@@ -377,7 +377,7 @@ func (w *watcher) ageLocked(name string) time.Duration {
 func (w *watcher) apply(began time.Time, all bool, names []string, answer *wire.Metadata, err error) (changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lastLook = time.Now()
+	w.lastAsked = time.Now()
 	next := w.cluster
 	if err == nil {
 		next, err = w.mergeLocked(all, names, answer)

@@ -42,7 +42,8 @@ type Options struct {
 	Limit int
 	// TopicPrefix is what a record's topic has before its stream.
 	TopicPrefix string
-	// Do, DoBatch, Batches and Dropped are those of [lanes.Options]. [PlaceOf] tells from ctx where the item comes from.
+	// Do, DoBatch, Batches and Dropped are those of [lanes.Options]. [PartitionOf] tells from ctx where the item comes
+	// from.
 	Do      func(ctx context.Context, r *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again)
 	DoBatch func(ctx context.Context, items []lanes.Item[wire.Record]) lanes.Result
 	Batches lanes.Batches
@@ -129,7 +130,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	})
 	c.mu.Lock() // Status may look
-	// Where a partition begins again that has lost an offset is decided here, and not for all alike: see place.reset.
+	// Where a partition begins again that has lost an offset is decided here, and not for all alike: see
+	// partition.resetOffset.
 	c.fetcher = fetch.New(c.client, fetch.Options{TopicPrefix: c.opts.TopicPrefix, OutOfRange: kafka.NoReset,
 		Logger: c.log.With("group", c.opts.Group)})
 	c.mu.Unlock()
@@ -191,8 +193,8 @@ func (c *Consumer) Fail(err error) {
 	})
 }
 
-// Hurry ends the time that handlers have to finish now.
-func (c *Consumer) Hurry() {
+// CancelHandlers ends the time that handlers have to finish now.
+func (c *Consumer) CancelHandlers() {
 	c.mu.Lock()
 	g := c.current
 	c.mu.Unlock()
@@ -228,8 +230,8 @@ func (c *Consumer) Marks() map[kafka.TopicPartition]int64 {
 	if g == nil {
 		return nil
 	}
-	marks := make(map[kafka.TopicPartition]int64, len(g.places))
-	for tp, p := range g.places {
+	marks := make(map[kafka.TopicPartition]int64, len(g.partitions))
+	for tp, p := range g.partitions {
 		if mark, ok := p.mark(); ok {
 			marks[tp] = mark
 		}
@@ -244,8 +246,8 @@ func (c *Consumer) recordError(err error) {
 	c.lastError, c.errorAt = err, time.Now()
 }
 
-// abandon remembers lanes of a partition whose handlers do not return.
-func (c *Consumer) abandon(tp kafka.TopicPartition, stuck []*lanes.Partition[wire.Record]) {
+// recordAbandoned remembers lanes of a partition whose handlers do not return.
+func (c *Consumer) recordAbandoned(tp kafka.TopicPartition, stuck []*lanes.Partition[wire.Record]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.abandoned[tp] = append(c.abandoned[tp], stuck...)

@@ -15,7 +15,7 @@ import (
 
 // stubborn returns a Consumer with a running handler that heeds its context or does not, and what ends the handler in
 // the end.
-func stubborn(t *testing.T, heeds bool) (c *Consumer, p *place, release chan struct{}) {
+func stubborn(t *testing.T, heeds bool) (c *Consumer, p *partition, release chan struct{}) {
 	t.Helper()
 	begun := make(chan struct{}, 10)
 	release = make(chan struct{})
@@ -29,7 +29,7 @@ func stubborn(t *testing.T, heeds bool) (c *Consumer, p *place, release chan str
 		return true
 	}))
 	_, p = assign(c, "topic")
-	p.take(chunk("topic", 0, 2, time.Time{}))
+	p.enqueue(chunk("topic", 0, 2, time.Time{}))
 	<-begun
 	return c, p, release
 }
@@ -48,8 +48,8 @@ func TestADrainCancelsHandlersWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
-// Hurry ends the time of a drain that is under way or yet to come.
-func TestHurryEndsADrain(t *testing.T) {
+// CancelHandlers ends the time of a drain that is under way or yet to come.
+func TestCancelHandlersEndsADrain(t *testing.T) {
 	t.Parallel()
 	for name, heeds := range map[string]bool{"a handler that heeds its context": true, "one that does not": false} {
 		t.Run(name, func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestHurryEndsADrain(t *testing.T) {
 			c, p, release := stubborn(t, heeds)
 			defer close(release)
 			go func() {
-				<-p.Draining()
-				c.Hurry()
+				<-p.Revoked()
+				c.CancelHandlers()
 			}()
 			within(t, 5*time.Second, func() { c.Drain(t.Context()) })
 		})
@@ -66,7 +66,7 @@ func TestHurryEndsADrain(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()
 		c, _, _ := stubborn(t, true)
-		c.Hurry()
+		c.CancelHandlers()
 		within(t, 5*time.Second, func() { c.Drain(t.Context()) })
 	})
 }
@@ -113,11 +113,11 @@ func TestAnAbandonedPartitionWaitsForTheHandlersBeforeARewindToo(t *testing.T) {
 				g, p := assign(c, "topic")
 				g.halt()
 				g.wg.Wait() // the test is the dispatcher
-				p.take(chunk("topic", 100, 101, time.Time{}))
+				p.enqueue(chunk("topic", 100, 101, time.Time{}))
 				synctest.Wait()
-				p.take(chunk("topic", 0, 1, time.Time{}))
+				p.enqueue(chunk("topic", 0, 1, time.Time{}))
 				synctest.Wait()
-				c.Hurry()
+				c.CancelHandlers()
 				c.Drain(t.Context())
 				for i, offset := range order {
 					if n := c.Status().Abandoned; n != 2-i {
@@ -160,9 +160,9 @@ func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
 			begun++
 			mu.Unlock()
 			<-ctx.Done()
-			returns := grace - time.Millisecond
-			if late(PlaceOf(ctx).(*place).tp.Partition) {
-				returns = grace + time.Millisecond
+			returns := cancelGrace - time.Millisecond
+			if late(PartitionOf(ctx).(*partition).tp.Partition) {
+				returns = cancelGrace + time.Millisecond
 			}
 			time.Sleep(returns)
 			return false, nil
@@ -176,8 +176,8 @@ func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
 		g := c.current
 		g.halt()
 		g.wg.Wait() // the test is the dispatcher
-		for _, p := range g.places {
-			p.take(chunk("topic", 0, 2, time.Time{}))
+		for _, p := range g.partitions {
+			p.enqueue(chunk("topic", 0, 2, time.Time{}))
 		}
 		synctest.Wait()
 		if begun != 2*partitions {
@@ -187,7 +187,7 @@ func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		c.Drain(ctx)
-		if took := time.Since(began); took != time.Minute+grace {
+		if took := time.Since(began); took != time.Minute+cancelGrace {
 			t.Errorf("the drain took %v", took)
 		}
 		for tp := range starts {

@@ -14,11 +14,11 @@ import (
 
 // generation is the work of one assignment, from Assign until Drain has returned.
 type generation struct {
-	c        *Consumer
-	number   int32
-	places   map[kafka.TopicPartition]*place
-	draining chan struct{} // closed when nothing further is to begin
-	drained  atomic.Bool
+	c          *Consumer
+	number     int32
+	partitions map[kafka.TopicPartition]*partition
+	revoked    chan struct{} // closed when nothing further is to begin
+	drained    atomic.Bool
 
 	ctx    context.Context // of the handlers; ends when the time to finish is over
 	cancel context.CancelCauseFunc
@@ -28,29 +28,29 @@ type generation struct {
 	wg      sync.WaitGroup
 }
 
-// grace is how long all handlers of a generation may take to return when their context has ended, before they are
+// cancelGrace is how long all handlers of a generation may take to return when their context has ended, before they are
 // given up.
-const grace = time.Second
+const cancelGrace = time.Second
 
 func newGeneration(c *Consumer, a group.Assignment) *generation {
 	g := &generation{
-		c: c, number: a.Generation, draining: make(chan struct{}),
-		places: make(map[kafka.TopicPartition]*place, len(a.Partitions)),
+		c: c, number: a.Generation, revoked: make(chan struct{}),
+		partitions: make(map[kafka.TopicPartition]*partition, len(a.Partitions)),
 	}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	g.reading, g.halt = context.WithCancel(context.Background())
 	for tp, start := range a.Partitions {
-		g.places[tp] = newPlace(g, tp, start)
+		g.partitions[tp] = newPartition(g, tp, start)
 	}
 	return g
 }
 
 func (g *generation) start() {
-	if len(g.places) == 0 {
+	if len(g.partitions) == 0 {
 		return
 	}
-	free := make([]*place, 0, len(g.places))
-	for tp, p := range g.places {
+	free := make([]*partition, 0, len(g.partitions))
+	for tp, p := range g.partitions {
 		if held := g.c.heldBy(tp); held != nil {
 			g.c.log.Warn("consume: a handler of this partition has not returned yet; the partition waits for it",
 				"group", g.c.opts.Group, "partition", name(tp))
@@ -62,13 +62,13 @@ func (g *generation) start() {
 						return
 					}
 				}
-				g.read(p)
+				g.startReading(p)
 			})
 			continue
 		}
 		free = append(free, p)
 	}
-	g.read(free...)
+	g.startReading(free...)
 	g.wg.Go(g.dispatch)
 }
 
@@ -78,19 +78,19 @@ func (g *generation) dispatch() {
 		chunk, err := g.c.fetcher.Next(g.reading)
 		switch {
 		case err == nil:
-			if p := g.places[kafka.TopicPartition{Topic: chunk.Topic, Partition: chunk.Partition}]; p != nil {
-				p.take(chunk)
+			if p := g.partitions[kafka.TopicPartition{Topic: chunk.Topic, Partition: chunk.Partition}]; p != nil {
+				p.enqueue(chunk)
 			}
 		case g.reading.Err() != nil || errors.Is(err, fetch.ErrClosed):
 			return
 		default:
-			g.failed(err)
+			g.handleReadError(err)
 		}
 	}
 }
 
-// failed deals with what the fetcher says is wrong. It goes on with all else by itself.
-func (g *generation) failed(err error) {
+// handleReadError deals with what the fetcher says is wrong. It goes on with all else by itself.
+func (g *generation) handleReadError(err error) {
 	c := g.c
 	c.recordError(err)
 	bad, ok := errors.AsType[*fetch.PartitionError](err)
@@ -98,7 +98,7 @@ func (g *generation) failed(err error) {
 		c.log.Error("consume: reading fails; trying again", "group", c.opts.Group, "error", err)
 		return
 	}
-	p := g.places[kafka.TopicPartition{Topic: bad.Topic, Partition: bad.Partition}]
+	p := g.partitions[kafka.TopicPartition{Topic: bad.Topic, Partition: bad.Partition}]
 	switch {
 	case p == nil:
 	case bad.Next >= 0:
@@ -106,43 +106,44 @@ func (g *generation) failed(err error) {
 		c.corrupt.Add(1)
 		c.log.Error("consume: a batch is broken and cannot be handled", "group", c.opts.Group, "partition", name(p.tp),
 			"offset", bad.Offset, "next", bad.Next, "error", bad.Err)
-		p.pass(bad.Next)
+		p.skipTo(bad.Next)
 	case errors.Is(err, fetch.ErrOutOfRange):
-		p.reset(bad)
+		p.resetOffset(bad)
 	default:
 		c.log.Error("consume: a partition cannot be read; trying again", "group", c.opts.Group, "partition", name(p.tp),
 			"error", bad.Err)
-		p.readAgain()
+		p.rereadLater()
 	}
 }
 
-// again is the pause before a partition is tried once more that we may not read, say: somebody has to mend that.
-const again = 10 * time.Second
+// rereadDelay is the pause before a partition is tried once more that we may not read, say: an operator has to repair
+// that.
+const rereadDelay = 10 * time.Second
 
-// drain ends the generation: nothing begins any more, and what runs has until ctx ends, or Hurry is called.
+// drain ends the generation: nothing begins any more, and what runs has until ctx ends, or CancelHandlers is called.
 func (g *generation) drain(ctx context.Context) {
-	ctx, hurry := context.WithCancel(ctx)
-	defer hurry()
-	defer context.AfterFunc(g.ctx, hurry)()
-	close(g.draining)
+	ctx, cancelWait := context.WithCancel(ctx)
+	defer cancelWait()
+	defer context.AfterFunc(g.ctx, cancelWait)()
+	close(g.revoked)
 	g.halt()
 	g.wg.Wait() // the dispatcher: from here on nobody feeds the lanes
-	for tp, p := range g.places {
+	for tp, p := range g.partitions {
 		g.c.fetcher.Remove(tp)
 		p.stop()
 	}
-	for _, p := range g.places {
+	for _, p := range g.partitions {
 		p.waitIdle(ctx)
 	}
 	g.cancel(errDraining)
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 	defer cancel()
-	for _, p := range g.places {
+	for _, p := range g.partitions {
 		if stuck := p.waitIdle(limited); len(stuck) > 0 {
 			g.c.log.Error("consume: a handler has not returned although its context ended; it is left alone, and its record "+
 				"will be handled again",
 				"group", g.c.opts.Group, "partition", name(p.tp), "offset", p.oldest())
-			g.c.abandon(p.tp, stuck)
+			g.c.recordAbandoned(p.tp, stuck)
 		}
 	}
 	g.c.mu.Lock()
@@ -153,7 +154,7 @@ func (g *generation) drain(ctx context.Context) {
 
 // finished counts the items that have been handled.
 func (g *generation) finished() (n uint64) {
-	for _, p := range g.places {
+	for _, p := range g.partitions {
 		n += p.finished()
 	}
 	return n

@@ -17,9 +17,9 @@ func TestALaneOfThePastDoesNotPauseItsPartition(t *testing.T) {
 	t.Parallel()
 	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	_, p := assign(c, "topic")
-	p.take(chunk("topic", 100, 200, time.Time{}))
+	p.enqueue(chunk("topic", 100, 200, time.Time{}))
 	past := p.lane.Load()
-	p.take(chunk("topic", 0, 5, time.Time{})) // made anew
+	p.enqueue(chunk("topic", 0, 5, time.Time{})) // made anew
 	p.setFull(past, true)
 	if p.isPaused() {
 		t.Error("the partition is paused, and by nobody")
@@ -36,13 +36,13 @@ func TestTheTimeOfWhatWasGivenUpMarksNothing(t *testing.T) {
 	t.Parallel()
 	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	_, p := assign(c, "delayed")
-	p.take(chunk("delayed", 100, 200, time.Now().Add(time.Hour)))
+	p.enqueue(chunk("delayed", 100, 200, time.Now().Add(time.Hour)))
 	p.rewind(0)
 	p.release()
 	if mark := c.Marks()[p.tp]; mark != 0 {
 		t.Errorf("marked %d", mark)
 	}
-	p.take(chunk("delayed", 0, 5, time.Time{}))
+	p.enqueue(chunk("delayed", 0, 5, time.Time{}))
 	eventually(t, func() bool { return c.Marks()[p.tp] == 5 })
 }
 
@@ -61,10 +61,10 @@ func TestWhatComesAfterAnUnfinishedItemIsNotCounted(t *testing.T) {
 				return false
 			}))
 			_, p := assign(c, topic)
-			p.take(chunk(topic, 0, 5, time.Time{}))
+			p.enqueue(chunk(topic, 0, 5, time.Time{}))
 			<-begun
 			eventually(t, func() bool { _, _, running := p.lane.Load().Held(); return running == 0 })
-			p.take(chunk(topic, 5, 20, time.Time{}))
+			p.enqueue(chunk(topic, 5, 20, time.Time{}))
 			if s := c.Status(); s.Handled != 2 || s.Partitions[0].Watermark != 2 {
 				t.Errorf("handled %d, watermark %d", s.Handled, s.Partitions[0].Watermark)
 			}
@@ -103,9 +103,9 @@ func TestARewindDropsWhatWaits(t *testing.T) {
 		g, p := assign(c, "topic")
 		g.halt()
 		g.wg.Wait() // the test is the dispatcher
-		p.take(chunk("topic", 100, 105, time.Time{}))
+		p.enqueue(chunk("topic", 100, 105, time.Time{}))
 		synctest.Wait()
-		p.take(chunk("topic", 0, 5, time.Time{}))
+		p.enqueue(chunk("topic", 0, 5, time.Time{}))
 		synctest.Wait()
 		if s := c.Status(); dropped.Load() != 1 || handled.Load() != 5 || s.Handled != 5 || c.Marks()[p.tp] != 5 {
 			t.Errorf("%d dropped, %d handled, marks %v, status %+v", dropped.Load(), handled.Load(), c.Marks(), s)
@@ -130,7 +130,7 @@ func TestARewindForgetsLanesThatAreIdle(t *testing.T) {
 		g.halt()
 		g.wg.Wait() // the test is the dispatcher
 		for offset := int64(1000); offset > 900; offset-- {
-			p.take(chunk("topic", offset, offset+1, time.Time{}))
+			p.enqueue(chunk("topic", offset, offset+1, time.Time{}))
 			synctest.Wait()
 		}
 		if n := len(p.past); n > 2 {

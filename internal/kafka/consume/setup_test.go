@@ -43,7 +43,7 @@ func idle(t *testing.T, o Options) *Consumer {
 	c := New(client, o)
 	c.fetcher = fetch.New(client, fetch.Options{})
 	t.Cleanup(func() {
-		c.Hurry()
+		c.CancelHandlers()
 		c.Drain(t.Context())
 		c.fetcher.Close()
 		c.pool.Close()
@@ -53,10 +53,10 @@ func idle(t *testing.T, o Options) *Consumer {
 }
 
 // assign gives the Consumer partition 0 of a topic, and returns its place.
-func assign(c *Consumer, topic string) (*generation, *place) {
+func assign(c *Consumer, topic string) (*generation, *partition) {
 	tp := kafka.TopicPartition{Topic: topic}
 	c.Assign(group.Assignment{Generation: 1, Partitions: map[kafka.TopicPartition]group.Start{tp: {Committed: 0}}})
-	return c.current, c.current.places[tp]
+	return c.current, c.current.partitions[tp]
 }
 
 // chunk returns records from one offset to before another.

@@ -55,7 +55,7 @@ func (c *Consumer) Status() Status {
 		return s
 	}
 	s.Handled += g.finished()
-	for _, p := range g.places {
+	for _, p := range g.partitions {
 		s.Partitions = append(s.Partitions, p.status(s.Member.Committed))
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int {
@@ -64,7 +64,7 @@ func (c *Consumer) Status() Status {
 	return s
 }
 
-func (p *place) status(committed map[kafka.TopicPartition]int64) PartitionStatus {
+func (p *partition) status(committed map[kafka.TopicPartition]int64) PartitionStatus {
 	s := PartitionStatus{
 		TopicPartition: p.tp, Committed: p.committed.Load(), Watermark: p.committed.Load(),
 		Position: p.position.Load(), End: p.lastEnd(), Held: p.held(), Paused: p.isPaused(),
@@ -88,7 +88,7 @@ func (p *place) status(committed map[kafka.TopicPartition]int64) PartitionStatus
 
 // lastEnd returns the partition's end as it was last heard of: from the fetcher, or, while that leaves the partition
 // out, from watch.
-func (p *place) lastEnd() int64 {
+func (p *partition) lastEnd() int64 {
 	end, seen := p.end.Load(), p.g.c.fetcher.HighWatermark(p.tp)
 	switch {
 	case seen < 0:
@@ -99,7 +99,7 @@ func (p *place) lastEnd() int64 {
 	return seen
 }
 
-func (p *place) firstWaiting() (item wire.Record, ok bool) {
+func (p *partition) firstWaiting() (item wire.Record, ok bool) {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	if len(p.waiting) == 0 {

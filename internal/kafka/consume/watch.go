@@ -10,7 +10,7 @@ import (
 const (
 	// watchEvery is how often the partitions are looked at.
 	watchEvery = 5 * time.Second
-	// stuckAfter is how long a partition may finish nothing, while a handler runs, before the log tells. It tells again
+	// stuckAfter is how long a partition may finish nothing, while a handler runs, before the log says. It tells again
 	// each time that the time has doubled.
 	stuckAfter = time.Minute
 )
@@ -28,15 +28,15 @@ func (c *Consumer) watch(ctx context.Context) {
 			continue
 		}
 		now := time.Now()
-		for tp, p := range g.places {
+		for tp, p := range g.partitions {
 			_, _, running := p.lane.Load().Held()
-			s, told := seen[tp].after(p.oldest(), running > 0, now)
-			if seen[tp] = s; told {
+			s, isDue := seen[tp].after(p.oldest(), running > 0, now)
+			if seen[tp] = s; isDue {
 				c.log.Warn("consume: a handler has been running for long and holds up its partition",
 					"group", c.opts.Group, "partition", name(tp), "offset", s.offset, "for", now.Sub(s.since).Round(time.Second))
 			}
 		}
-		c.lookAtEnds(ctx, g)
+		c.updateEnds(ctx, g)
 	}
 }
 
@@ -48,7 +48,7 @@ type progress struct {
 }
 
 // after returns the progress as it is now, and whether it is time to tell.
-func (p progress) after(offset int64, running bool, now time.Time) (_ progress, tell bool) {
+func (p progress) after(offset int64, running bool, now time.Time) (_ progress, isDue bool) {
 	if !running || p.offset != offset || p.since.IsZero() {
 		return progress{offset: offset, since: now, next: stuckAfter}, false
 	}
@@ -59,11 +59,11 @@ func (p progress) after(offset int64, running bool, now time.Time) (_ progress, 
 	return p, true
 }
 
-// lookAtEnds asks for the ends of partitions that are not being read: no fetch tells them, and their lag is the one
+// updateEnds asks for the ends of partitions that are not being read: no fetch tells them, and their lag is the one
 // that grows.
-func (c *Consumer) lookAtEnds(ctx context.Context, g *generation) {
+func (c *Consumer) updateEnds(ctx context.Context, g *generation) {
 	var paused []kafka.TopicPartition
-	for tp, p := range g.places {
+	for tp, p := range g.partitions {
 		if p.isPaused() {
 			paused = append(paused, tp)
 		}
@@ -75,11 +75,11 @@ func (c *Consumer) lookAtEnds(ctx context.Context, g *generation) {
 	defer cancel()
 	ends, _ := c.client.HighWatermarks(limited, paused) // what fails is looked up again the next time
 	for tp, end := range ends {
-		g.places[tp].end.Store(end)
+		g.partitions[tp].end.Store(end)
 	}
 }
 
-func (p *place) isPaused() bool {
+func (p *partition) isPaused() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.paused

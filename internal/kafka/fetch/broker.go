@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// fetchGrace is what a fetch may take beyond the time that the broker may hold it.
-	fetchGrace = 5 * time.Second
+	// fetchReserve is what a fetch may take beyond the time that the broker may hold it.
+	fetchReserve = 5 * time.Second
 	// leastFetch is what a fetch asks for at least, however full the buffer is.
 	leastFetch = 1 << 20
 	// maxCutOff is how often in a row a partition's first batch may come cut off. Once it is the first
@@ -33,13 +33,13 @@ type loop struct {
 	wake   chan struct{} // the session's request may be due
 	beside chan struct{} // the request beside it may be due
 
-	led     int                     // partitions that are read here
-	changed map[*partition]struct{} // those of which the session may know something wrong
-	session session
-	waiting bool // the session's request is on its way
-	hurried bool // the request beside it is on its way
-	failed  bool // the last one beside it has failed: the session's own tells what is wrong
-	crowded bool // the session's last answer was so large that partitions may have been left out
+	led          int                     // partitions that are read here
+	changed      map[*partition]struct{} // those of which the session may know something wrong
+	session      session
+	waiting      bool // the session's request is on its way
+	extraRequest bool // the request beside it is on its way
+	failed       bool // the last one beside it has failed: the session's own tells what is wrong
+	crowded      bool // the session's last answer was so large that partitions may have been left out
 }
 
 // startLocked starts the loop of a broker.
@@ -94,11 +94,11 @@ func (f *Fetcher) changedLocked(p *partition) {
 // answer is buffered as it is; while its records are decoded the next one is on its way.
 func (f *Fetcher) fetch(ctx context.Context, l *loop) {
 	for failures := 0; ; {
-		if f.waitRoom(ctx) != nil {
+		if f.waitForSpace(ctx) != nil {
 			return
 		}
-		req, wait, over := f.sessionRequest(l)
-		if over {
+		req, wait, closing := f.sessionRequest(l)
+		if closing {
 			return
 		}
 		if req == nil {
@@ -140,7 +140,7 @@ func (f *Fetcher) fetch(ctx context.Context, l *loop) {
 // fetchBeside asks for partitions that may be read while the session's request, which is without them, is on its way.
 func (f *Fetcher) fetchBeside(ctx context.Context, l *loop) {
 	for {
-		if f.waitRoom(ctx) != nil {
+		if f.waitForSpace(ctx) != nil {
 			return
 		}
 		req, wait := f.besideRequest(l)
@@ -166,7 +166,7 @@ func (f *Fetcher) fetchBeside(ctx context.Context, l *loop) {
 func (f *Fetcher) pause(ctx context.Context, res *wire.FetchResponse, worked bool) error {
 	pause := time.Duration(res.ThrottleMs) * time.Millisecond
 	if !worked {
-		pause = max(pause, regroupSoon)
+		pause = max(pause, reassignSoon)
 	}
 	if pause <= 0 {
 		return nil
@@ -230,7 +230,7 @@ func (f *Fetcher) ask(ctx context.Context, l *loop, r *request, failures int) (*
 			PartitionMaxBytes: int32(f.cfg.MaxPartitionFetchBytes),
 		})
 	}
-	timeout := min(r.wait+fetchGrace<<min(failures, 10), max(f.cfg.RequestTimeout, r.wait+fetchGrace))
+	timeout := min(r.wait+fetchReserve<<min(failures, 10), max(f.cfg.RequestTimeout, r.wait+fetchReserve))
 	m, err := f.client.RoundTrip(ctx, req, timeout)
 	if err != nil {
 		return nil, err
@@ -253,12 +253,12 @@ func (f *Fetcher) failed(ctx context.Context, l *loop, err error, failures int) 
 	f.invalidateMetadata() // other brokers may lead by now
 	if kafka.Classify(err) == kafka.Denied {
 		f.report(&BrokerError{Broker: l.broker, Err: err})
-		return kafka.Sleep(ctx, slowly)
+		return kafka.Sleep(ctx, deniedBackoff)
 	}
 	if failures == 0 {
 		f.log.Warn("fetch: the broker does not answer; trying again", "broker", l.broker, "error", err)
 	}
-	return kafka.Sleep(ctx, max(f.backoff().Delay(failures), regroupSoon))
+	return kafka.Sleep(ctx, max(f.backoff().Delay(failures), reassignSoon))
 }
 
 func (f *Fetcher) committed() bool { return f.cfg.IsolationLevel == kafka.ReadCommitted }
@@ -298,7 +298,7 @@ func (f *Fetcher) endRequest(l *loop, r *request, res *wire.FetchResponse, err e
 		f.leaveReplicasLocked(l)
 	}
 	if r.beside {
-		l.hurried, l.failed = false, err != nil
+		l.extraRequest, l.failed = false, err != nil
 		signal(l.wake)
 		return worked
 	}
@@ -357,7 +357,7 @@ func (f *Fetcher) movedLocked(s *segment) bool {
 	}
 	if s.cutOff {
 		p.cutOff++
-		p.retryAt = time.Now().Add(regroupSoon)
+		p.retryAt = time.Now().Add(reassignSoon)
 		if p.cutOff >= maxCutOff {
 			s.items = []item{{err: &PartitionError{Topic: p.Topic, Partition: p.Partition, Offset: s.from, Next: -1,
 				Err: errCutOff}}}
@@ -403,7 +403,7 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 		}
 		f.log.Warn("fetch: the broker does not have this offset; starting again", "topic", p.Topic, "partition", p.Partition,
 			"offset", a.from, "at", f.opts.OutOfRange)
-		f.poke()
+		f.wakeRouter()
 	case kafka.Classify(err) == kafka.Denied:
 		f.deniedLocked(p, a.from, err)
 	case !kafka.Classify(err).Retriable():
@@ -412,7 +412,7 @@ func (f *Fetcher) refusedLocked(a asked, err error) {
 		if p.attempt == 0 {
 			f.log.Debug("fetch: a partition cannot be read now", "topic", p.Topic, "partition", p.Partition, "error", err)
 		}
-		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), regroupSoon))
+		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), reassignSoon))
 		p.attempt++
 		f.invalidateMetadata()
 	}

@@ -58,31 +58,31 @@ func (f *Fetcher) pushLocked(segments ...*segment) {
 // bufferLocked counts bytes that wait to be decoded.
 func (f *Fetcher) bufferLocked(n int) {
 	f.buffered += n
-	if f.buffered >= f.opts.MaxBuffered && f.room == nil {
-		f.room = make(chan struct{})
+	if f.buffered >= f.opts.MaxBuffered && f.space == nil {
+		f.space = make(chan struct{})
 	}
 }
 
 // releaseLocked takes back a bufferLocked.
 func (f *Fetcher) releaseLocked(n int) {
 	f.buffered -= n
-	if f.buffered < f.opts.MaxBuffered && f.room != nil {
-		close(f.room)
-		f.room = nil
+	if f.buffered < f.opts.MaxBuffered && f.space != nil {
+		close(f.space)
+		f.space = nil
 	}
 }
 
-// waitRoom returns when fewer bytes than MaxBuffered are held, or ctx ends.
-func (f *Fetcher) waitRoom(ctx context.Context) error {
+// waitForSpace returns when fewer bytes than MaxBuffered are held, or ctx ends.
+func (f *Fetcher) waitForSpace(ctx context.Context) error {
 	for {
 		f.mu.Lock()
-		room := f.room
+		space := f.space
 		f.mu.Unlock()
-		if room == nil {
+		if space == nil {
 			return ctx.Err()
 		}
 		select {
-		case <-room:
+		case <-space:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -148,7 +148,7 @@ func (f *Fetcher) decodeReady() {
 // deliverLocked puts a result behind those that wait for Next.
 func (f *Fetcher) deliverLocked(r *result) {
 	f.out = append(f.out, r)
-	signal(f.news)
+	signal(f.nextWoken)
 }
 
 // report delivers a broker's refusal, unless its last one is still there to be seen.

@@ -88,7 +88,7 @@ func (e *PartitionError) Error() string {
 func (e *PartitionError) Unwrap() error { return e.Err }
 
 // BrokerError says that a broker, or all of them, refuses us: a wrong password, a missing right. The
-// Fetcher goes on trying, slowly, and reports each time: such things get mended while programs run.
+// Fetcher goes on trying, slowly, and reports each time: operators repair such things while programs run.
 type BrokerError struct {
 	Broker int32 // -1 = none in particular
 	Err    error
@@ -110,18 +110,18 @@ var ErrClosed = errors.New("fetch: the fetcher is closed")
 // Fetcher reads a changing set of partitions. All methods may be called at any time from any goroutine,
 // except Next, which has one caller at a time.
 type Fetcher struct {
-	client *kafka.Client
-	opts   Options
-	cfg    kafka.Settings
-	log    *slog.Logger
-	poked  chan struct{} // wakes the router
-	news   chan struct{} // wakes Next
-	watch  *kafka.Watch
-	topics map[string]bool // that watch follows; only the router uses it
-	memory *wire.Memory    // of the responses
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	client      *kafka.Client
+	opts        Options
+	cfg         kafka.Settings
+	log         *slog.Logger
+	routerWoken chan struct{} // wakes the router
+	nextWoken   chan struct{} // wakes Next
+	watch       *kafka.Watch
+	topics      map[string]bool // that watch follows; only the router uses it
+	memory      *wire.Memory    // of the responses
+	ctx         context.Context
+	cancel      context.CancelFunc
+	wg          sync.WaitGroup
 
 	mu         sync.Mutex
 	partitions map[kafka.TopicPartition]*partition
@@ -129,7 +129,7 @@ type Fetcher struct {
 	rounds     uint64        // responses so far
 	buffered   int           // bytes fetched and not yet decoded, but for those of paused partitions
 	inFlight   int           // bytes that the requests on their way may bring
-	room       chan struct{} // closed when buffered falls below MaxBuffered; nil while it is
+	space      chan struct{} // closed when buffered falls below MaxBuffered; nil while it is
 	ready      []*partition  // those with something to decode, in the order in which it came
 	decoders   int           // goroutines that decode; no more than there are processors
 	out        []*result     // for Next
@@ -153,7 +153,7 @@ type partition struct {
 	broker    int32 // where it is read: at the leader, or at the replica that the leader has named; -1 = not known
 	served    uint64
 	paused    bool
-	stopped   bool // after an error that no retry mends
+	stopped   bool // after an error that no retry can make succeed
 	resolving bool
 	attempt   int // failures in a row
 	cutOff    int // answers in a row that ended within the first batch
@@ -190,11 +190,11 @@ func New(c *kafka.Client, o Options) *Fetcher {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	f := &Fetcher{
-		client: c, opts: o, cfg: cfg, log: o.Logger, poked: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		client: c, opts: o, cfg: cfg, log: o.Logger, routerWoken: make(chan struct{}, 1), nextWoken: make(chan struct{}, 1),
 		partitions: make(map[kafka.TopicPartition]*partition), loops: make(map[int32]*loop),
 		processors: runtime.GOMAXPROCS(0), memory: new(wire.Memory),
 	}
-	f.watch = c.Watch(kafka.WatchOptions{Changed: f.poke})
+	f.watch = c.Watch(kafka.WatchOptions{Changed: f.wakeRouter})
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.wg.Go(func() { f.route(f.ctx) })
 	return f
@@ -230,7 +230,7 @@ func (f *Fetcher) add(parts ...*partition) {
 		f.removeLocked(p.TopicPartition)
 		f.partitions[p.TopicPartition] = p
 	}
-	f.poke()
+	f.wakeRouter()
 }
 
 // Remove ends reading of a partition: no call of Next that begins after Remove returns has anything of
@@ -305,8 +305,8 @@ func (f *Fetcher) Buffered(tp kafka.TopicPartition) int {
 	return 0
 }
 
-// poke makes the router look at the cluster again.
-func (f *Fetcher) poke() { signal(f.poked) }
+// wakeRouter makes the router look at the cluster again.
+func (f *Fetcher) wakeRouter() { signal(f.routerWoken) }
 
 // signal wakes the one who receives from a channel of capacity one.
 func signal(c chan struct{}) {

@@ -29,8 +29,8 @@ func TestAMissingLeaderIsLoggedOnce(t *testing.T) {
 		after   time.Duration
 		want    string
 	}{
-		{true, 0, ""}, {true, leaderGrace / 2, ""}, {false, 0, ""}, // an election
-		{true, 0, ""}, {true, leaderGrace, "has no leader"}, {true, time.Hour, ""},
+		{true, 0, ""}, {true, leaderTimeout / 2, ""}, {false, 0, ""}, // an election
+		{true, 0, ""}, {true, leaderTimeout, "has no leader"}, {true, time.Hour, ""},
 		{false, 0, "has a leader again"}, {false, time.Second, ""},
 	} {
 		got := lines(step.missing, step.after)

@@ -31,7 +31,7 @@ func (f *Fetcher) Next(ctx context.Context) (*Chunk, error) {
 			return r.chunk, r.err
 		}
 		select {
-		case <-f.news:
+		case <-f.nextWoken:
 		case <-f.ctx.Done():
 		case <-ctx.Done():
 		}

@@ -30,7 +30,7 @@ func (f *Fetcher) leaveReplicaLocked(p *partition) {
 		"replica", p.broker)
 	f.leadersUntil = time.Now().Add(leadersTime)
 	p.replicaUntil = time.Time{}
-	p.retryAt = time.Now().Add(regroupSoon)
+	p.retryAt = time.Now().Add(reassignSoon)
 	if f.partitions[p.TopicPartition] == p {
 		f.moveLocked(p, p.leader)
 	}

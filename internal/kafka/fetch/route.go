@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// regroupSoon is the least time between two fetches, or two look-ups, of a partition that fails.
-	regroupSoon = 100 * time.Millisecond
-	// gather is the pause after the leaders were looked at: what changes meanwhile is looked at together. The first
+	// reassignSoon is the least time between two fetches, or two look-ups, of a partition that fails.
+	reassignSoon = 100 * time.Millisecond
+	// debounce is the pause after the leaders were looked at: what changes meanwhile is looked at together. The first
 	// look has no pause before it, because a new subscription adds its partitions in one call.
-	gather = 5 * time.Millisecond
-	// slowly is the pause after an answer that somebody has to mend: long enough not to lock an account.
-	slowly = 5 * time.Second
+	debounce = 5 * time.Millisecond
+	// deniedBackoff is the pause after an answer that an operator has to repair: long enough not to lock an account.
+	deniedBackoff = 5 * time.Second
 	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
 	// to be noticed, and an attempt costs it little.
 	longestPause = 2 * time.Second
@@ -34,25 +34,25 @@ func (f *Fetcher) route(ctx context.Context) {
 	var last error
 	for {
 		select {
-		case <-f.poked: // for what is seen now
+		case <-f.routerWoken: // for what is seen now
 		default:
 		}
 		f.watchTopics()
 		cluster, _, err := f.watch.Cluster()
 		if err != last { // not for the same failure again
-			f.tell(last, err)
+			f.logClusterState(last, err)
 			last = err
 		}
 		pause := time.Hour // until something changes
 		if cluster != nil {
-			pause = f.regroup(ctx, cluster)
+			pause = f.assignLeaders(ctx, cluster)
 		}
-		if kafka.Sleep(ctx, gather) != nil { // what changes together is looked at together
+		if kafka.Sleep(ctx, debounce) != nil { // what changes together is looked at together
 			return
 		}
 		timer.Reset(pause)
 		select {
-		case <-f.poked:
+		case <-f.routerWoken:
 		case <-timer.C:
 		case <-ctx.Done():
 			return
@@ -74,8 +74,8 @@ func (f *Fetcher) watchTopics() {
 	}
 }
 
-// tell says that the cluster does not answer, or does so again.
-func (f *Fetcher) tell(before, err error) {
+// logClusterState says that the cluster does not answer, or does so again.
+func (f *Fetcher) logClusterState(before, err error) {
 	switch {
 	case err == nil:
 		f.log.Info("fetch: the cluster answers again")
@@ -93,20 +93,20 @@ func (f *Fetcher) backoff() kafka.Backoff {
 	return kafka.Backoff{First: f.cfg.RetryBackoff, Max: longestPause}
 }
 
-// lookUp is a question for offsets that one leader can answer.
-type lookUp struct {
+// offsetQuery is a question for offsets that one leader can answer.
+type offsetQuery struct {
 	leader int32
 	at     int64
 }
 
-// regroup gives each partition to its leader, and looks up the offsets that are not known yet. It returns how long
-// the router may pause until it has something to do again.
-func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause time.Duration) {
+// assignLeaders gives each partition to its leader, and looks up the offsets that are not known yet. It returns how
+// long the router may pause until it has something to do again.
+func (f *Fetcher) assignLeaders(ctx context.Context, cluster *kafka.Cluster) (pause time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	pause = time.Hour
 	now := time.Now()
-	questions := make(map[lookUp][]*partition)
+	questions := make(map[offsetQuery][]*partition)
 	for tp, p := range f.partitions {
 		leader, exists := kafka.NoLeader, false
 		if t := cluster.Topics[tp.Topic]; t != nil && !t.Internal && int(tp.Partition) < len(t.Leaders) {
@@ -121,7 +121,7 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 			pause = min(pause, p.replicaUntil.Sub(now)) // then the leader is asked again
 		}
 		if !p.noLeaderSince.IsZero() && !p.noLeaderLogged {
-			pause = min(pause, max(p.noLeaderSince.Add(leaderGrace).Sub(now), 0)) // then it is logged
+			pause = min(pause, max(p.noLeaderSince.Add(leaderTimeout).Sub(now), 0)) // then it is logged
 		}
 		switch {
 		case leader < 0, p.next >= 0, p.resolving, p.stopped:
@@ -129,7 +129,7 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 			pause = min(pause, p.retryAt.Sub(now))
 		default:
 			p.resolving = true
-			q := lookUp{leader, p.at}
+			q := offsetQuery{leader, p.at}
 			questions[q] = append(questions[q], p)
 		}
 	}
@@ -139,8 +139,8 @@ func (f *Fetcher) regroup(ctx context.Context, cluster *kafka.Cluster) (pause ti
 	return pause
 }
 
-// leaderGrace is how long a partition may be without a leader before that is logged: an election is everyday life.
-const leaderGrace = 2 * time.Second
+// leaderTimeout is how long a partition may be without a leader before that is logged: an election is everyday life.
+const leaderTimeout = 2 * time.Second
 
 // logLeaderLocked logs once that a partition has no leader, and once that it has one again.
 func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
@@ -151,7 +151,7 @@ func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
 		if !p.stopped && now.Sub(p.noLeaderSince) >= f.opts.LeaderWait {
 			f.stopLocked(p, p.next, ErrNoLeader)
 		}
-	case missing && !p.noLeaderLogged && now.Sub(p.noLeaderSince) >= leaderGrace:
+	case missing && !p.noLeaderLogged && now.Sub(p.noLeaderSince) >= leaderTimeout:
 		p.noLeaderLogged = true
 		f.log.Warn("fetch: the partition has no leader; it is read when it has one again", "topic", p.Topic,
 			"partition", p.Partition, "offset", p.next)
@@ -165,7 +165,7 @@ func (f *Fetcher) logLeaderLocked(p *partition, missing bool, now time.Time) {
 
 // resolve looks up the offsets that partitions begin at. A partition whose look-up fails is looked up again after a
 // pause; it holds back none of the others.
-func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
+func (f *Fetcher) resolve(ctx context.Context, q offsetQuery, parts []*partition) {
 	tps := make([]kafka.TopicPartition, len(parts))
 	for i, p := range parts {
 		tps[i] = p.TopicPartition
@@ -197,7 +197,7 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 			again++
 		}
 		p.resolving = false
-		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), regroupSoon))
+		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), reassignSoon))
 		p.attempt++
 		f.mu.Unlock()
 	}
@@ -207,7 +207,7 @@ func (f *Fetcher) resolve(ctx context.Context, q lookUp, parts []*partition) {
 	}
 	if len(failed) > 0 {
 		f.invalidateMetadata()
-		f.poke()
+		f.wakeRouter()
 	}
 }
 
@@ -260,7 +260,7 @@ func (f *Fetcher) deniedLocked(p *partition, offset int64, err error) {
 		f.stopLocked(p, offset, err)
 		return
 	}
-	p.resolving, p.end, p.retryAt = false, -1, time.Now().Add(slowly)
+	p.resolving, p.end, p.retryAt = false, -1, time.Now().Add(deniedBackoff)
 	if !p.denied {
 		p.denied = true
 		f.tellLocked(p, offset, offset, err)

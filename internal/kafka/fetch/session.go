@@ -13,7 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// session is a fetch session (KIP-227): the broker knows its partitions and their offsets, and is told only what has
+// session is a fetch session (KIP-227): the broker knows its partitions and their offsets, and gets only what has
 // changed.
 type session struct {
 	id        int32 // 0 = none
@@ -57,7 +57,7 @@ func (f *Fetcher) readableLocked(l *loop, p *partition, now time.Time) (ok bool,
 // sessionRequest returns the next request of a loop's session, and marks it as being on its way. Without one, wait
 // says when to look again; 0 is when woken. over says that no partition is read at the broker any more; the
 // loop has been removed then.
-func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over bool) {
+func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, closing bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l.led == 0 {
@@ -66,7 +66,7 @@ func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over 
 		}
 		return nil, 0, true
 	}
-	if l.hurried {
+	if l.extraRequest {
 		return nil, 0, false // its partitions are to be in this request
 	}
 	now, s := time.Now(), &l.session
@@ -122,7 +122,7 @@ func (f *Fetcher) sessionRequest(l *loop) (r *request, wait time.Duration, over 
 func (f *Fetcher) besideRequest(l *loop) (r *request, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !l.waiting || l.hurried || l.failed {
+	if !l.waiting || l.extraRequest || l.failed {
 		return nil, 0
 	}
 	now := time.Now()
@@ -142,7 +142,7 @@ func (f *Fetcher) besideRequest(l *loop) (r *request, wait time.Duration) {
 	if len(parts) == 0 {
 		return nil, wait
 	}
-	l.hurried = true
+	l.extraRequest = true
 	return &request{beside: true, epoch: noSession, wait: min(besideWait, f.cfg.FetchMaxWait), parts: inOrder(parts)}, 0
 }
 

@@ -75,7 +75,7 @@ func offered() string {
 }
 
 // sync asks for the member's partitions; the leader brings everyone's. Seen is for which view of the topics they were
-// dealt out, 0 where the leader does not say.
+// assigned, 0 where the leader does not say.
 func (c *coordinator) sync(ctx context.Context, member identity, protocol string,
 	assignments map[string][]byte) (parts []kafka.TopicPartition, seen uint64, err error) {
 	response, err := c.client.RoundTrip(ctx, &wire.SyncGroup{
@@ -154,7 +154,7 @@ func (c *coordinator) offsetsOnce(ctx context.Context,
 	return found, nil
 }
 
-// heartbeat says that the member lives.
+// heartbeat says that the member is alive.
 func (c *coordinator) heartbeat(ctx context.Context, member identity) error {
 	response, err := c.client.RoundTrip(ctx, &wire.Heartbeat{Member: c.member(member.id), Generation: member.generation},
 		c.attempt()/3)

@@ -74,8 +74,8 @@ func New(c *kafka.Client, cfg Config) *Member {
 //
 // Otherwise it returns why the member cannot go on: [ErrFenced]; no assignor in common with the group's other
 // members, for half a minute; [kafka.ErrAuth] before the member has ever worked (later it tries again, slowly and
-// loudly: such things get mended); what no retry can make succeed. The errors say what to do. When it returns every
-// goroutine has ended, and the Consumer is drained.
+// loudly: operators repair such things); what no retry can make succeed. The errors say what to do. When it returns
+// every goroutine has ended, and the Consumer is drained.
 func (m *Member) Run(ctx context.Context) error {
 	if m.ran.Swap(true) {
 		return errors.New("group: a member is run once: make another with New")
@@ -136,7 +136,7 @@ func (m *Member) updateStatus(change func(*Status)) {
 	change(&m.status)
 }
 
-// recordError notes what went wrong last.
+// recordError records what went wrong last.
 func (m *Member) recordError(err error) {
 	m.updateStatus(func(s *Status) { s.LastError, s.LastErrorAt = err, time.Now() })
 }

@@ -32,7 +32,7 @@ type resolver struct {
 	// wanted, with their partition counts, as posted; nil before the first look. Only run replaces it
 	topics map[string]int
 	first  map[string]int // partition counts at the first look; less where a topic has shrunk or gone since
-	others map[string]int // what else the group's leader has to watch, with the partition counts it dealt out
+	others map[string]int // what else the group's leader has to watch, with the partition counts it assigned
 }
 
 // open begins to watch. Run ends it.
@@ -134,7 +134,7 @@ func (r *resolver) watchOthers(others map[string]int) {
 	}
 }
 
-// count returns how many partitions of a topic are to be dealt out. One that the snapshot lacks has those it had, until
+// count returns how many partitions of a topic are to be assigned. One that the snapshot lacks has those it had, until
 // the resolver itself takes it for gone: it would not notice, and nobody would join again, if a leader had left it out
 // for one snapshot.
 func (r *resolver) count(cluster *kafka.Cluster, topic string) int {

@@ -26,35 +26,35 @@ type store struct {
 // encoded and stamp, which belong to the goroutine that sends it. It counts for its group until its last promise is
 // resolved.
 type batch struct {
-	store    *store            // its records, and the memory that serves another batch after it
-	promises []*Promise        // by position; nil where the promise was resolved early
-	live     int               // promises not resolved yet
-	bytes    int64             // what its records hold of Options.MaxBytes
-	group    *group            // none of its records is older than the group
-	born     time.Time         // when the first record came: linger counts from here
-	urgent   atomic.Bool       // somebody waits: do not linger
-	sticky   bool              // takes records without a key
-	contexts []context.Context // that can end, of its records; one that several share may be there more than once
-	until    time.Duration     // the earliest deadline of its records, since the producer was made; 0: none
+	store     *store            // its records, and the memory that serves another batch after it
+	promises  []*Promise        // by position; nil where the promise was resolved early
+	pending   int               // promises not resolved yet
+	bytes     int64             // what its records hold of Options.MaxBytes
+	group     *flushEpoch       // none of its records is older than the group
+	createdAt time.Time         // when the first record came: linger counts from here
+	urgent    atomic.Bool       // somebody waits: do not linger
+	sticky    bool              // takes records without a key
+	contexts  []context.Context // that can end, of its records; one that several share may be there more than once
+	until     time.Duration     // the earliest deadline of its records, since the producer was made; 0: none
 
-	attempts int  // times it was sent
-	unsure   bool // an attempt ended without saying that nothing was written: the broker may have it
+	attempts     int  // times it was sent
+	mayBeWritten bool // an attempt ended without saying that nothing was written: the broker may have it
 
-	encoded []byte        // the finished batch; never changed once made, as an abandoned exchange may still be writing it
-	stamp   wire.Producer // the identity and sequence in encoded
+	encoded  []byte        // the finished batch; never changed once made, as an abandoned exchange may still be writing it
+	producer wire.Producer // the identity and sequence in encoded
 }
 
 func (b *batch) add(e *entry, promise *Promise, size int64) {
 	b.store.builder.Append(e.timeMs, e.key, e.value, e.headers)
 	b.promises = append(b.promises, promise)
-	b.live++
+	b.pending++
 	b.bytes += size
 	b.mayExpire(promise)
 }
 
 // resolved counts n promises as resolved, or as taken out.
 func (b *batch) resolved(n int) {
-	if b.live -= n; b.live == 0 && n > 0 {
+	if b.pending -= n; b.pending == 0 && n > 0 {
 		b.group.resolve()
 	}
 }
@@ -84,12 +84,12 @@ func earlier(a, b time.Duration) time.Duration {
 	return a
 }
 
-// mayBeWritten notes that an attempt ended without saying that nothing was written.
-func (b *batch) mayBeWritten() {
-	b.unsure = true
+// setMayBeWritten records that an attempt ended without saying that nothing was written.
+func (b *batch) setMayBeWritten() {
+	b.mayBeWritten = true
 	for _, promise := range b.promises {
 		if promise != nil {
-			promise.unsure = true
+			promise.mayBeWritten = true
 		}
 	}
 }
@@ -104,10 +104,10 @@ func (b *batch) seal(s wire.Producer, c wire.Compression) error {
 			return fmt.Errorf("produce: seal a batch of %d records: %w", len(b.promises), err)
 		}
 		b.encoded = encoded
-	case b.stamp != s:
+	case b.producer != s:
 		b.encoded = restamp(b.encoded, s)
 	}
-	b.stamp = s
+	b.producer = s
 	return nil
 }
 
@@ -146,9 +146,9 @@ func (b *batch) records() ([]wire.Record, error) {
 // subset returns a new batch of those records in [from, to) that keep allows and that still have an open promise, and
 // takes these promises over. It returns nil when there are none.
 func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) bool) *batch {
-	s := &batch{store: new(store), group: b.group, born: b.born, sticky: b.sticky}
+	s := &batch{store: new(store), group: b.group, createdAt: b.createdAt, sticky: b.sticky}
 	s.urgent.Store(b.urgent.Load())
-	s.group.live.Add(1)
+	s.group.pending.Add(1)
 	for i := from; i < to; i++ {
 		if b.promises[i] == nil || !keep(i) {
 			continue
@@ -159,7 +159,7 @@ func (b *batch) subset(records []wire.Record, from, to int, keep func(i int) boo
 		b.promises[i] = nil
 		b.resolved(1)
 	}
-	if s.live == 0 {
+	if s.pending == 0 {
 		s.group.resolve()
 		return nil
 	}

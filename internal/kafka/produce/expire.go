@@ -59,7 +59,7 @@ func (p *Producer) sweep() {
 	p.swept = time.Now()
 	now := p.swept.Sub(p.started)
 	for t := range p.unready {
-		t.parked = slices.DeleteFunc(t.parked, func(c *parked) bool {
+		t.queued = slices.DeleteFunc(t.queued, func(c *queuedRecord) bool {
 			why := c.promise.expired(now)
 			if why == nil {
 				return false
@@ -67,7 +67,7 @@ func (p *Producer) sweep() {
 			c.promise.fail(fmt.Errorf("produce: to %q: not sent, the topic is not ready%s: %w", t.name, p.whyUnready(t), why))
 			c.group.resolve()
 			p.stats.Failed++
-			p.room.release(1, c.size)
+			p.quota.release(1, c.size)
 			return true
 		})
 		p.forget(t)
@@ -76,7 +76,7 @@ func (p *Producer) sweep() {
 	for _, q := range p.active {
 		if b := q.flight; b != nil {
 			p.expire(q, b)
-			if b.live == 0 && !q.busy && q.leader < 0 {
+			if b.pending == 0 && !q.busy && q.leader < 0 {
 				p.failFlight(q, kafka.CodeErr(unknownTopic)) // nobody waits for it, and there is nowhere to send it
 			}
 		}
@@ -137,7 +137,7 @@ func (p *Producer) expire(q *partition, b *batch) {
 // nothing is left.
 func (p *Producer) expireUnsent(q *partition, b *batch) *batch {
 	p.expire(q, b)
-	if 2*b.live > len(b.promises) {
+	if 2*b.pending > len(b.promises) {
 		return b
 	}
 	return p.compact(q, b)
@@ -145,11 +145,11 @@ func (p *Producer) expireUnsent(q *partition, b *batch) *batch {
 
 // compact returns the unsent batch without the records whose promise is resolved; nil when nothing is left.
 func (p *Producer) compact(q *partition, b *batch) *batch {
-	if b.live == len(b.promises) {
+	if b.pending == len(b.promises) {
 		return b
 	}
-	if b.live == 0 {
-		p.room.release(len(b.promises), b.bytes)
+	if b.pending == 0 {
+		p.quota.release(len(b.promises), b.bytes)
 		return nil
 	}
 	n, bytes := len(b.promises), b.bytes
@@ -159,7 +159,7 @@ func (p *Producer) compact(q *partition, b *batch) *batch {
 		return nil
 	}
 	s := b.subset(records, 0, n, func(int) bool { return true })
-	p.room.release(n-len(s.promises), bytes-s.bytes)
+	p.quota.release(n-len(s.promises), bytes-s.bytes)
 	return s
 }
 

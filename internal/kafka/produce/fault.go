@@ -18,7 +18,7 @@ type fault struct {
 	attempts int
 }
 
-// failed notes one more failure and sets the time of the next try, at least atLeast from now.
+// failed records one more failure and sets the time of the next try, at least atLeast from now.
 func (f *fault) failed(err error, now time.Time, b kafka.Backoff, atLeast time.Duration) {
 	if f.err == nil {
 		f.since = now
@@ -55,7 +55,7 @@ func (p *Producer) Health() error {
 		return nil
 	}
 	return fmt.Errorf("produce: failing since %s, %d records wait: %w",
-		p.oldestFault.since.Format(time.RFC3339), p.room.records.Load(), p.oldestFault.err)
+		p.oldestFault.since.Format(time.RFC3339), p.quota.records.Load(), p.oldestFault.err)
 }
 
 // Waiting returns why records wait: the oldest fault, else the last connection error, else which brokers have not
@@ -63,7 +63,7 @@ func (p *Producer) Health() error {
 func (p *Producer) Waiting() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.room.records.Load() == 0 {
+	if p.quota.records.Load() == 0 {
 		return nil
 	}
 	if p.oldestFault.err != nil {
@@ -104,6 +104,6 @@ func (p *Producer) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Records, s.Bytes = int(p.room.records.Load()), p.room.bytes.Load()
+	s.Records, s.Bytes = int(p.quota.records.Load()), p.quota.bytes.Load()
 	return s
 }

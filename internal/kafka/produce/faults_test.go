@@ -258,7 +258,7 @@ func TestADuplicateSequenceIsASuccess(t *testing.T) {
 	if err := wait(t, &promise); err != nil {
 		t.Fatal(err)
 	}
-	if partition, offset := promise.Placed(); partition != 0 || offset != -1 {
+	if partition, offset := promise.Position(); partition != 0 || offset != -1 {
 		t.Errorf("placed at %d/%d, want 0/-1: the broker did not say where", partition, offset)
 	}
 }

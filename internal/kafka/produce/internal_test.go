@@ -70,15 +70,15 @@ func TestAPromiseIsSeenByAllWhoWait(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				<-p.Done()
-				if partition, offset := p.Placed(); p.Err() != nil || partition != 3 || offset != 42 {
+				if partition, offset := p.Position(); p.Err() != nil || partition != 3 || offset != 42 {
 					t.Errorf("placed at %d/%d, %v", partition, offset, p.Err())
 				}
 			})
 		}
-		if partition, offset := p.Placed(); partition != -1 || offset != -1 {
+		if partition, offset := p.Position(); partition != -1 || offset != -1 {
 			t.Errorf("placed at %d/%d before it was", partition, offset)
 		}
-		wg.Go(func() { p.place(3, 42) })
+		wg.Go(func() { p.acknowledge(3, 42) })
 		wg.Wait()
 	}
 }
@@ -103,7 +103,7 @@ func TestAnUrgentBatchWaitsForTheRequestBeforeIt(t *testing.T) {
 		{age: 2 * time.Second, due: true},
 	} {
 		p := &Producer{linger: 2 * time.Second, brokers: map[int32]*broker{0: {inFlight: test.inFlight}}}
-		q := &partition{open: &batch{born: now.Add(-test.age), group: newGroup(0)}}
+		q := &partition{open: &batch{createdAt: now.Add(-test.age), group: newGroup(0)}}
 		q.open.urgent.Store(test.urgent)
 		a := &schedule{now: now, next: time.Hour}
 		if test.next == 0 {
@@ -133,7 +133,7 @@ func TestANewBatchWakesTheSenderWhereThatWouldLookTooLate(t *testing.T) {
 			change: func(p *Producer) { p.opened.group.ended.Store(true) }, signal: true},
 		{name: "Close waits", linger: time.Second, change: func(p *Producer) { p.closing.Store(true) }, signal: true},
 		{name: "a record waits for room", linger: time.Second,
-			change: func(p *Producer) { p.room.setWaiting([]*waiter{{}}) }, signal: true},
+			change: func(p *Producer) { p.quota.setWaiting([]*waiter{{}}) }, signal: true},
 	} {
 		p := &Producer{linger: test.linger, maxBatch: 1 << 20, wake: make(chan struct{}, 1),
 			opened: opened{group: newGroup(0), wakes: time.Now().Add(test.wakes)},
@@ -155,7 +155,7 @@ func TestANewBatchWakesTheSenderWhereThatWouldLookTooLate(t *testing.T) {
 // looked through; those that go on stay known.
 func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
 	t.Parallel()
-	p := &Producer{started: time.Now(), room: room{maxRecords: 1000, maxBytes: 1 << 20}}
+	p := &Producer{started: time.Now(), quota: bufferQuota{maxRecords: 1000, maxBytes: 1 << 20}}
 	var contexts [3]context.Context
 	var cancels [3]context.CancelFunc
 	for i := range contexts {
@@ -173,21 +173,22 @@ func TestABatchKnowsTheContextsOfItsRecords(t *testing.T) {
 	q := &partition{topic: &topic{name: "a"}, open: b, fault: fault{err: context.Canceled}}
 	for i, cancel := range cancels {
 		p.expire(q, b)
-		if want := len(promises) - i*100; b.live != want {
-			t.Errorf("%d promises are open when %d contexts have ended, want %d", b.live, i, want)
+		if want := len(promises) - i*100; b.pending != want {
+			t.Errorf("%d promises are open when %d contexts have ended, want %d", b.pending, i, want)
 		}
 		cancel()
 	}
 	p.expire(q, b)
-	if b.live != 0 || len(b.contexts) != 0 {
-		t.Errorf("in the end %d promises are open and %d contexts known, want none", b.live, len(b.contexts))
+	if b.pending != 0 || len(b.contexts) != 0 {
+		t.Errorf("in the end %d promises are open and %d contexts known, want none", b.pending, len(b.contexts))
 	}
 }
 
 // unsentProducer returns a Producer that has no sender. It closes when ctx ends.
 func unsentProducer(ctx context.Context) *Producer {
 	p := &Producer{linger: time.Hour, maxBatch: 1 << 20, maxRecord: 1 << 20, started: time.Now(), ctx: ctx,
-		wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)}, room: room{maxRecords: 100, maxBytes: 1 << 20},
+		wake: make(chan struct{}, 1), opened: opened{group: newGroup(0)}, quota: bufferQuota{maxRecords: 100,
+			maxBytes: 1 << 20},
 		stores: sync.Pool{New: func() any { return new(store) }}}
 	p.known.Store(&map[string]*topic{})
 	return p
@@ -205,8 +206,8 @@ func TestNoOpenBatchTakesARecordOnceTheProducerCloses(t *testing.T) {
 	p.Produce(t.Context(), Record{Topic: "a", Value: []byte("before")}, false, &before)
 	p.closing.Store(true)
 	p.Produce(t.Context(), Record{Topic: "a", Value: []byte("after")}, false, &after)
-	if !errors.Is(after.Err(), kafka.ErrClosed) || before.over() {
-		t.Errorf("the record before Close has ended: %t; the one after: %v, want ErrClosed", before.over(), after.Err())
+	if !errors.Is(after.Err(), kafka.ErrClosed) || before.isResolved() {
+		t.Errorf("the record before Close has ended: %t; the one after: %v, want ErrClosed", before.isResolved(), after.Err())
 	}
 	if n := p.Stats().Records; n != 1 {
 		t.Errorf("it holds %d records, want 1", n)
@@ -220,7 +221,7 @@ func TestARecordThatIsLeftAfterTheEndFails(t *testing.T) {
 	p := unsentProducer(ctx)
 	q := &partition{topic: &topic{name: "a"}, fault: fault{err: context.Canceled}}
 	end()
-	p.abandon()
+	p.failPending()
 	var promise Promise
 	if !p.leave(q, &entry{value: []byte("v")}, &promise, 10) {
 		t.Fatal("the record was refused")
@@ -254,7 +255,7 @@ func TestARecordIsLeftInAPartitionThatIsLocked(t *testing.T) {
 		t.Fatal("there is a batch while the partition is locked")
 	}
 	open := p.endGroup()
-	if len(open) != 1 || open[0].live.Load() != 2 {
+	if len(open) != 1 || open[0].pending.Load() != 2 {
 		t.Fatalf("Flush waits for %d groups, want one that has both records", len(open))
 	}
 	p.unlock(q)
@@ -267,7 +268,7 @@ func TestARecordIsLeftInAPartitionThatIsLocked(t *testing.T) {
 	if !slices.Equal(q.open.promises, want) {
 		t.Errorf("the batch has %d records, want all five in order", len(q.open.promises))
 	}
-	if live := open[0].live.Load(); live != 1 {
+	if live := open[0].pending.Load(); live != 1 {
 		t.Errorf("the group counts %d, want the batch alone", live)
 	}
 	records, err := q.open.records()
@@ -313,11 +314,11 @@ func TestARecordThatIsLeftAfterCloseFails(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		p := New(client, Options{})
 		q := &partition{topic: &topic{name: "a"}, leader: -1}
-		if !p.room.take(10) {
+		if !p.quota.reserve(10) {
 			t.Fatal("there is no room")
 		}
 		var promise Promise
-		c := park(&entry{value: []byte("value")}, &promise, 10, p.join(q))
+		c := newQueuedRecord(&entry{value: []byte("value")}, &promise, 10, p.join(q))
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = p.Close(ended) // of nothing that it knows of
@@ -334,7 +335,7 @@ func TestARecordThatIsLeftAfterCloseFails(t *testing.T) {
 		default:
 			t.Error("the record has no outcome")
 		}
-		if n := p.room.records.Load(); n != 0 {
+		if n := p.quota.records.Load(); n != 0 {
 			t.Errorf("%d records hold room, want none", n)
 		}
 		if err := p.Flush(ended); err != nil {

@@ -40,8 +40,8 @@ func (p *Producer) clusterChanged() {
 	p.signal()
 }
 
-// lookUp takes over what the watch has seen of the topics in use.
-func (p *Producer) lookUp() {
+// watchMetadata takes over what the watch has seen of the topics in use.
+func (p *Producer) watchMetadata() {
 	if !p.metadata.changed.Swap(false) {
 		return
 	}
@@ -126,7 +126,7 @@ func (p *Producer) ensureTopics(a *schedule) {
 
 // wanted reports whether anything waits for the topic.
 func (p *Producer) wanted(t *topic) bool {
-	if len(t.parked) > 0 {
+	if len(t.queued) > 0 {
 		return true
 	}
 	for _, q := range t.partitions {
@@ -137,15 +137,15 @@ func (p *Producer) wanted(t *topic) bool {
 	return false
 }
 
-// ensurePatience is how long a try may take. EnsureTopic tries again by itself until its context ends, and tells only
+// ensureTimeout is how long a try may take. EnsureTopic tries again by itself until its context ends, and tells only
 // then what is wrong: the first tries are short, so that the log, Health and the errors of those who wait know it soon.
-func ensurePatience(failures int) time.Duration {
+func ensureTimeout(failures int) time.Duration {
 	return min(time.Second<<min(failures, 10), maxAttempt)
 }
 
 // ensureTopic makes one try to have the topic and its leaders.
 func (p *Producer) ensureTopic(t *topic, failures int) {
-	ctx, cancel := context.WithTimeout(p.ctx, ensurePatience(failures))
+	ctx, cancel := context.WithTimeout(p.ctx, ensureTimeout(failures))
 	defer cancel()
 	cluster, err := p.findTopic(ctx, t.name)
 
@@ -171,7 +171,7 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 	case kafka.Transient, kafka.Moved, kafka.TopicMissing:
 		t.fault.failed(err, time.Now(), p.backoff, movedDelay)
 	default:
-		p.failParked(t, err)
+		p.failQueued(t, err)
 		for _, q := range t.partitions {
 			p.failPartition(q, err)
 		}
@@ -196,7 +196,7 @@ func (p *Producer) watchTopics() {
 
 // forget drops a topic that never was, once nothing waits for it: names that come from outside must not pile up.
 func (p *Producer) forget(t *topic) {
-	if len(t.partitions) > 0 || len(t.parked) > 0 || t.ensuring {
+	if len(t.partitions) > 0 || len(t.queued) > 0 || t.ensuring {
 		return
 	}
 	delete(p.topics, t.name)

@@ -51,7 +51,7 @@ func TestARecordArrivesAsItWasGiven(t *testing.T) {
 			if err := wait(t, &promise); err != nil {
 				t.Fatal(err)
 			}
-			partition, offset := promise.Placed()
+			partition, offset := promise.Position()
 			if offset != 0 {
 				t.Errorf("offset = %d, want 0", offset)
 			}
@@ -120,7 +120,7 @@ func TestUnkeyedRecordsGoRoundInWholeBatches(t *testing.T) {
 	}
 	switches, last := 0, int32(-1)
 	for i := range promises {
-		if partition, _ := promises[i].Placed(); partition != last {
+		if partition, _ := promises[i].Position(); partition != last {
 			switches, last = switches+1, partition
 		}
 	}
@@ -192,7 +192,7 @@ func TestRecordsWaitForATopicThatAnotherProcessCreates(t *testing.T) {
 		if err := wait(t, &promises[i]); err != nil {
 			t.Fatal(err)
 		}
-		if _, offset := promises[i].Placed(); offset != int64(i) {
+		if _, offset := promises[i].Position(); offset != int64(i) {
 			t.Errorf("record %d is at %d", i, offset)
 		}
 	}
@@ -343,7 +343,7 @@ func TestFlushReturnsWhenEverythingBeforeItHasItsOutcome(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range promises {
-			if partition, _ := promises[i].Placed(); partition < 0 {
+			if partition, _ := promises[i].Position(); partition < 0 {
 				t.Fatalf("round %d: record %d is not resolved after Flush: %v", round, i, promises[i].Err())
 			}
 		}
@@ -376,7 +376,7 @@ func TestManyGoroutinesKeepTheOrderOfTheirKeys(t *testing.T) {
 				t.Error(err)
 			}
 			for i := range promises {
-				if partition, _ := promises[i].Placed(); partition < 0 {
+				if partition, _ := promises[i].Position(); partition < 0 {
 					t.Errorf("record %d of goroutine %d has no place after Flush: %v", i, g, promises[i].Err())
 				}
 			}
@@ -431,7 +431,7 @@ func TestWithoutIdempotenceBatchesHaveNoID(t *testing.T) {
 	}
 }
 
-func TestHurryAndFlushDoNotMakeBatchesSmall(t *testing.T) {
+func TestSendNowAndFlushDoNotMakeBatchesSmall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.topic("a", 1)
@@ -448,7 +448,7 @@ func TestHurryAndFlushDoNotMakeBatchesSmall(t *testing.T) {
 	for i := range promises {
 		p.Produce(t.Context(), record("a", "", value(i)), false, &promises[i])
 		if i%2 == 0 {
-			p.Hurry()
+			p.SendNow()
 		} else {
 			_ = p.Flush(within(t, 0))
 		}

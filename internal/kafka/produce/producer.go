@@ -100,7 +100,7 @@ type Producer struct {
 
 	stores sync.Pool // of *store, with memory that has grown already
 
-	room    room
+	quota   bufferQuota
 	opened  opened
 	closing atomic.Bool                       // set with mu and opened.mu held
 	known   atomic.Pointer[map[string]*topic] // those of topics whose partitions are known; never changed once stored
@@ -141,7 +141,7 @@ func New(c *kafka.Client, o Options) *Producer {
 		started: time.Now(),
 		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
 		stores: sync.Pool{New: func() any { return new(store) }},
-		room:   room{maxRecords: int64(o.MaxRecords), maxBytes: o.MaxBytes},
+		quota:  bufferQuota{maxRecords: int64(o.MaxRecords), maxBytes: o.MaxBytes},
 		topics: map[string]*topic{}, unready: map[*topic]struct{}{}, brokers: map[int32]*broker{},
 		identity: identity{Producer: wire.NoProducer()}, opened: opened{group: newGroup(0)},
 	}
@@ -152,13 +152,13 @@ func New(c *kafka.Client, o Options) *Producer {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	if p.room.maxRecords <= 0 {
-		p.room.maxRecords = defaultMaxRecords
+	if p.quota.maxRecords <= 0 {
+		p.quota.maxRecords = defaultMaxRecords
 	}
-	if p.room.maxBytes <= 0 {
-		p.room.maxBytes = defaultMaxBytes
+	if p.quota.maxBytes <= 0 {
+		p.quota.maxBytes = defaultMaxBytes
 	}
-	p.maxRecord = min(p.maxRecord, p.room.maxBytes)
+	p.maxRecord = min(p.maxRecord, p.quota.maxBytes)
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	p.watch = c.Watch(kafka.WatchOptions{Changed: p.clusterChanged})
 	go p.run()
@@ -199,7 +199,7 @@ func (p *Producer) Produce(ctx context.Context, r Record, urgent bool, promise *
 	}
 	e.timeMs = r.Time.UnixMilli()
 
-	reserved := p.room.take(size)
+	reserved := p.quota.reserve(size)
 	if reserved && !p.closing.Load() {
 		if t := (*p.known.Load())[r.Topic]; t != nil && p.addToBatch(t, &e, promise, size, nil) {
 			return

@@ -26,13 +26,13 @@ type Promise struct {
 	// them readable.
 	done atomic.Pointer[chan struct{}]
 
-	ctx       context.Context // the caller's; nil where it can never end
-	observer  Observer        // of OnEnd; nil for most
-	until     time.Duration   // the record's deadline, since the producer was made; 0: none
-	err       error
-	offset    int64
-	partition int32
-	unsure    bool // the record was sent, and the broker may have it; guarded by Producer.mu
+	ctx          context.Context // the caller's; nil where it can never end
+	observer     Observer        // of OnEnd; nil for most
+	until        time.Duration   // the record's deadline, since the producer was made; 0: none
+	err          error
+	offset       int64
+	partition    int32
+	mayBeWritten bool // the record was sent, and the broker may have it; guarded by Producer.mu
 }
 
 // resolved is what every promise that is over points to: a closed channel, never written.
@@ -70,27 +70,27 @@ func (p *Promise) OnEnd(o Observer) { p.observer = o }
 // wraps [kafka.ErrTooLarge], [kafka.ErrAuth], [kafka.ErrClosed], [ErrTimeout], the context's error or the broker's
 // code, whichever it was, and [ErrUnacknowledged] where the record may be on the broker all the same.
 func (p *Promise) Err() error {
-	if !p.over() {
+	if !p.isResolved() {
 		return nil
 	}
 	return p.err
 }
 
-// Placed returns where the record was written. The offset is -1 where it is not known: when the broker
+// Position returns where the record was written. The offset is -1 where it is not known: when the broker
 // said only that it has the record already. Partition and offset are -1 while the outcome is not known or when it is an
 // error.
-func (p *Promise) Placed() (partition int32, offset int64) {
-	if !p.over() || p.err != nil {
+func (p *Promise) Position() (partition int32, offset int64) {
+	if !p.isResolved() || p.err != nil {
 		return -1, -1
 	}
 	return p.partition, p.offset
 }
 
-func (p *Promise) over() bool { return p.done.Load() == &resolved }
+func (p *Promise) isResolved() bool { return p.done.Load() == &resolved }
 
-// place resolves the promise with the record's place. Only who took the promise out of its batch calls it or fail, so
-// once.
-func (p *Promise) place(partition int32, offset int64) {
+// acknowledge resolves the promise with the record's place. Only who took the promise out of its batch calls it or
+// fail, so once.
+func (p *Promise) acknowledge(partition int32, offset int64) {
 	p.ctx = nil // do not keep what hangs on the caller's context alive
 	p.partition, p.offset = partition, offset
 	p.end(nil)
@@ -109,7 +109,7 @@ func (p *Promise) expired(now time.Duration) error {
 }
 
 func (p *Promise) fail(err error) {
-	if p.unsure && !errors.Is(err, ErrUnacknowledged) {
+	if p.mayBeWritten && !errors.Is(err, ErrUnacknowledged) {
 		err = fmt.Errorf("%w (of an earlier attempt: %w)", err, ErrUnacknowledged)
 	}
 	p.ctx = nil

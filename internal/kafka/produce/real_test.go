@@ -170,7 +170,7 @@ func TestAddedPartitionsAreUsed(t *testing.T) {
 			if err := wait(t, &promises[i]); err != nil {
 				t.Fatal(err)
 			}
-			partition, _ := promises[i].Placed()
+			partition, _ := promises[i].Position()
 			used[partition] = true
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// Codes that this room looks at itself; kafka.Classify knows what the others mean.
+// Codes that this package handles itself; kafka.Classify knows what the others mean.
 const (
 	unknownServer     = -1 // the broker failed in a way it has no word for
 	unknownTopic      = 3
@@ -32,14 +32,14 @@ type request struct {
 
 // item is one batch of a request and what became of it.
 type item struct {
-	q     *partition
-	b     *batch
-	stamp wire.Producer
+	q        *partition
+	b        *batch
+	producer wire.Producer
 
-	err    error // nil: the broker has it
-	unsure bool  // there is an error, and the broker may have it
-	offset int64 // of the first record; -1: not known
-	bad    []int // positions of the records that the broker blames
+	err          error // nil: the broker has it
+	mayBeWritten bool  // there is an error, and the broker may have it
+	offset       int64 // of the first record; -1: not known
+	bad          []int // positions of the records that the broker blames
 }
 
 // send makes one attempt and applies its response. It runs in a goroutine of its own.
@@ -57,7 +57,7 @@ func (p *Producer) exchange(r *request) error {
 	sent := make([]*item, 0, len(r.items))
 	for i := range r.items {
 		it := &r.items[i]
-		if it.err = it.b.seal(it.stamp, it.q.topic.compression); it.err == nil {
+		if it.err = it.b.seal(it.producer, it.q.topic.compression); it.err == nil {
 			batches = append(batches, wire.PartitionBatch{Topic: it.q.topic.name, Partition: it.q.id, Batch: it.b.encoded})
 			sent = append(sent, it)
 		}
@@ -77,7 +77,7 @@ func (p *Producer) exchange(r *request) error {
 	if err != nil {
 		unsure := !writing.Cancel()
 		for _, it := range sent {
-			it.err, it.unsure = err, unsure
+			it.err, it.mayBeWritten = err, unsure
 		}
 		if kafka.Classify(err) == kafka.Transient {
 			return err
@@ -105,7 +105,7 @@ var errNoAnswer = errors.New("the broker's answer does not mention the partition
 func (it *item) judge(a *wire.ProducedPartition) {
 	switch {
 	case a == nil:
-		it.err, it.unsure = errNoAnswer, true
+		it.err, it.mayBeWritten = errNoAnswer, true
 		return
 	case a.Code == duplicateSequence:
 		it.offset = -1
@@ -117,9 +117,10 @@ func (it *item) judge(a *wire.ProducedPartition) {
 	it.err = kafka.CodeErr(a.Code)
 	switch kafka.Classify(it.err) {
 	case kafka.Transient:
-		it.unsure = a.Code != notEnoughReplicas
+		it.mayBeWritten = a.Code != notEnoughReplicas
 	case kafka.Moved:
-		it.unsure = true // a leader that steps down says so of batches, too, that it has written and others may have copied
+		// a leader that steps down says so of batches, too, that it has written and others may have copied
+		it.mayBeWritten = true
 	}
 	for _, e := range a.RecordErrors {
 		it.bad = append(it.bad, e.Index)
@@ -176,8 +177,8 @@ func (p *Producer) applyResponse(r *request, lost error) {
 		if p.ctx.Err() != nil {
 			continue // Close ended the attempt, and deals with what is left
 		}
-		if it.unsure {
-			it.b.mayBeWritten()
+		if it.mayBeWritten {
+			it.b.setMayBeWritten()
 		}
 		class := it.class()
 		err := fmt.Errorf("produce: to %q, partition %d: %w", q.topic.name, q.id, it.err)
@@ -198,7 +199,7 @@ func (p *Producer) applyResponse(r *request, lost error) {
 		default:
 			p.failFlight(q, err)
 		}
-		if q.flight == it.b && !it.b.unsure {
+		if q.flight == it.b && !it.b.mayBeWritten {
 			// The batch certainly was not written: its records can still be taken out, when their contexts end.
 			p.putFirst(q, q.flight)
 			q.flight = nil
@@ -216,7 +217,7 @@ func (p *Producer) applyResponse(r *request, lost error) {
 			if offset >= 0 {
 				offset += int64(at)
 			}
-			promise.place(it.q.id, offset)
+			promise.acknowledge(it.q.id, offset)
 		}
 	}
 	p.retire(acked, records)
@@ -233,7 +234,7 @@ func (p *Producer) acknowledge(acked []*item) [][]*Promise {
 	for i, it := range acked {
 		taken[i] = it.b.promises
 		it.b.promises = nil
-		p.stats.Sent += uint64(it.b.live)
+		p.stats.Sent += uint64(it.b.pending)
 	}
 	return taken
 }
@@ -242,8 +243,8 @@ func (p *Producer) acknowledge(acked []*item) [][]*Promise {
 func (p *Producer) retire(acked []*item, records [][]*Promise) {
 	p.mu.Lock()
 	for i, it := range acked {
-		it.b.resolved(it.b.live)
-		p.room.release(len(records[i]), it.b.bytes)
+		it.b.resolved(it.b.pending)
+		p.quota.release(len(records[i]), it.b.bytes)
 	}
 	p.mu.Unlock()
 	for i, it := range acked {

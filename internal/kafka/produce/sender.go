@@ -28,8 +28,8 @@ const (
 	// that is far it is little.
 	urgentLinger = time.Millisecond
 
-	// patience is how long a fault lasts before the log says so: a leader that has moved is found sooner.
-	patience = time.Second
+	// logAfter is how long a fault lasts before the log says so: a leader that has moved is found sooner.
+	logAfter = time.Second
 )
 
 // broker is what the sender knows of a leader. Guarded by Producer.mu.
@@ -43,10 +43,10 @@ func (p *Producer) run() {
 	defer close(p.stopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var told bool // the log says that records wait
+	var logged bool // the log says that records wait
 	for {
 		next := p.dispatch(time.Now())
-		told = p.tell(told)
+		logged = p.logWaiting(logged)
 		timer.Reset(next)
 		select {
 		case <-p.wake:
@@ -58,20 +58,20 @@ func (p *Producer) run() {
 	}
 }
 
-// tell logs when a fault has lasted, and when it is over, once each.
-func (p *Producer) tell(told bool) bool {
+// logWaiting logs when a fault has lasted, and when it is over, once each.
+func (p *Producer) logWaiting(logged bool) bool {
 	p.mu.Lock()
-	fault, waiting := p.oldestFault, p.room.records.Load()
+	fault, waiting := p.oldestFault, p.quota.records.Load()
 	p.mu.Unlock()
 	switch {
-	case told && fault.err == nil:
+	case logged && fault.err == nil:
 		p.log.Info("produce: records are being written again")
 		return false
-	case !told && fault.err != nil && time.Since(fault.since) > patience:
+	case !logged && fault.err != nil && time.Since(fault.since) > logAfter:
 		p.log.Warn("produce: records wait, trying again", "since", fault.since, "records", waiting, "error", fault.err)
 		return true
 	}
-	return told
+	return logged
 }
 
 // schedule collects when the sender has to look again.
@@ -99,13 +99,13 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 	}
 	p.activate()
 	a := &schedule{now: now, next: time.Hour}
-	if p.room.records.Load() > 0 {
+	if p.quota.records.Load() > 0 {
 		if a.due(p.swept.Add(sweepInterval)) {
 			p.sweep()
 		}
 		a.due(p.swept.Add(sweepInterval))
 	}
-	p.lookUp()
+	p.watchMetadata()
 	p.oldestFault = fault{}
 	p.ensureTopics(a)
 	p.sendBatches(a)
@@ -124,10 +124,10 @@ func (p *Producer) dispatch(now time.Time) time.Duration {
 func (p *Producer) sendBatches(a *schedule) {
 	requests := map[int32]*request{}
 	waiting := p.active[:0]
-	var taken []*partition
+	var served []*partition
 	for _, q := range p.active {
 		p.trackFaults(q)
-		if q.gone {
+		if q.removed {
 			p.moveAway(q)
 		}
 		open, queued := p.waiting(q)
@@ -136,14 +136,14 @@ func (p *Producer) sendBatches(a *schedule) {
 			q.active = false
 		case q.busy || !p.sendable(q, open, queued, a):
 			waiting = append(waiting, q)
-		case p.take(q, requests, a):
-			taken = append(taken, q)
+		case p.addToRequest(q, requests, a):
+			served = append(served, q)
 		default:
 			waiting = append(waiting, q)
 		}
 	}
 	clear(p.active[len(waiting):])
-	p.active = append(waiting, taken...) // who was served goes to the end: bounded requests starve nobody
+	p.active = append(waiting, served...) // who was served goes to the end: bounded requests starve nobody
 	for id, r := range requests {
 		p.brokers[id].inFlight++
 		p.stats.InFlight++
@@ -158,14 +158,14 @@ func (p *Producer) sendable(q *partition, b *batch, queued bool, a *schedule) bo
 	if q.flight == nil && !queued {
 		linger := p.linger
 		switch {
-		case b.group.ended.Load() || p.closing.Load() || p.room.full.Load():
+		case b.group.ended.Load() || p.closing.Load() || p.quota.hasWaiters.Load():
 			linger = 0
 		case b.urgent.Load() && p.answering(q.leader):
 			linger = min(linger, urgentLinger)
 		case b.urgent.Load():
 			linger = 0
 		}
-		if linger > 0 && !a.due(b.born.Add(linger)) {
+		if linger > 0 && !a.due(b.createdAt.Add(linger)) {
 			return false
 		}
 	}
@@ -179,7 +179,7 @@ func (p *Producer) sendable(q *partition, b *batch, queued bool, a *schedule) bo
 	}
 	limit := maxInFlight
 	if br.fault.err != nil {
-		limit = 1 // one request tells whether it is back
+		limit = 1 // one request reports whether it is back
 	}
 	if br.inFlight >= limit || !a.due(br.fault.due) {
 		return false
@@ -193,9 +193,9 @@ func (p *Producer) answering(id int32) bool {
 	return br != nil && br.inFlight > 0
 }
 
-// take moves the partition's next batch into the request for its leader. It reports false when that request is full;
-// the next one is then started at once.
-func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) bool {
+// addToRequest moves the partition's next batch into the request for its leader. It reports false when that request is
+// full; the next one is then started at once.
+func (p *Producer) addToRequest(q *partition, requests map[int32]*request, a *schedule) bool {
 	if q.flight == nil {
 		q.flight = p.nextBatch(q)
 		if q.flight == nil {
@@ -219,7 +219,7 @@ func (p *Producer) take(q *partition, requests map[int32]*request, a *schedule) 
 		p.stats.Retries++
 	}
 	r.size += size
-	r.items = append(r.items, item{q: q, b: b, stamp: q.identity})
+	r.items = append(r.items, item{q: q, b: b, producer: q.identity})
 	q.busy = true
 	return true
 }

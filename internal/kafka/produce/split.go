@@ -38,7 +38,7 @@ func (p *Producer) split(q *partition, it *item, cause error) {
 	p.putFirst(q, pieces...)
 	q.flight = nil
 	q.fault.clear()
-	if b.unsure {
+	if b.mayBeWritten {
 		p.resetProducerID(q) // an earlier attempt may have been written all the same: nobody knows which sequence is next
 	}
 	// What is left in b are the blamed records, and those given up by their callers.
@@ -48,7 +48,7 @@ func (p *Producer) split(q *partition, it *item, cause error) {
 		before -= s.bytes
 	}
 	p.fail(b, cause)
-	p.room.release(held, before)
+	p.quota.release(held, before)
 }
 
 // failFlight fails the batch in flight for good.
@@ -56,7 +56,7 @@ func (p *Producer) failFlight(q *partition, err error) {
 	b := q.flight
 	q.flight = nil
 	q.fault.clear()
-	if b.unsure {
+	if b.mayBeWritten {
 		p.resetProducerID(q)
 		err = fmt.Errorf("%w (of an earlier attempt: %w)", err, ErrUnacknowledged)
 	}
@@ -67,30 +67,30 @@ func (p *Producer) failFlight(q *partition, err error) {
 func (p *Producer) failUnsent(q *partition, err error) int {
 	n := 0
 	for _, b := range p.takeUnsent(q) {
-		n += b.live
+		n += b.pending
 		p.drop(b, err)
 	}
 	return n
 }
 
-// failParked fails what waits for the topic to be known.
-func (p *Producer) failParked(t *topic, err error) int {
-	n := len(t.parked)
-	for _, c := range t.parked {
+// failQueued fails what waits for the topic to be known.
+func (p *Producer) failQueued(t *topic, err error) int {
+	n := len(t.queued)
+	for _, c := range t.queued {
 		c.promise.fail(err)
 		c.group.resolve()
 		p.stats.Failed++
-		p.room.release(1, c.size)
+		p.quota.release(1, c.size)
 	}
-	t.parked = nil
+	t.queued = nil
 	return n
 }
 
-// failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry mends
+// failWaiting fails everything that is not in a request right now: the cluster does not let us in, and no retry helps
 // that.
 func (p *Producer) failWaiting(err error) {
 	for t := range p.unready {
-		p.failParked(t, err)
+		p.failQueued(t, err)
 	}
 	p.activate()
 	for _, q := range p.active {
@@ -110,7 +110,7 @@ func (p *Producer) failPartition(q *partition, err error) {
 func (p *Producer) drop(b *batch, err error) {
 	n := len(b.promises)
 	p.fail(b, err)
-	p.room.release(n, b.bytes)
+	p.quota.release(n, b.bytes)
 }
 
 // fail resolves the open promises of a batch.
@@ -121,6 +121,6 @@ func (p *Producer) fail(b *batch, err error) {
 			b.promises[i] = nil
 		}
 	}
-	p.stats.Failed += uint64(b.live)
-	b.resolved(b.live)
+	p.stats.Failed += uint64(b.pending)
+	b.resolved(b.pending)
 }

@@ -31,19 +31,19 @@ type entry struct {
 	urgent     bool
 }
 
-// parked is a record, with its bytes copied, that is in no batch yet: the partitions of its topic are not known, or
-// another goroutine has its partition locked.
-type parked struct {
+// queuedRecord is a record, with its bytes copied, that is in no batch yet: the partitions of its topic are not known,
+// or another goroutine has its partition locked.
+type queuedRecord struct {
 	entry
 	promise *Promise
 	size    int64
-	group   *group
-	next    *parked // of partition.left
+	group   *flushEpoch
+	next    *queuedRecord // of partition.left
 }
 
-// park copies a record, which counts for the group from now on.
-func park(e *entry, promise *Promise, size int64, g *group) *parked {
-	c := &parked{entry: *e, promise: promise, size: size, group: g}
+// newQueuedRecord copies a record, which counts for the group from now on.
+func newQueuedRecord(e *entry, promise *Promise, size int64, g *flushEpoch) *queuedRecord {
+	c := &queuedRecord{entry: *e, promise: promise, size: size, group: g}
 	c.key, c.value, c.headers = bytes.Clone(e.key), bytes.Clone(e.value), slices.Clone(e.headers)
 	for i := range c.headers {
 		c.headers[i].Value = bytes.Clone(c.headers[i].Value)
@@ -55,10 +55,10 @@ func park(e *entry, promise *Promise, size int64, g *group) *parked {
 // broker expects next. Guarded by Producer.mu.
 type topic struct {
 	name        string
-	partitions  []*partition // empty until known
-	parked      []*parked    // in order, until known
-	ensured     bool         // EnsureTopic succeeded, and the topic was not seen missing since
-	ensuring    bool         // a goroutine is at it
+	partitions  []*partition    // empty until known
+	queued      []*queuedRecord // in order, until known
+	ensured     bool            // EnsureTopic succeeded, and the topic was not seen missing since
+	ensuring    bool            // a goroutine is at it
 	fault       fault
 	compression wire.Compression
 	seen        time.Time // when ensureTopic has last seen it
@@ -85,12 +85,12 @@ type partition struct {
 	// was left (see Producer.unlock). A goroutine that is interrupted while it has the mutex would stop all that come
 	// to this partition.
 	mu      sync.Mutex
-	queue   []*batch               // closed, in order; guarded by mu
-	open    *batch                 // takes records; guarded by mu
-	unkeyed atomic.Bool            // open takes records without a key; changed with mu held
-	left    atomic.Pointer[parked] // the last one first
+	queue   []*batch                     // closed, in order; guarded by mu
+	open    *batch                       // takes records; guarded by mu
+	unkeyed atomic.Bool                  // open takes records without a key; changed with mu held
+	left    atomic.Pointer[queuedRecord] // the last one first
 
-	gone bool // the topic has it no more
+	removed bool // the topic has it no more
 	// in a request, or the broker may have it: nothing behind it goes before it, which is what keeps the order
 	flight *batch
 	busy   bool // flight is in a request right now
@@ -115,7 +115,7 @@ func (q *partition) tryLock() bool {
 // records all the time, the sender goes on with it.
 func (p *Producer) unlock(q *partition) {
 	for range maxTakeovers {
-		p.takeLeft(q)
+		p.drainLeft(q)
 		q.mu.Unlock()
 		if q.left.Load() == nil || !q.mu.TryLock() {
 			return
@@ -125,12 +125,12 @@ func (p *Producer) unlock(q *partition) {
 	p.signal()
 }
 
-// takeLeft puts the records that were left in the partition, whose mutex the caller has, into its batches.
-func (p *Producer) takeLeft(q *partition) {
+// drainLeft puts the records that were left in the partition, whose mutex the caller has, into its batches.
+func (p *Producer) drainLeft(q *partition) {
 	if q.left.Load() == nil {
 		return
 	}
-	var first *parked
+	var first *queuedRecord
 	for c := q.left.Swap(nil); c != nil; {
 		c, c.next, first = c.next, first, c
 	}
@@ -146,14 +146,14 @@ func (p *Producer) leave(q *partition, e *entry, promise *Promise, size int64) b
 	if g == nil {
 		return false
 	}
-	p.push(q, park(e, promise, size, g))
+	p.push(q, newQueuedRecord(e, promise, size, g))
 	return true
 }
 
 // push adds a record to those that are left in a partition. Close may have given up what the partition had since the
 // record joined its group: nobody sends the record then, and it fails here. Producer.mu is not held in that case, as
 // Close cannot have begun while it is.
-func (p *Producer) push(q *partition, c *parked) {
+func (p *Producer) push(q *partition, c *queuedRecord) {
 	for {
 		c.next = q.left.Load()
 		if q.left.CompareAndSwap(c.next, c) {
@@ -179,7 +179,7 @@ func (p *Producer) idle(q *partition) bool {
 func (p *Producer) waiting(q *partition) (open *batch, queued bool) {
 	q.mu.Lock()
 	defer p.unlock(q)
-	p.takeLeft(q)
+	p.drainLeft(q)
 	return q.open, len(q.queue) > 0
 }
 
@@ -219,7 +219,7 @@ func (p *Producer) putFirst(q *partition, batches ...*batch) {
 func (p *Producer) takeUnsent(q *partition) []*batch {
 	q.mu.Lock()
 	defer p.unlock(q)
-	p.takeLeft(q)
+	p.drainLeft(q)
 	batches := q.queue
 	if q.open != nil {
 		batches = append(batches, q.open)
@@ -241,15 +241,15 @@ func (p *Producer) enter(name string, e *entry, promise *Promise, size int64) {
 		p.addToBatch(t, e, promise, size, nil)
 		return
 	}
-	t.parked = append(t.parked, park(e, promise, size, p.join(nil)))
-	if len(t.parked) == 1 {
+	t.queued = append(t.queued, newQueuedRecord(e, promise, size, p.join(nil)))
+	if len(t.queued) == 1 {
 		p.signal()
 	}
 }
 
 // addToBatch adds a record, that was produced in group g, to a batch of a known topic. Where g is nil it is produced
 // now, and false is returned if the Producer closes, which cannot be while Producer.mu is held.
-func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, g *group) bool {
+func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, g *flushEpoch) bool {
 	to := t.routes.Load()
 	if e.key != nil {
 		return p.addToPartition(to.all[wire.Murmur2Partition(e.key, len(to.all))], e, promise, size, g)
@@ -279,7 +279,7 @@ func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, 
 }
 
 // addToPartition is addToBatch for a record whose partition is known.
-func (p *Producer) addToPartition(q *partition, e *entry, promise *Promise, size int64, g *group) bool {
+func (p *Producer) addToPartition(q *partition, e *entry, promise *Promise, size int64, g *flushEpoch) bool {
 	if !q.tryLock() {
 		if g == nil {
 			return p.leave(q, e, promise, size)
@@ -287,12 +287,12 @@ func (p *Producer) addToPartition(q *partition, e *entry, promise *Promise, size
 		q.mu.Lock()
 	}
 	defer p.unlock(q)
-	p.takeLeft(q)
+	p.drainLeft(q)
 	return p.addLocked(q, e, promise, size, g)
 }
 
 // addLocked is addToPartition with the partition's mutex held.
-func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int64, g *group) bool {
+func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int64, g *flushEpoch) bool {
 	if q.open != nil && !p.takes(q.open, size, g) {
 		q.closeOpen()
 	}
@@ -320,7 +320,7 @@ func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int6
 
 // takes reports whether an open batch takes a record more. A batch of a later Flush does not: who waits for an
 // earlier one would not wait for it.
-func (p *Producer) takes(b *batch, size int64, g *group) bool {
+func (p *Producer) takes(b *batch, size int64, g *flushEpoch) bool {
 	return (g == nil || b.group.number <= g.number) && b.store.builder.Size()+int(size) <= p.maxBatch
 }
 
@@ -345,7 +345,7 @@ func (p *Producer) adopt(t *topic, leaders []int32) {
 			continue
 		}
 		q := t.partitions[i]
-		q.gone = false
+		q.removed = false
 		if q.leader != leader {
 			q.leader = leader
 			q.fault.due = time.Time{}
@@ -359,15 +359,15 @@ func (p *Producer) adopt(t *topic, leaders []int32) {
 	}
 	t.setRoutes(len(leaders))
 	for _, q := range t.partitions[len(leaders):] {
-		q.gone = true
+		q.removed = true
 		p.moveAway(q)
 	}
-	for _, c := range t.parked {
+	for _, c := range t.queued {
 		p.addToBatch(t, &c.entry, c.promise, c.size, c.group)
 		c.group.resolve() // it counts for its batch now
 	}
-	t.parked = nil
-	if known := *p.known.Load(); known[t.name] == nil { // only now: no record may overtake those that were parked
+	t.queued = nil
+	if known := *p.known.Load(); known[t.name] == nil { // only now: no record may overtake those that were queued
 		known = maps.Clone(known)
 		known[t.name] = t
 		p.known.Store(&known)
@@ -397,7 +397,7 @@ func (p *Producer) moveAway(q *partition) {
 	if q.flight != nil {
 		batches = slices.Insert(batches, 0, q.flight)
 	}
-	if q.flight != nil && q.flight.unsure {
+	if q.flight != nil && q.flight.mayBeWritten {
 		p.resetProducerID(q) // should the partition come back after all, the sequence may be spent
 	}
 	q.flight = nil
@@ -407,7 +407,7 @@ func (p *Producer) moveAway(q *partition) {
 			p.drop(b, fmt.Errorf("produce: to %q: move records from partition %d, which is gone: %w", q.topic.name, q.id, err))
 			continue
 		}
-		p.room.release(len(b.promises)-b.live, 0)
+		p.quota.release(len(b.promises)-b.pending, 0)
 		held := b.bytes
 		for i, promise := range b.promises {
 			if promise == nil {
@@ -420,6 +420,6 @@ func (p *Producer) moveAway(q *partition) {
 			p.addToBatch(q.topic, &e, promise, size, b.group)
 			b.resolved(1)
 		}
-		p.room.release(0, held)
+		p.quota.release(0, held)
 	}
 }

@@ -15,13 +15,13 @@ import (
 // offsets are places in partitions.
 type offsets map[kafka.TopicPartition]int64
 
-// begin looks up where the partitions that exist begin to be read, and where they end. The ends are
+// findOffsets looks up where the partitions that exist begin to be read, and where they end. The ends are
 // looked up first: whatever is written after that lies behind them. With From: Last, starts are the
 // first offsets of the partitions.
 //
 // Partitions without a leader are in neither: nothing can be looked up for them. follow picks them up
 // later; with StopAtEnd each is yielded as an error.
-func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends offsets, err error) {
+func (t *tail) findOffsets(ctx context.Context, cluster *kafka.Cluster) (starts, ends offsets, err error) {
 	var parts []kafka.TopicPartition
 	for _, name := range slices.Sorted(maps.Keys(cluster.Topics)) {
 		topic := cluster.Topics[name]
@@ -45,20 +45,20 @@ func (t *tail) begin(ctx context.Context, cluster *kafka.Cluster) (starts, ends 
 		return nil, nil, nil
 	}
 	if t.opts.From == End {
-		ends, err = t.lookUp(ctx, parts, t.listEnds)
+		ends, err = t.listOffsets(ctx, parts, t.listEnds)
 		return ends, ends, err
 	}
 	if (t.opts.StopAtEnd || t.opts.TellOpen) && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
 		// Before the ends: what is behind these then belongs to open transactions, and has not been written in between.
-		if t.highest, err = t.lookUp(ctx, parts, t.client.ListHighWatermarks); err != nil {
+		if t.highest, err = t.listOffsets(ctx, parts, t.client.ListHighWatermarks); err != nil {
 			return nil, nil, err
 		}
 		parts = slices.Collect(maps.Keys(t.highest))
 	}
-	if ends, err = t.lookUp(ctx, parts, t.listEnds); err != nil {
+	if ends, err = t.listOffsets(ctx, parts, t.listEnds); err != nil {
 		return nil, nil, err
 	}
-	if starts, err = t.lookUp(ctx, slices.Collect(maps.Keys(ends)), t.listStarts); err != nil {
+	if starts, err = t.listOffsets(ctx, slices.Collect(maps.Keys(ends)), t.listStarts); err != nil {
 		return nil, nil, err
 	}
 	for tp, start := range starts {
@@ -79,9 +79,9 @@ const (
 	lookUpLimitEnd = 10 * time.Second // with StopAtEnd, which does not come back to them
 )
 
-// lookUp returns the offsets of the partitions that can be looked up. The others hold them back for a limited time
+// listOffsets returns the offsets of the partitions that can be looked up. The others hold them back for a limited time
 // only: follow looks them up again later; with StopAtEnd each is yielded as an error.
-func (t *tail) lookUp(ctx context.Context, parts []kafka.TopicPartition, list lister) (offsets, error) {
+func (t *tail) listOffsets(ctx context.Context, parts []kafka.TopicPartition, list lister) (offsets, error) {
 	limit := lookUpLimit
 	if t.opts.StopAtEnd {
 		limit = lookUpLimitEnd

@@ -8,9 +8,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// follow reads from starts on, and topics and partitions that appear later from their first record,
+// readOn reads from starts on, and topics and partitions that appear later from their first record,
 // until ctx ends, the loop is left, or nothing of it may be read.
-func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offsets,
+func (t *tail) readOn(ctx context.Context, cluster *kafka.Cluster, starts offsets,
 	emit func(*fetch.Chunk) error) error {
 	t.fetcher = t.newFetcher(fetch.Options{RetryDenied: true})
 	defer t.fetcher.Close()
@@ -31,15 +31,15 @@ func (t *tail) follow(ctx context.Context, cluster *kafka.Cluster, starts offset
 		t.topics[name] = len(topic.Leaders)
 	}
 	t.seen = cluster
-	err := t.read(ctx, t.fetcher, emit, t.stopped, t.look)
+	err := t.read(ctx, t.fetcher, emit, t.stopped, t.addPartitions)
 	if errors.Is(err, errDone) {
 		return nil
 	}
 	return err
 }
 
-// look compares the topics that there are with those that are read. Following is never done by that.
-func (t *tail) look(cluster *kafka.Cluster) error {
+// addPartitions compares the topics that there are with those that are read. Following is never done by that.
+func (t *tail) addPartitions(cluster *kafka.Cluster) error {
 	if cluster == t.seen {
 		return nil
 	}
@@ -205,14 +205,14 @@ var errDone = errors.New("tail: all has been read")
 // topics change it has look look at them. failed says whether that was all, look by errDone. It returns what
 // ended it.
 func (t *tail) read(ctx context.Context, f *fetch.Fetcher, emit func(*fetch.Chunk) error,
-	failed func(*fetch.PartitionError) bool, look func(*kafka.Cluster) error) error {
+	failed func(*fetch.PartitionError) bool, update func(*kafka.Cluster) error) error {
 	t.current.Store(f)
 	for {
 		limited, cancel := context.WithCancel(ctx)
 		t.interrupt.Store(&cancel) // before the look: a later change ends what is read under limited
 		// The fetcher reports a failure to look, because it looks at the same topics.
 		if cluster, asked, _ := t.watch.Cluster(); cluster != nil && asked.After(t.began) {
-			if err := look(cluster); err != nil {
+			if err := update(cluster); err != nil {
 				cancel()
 				return err
 			}

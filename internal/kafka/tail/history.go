@@ -69,11 +69,11 @@ func (t *tail) history(ctx context.Context, firsts, ends offsets) error {
 // newest keeps the n records with the highest timestamps: a heap with the oldest of them on top.
 type newest struct {
 	n    int
-	kept []placed
+	kept []located
 }
 
-// placed is a record and where it comes from.
-type placed struct {
+// located is a record and where it comes from.
+type located struct {
 	tp kafka.TopicPartition
 	wire.Record
 }
@@ -81,7 +81,7 @@ type placed struct {
 func (h *newest) Len() int           { return len(h.kept) }
 func (h *newest) Less(i, j int) bool { return older(&h.kept[i], &h.kept[j]) < 0 }
 func (h *newest) Swap(i, j int)      { h.kept[i], h.kept[j] = h.kept[j], h.kept[i] }
-func (h *newest) Push(x any)         { h.kept = append(h.kept, x.(placed)) }
+func (h *newest) Push(x any)         { h.kept = append(h.kept, x.(located)) }
 func (h *newest) Pop() any {
 	last := h.kept[len(h.kept)-1]
 	h.kept = h.kept[:len(h.kept)-1]
@@ -90,7 +90,7 @@ func (h *newest) Pop() any {
 
 // add keeps a record if it is among the newest so far.
 func (h *newest) add(tp kafka.TopicPartition, r wire.Record) {
-	p := placed{tp, r}
+	p := located{tp, r}
 	switch {
 	case len(h.kept) < h.n:
 		p.Record = own(r)
@@ -103,15 +103,15 @@ func (h *newest) add(tp kafka.TopicPartition, r wire.Record) {
 }
 
 // older orders records by time, and those of one time by place: in a partition the later is the newer.
-func older(a, b *placed) int {
+func older(a, b *located) int {
 	if c := a.Time.Compare(b.Time); c != 0 {
 		return c
 	}
-	return place(a, b)
+	return compareRecords(a, b)
 }
 
-// place orders records by topic, partition and offset.
-func place(a, b *placed) int {
+// compareRecords orders records by topic, partition and offset.
+func compareRecords(a, b *located) int {
 	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition),
 		cmp.Compare(a.Offset, b.Offset))
 }
@@ -129,9 +129,9 @@ func own(r wire.Record) wire.Record {
 // chunks returns the records merged by time. Where timestamps fall within a partition, a record counts
 // as being as late as the latest before it, so that the partition's order stays.
 func (h *newest) chunks(ends offsets) []*fetch.Chunk {
-	slices.SortFunc(h.kept, func(a, b placed) int { return place(&a, &b) })
+	slices.SortFunc(h.kept, func(a, b located) int { return compareRecords(&a, &b) })
 	type dated struct {
-		placed
+		located
 		late time.Time
 	}
 	all := make([]dated, len(h.kept))
@@ -144,7 +144,7 @@ func (h *newest) chunks(ends offsets) []*fetch.Chunk {
 		}
 	}
 	slices.SortFunc(all, func(a, b dated) int {
-		return cmp.Or(a.late.Compare(b.late), place(&a.placed, &b.placed))
+		return cmp.Or(a.late.Compare(b.late), compareRecords(&a.located, &b.located))
 	})
 	var chunks []*fetch.Chunk
 	for i, d := range all {

@@ -75,7 +75,7 @@ func (s *Session) At(ctx context.Context, t time.Time) (map[kafka.TopicPartition
 	list := func(ctx context.Context, parts []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
 		return s.tail.client.ListOffsets(ctx, parts, max(t.UnixMilli(), 0))
 	}
-	found, err := s.tail.lookUp(ctx, parts, list)
+	found, err := s.tail.listOffsets(ctx, parts, list)
 	for tp, offset := range found {
 		if offset < 0 {
 			found[tp] = s.Ends[tp]
@@ -93,7 +93,7 @@ func (s *Session) Read(ctx context.Context, from, to map[kafka.TopicPartition]in
 
 // Follow reads on from Starts, and what appears later from its first record, until ctx ends, or nothing may be read.
 func (s *Session) Follow(ctx context.Context) error {
-	return s.tail.follow(ctx, s.cluster, s.Starts, s.emit)
+	return s.tail.readOn(ctx, s.cluster, s.Starts, s.emit)
 }
 
 // emit hands on chunks without records too, as these say how far a partition has been read.

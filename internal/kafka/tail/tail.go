@@ -144,7 +144,7 @@ func (t *tail) run(ctx context.Context) error {
 		}
 		return t.tellOpen(ends)
 	}
-	return t.follow(ctx, cluster, starts, t.emit)
+	return t.readOn(ctx, cluster, starts, t.emit)
 }
 
 // open looks up what there is, and begins to watch it. It is followed by close, also when it fails.
@@ -155,7 +155,7 @@ func (t *tail) open(ctx context.Context) (cluster *kafka.Cluster, starts, ends o
 	t.began = time.Now()
 	t.watch = t.client.Watch(kafka.WatchOptions{All: t.opts.Topics == nil, Every: newTopicsEvery, Changed: t.changed})
 	t.watch.SetTopics(t.opts.Topics)
-	starts, ends, err = t.begin(ctx, cluster)
+	starts, ends, err = t.findOffsets(ctx, cluster)
 	return cluster, starts, ends, err
 }
 

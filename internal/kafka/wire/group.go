@@ -81,7 +81,7 @@ func (r *groupReader) string() string {
 	if !r.flexible {
 		return r.reader.string()
 	}
-	return string(r.take(r.compact()))
+	return string(r.next(r.compact()))
 }
 
 // bytes returns a view into the answer; it is empty for null.
@@ -89,7 +89,7 @@ func (r *groupReader) bytes() []byte {
 	if !r.flexible {
 		return r.reader.bytes()
 	}
-	return r.take(r.compact())
+	return r.next(r.compact())
 }
 
 // count returns the length of an array whose elements have at least size bytes each; 0 for null.
@@ -117,7 +117,7 @@ func (r *groupReader) tags() {
 	}
 	for n := r.uvarint(); n > 0 && !r.failed; n-- {
 		r.uvarint() // which field
-		r.take(r.uvarint())
+		r.next(r.uvarint())
 	}
 }
 

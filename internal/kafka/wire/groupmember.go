@@ -138,7 +138,7 @@ func parseSync(r *groupReader) (*SyncAnswer, error) {
 	return a, nil
 }
 
-// Heartbeat tells the coordinator that the member lives. kafka-go would send its own to any broker, and
+// Heartbeat tells the coordinator that the member is alive. kafka-go would send its own to any broker, and
 // take the code in the answer for a throttle time. The answer is a *HeartbeatAnswer.
 type Heartbeat struct {
 	Member

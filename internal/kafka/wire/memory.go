@@ -35,7 +35,7 @@ func (m *Memory) get(n int) []byte {
 	if m == nil || n <= blockSize/2 || n > blockSize {
 		return make([]byte, n)
 	}
-	b := m.take()
+	b := m.acquire()
 	if b == nil {
 		return make([]byte, n)
 	}
@@ -43,8 +43,8 @@ func (m *Memory) get(n int) []byte {
 	return b[:n:n]
 }
 
-// take returns a block, and nil where all are in use.
-func (m *Memory) take() *block {
+// acquire returns a block, and nil where all are in use.
+func (m *Memory) acquire() *block {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if last := len(m.free) - 1; last >= 0 {

@@ -111,7 +111,7 @@ func (m *Metadata) Topics() ([]MetadataTopic, error) {
 	for i := range topics {
 		t := &topics[i]
 		t.Code, t.Name = r.int16(), r.string()
-		if b := r.take(1); b != nil {
+		if b := r.next(1); b != nil {
 			t.Internal = b[0] != 0
 		}
 		t.Leaders = make([]PartitionLeader, r.count(2+4+4+4+4+4+4))
@@ -120,10 +120,10 @@ func (m *Metadata) Topics() ([]MetadataTopic, error) {
 			t.Leaders[j] = PartitionLeader{Partition: r.int32(), Leader: r.int32()}
 			r.int32() // leader epoch
 			replicas := r.count(4)
-			r.take(4 * replicas)
+			r.next(4 * replicas)
 			t.Replicas = max(t.Replicas, replicas)
 			for range 2 {
-				r.take(4 * r.count(4)) // those in sync, those offline
+				r.next(4 * r.count(4)) // those in sync, those offline
 			}
 		}
 		r.int32() // authorized operations

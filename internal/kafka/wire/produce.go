@@ -22,7 +22,7 @@ type PartitionBatch struct {
 	Batch     []byte // as Builder.Seal returns it
 }
 
-// Writing tells whether a produce request has begun to be written, and can keep it from that. The zero value is for
+// Writing reports whether a produce request has begun to be written, and can keep it from that. The zero value is for
 // one request.
 type Writing struct{ state atomic.Int32 }
 
@@ -37,8 +37,8 @@ func (w *Writing) Cancel() bool {
 	return w.state.CompareAndSwap(0, writingCancelled) || w.state.Load() == writingCancelled
 }
 
-// begin reports whether the request may be written.
-func (w *Writing) begin() bool {
+// start reports whether the request may be written.
+func (w *Writing) start() bool {
 	return w.state.CompareAndSwap(0, writingBegun) || w.state.Load() == writingBegun
 }
 
@@ -75,7 +75,7 @@ func (*ProduceRequest) Required(map[protocol.ApiKey]int16) bool { return true }
 
 // RawExchange implements protocol.RawExchanger.
 func (r *ProduceRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if !r.writing.begin() {
+	if !r.writing.start() {
 		return nil, protocol.ErrNoRecord // the error after which kafka-go keeps the connection, on which nothing was written
 	}
 	if err := r.write(rw); err != nil {
@@ -95,7 +95,7 @@ func (r *ProduceRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error)
 func (r *ProduceRequest) write(to io.Writer) error {
 	size, copied, topics := 8+2+len(r.ClientID)+2+2+4+4, 4, 0 // without the size itself, which has 4 bytes
 	for i, b := range r.batches {
-		if r.beginsTopic(i) {
+		if r.startsTopic(i) {
 			topics++
 			size += 2 + len(b.Topic) + 4
 		}
@@ -118,7 +118,7 @@ func (r *ProduceRequest) write(to io.Writer) error {
 	out = binary.BigEndian.AppendUint32(out, uint32(r.timeout.Milliseconds()))
 	out = binary.BigEndian.AppendUint32(out, uint32(topics))
 	for i, b := range r.batches {
-		if r.beginsTopic(i) {
+		if r.startsTopic(i) {
 			n := 1
 			for i+n < len(r.batches) && r.batches[i+n].Topic == b.Topic {
 				n++
@@ -146,8 +146,8 @@ func (r *ProduceRequest) write(to io.Writer) error {
 	return err
 }
 
-// beginsTopic reports whether batch i is the first one of its topic.
-func (r *ProduceRequest) beginsTopic(i int) bool {
+// startsTopic reports whether batch i is the first one of its topic.
+func (r *ProduceRequest) startsTopic(i int) bool {
 	return i == 0 || r.batches[i-1].Topic != r.batches[i].Topic
 }
 

@@ -9,7 +9,7 @@ type reader struct {
 	failed bool
 }
 
-func (r *reader) take(n int) []byte {
+func (r *reader) next(n int) []byte {
 	if r.failed || n > len(r.b) {
 		r.failed, r.b = true, nil
 		return nil
@@ -20,21 +20,21 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) int16() int16 {
-	if b := r.take(2); b != nil {
+	if b := r.next(2); b != nil {
 		return int16(binary.BigEndian.Uint16(b))
 	}
 	return 0
 }
 
 func (r *reader) int32() int32 {
-	if b := r.take(4); b != nil {
+	if b := r.next(4); b != nil {
 		return int32(binary.BigEndian.Uint32(b))
 	}
 	return 0
 }
 
 func (r *reader) int64() int64 {
-	if b := r.take(8); b != nil {
+	if b := r.next(8); b != nil {
 		return int64(binary.BigEndian.Uint64(b))
 	}
 	return 0
@@ -52,6 +52,6 @@ func (r *reader) count(size int) int {
 	return n
 }
 
-func (r *reader) string() string { return string(r.take(max(int(r.int16()), 0))) }
+func (r *reader) string() string { return string(r.next(max(int(r.int16()), 0))) }
 
-func (r *reader) bytes() []byte { return r.take(max(int(r.int32()), 0)) }
+func (r *reader) bytes() []byte { return r.next(max(int(r.int32()), 0)) }

@@ -43,7 +43,7 @@ func ParseSubscription(b []byte) (Subscription, error) {
 	if r.failed {
 		return Subscription{}, fmt.Errorf("assign: reading a subscription of %d bytes: %w", len(b), errMalformed)
 	}
-	s.UserData = r.take(r.int32())
+	s.UserData = r.next(r.int32())
 	return s, nil
 }
 
@@ -61,7 +61,7 @@ func ParseMember(id, instanceID string, metadata []byte) (Member, error) {
 }
 
 // EncodeAssignment returns the assignment of a member as other clients read it, in order. Seen is the
-// Member's, and goes back to it: a static member that comes back is given what was dealt out before it went,
+// Member's, and goes back to it: a static member that comes back is given what was assigned before it went,
 // and tells by this that it was for other topics.
 func EncodeAssignment(parts []TopicPartition, seen uint64) []byte {
 	parts = slices.SortedFunc(slices.Values(parts), comparePartitions)
@@ -103,7 +103,7 @@ func ParseAssignment(b []byte) (parts []TopicPartition, seen uint64, err error) 
 	if r.failed {
 		return nil, 0, fmt.Errorf("assign: reading an assignment of %d bytes: %w", len(b), errMalformed)
 	}
-	if data := r.take(r.int32()); len(data) == 1+8 && data[0] == userDataVersion {
+	if data := r.next(r.int32()); len(data) == 1+8 && data[0] == userDataVersion {
 		seen = binary.BigEndian.Uint64(data[1:])
 	}
 	return parts, seen, nil
@@ -122,7 +122,7 @@ type reader struct {
 	failed bool
 }
 
-func (r *reader) take(n int32) []byte {
+func (r *reader) next(n int32) []byte {
 	if r.failed || n < 0 || int64(n) > int64(len(r.b)) {
 		r.failed, r.b = true, nil
 		return nil
@@ -133,20 +133,20 @@ func (r *reader) take(n int32) []byte {
 }
 
 func (r *reader) int16() int16 {
-	if b := r.take(2); b != nil {
+	if b := r.next(2); b != nil {
 		return int16(binary.BigEndian.Uint16(b))
 	}
 	return 0
 }
 
 func (r *reader) int32() int32 {
-	if b := r.take(4); b != nil {
+	if b := r.next(4); b != nil {
 		return int32(binary.BigEndian.Uint32(b))
 	}
 	return 0
 }
 
-func (r *reader) string() string { return string(r.take(int32(r.int16()))) }
+func (r *reader) string() string { return string(r.next(int32(r.int16()))) }
 
 // count returns the length of an array whose elements have at least size bytes each.
 func (r *reader) count(size int) int {

@@ -21,8 +21,8 @@ func (Sticky) Name() string { return "kafkaesk-sticky" }
 // Assign implements Assignor.
 func (Sticky) Assign(topics map[string]int, members []Member) map[string][]TopicPartition {
 	v := newView(topics, members)
-	b := balance{view: v, held: make([][]place, len(v.members)), settled: newSet(len(v.members))}
-	b.deal(b.keep())
+	b := balance{view: v, held: make([][]topicPartition, len(v.members)), balanced: newSet(len(v.members))}
+	b.distribute(b.keep())
 	for b.improve() {
 	}
 	held := make([][]TopicPartition, len(v.members))
@@ -35,8 +35,8 @@ func (Sticky) Assign(topics map[string]int, members []Member) map[string][]Topic
 	return v.result(held)
 }
 
-// place is a partition, by the number of its topic in the view.
-type place struct {
+// topicPartition is a partition, by the number of its topic in the view.
+type topicPartition struct {
 	topic     int
 	partition int32
 }
@@ -44,12 +44,12 @@ type place struct {
 // balance is an assignment in the making.
 type balance struct {
 	*view
-	held    [][]place // by member; what stands last is given away first
-	settled set       // members from which no chain leads to one that has much less
+	held     [][]topicPartition // by member; what stands last is given away first
+	balanced set                // members from which no chain leads to one that has much less
 }
 
 // keep leaves partitions with those who rightly claim them. It returns the others, in order.
-func (b *balance) keep() []place {
+func (b *balance) keep() []topicPartition {
 	owners := make([][]int, len(b.topics)) // by topic and partition; -1 = none
 	for t := range b.topics {
 		owners[t] = slices.Repeat([]int{-1}, int(b.topics[t].partitions))
@@ -66,16 +66,16 @@ func (b *balance) keep() []place {
 			}
 		}
 	}
-	var free []place
+	var free []topicPartition
 	ranks := make([][]int, len(b.members)) // for each of held: how many of its topic stand before it
 	for t := range owners {
 		count := make(map[int]int)
 		for p, m := range owners[t] {
 			if m < 0 {
-				free = append(free, place{t, int32(p)})
+				free = append(free, topicPartition{t, int32(p)})
 				continue
 			}
-			b.held[m] = append(b.held[m], place{t, int32(p)})
+			b.held[m] = append(b.held[m], topicPartition{t, int32(p)})
 			ranks[m] = append(ranks[m], count[m])
 			count[m]++
 		}
@@ -88,21 +88,21 @@ func (b *balance) keep() []place {
 
 // byRank puts first places of topics before second ones and so on: a member then gives away first of
 // the topics of which it has most.
-func byRank(places []place, ranks []int) []place {
-	order := make([]int, len(places))
+func byRank(partitions []topicPartition, ranks []int) []topicPartition {
+	order := make([]int, len(partitions))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(ranks[i], ranks[j]) })
-	ranked := make([]place, len(places))
+	ranked := make([]topicPartition, len(partitions))
 	for i, from := range order {
-		ranked[i] = places[from]
+		ranked[i] = partitions[from]
 	}
 	return ranked
 }
 
-// deal gives each of free to the subscriber that holds least.
-func (b *balance) deal(free []place) {
+// distribute gives each of free to the subscriber that holds least.
+func (b *balance) distribute(free []topicPartition) {
 	for _, p := range free {
 		to := -1
 		for m := range b.topics[p.topic].subscribers.all() {
@@ -120,19 +120,19 @@ type step struct {
 	at   int // in the other's held
 }
 
-// improve looks at the member that holds most of those not yet settled, and for the member that holds
+// improve looks at the member that holds most of those not yet balanced, and for the member that holds
 // least of all to which a chain of gifts leads from there: each gives the next a partition of a topic
 // to which that one subscribes. If the two differ by more than one the gifts are made, else the first
-// member is settled. It returns false when there is nothing left to improve.
+// member is balanced. It returns false when there is nothing left to improve.
 //
-// A member once settled stays so. Gifts go to the lowest within reach, so whatever the chain touches
+// A member once balanced stays so. Gifts go to the lowest within reach, so whatever the chain touches
 // holds no less than that one, and neither the gifts nor the topics that they open to others bring
-// anyone within reach of less than was there before. An assignment in which all are settled is as even
+// anyone within reach of less than was there before. An assignment in which all are balanced is as even
 // as the subscriptions allow.
 func (b *balance) improve() bool {
 	most, least := -1, -1
 	for m := range b.held {
-		if !b.settled.has(m) && (most < 0 || len(b.held[m]) > len(b.held[most])) {
+		if !b.balanced.has(m) && (most < 0 || len(b.held[m]) > len(b.held[most])) {
 			most = m
 		}
 		if least < 0 || len(b.held[m]) < len(b.held[least]) {
@@ -144,7 +144,7 @@ func (b *balance) improve() bool {
 	}
 	to, steps := b.search(most, len(b.held[least]))
 	if len(b.held[most]) < len(b.held[to])+2 {
-		b.settled.add(most)
+		b.balanced.add(most)
 		return true
 	}
 	for to != most {

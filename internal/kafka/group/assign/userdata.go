@@ -59,7 +59,7 @@ func ParseUserData(b []byte) UserData {
 	u := UserData{Topics: binary.BigEndian.Uint64(b[1:]), Generation: int32(binary.BigEndian.Uint32(b[9:]))}
 	r := reader{b: b[13:]}
 	for len(r.b) > 0 {
-		topic := string(r.take(r.uvarint()))
+		topic := string(r.next(r.uvarint()))
 		n := r.uvarint()
 		for next := int32(0); n > 0 && !r.failed; n-- {
 			p := next + r.uvarint()

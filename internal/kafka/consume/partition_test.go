@@ -25,9 +25,9 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 		return handled.Add(1) > 0
 	}))
 	_, p := assign(c, "delayed")
-	p.take(chunk("delayed", 0, 3, time.Now().Add(-time.Hour)))
-	p.take(chunk("delayed", 3, 5, time.Now().Add(300*time.Millisecond)))
-	p.take(chunk("delayed", 5, 7, time.Now().Add(-time.Hour))) // due, but behind those that are not
+	p.enqueue(chunk("delayed", 0, 3, time.Now().Add(-time.Hour)))
+	p.enqueue(chunk("delayed", 3, 5, time.Now().Add(300*time.Millisecond)))
+	p.enqueue(chunk("delayed", 5, 7, time.Now().Add(-time.Hour))) // due, but behind those that are not
 	eventually(t, func() bool { return handled.Load() == 3 })
 	s := c.Status()
 	if p := s.Partitions[0]; !p.Paused || p.Watermark != 3 || p.Held != 4 || p.Running != 0 || p.Position != 7 ||
@@ -53,8 +53,8 @@ func TestABrokenBatchPassesNothingElse(t *testing.T) {
 				return true
 			}))
 			g, p := assign(c, topic)
-			p.take(chunk(topic, 0, 5, time.Now().Add(500*time.Millisecond)))
-			g.failed(&fetch.PartitionError{Topic: topic, Offset: 5, Next: 10, Err: errors.New("broken")})
+			p.enqueue(chunk(topic, 0, 5, time.Now().Add(500*time.Millisecond)))
+			g.handleReadError(&fetch.PartitionError{Topic: topic, Offset: 5, Next: 10, Err: errors.New("broken")})
 			if mark := c.Marks()[p.tp]; mark != 0 {
 				t.Errorf("marked %d, and nothing is finished", mark)
 			}
@@ -74,7 +74,7 @@ func TestAnOffsetThatIsGoneEndsTheConsumer(t *testing.T) {
 	c := idle(t, options(func(context.Context, *wire.Record) bool { return true }))
 	c.cfg.AutoOffsetReset = kafka.NoReset
 	g, _ := assign(c, "topic")
-	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 5, Next: -1, Err: fetch.ErrOutOfRange})
+	g.handleReadError(&fetch.PartitionError{Topic: "topic", Offset: 5, Next: -1, Err: fetch.ErrOutOfRange})
 	if !isDone(c.stopping) || !errors.Is(c.failure, fetch.ErrOutOfRange) {
 		t.Errorf("failure %v", c.failure)
 	}
@@ -94,7 +94,7 @@ func TestNothingIsCountedBeforeItIsFinished(t *testing.T) {
 			go func() {
 				defer close(fed)
 				for i := range int64(chunks) {
-					p.take(chunk(topic, i*size, (i+1)*size, time.Time{}))
+					p.enqueue(chunk(topic, i*size, (i+1)*size, time.Time{}))
 				}
 			}()
 			for !isDone(fed) {
@@ -125,8 +125,8 @@ func TestADrainLeavesWhatHasNotBegun(t *testing.T) {
 				return true
 			}))
 			_, p := assign(c, topic)
-			p.take(chunk(topic, 0, 2, time.Now().Add(-time.Hour)))
-			p.take(chunk(topic, 2, 4, time.Now().Add(time.Hour)))
+			p.enqueue(chunk(topic, 0, 2, time.Now().Add(-time.Hour)))
+			p.enqueue(chunk(topic, 2, 4, time.Now().Add(time.Hour)))
 			<-begun
 			over, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -144,7 +144,7 @@ func TestWhereManualCommitsMayGo(t *testing.T) {
 	o.Manual = true
 	c := idle(t, o)
 	_, p := assign(c, "topic")
-	p.take(chunk("topic", 0, 5, time.Time{}))
+	p.enqueue(chunk("topic", 0, 5, time.Time{}))
 	eventually(t, func() bool { return c.Status().Handled == 5 })
 	if marks := c.Marks(); len(marks) > 0 {
 		t.Errorf("marks %v, and nobody has asked for a commit", marks)
@@ -210,10 +210,10 @@ func TestDeletedRecordsAreLogged(t *testing.T) {
 	g, p := assign(c, "topic")
 	g.halt()
 	g.wg.Wait() // the test is the dispatcher
-	p.take(chunk("topic", 0, 10, time.Now()))
-	g.failed(&fetch.PartitionError{Topic: "topic", Offset: 10, Next: -1, Err: fetch.ErrOutOfRange})
-	p.take(chunk("topic", 290, 300, time.Now()))
-	p.take(chunk("topic", 300, 310, time.Now()))
+	p.enqueue(chunk("topic", 0, 10, time.Now()))
+	g.handleReadError(&fetch.PartitionError{Topic: "topic", Offset: 10, Next: -1, Err: fetch.ErrOutOfRange})
+	p.enqueue(chunk("topic", 290, 300, time.Now()))
+	p.enqueue(chunk("topic", 300, 310, time.Now()))
 	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "topic=topic partition=0 "+
 		"from=10 to=290") {
 		t.Errorf("logged %s", out.String())

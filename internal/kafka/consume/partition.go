@@ -15,11 +15,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 )
 
-// Place is where an item comes from: a partition, as long as the member has it.
-type Place interface {
-	// Draining is closed when nothing further is to begin: who only waits should stop waiting, and leave its item
+// AssignedPartition is where an item comes from: a partition, as long as the member has it.
+type AssignedPartition interface {
+	// Revoked is closed when nothing further is to begin: who only waits should stop waiting, and leave its item
 	// unfinished.
-	Draining() <-chan struct{}
+	Revoked() <-chan struct{}
 	// Context ends when the time to finish is over. It is the parent of what Do gets.
 	Context() context.Context
 	// Commit commits what lies below offset and is finished, counting the items at these offsets as finished, and
@@ -27,16 +27,16 @@ type Place interface {
 	Commit(ctx context.Context, offset int64, own func(offset int64) bool) error
 }
 
-// PlaceOf returns the place of the item that Do was called with.
-func PlaceOf(ctx context.Context) Place {
-	p, _ := ctx.Value(placeKey{}).(Place)
+// PartitionOf returns the partition of the item that Do was called with.
+func PartitionOf(ctx context.Context) AssignedPartition {
+	p, _ := ctx.Value(partitionKey{}).(AssignedPartition)
 	return p
 }
 
-type placeKey struct{}
+type partitionKey struct{}
 
-// place is one assigned partition.
-type place struct {
+// partition is one assigned partition.
+type partition struct {
 	g     *generation
 	tp    kafka.TopicPartition
 	start group.Start
@@ -64,12 +64,12 @@ type place struct {
 	due     []time.Time   // of each, when that is
 	next    int64
 	timer   *time.Timer // until the first of waiting may be handled
-	over    bool
+	closed  bool
 }
 
-func newPlace(g *generation, tp kafka.TopicPartition, start group.Start) *place {
-	p := &place{g: g, tp: tp, start: start}
-	p.ctx = context.WithValue(g.ctx, placeKey{}, p)
+func newPartition(g *generation, tp kafka.TopicPartition, start group.Start) *partition {
+	p := &partition{g: g, tp: tp, start: start}
+	p.ctx = context.WithValue(g.ctx, partitionKey{}, p)
 	p.delayed = g.c.opts.Delayed != nil && g.c.opts.Delayed(tp.Topic)
 	p.committed.Store(start.Committed)
 	p.position.Store(-1)
@@ -81,18 +81,18 @@ func newPlace(g *generation, tp kafka.TopicPartition, start group.Start) *place 
 }
 
 // openLane begins with a lane that holds nothing.
-func (p *place) openLane() {
+func (p *partition) openLane() {
 	var lane *lanes.Partition[wire.Record]
 	lane = p.g.c.pool.Open(p.ctx, func(full bool) { p.setFull(lane, full) })
 	p.lane.Store(lane)
 }
 
-// read begins to read the partitions of some places: all at once, so that the first request to a broker is for all of
-// its partitions.
-func (g *generation) read(places ...*place) {
-	offsets := make(map[kafka.TopicPartition]int64, len(places))
-	for _, p := range places {
-		at, ok := p.beginning()
+// startReading begins to read the partitions: all at once, so that the first request to a broker is for
+// all of its partitions.
+func (g *generation) startReading(partitions ...*partition) {
+	offsets := make(map[kafka.TopicPartition]int64, len(partitions))
+	for _, p := range partitions {
+		at, ok := p.startOffset()
 		switch {
 		case p.start.Committed >= 0:
 			offsets[p.tp] = p.start.Committed
@@ -105,9 +105,9 @@ func (g *generation) read(places ...*place) {
 	g.c.fetcher.AddAll(offsets)
 }
 
-// beginning returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is
+// startOffset returns where to begin without an offset, false when nobody may choose. What waits in a retry stream is
 // never passed over, whatever auto_offset_reset says: it was published before, and moved there by this group.
-func (p *place) beginning() (at int64, ok bool) {
+func (p *partition) startOffset() (at int64, ok bool) {
 	switch reset := p.g.c.cfg.AutoOffsetReset; {
 	case p.start.Late || p.delayed || reset == kafka.Earliest:
 		return kafka.FirstOffset, true
@@ -117,21 +117,21 @@ func (p *place) beginning() (at int64, ok bool) {
 	return 0, false
 }
 
-// reset reads on from the beginning, as the broker does not have the offset to read on from.
-func (p *place) reset(gone *fetch.PartitionError) {
+// resetOffset reads on from the beginning, as the broker does not have the offset to read on from.
+func (p *partition) resetOffset(missing *fetch.PartitionError) {
 	c := p.g.c
-	at, ok := p.beginning()
+	at, ok := p.startOffset()
 	if !ok {
-		c.Fail(gone)
+		c.Fail(missing)
 		return
 	}
 	from := "its first record"
 	if at == kafka.EndOffset {
 		from = "its end"
 	}
-	c.recordError(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, gone.Offset,
-		gone.Err))
-	p.missing = gone.Offset
+	c.recordError(fmt.Errorf("consume: partition %s begins again at %s: offset %d: %w", name(p.tp), from, missing.Offset,
+		missing.Err))
+	p.missing = missing.Offset
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.fetcher.AddAt(p.tp, at)
@@ -139,15 +139,15 @@ func (p *place) reset(gone *fetch.PartitionError) {
 	p.pauseLocked()
 }
 
-// readAgain reads on after a pause; where nothing has been read yet it looks again for where to begin.
-func (p *place) readAgain() {
+// rereadLater reads on after a pause; where nothing has been read yet it looks again for where to begin.
+func (p *partition) rereadLater() {
 	p.g.wg.Go(func() {
-		if kafka.Sleep(p.g.reading, again) != nil {
+		if kafka.Sleep(p.g.reading, rereadDelay) != nil {
 			return
 		}
 		position := p.position.Load()
 		if position < 0 {
-			p.g.read(p)
+			p.g.startReading(p)
 			return
 		}
 		p.mu.Lock()
@@ -158,9 +158,9 @@ func (p *place) readAgain() {
 	})
 }
 
-// take puts a chunk into the lane. The dispatcher alone calls it.
-func (p *place) take(chunk *fetch.Chunk) {
-	if p.opening() {
+// enqueue puts a chunk into the lane. The dispatcher alone calls it.
+func (p *partition) enqueue(chunk *fetch.Chunk) {
+	if p.isFirstRead() {
 		// Now it is known where the group begins. It is committed even if nothing is handled, or the next member of a
 		// group that begins at the end would miss what is written in between.
 		p.allow(first(chunk))
@@ -181,15 +181,15 @@ func (p *place) take(chunk *fetch.Chunk) {
 	p.add(chunk.Records, chunk.Next)
 }
 
-// pass goes on at offset next: what lies before it cannot be read.
-func (p *place) pass(next int64) {
+// skipTo goes on at offset next: what lies before it cannot be read.
+func (p *partition) skipTo(next int64) {
 	p.position.Store(next)
 	p.add(nil, next)
 }
 
 // add gives items to the lane. In a retry stream the first that has to wait for its time holds up those behind it: in a
 // stream of one delay they are due later still. The dispatcher alone calls it.
-func (p *place) add(items []wire.Record, next int64) {
+func (p *partition) add(items []wire.Record, next int64) {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	p.added += uint64(len(items))
@@ -205,7 +205,7 @@ func (p *place) add(items []wire.Record, next int64) {
 }
 
 // giveLocked hands items to the lane. They are no longer here when it has ended: a handler has left one unfinished.
-func (p *place) giveLocked(items []wire.Record, next int64) {
+func (p *partition) giveLocked(items []wire.Record, next int64) {
 	if !p.lane.Load().Add(items, next) {
 		p.added -= uint64(len(items))
 	}
@@ -213,7 +213,7 @@ func (p *place) giveLocked(items []wire.Record, next int64) {
 
 // rewind begins anew with a partition that has fewer records than were read of it, or committed: its topic was made
 // anew, or its log was cut off. What was read before is nobody's any more, and lower offsets are to be committed.
-func (p *place) rewind(offset int64) {
+func (p *partition) rewind(offset int64) {
 	c := p.g.c
 	c.log.Warn("consume: the partition ends before what was read of it; starting again",
 		"group", c.opts.Group, "partition", name(p.tp), "read", p.position.Load(), "committed", p.committed.Load(),
@@ -233,8 +233,8 @@ func (p *place) rewind(offset int64) {
 	p.setFull(p.lane.Load(), false)
 }
 
-// opening reports whether nothing has been read yet of a partition without a commit.
-func (p *place) opening() bool { return p.position.Load() < 0 && p.committed.Load() < 0 }
+// isFirstRead reports whether nothing has been read yet of a partition without a commit.
+func (p *partition) isFirstRead() bool { return p.position.Load() < 0 && p.committed.Load() < 0 }
 
 func first(chunk *fetch.Chunk) int64 {
 	if len(chunk.Records) > 0 {
@@ -245,7 +245,7 @@ func first(chunk *fetch.Chunk) int64 {
 
 // setFull is called by a lane. A lane from before a rewind is ignored, because nobody would report later that it is no
 // longer full.
-func (p *place) setFull(lane *lanes.Partition[wire.Record], full bool) {
+func (p *partition) setFull(lane *lanes.Partition[wire.Record], full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lane.Load() != lane {
@@ -255,8 +255,8 @@ func (p *place) setFull(lane *lanes.Partition[wire.Record], full bool) {
 	p.pauseLocked()
 }
 
-// setEarly tells whether items wait for their time.
-func (p *place) setEarly(early bool) {
+// setEarly reports whether items wait for their time.
+func (p *partition) setEarly(early bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.early = early
@@ -264,7 +264,7 @@ func (p *place) setEarly(early bool) {
 }
 
 // pauseLocked tells the fetcher whether to read the partition.
-func (p *place) pauseLocked() {
+func (p *partition) pauseLocked() {
 	want := p.full || p.early
 	if want == p.paused || p.stopped {
 		return
@@ -278,15 +278,15 @@ func (p *place) pauseLocked() {
 }
 
 // release is called when the first of waiting is due.
-func (p *place) release() {
+func (p *partition) release() {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	p.releaseLocked()
 }
 
 // releaseLocked puts those items into the lane whose time has come.
-func (p *place) releaseLocked() {
-	if p.over {
+func (p *partition) releaseLocked() {
+	if p.closed {
 		return
 	}
 	now, due := time.Now(), len(p.waiting)
@@ -315,13 +315,13 @@ func (p *place) releaseLocked() {
 }
 
 // stop lets nothing further begin.
-func (p *place) stop() {
+func (p *partition) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
 	p.feed.Lock()
 	p.added -= uint64(len(p.waiting))
-	p.over, p.waiting, p.due = true, nil, nil
+	p.closed, p.waiting, p.due = true, nil, nil
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -330,7 +330,7 @@ func (p *place) stop() {
 }
 
 // waitIdle waits until no handler of the partition runs. It returns the lanes in which some still do when ctx ends.
-func (p *place) waitIdle(ctx context.Context) (stuck []*lanes.Partition[wire.Record]) {
+func (p *partition) waitIdle(ctx context.Context) (stuck []*lanes.Partition[wire.Record]) {
 	for _, lane := range append(p.past, p.lane.Load()) {
 		select {
 		case <-lane.Idle():
@@ -344,7 +344,7 @@ func (p *place) waitIdle(ctx context.Context) (stuck []*lanes.Partition[wire.Rec
 }
 
 // mark returns what may be committed.
-func (p *place) mark() (int64, bool) {
+func (p *partition) mark() (int64, bool) {
 	mark, ok := p.lane.Load().Mark()
 	if !ok {
 		return 0, false
@@ -357,7 +357,7 @@ func (p *place) mark() (int64, bool) {
 }
 
 // allow raises what may be committed with manual commits.
-func (p *place) allow(offset int64) {
+func (p *partition) allow(offset int64) {
 	for {
 		old := p.allowance.Load()
 		if offset <= old || p.allowance.CompareAndSwap(old, offset) {
@@ -367,40 +367,40 @@ func (p *place) allow(offset int64) {
 }
 
 // finished counts the items that have been handled.
-func (p *place) finished() uint64 {
+func (p *partition) finished() uint64 {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	return p.added - uint64(p.heldLocked())
 }
 
 // held counts the items that are here and not finished.
-func (p *place) held() int {
+func (p *partition) held() int {
 	p.feed.Lock()
 	defer p.feed.Unlock()
 	return p.heldLocked()
 }
 
-func (p *place) heldLocked() int {
+func (p *partition) heldLocked() int {
 	held, _, _ := p.lane.Load().Held()
 	return held + len(p.waiting)
 }
 
 // oldest returns the offset of the first unfinished item, or where reading goes on.
-func (p *place) oldest() int64 {
+func (p *partition) oldest() int64 {
 	if mark, ok := p.lane.Load().Mark(); ok {
 		return mark
 	}
 	return p.committed.Load()
 }
 
-// Draining implements Place.
-func (p *place) Draining() <-chan struct{} { return p.g.draining }
+// Revoked implements Place.
+func (p *partition) Revoked() <-chan struct{} { return p.g.revoked }
 
 // Context implements Place.
-func (p *place) Context() context.Context { return p.ctx }
+func (p *partition) Context() context.Context { return p.ctx }
 
 // Commit implements Place.
-func (p *place) Commit(ctx context.Context, offset int64, own func(offset int64) bool) error {
+func (p *partition) Commit(ctx context.Context, offset int64, own func(offset int64) bool) error {
 	p.allow(offset)
 	mark, ok := p.lane.Load().MarkWithout(func(r *wire.Record) bool { return own(r.Offset) })
 	if !ok {
