@@ -31,7 +31,7 @@ type App struct {
 	schemas registry
 
 	// connection is what an initialized App works with; nil before Initialize and again when it failed.
-	core atomic.Pointer[connection]
+	conn atomic.Pointer[connection]
 	// opening has room for one: the call that initializes. A channel and not a mutex, so that who waits can stop waiting.
 	opening chan struct{}
 	// connecting has room for one: the call that connects. It is a part of opening that log handlers do alone.
@@ -178,7 +178,7 @@ func (a *App) Initialize(ctx context.Context) error {
 		// what uses the App already goes on, as what is logged about the error does
 		return fmt.Errorf("bus: initialize: %w", err)
 	} else if err != nil {
-		a.core.Store(nil)
+		a.conn.Store(nil)
 		// What the functions published is not awaited: Initialize failed, and said so.
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -201,7 +201,7 @@ func (a *App) connect(ctx context.Context) (*connection, error) {
 	if a.isClosed() {
 		return nil, ErrClosed
 	}
-	if c := a.core.Load(); c != nil {
+	if c := a.conn.Load(); c != nil {
 		return c, nil
 	}
 	ctx, cancel := a.whileOpen(ctx)
@@ -217,7 +217,7 @@ func (a *App) connect(ctx context.Context) (*connection, error) {
 		a.reconnect = nil
 		configured := attempt.Err() != nil && ctx.Err() == nil
 		if err == nil && !configured {
-			a.core.Store(c)
+			a.conn.Store(c)
 		}
 		a.mu.Unlock()
 		end()
@@ -337,7 +337,7 @@ func (a *App) use(ctx context.Context) (*connection, error) {
 	if err := a.Initialize(ctx); err != nil {
 		return nil, err
 	}
-	if c := a.core.Load(); c != nil {
+	if c := a.conn.Load(); c != nil {
 		return c, nil
 	}
 	return nil, ErrClosed
@@ -345,7 +345,7 @@ func (a *App) use(ctx context.Context) (*connection, error) {
 
 // opened returns the App's connection if a caller with ctx may use it already; else nil.
 func (a *App) opened(ctx context.Context) *connection {
-	if c := a.core.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
+	if c := a.conn.Load(); c != nil && (a.ready.Load() || ctx.Value(beginning{}) == a) {
 		return c
 	}
 	return nil
@@ -357,7 +357,7 @@ func (a *App) Flush(ctx context.Context) error {
 	if a == nil {
 		return fmt.Errorf("bus: flush: %w", errNilApp)
 	}
-	c := a.core.Load()
+	c := a.conn.Load()
 	if c == nil {
 		return nil
 	}
@@ -405,7 +405,7 @@ func (a *App) Close(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	if c := a.core.Load(); c != nil {
+	if c := a.conn.Load(); c != nil {
 		errs = append(errs, c.close(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -27,7 +27,7 @@ var errSkipped = errors.New("the record belongs to another group")
 // doBatch works on records of a lane: it calls the handler for them, and does with each what follows from that. Lanes
 // call it. What concerns a single record is done as for a subscription without batches.
 func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (result lanes.Result) {
-	kept := keptJob(items[0].Again)
+	kept := keptJob(items[0].Retry)
 	if len(items) == 1 || x.breaker.isOpen() || kept != nil && (kept.moving != nil || kept.expired()) {
 		return x.doOne(ctx, items[0])
 	}
@@ -38,7 +38,7 @@ func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (
 	n, state := x.limit.reserve(len(items) - begun)
 	switch n += begun; {
 	case n == 0 && state == limitReserved:
-		return lanes.Result{Again: &lanes.Again{At: time.Now().Add(limitPause)}, Together: true}
+		return lanes.Result{Retry: &lanes.Retry{At: time.Now().Add(limitPause)}, Together: true}
 	case n == 0:
 		return lanes.Result{Leave: true}
 	}
@@ -70,21 +70,21 @@ func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (
 }
 
 // keptJob returns the state of a record that has waited.
-func keptJob(again *lanes.Again) *job {
-	if again == nil {
+func keptJob(retry *lanes.Retry) *job {
+	if retry == nil {
 		return nil
 	}
-	j, _ := again.State.(*job)
+	j, _ := retry.State.(*job)
 	return j
 }
 
 // doOne is do for the first record; those behind it are handed over again.
 func (x *runner) doOne(ctx context.Context, item lanes.Item[wire.Record]) lanes.Result {
-	finished, again := x.do(ctx, item.Value, item.Again)
+	finished, retry := x.do(ctx, item.Value, item.Retry)
 	if finished {
 		return lanes.Result{Finished: 1}
 	}
-	return lanes.Result{Again: again, Leave: again == nil}
+	return lanes.Result{Retry: retry, Leave: retry == nil}
 }
 
 // collect decodes the records of a batch. One that cannot be decoded and goes to the dead letters ends it.
@@ -205,13 +205,13 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 		"records", j.batch)
 	o, a := outcomeOf(j.last), attempt{late: late, several: j.batch > 1, shared: r.shared}
 	behind := b.records[b.done+1:]
-	finished, again := x.decide(x.observed(ctx, j), j, a)
+	finished, retry := x.decide(x.observed(ctx, j), j, a)
 	switch {
 	case finished:
 		x.limit.release(len(behind))
 		b.done++
 		return lanes.Result{Finished: b.done}
-	case again == nil:
+	case retry == nil:
 		for _, record := range behind {
 			rest := &job{record: record, began: b.first.began, batch: j.batch}
 			x.leave(x.observed(ctx, rest), rest)
@@ -219,9 +219,9 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 		return lanes.Result{Finished: b.done, Leave: true}
 	}
 	x.limit.release(len(behind))
-	result := lanes.Result{Finished: b.done, Again: again, Suspect: a.suspect(o)}
+	result := lanes.Result{Finished: b.done, Retry: retry, Suspect: a.suspect(o)}
 	if a.together(o) {
-		again.Alone, result.Together = false, true
+		retry.Alone, result.Together = false, true
 	}
 	return result
 }

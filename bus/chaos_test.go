@@ -63,7 +63,7 @@ type chaos struct {
 	// repeats nothing.
 	byPartition bool
 
-	buried         atomic.Int64 // dead letters as OnConsumed tells them
+	deadLettered   atomic.Int64 // dead letters as OnConsumed tells them
 	errors, panics atomic.Int64
 	members        []*chaosMember // those that are in
 	joined         int
@@ -117,10 +117,10 @@ func (c *chaos) run(shuffles, moves int) {
 	}
 	helpers.Go(func() { c.w.sample(sampling, c.l, c.group, "work") })
 
-	deeds := c.deeds(shuffles, moves)
-	for i, deed := range deeds {
-		c.reach(ctx, (i+1)*c.records/(len(deeds)+1))
-		deed()
+	disturbances := c.disturbances(shuffles, moves)
+	for i, disturb := range disturbances {
+		c.reach(ctx, (i+1)*c.records/(len(disturbances)+1))
+		disturb()
 	}
 	c.reach(ctx, c.records)
 	took := time.Since(begin)
@@ -143,28 +143,28 @@ func (c *chaos) run(shuffles, moves int) {
 	}
 	t.Attr("figures", fmt.Sprintf("seed %d: %s; %d members, %d leader shuffles, %d coordinator moves, %d errors, %d "+
 		"panics, %d dead letters of %d poison records, %v",
-		c.seed, c.l.verdict(), c.joined, shuffles, moves, c.errors.Load(), c.panics.Load(), letters, chaosPoison,
+		c.seed, c.l.summary(), c.joined, shuffles, moves, c.errors.Load(), c.panics.Load(), letters, chaosPoison,
 		took.Round(time.Millisecond)))
 }
 
-// deeds returns what is done to the group, in random order.
-func (c *chaos) deeds(shuffles, moves int) []func() {
-	var deeds []func()
+// disturbances returns what is done to the group, in random order.
+func (c *chaos) disturbances(shuffles, moves int) []func() {
+	var all []func()
 	for range shuffles {
-		deeds = append(deeds, func() { c.w.cluster.Fake().ShufflePartitionLeaders() })
+		all = append(all, func() { c.w.cluster.Fake().ShufflePartitionLeaders() })
 	}
 	for range moves {
-		deeds = append(deeds, func() { c.w.cluster.Fake().RehashCoordinators() })
+		all = append(all, func() { c.w.cluster.Fake().RehashCoordinators() })
 	}
 	for range chaosMembers - chaosAtFirst {
-		deeds = append(deeds, c.join, func() {
+		all = append(all, c.join, func() {
 			if len(c.members) > 2 {
 				c.leave()
 			}
 		})
 	}
-	c.random.Shuffle(len(deeds), func(i, j int) { deeds[i], deeds[j] = deeds[j], deeds[i] })
-	return deeds
+	c.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
 }
 
 // reach waits until so many records are handled.
@@ -201,7 +201,7 @@ func (c *chaos) join() {
 	app.OnConsumed(func(_ context.Context, r bus.Consumed) {
 		switch r.Outcome {
 		case bus.OutcomeDeadLetter:
-			c.buried.Add(1)
+			c.deadLettered.Add(1)
 			fallthrough
 		case bus.OutcomeHandled:
 			c.l.finish(chaosSpot{r.Record.Partition, r.Record.Offset})
@@ -272,8 +272,8 @@ func (c *chaos) letters() int {
 			c.t.Errorf("record %d is among the dead letters and no poison", id)
 		}
 	}
-	if len(found) != chaosPoison || all != int(c.buried.Load()) {
-		c.t.Errorf("%d dead letters of %d records, want %d of %d", all, len(found), c.buried.Load(), chaosPoison)
+	if len(found) != chaosPoison || all != int(c.deadLettered.Load()) {
+		c.t.Errorf("%d dead letters of %d records, want %d of %d", all, len(found), c.deadLettered.Load(), chaosPoison)
 	}
 	return all
 }

@@ -167,8 +167,8 @@ func (l *chaosBook) handled() int {
 	return l.first
 }
 
-// verdict fails the test for whatever must not have happened, and returns the figures.
-func (l *chaosBook) verdict() string {
+// summary fails the test for whatever must not have happened, and returns the figures.
+func (l *chaosBook) summary() string {
 	l.t.Helper()
 	ids, again := l.count()
 	l.mu.Lock()

@@ -90,7 +90,7 @@ func killOneNode(t *testing.T, w *world) {
 	enough()
 	helpers.Wait()
 	t.Attr("figures", fmt.Sprintf("%s; coordinator %d killed, then %d; %d handled within %v without it; %v in all",
-		book.verdict(), first, second, records/2, withoutIt.Round(time.Millisecond), took.Round(time.Millisecond)))
+		book.summary(), first, second, records/2, withoutIt.Round(time.Millisecond), took.Round(time.Millisecond)))
 	if first == second {
 		t.Error("the coordinator did not move")
 	}

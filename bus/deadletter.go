@@ -96,7 +96,7 @@ const (
 // move writes a record to m.stream. It returns 0 when the broker has acknowledged the record, else the pause before
 // it has to be called again. It waits at most moveWait for an answer; while the partition is being given up, it waits
 // until the time to finish is over.
-func (x *runner) move(partition consume.AssignedPartition, r *Record, m *moving) (again time.Duration) {
+func (x *runner) move(partition consume.AssignedPartition, r *Record, m *moving) (retry time.Duration) {
 	if m.failed == nil {
 		x.prepareMove(r, m, time.Now())
 	}
@@ -129,13 +129,13 @@ func (x *runner) move(partition consume.AssignedPartition, r *Record, m *moving)
 
 // prepareMove collects what the headers say, and how the stream's topic is created if it does not exist.
 func (x *runner) prepareMove(r *Record, m *moving, now time.Time) {
-	m.failed = &failedRecord{history: historyOf(r, x.core.prefix), group: x.group, err: m.err, cause: m.cause, at: now}
+	m.failed = &failedRecord{history: historyOf(r, x.conn.prefix), group: x.group, err: m.err, cause: m.cause, at: now}
 	m.failed.attempts += m.attempts
 	m.attempts = m.failed.attempts
 	if !m.dead {
 		m.failed.notBefore = now.Add(m.delay)
 	}
-	x.core.own.Store(x.core.prefix+m.stream, kafka.TopicSpec{Source: x.core.prefix + m.source, Delay: m.delay})
+	x.conn.own.Store(x.conn.prefix+m.stream, kafka.TopicSpec{Source: x.conn.prefix + m.source, Delay: m.delay})
 }
 
 // answered waits for the broker's answer and reports whether there is one, or the time to finish is over. It waits at
@@ -169,7 +169,7 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 	defer x.app.give(w)
 	w.key, w.moved, w.aside = r.Key, true, true
 	w.headers = append(w.headers, headers...)
-	x.core.send(ctx, out, w, r.Value, true, nil)
+	x.conn.send(ctx, out, w, r.Value, true, nil)
 	return out
 }
 
@@ -188,11 +188,11 @@ func (x *runner) block(partition consume.AssignedPartition, r *Record, m *moving
 
 // advice says what to change so that the record can be written.
 func (x *runner) advice(r *Record, m *moving, err error) string {
-	topic := x.core.prefix + m.stream
+	topic := x.conn.prefix + m.stream
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return fmt.Sprintf(": set max.message.bytes of topic %s to %d or more", topic,
-			(*wire.Record)(r).Memory()+kafka.HeaderRoom)
+			(*wire.Record)(r).Memory()+kafka.HeaderBytes)
 	case errors.Is(err, ErrAuth):
 		return fmt.Sprintf(": allow us to write to topic %s, and to create it if it is not there", topic)
 	}

@@ -222,7 +222,7 @@ func TestAFailingDeadLetterBlocksItsLaneAndNeverSkips(t *testing.T) {
 			w.stream("s", 2)
 			w.stream("s."+group+".dead", 1)
 			w.put("s", 0, contents(0, 3)...)
-			mend := refuse(w, code)
+			repair := refuse(w, code)
 			app := w.app(bus.Config{Logger: log.logger(), DrainTimeout: time.Second})
 			var got numbers
 			bus.MustSubscribe(app, "s", rejectAt(1, bus.Reject(errBroken), &got), bus.Group(group), bus.DeadLetter())
@@ -247,7 +247,7 @@ func TestAFailingDeadLetterBlocksItsLaneAndNeverSkips(t *testing.T) {
 			if c := w.committed(group, "s")[0]; c != 1 || slices.Contains(got.get(), 2) {
 				t.Errorf("committed %d, handled %v", c, got.get())
 			}
-			mend()
+			repair()
 			got.wait(t, 104)
 			w.waitCommitted(group, "s", map[int32]int64{0: 3, 1: 100})
 			if err := stop(); err != nil {

@@ -47,7 +47,7 @@ func (a *App) problems() []monitoring.Problem {
 			all = append(all, monitoring.Problem{Group: group, Err: fmt.Errorf(format, append(args, err)...)})
 		}
 	}
-	c := a.core.Load()
+	c := a.conn.Load()
 	switch {
 	case a.isClosed():
 		add("", "bus: %w", ErrClosed)

@@ -158,7 +158,7 @@ func (a *App) Configure(c Config) {
 
 // fixedLocked returns the fields that c would change and that cannot change any more.
 func (a *App) fixedLocked(c Config) []string {
-	if a.core.Load() == nil && !a.closing {
+	if a.conn.Load() == nil && !a.closing {
 		return nil
 	}
 	free := anytime

@@ -31,10 +31,10 @@ func TestLinesOfAKindAreLimitedAndCounted(t *testing.T) {
 		l.line("bus: a record is rejected", &Record{}, errors.New("no"))
 		l.logOmitted()
 		text := b.String()
-		if lines, told := countLines(text, "is rejected"),
-			countLines(text, `kind="rejected records" omitted=30`); lines != 31 || told != 3 ||
+		if lines, logged := countLines(text, "is rejected"),
+			countLines(text, `kind="rejected records" omitted=30`); lines != 31 || logged != 3 ||
 			countLines(text, "level=WARN") != 34 {
-			t.Errorf("%d lines, %d counts:\n%s", lines, told, text)
+			t.Errorf("%d lines, %d counts:\n%s", lines, logged, text)
 		}
 	})
 }
@@ -69,9 +69,9 @@ func TestTheFirstPanicOfEachStackIsLogged(t *testing.T) {
 		}
 		l.logOmitted()
 		text := b.String()
-		if panics, told := countLines(text, "loglimit_test.go"), countLines(text, "omitted=53"); panics < 2 ||
-			countLines(text, "stack=") != 2 || told != 1 {
-			t.Errorf("%d panics, %d counts:\n%s", panics, told, text)
+		if panics, logged := countLines(text, "loglimit_test.go"), countLines(text, "omitted=53"); panics < 2 ||
+			countLines(text, "stack=") != 2 || logged != 1 {
+			t.Errorf("%d panics, %d counts:\n%s", panics, logged, text)
 		}
 	})
 }

@@ -14,7 +14,7 @@ func (a *App) Monitoring() monitoring.App { return monitored{a} }
 type monitored struct{ app *App }
 
 func (m monitored) Connections() []kafka.ConnStats {
-	if c := m.app.core.Load(); c != nil {
+	if c := m.app.conn.Load(); c != nil {
 		return c.client.Connections()
 	}
 	if client := m.app.connects.Load(); client != nil { // no broker has answered it yet

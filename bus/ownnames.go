@@ -151,10 +151,10 @@ func (x *runner) reads(topic string) bool {
 	if !x.streams.match(topic) {
 		return false
 	}
-	err, first := x.refused(topic, x.core.client.KnownTopics())
+	err, first := x.refused(topic, x.conn.client.KnownTopics())
 	if err != nil && first {
 		x.log.Error("bus: a stream is not read, because its failed records could not be written",
-			"stream", x.core.stream(topic), "error", err)
+			"stream", x.conn.stream(topic), "error", err)
 	}
 	return err == nil
 }
@@ -169,7 +169,7 @@ func (x *runner) refused(topic string, existing map[string]*kafka.Topic) (err er
 	defer x.checks.Unlock()
 	err, known := x.checked[topic]
 	if !known {
-		err = x.names.check(x.subscription, x.core.stream(topic), existing)
+		err = x.names.check(x.subscription, x.conn.stream(topic), existing)
 		x.checked[topic] = err
 	}
 	return err, !known
@@ -182,7 +182,7 @@ func (x *runner) notRead() error {
 	var errs []error
 	for _, topic := range slices.Sorted(maps.Keys(x.checked)) {
 		if err := x.checked[topic]; err != nil {
-			errs = append(errs, fmt.Errorf("stream %q is not read: %w", x.core.stream(topic), err))
+			errs = append(errs, fmt.Errorf("stream %q is not read: %w", x.conn.stream(topic), err))
 		}
 	}
 	return errors.Join(errs...)

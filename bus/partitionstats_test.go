@@ -10,7 +10,7 @@ import (
 // A lane's worker may have finished its last record and not have left: fewer than no records never wait.
 func TestNeverFewerThanNoRecordsWait(t *testing.T) {
 	t.Parallel()
-	x := &runner{core: &connection{prefix: "p."}}
+	x := &runner{conn: &connection{prefix: "p."}}
 	got := x.partition(consume.PartitionStatus{
 		TopicPartition: kafka.TopicPartition{Topic: "p.s", Partition: 3}, Watermark: 5, Position: 5, End: 4, Running: 1,
 	})

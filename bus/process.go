@@ -48,11 +48,11 @@ var errGoexit = errors.New("the handler has ended its goroutine (runtime.Goexit,
 
 // do works on a record: it calls the handler, or tries once more to move the record to another stream. Lanes call it,
 // and call it again at the time that it returns.
-func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again) {
+func (x *runner) do(ctx context.Context, read *wire.Record, retry *lanes.Retry) (finished bool, next *lanes.Retry) {
 	r := (*Record)(read)
 	var j job
-	if again != nil && again.State != nil {
-		j = *again.State.(*job)
+	if retry != nil && retry.State != nil {
+		j = *retry.State.(*job)
 	} else {
 		if x.fromOtherGroup(r) {
 			x.skip(r)
@@ -60,7 +60,7 @@ func (x *runner) do(ctx context.Context, read *wire.Record, again *lanes.Again) 
 		}
 		switch _, state := x.limit.reserve(1); state {
 		case limitReserved:
-			return false, &lanes.Again{At: time.Now().Add(limitPause)}
+			return false, &lanes.Retry{At: time.Now().Add(limitPause)}
 		case limitExhausted:
 			return false, nil
 		}
@@ -102,7 +102,7 @@ func (x *runner) startJob(ctx context.Context, j *job) {
 }
 
 // work is one step of a job.
-func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+func (x *runner) work(ctx context.Context, j *job) (finished bool, retry *lanes.Retry) {
 	if j.attempts == 0 {
 		x.startJob(ctx, j)
 	}
@@ -138,7 +138,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, again *lanes.
 
 // decide does with a record what follows from j.last. The caller says of the attempt whether it was late, and if it was
 // for more records.
-func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, again *lanes.Again) {
+func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, retry *lanes.Retry) {
 	o := outcomeOf(j.last)
 	a.number, a.moves, a.policy = j.attempts, x.deadLetter, x.policy()
 	a.revoked = consume.PartitionOf(ctx).Context().Err() != nil
@@ -157,7 +157,7 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 			j.deadline = time.Now().Add(s.pause).Add(*x.timeout) // the sum of the two may be too long for a Duration
 		}
 		x.retried.Add(1)
-		return false, j.waitAgain(s.pause)
+		return false, j.retryAfter(s.pause)
 	case moveRecord:
 		if j.moving = x.newMoving(j, o, x.failure(j, a.late)); j.moving == nil {
 			j.last = Reject(fmt.Errorf("a dead letter of a dead letter is not written to a third stream: %w", j.last))
@@ -248,19 +248,19 @@ func (x *runner) resume(j *job) {
 
 // hold returns the pause of a job that the breaker holds back. Its Timeout does not run meanwhile, and begins anew
 // then.
-func (j *job) hold(wait time.Duration) *lanes.Again {
+func (j *job) hold(wait time.Duration) *lanes.Retry {
 	j.held, j.deadline = true, time.Time{}
-	return j.waitAgain(wait)
+	return j.retryAfter(wait)
 }
 
-// waitAgain returns the pause of a job, which ends at its Timeout at the latest.
-func (j *job) waitAgain(pause time.Duration) *lanes.Again {
+// retryAfter returns the pause of a job, which ends at its Timeout at the latest.
+func (j *job) retryAfter(pause time.Duration) *lanes.Retry {
 	at := time.Now().Add(pause)
 	if !j.deadline.IsZero() && j.moving == nil && j.deadline.Before(at) {
 		at = j.deadline
 	}
 	kept := *j
-	return &lanes.Again{At: at, State: &kept, Finish: j.moving != nil && j.moving.pending != nil, Alone: true}
+	return &lanes.Retry{At: at, State: &kept, Finish: j.moving != nil && j.moving.pending != nil, Alone: true}
 }
 
 // failure is the error that a record is given up for: the handler's, or that its time is over.
@@ -284,9 +284,9 @@ func (j *job) counted(err error) error {
 
 // moveJob tries to write a record that was given up to its other stream. The record is not finished before that is
 // acknowledged.
-func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
-	place := consume.PartitionOf(ctx)
-	pause := x.move(place, j.record, j.moving)
+func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, retry *lanes.Retry) {
+	partition := consume.PartitionOf(ctx)
+	pause := x.move(partition, j.record, j.moving)
 	switch {
 	case pause == 0:
 		outcome := OutcomePostponed
@@ -296,14 +296,14 @@ func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, again *lan
 		x.end(ctx, j, outcome, j.counted(j.moving.err))
 		x.limit.done()
 		return true, nil
-	case place.Context().Err() != nil:
+	case partition.Context().Err() != nil:
 		return x.leave(ctx, j)
 	}
-	return false, j.waitAgain(pause)
+	return false, j.retryAfter(pause)
 }
 
 // reject finishes a record without a dead letter.
-func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+func (x *runner) reject(ctx context.Context, j *job) (finished bool, retry *lanes.Retry) {
 	err := j.counted(j.last)
 	x.end(ctx, j, OutcomeRejected, err)
 	x.rejected.Add(1)
@@ -314,15 +314,15 @@ func (x *runner) reject(ctx context.Context, j *job) (finished bool, again *lane
 }
 
 // leave leaves a record to the next owner of its partition.
-func (x *runner) leave(ctx context.Context, j *job) (finished bool, again *lanes.Again) {
+func (x *runner) leave(ctx context.Context, j *job) (finished bool, retry *lanes.Retry) {
 	x.end(ctx, j, OutcomeUnfinished, j.last)
 	x.limit.release(1)
 	return false, nil
 }
 
 // dropped is called by lanes for a record that has waited when its partition is taken away.
-func (x *runner) dropped(ctx context.Context, _ *wire.Record, again *lanes.Again) {
-	j, ok := again.State.(*job)
+func (x *runner) dropped(ctx context.Context, _ *wire.Record, retry *lanes.Retry) {
+	j, ok := retry.State.(*job)
 	if !ok {
 		return
 	}

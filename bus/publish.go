@@ -298,7 +298,7 @@ func (c *connection) send(ctx context.Context, r *Receipt, w *workspace, value [
 	r.producer = c.producer
 	observer := w.bound
 	if p := r.watched; p != nil && w.aside {
-		p.core, p.receipt, p.bound = c, r, w.bound
+		p.conn, p.receipt, p.bound = c, r, w.bound
 		observer = p
 	}
 	if observer != nil {

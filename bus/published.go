@@ -78,7 +78,7 @@ type publication struct {
 	began     time.Time
 
 	// Of one that nobody waits for:
-	core    *connection
+	conn    *connection
 	receipt *Receipt
 	bound   produce.Observer // of the registry; nil for most
 }
@@ -108,7 +108,7 @@ func (p *publication) Resolved(err error) {
 	if p.bound != nil {
 		p.bound.Resolved(err)
 	}
-	p.core.outcomes.Do(func() {
+	p.conn.outcomes.Do(func() {
 		<-p.receipt.Done() // which is closed after this was called
 		_ = p.receipt.end(context.Background())
 	})

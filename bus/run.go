@@ -95,7 +95,7 @@ func (a *App) run(ctx context.Context, b *recordLimit) error {
 		}
 		return err
 	}
-	c := a.core.Load()
+	c := a.conn.Load()
 	r, err := a.prepare(ctx, c, b)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (r *run) wait() error {
 		for kafka.Sleep(r.ctx, time.Second) == nil {
 			r.logOmitted()
 			for _, x := range r.runners {
-				x.unmatched.log(r.ctx, x.core, x.log)
+				x.unmatched.log(r.ctx, x.conn, x.log)
 			}
 		}
 	})

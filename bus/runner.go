@@ -20,7 +20,7 @@ import (
 type runner struct {
 	*subscription
 	app          *App
-	core         *connection
+	conn         *connection
 	log          *slog.Logger
 	streams      streamSet
 	unmatched    *unmatched
@@ -52,7 +52,7 @@ type recordedError struct {
 func (x *runner) recordError(err error) { x.lastError.Store(&recordedError{err, time.Now()}) }
 
 func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner, error) {
-	x := &runner{subscription: s, app: a, core: c, limit: cfg.limit, observe: cfg.observe, names: cfg.names,
+	x := &runner{subscription: s, app: a, conn: c, limit: cfg.limit, observe: cfg.observe, names: cfg.names,
 		checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)

@@ -41,7 +41,7 @@ func (b logBus) Configured() bool {
 
 func (b logBus) Initialize(ctx context.Context) error { return b.app.Initialize(ctx) }
 
-func (b logBus) Connected() bool { return b.app.core.Load() != nil }
+func (b logBus) Connected() bool { return b.app.conn.Load() != nil }
 
 func (b logBus) Connect(ctx context.Context) error {
 	if b.Connected() {
@@ -54,7 +54,7 @@ func (b logBus) Connect(ctx context.Context) error {
 }
 
 func (b logBus) Ship(ctx context.Context, spec shipping.Stream, records []shipping.Record) {
-	c := b.app.core.Load()
+	c := b.app.conn.Load()
 	if c == nil {
 		for i := range records {
 			records[i].Outcome.Resolved(ErrClosed)
@@ -78,13 +78,13 @@ func (b logBus) Ship(ctx context.Context, spec shipping.Stream, records []shippi
 }
 
 func (b logBus) Expire() {
-	if c := b.app.core.Load(); c != nil {
+	if c := b.app.conn.Load(); c != nil {
 		c.producer.ExpireNow()
 	}
 }
 
 func (b logBus) Waiting() error {
-	if c := b.app.core.Load(); c != nil {
+	if c := b.app.conn.Load(); c != nil {
 		return c.producer.Waiting()
 	}
 	if client := b.app.connects.Load(); client != nil {

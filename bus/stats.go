@@ -151,7 +151,7 @@ func (a *App) Stats() Stats {
 	}
 	prefix := a.cfg.TopicPrefix
 	a.mu.Unlock()
-	if c := a.core.Load(); c != nil {
+	if c := a.conn.Load(); c != nil {
 		s.Producer = ProducerStats(c.producer.Stats())
 	}
 	streams := newStreamTable(prefix)
@@ -176,7 +176,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		State: m.State.String(), MemberID: m.MemberID, Generation: m.Generation, Protocol: m.Protocol, Leader: m.Leader,
 		Rebalances: m.Rebalances, Revoked: m.Revoked, Lost: m.Lost,
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
-		Streams:  x.core.streamsOf(m.Topics),
+		Streams:  x.conn.streamsOf(m.Topics),
 		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.pausedSince(),
 		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(),
 		DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
@@ -184,7 +184,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		LastError: m.LastError, LastErrorAt: m.LastErrorAt,
 	}
 	for topic, partitions := range m.Topics {
-		streams.read(x.core.stream(topic), partitions, x.group)
+		streams.read(x.conn.stream(topic), partitions, x.group)
 	}
 	blocked := x.blocked.byPartition()
 	for _, p := range now.Partitions {
@@ -206,7 +206,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 
 func (x *runner) partition(p consume.PartitionStatus) PartitionStats {
 	s := PartitionStats{
-		Stream: x.core.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
+		Stream: x.conn.stream(p.Topic), Topic: p.Topic, Partition: int(p.Partition),
 		Committed: p.Committed, Watermark: p.Watermark, Position: p.Position, End: p.End, Lag: -1,
 		// a lane may have finished, and not left
 		InFlight: p.Running, Waiting: max(p.Held-p.Handling, 0), Bytes: p.Bytes, Paused: p.Paused,

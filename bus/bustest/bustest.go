@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// patience is the longest wait for a state. It is far more than any takes, also on a busy machine.
-	patience = 30 * time.Second
+	// timeout is the longest wait for a state. It is far more than any takes, also on a busy machine.
+	timeout = 30 * time.Second
 	// reserve is what a wait leaves of the test binary's own time, so that it is the wait that fails and says why.
 	reserve = 2 * time.Second
 	// pollInterval is the pause between two looks at a state.
@@ -69,7 +69,7 @@ func NewApp(t testing.TB, opts ...Option) *bus.App {
 		}
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		if err := app.Close(ctx); err != nil {
 			t.Errorf("bustest: %v", err)
@@ -274,8 +274,8 @@ func describe(w io.Writer, r *bus.Record) {
 func timeLeft(t testing.TB) time.Duration {
 	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if end, ok := d.Deadline(); ok {
-			return min(patience, max(0, time.Until(end)-reserve))
+			return min(timeout, max(0, time.Until(end)-reserve))
 		}
 	}
-	return patience
+	return timeout
 }

@@ -32,8 +32,8 @@ type history struct {
 	samples []sample
 }
 
-// take adds a sample, unless the last one is younger than sampleEvery.
-func (h *history) take(now time.Time, stats *bus.Stats, streams []*streamCounts) {
+// addSample adds a sample, unless the last one is younger than sampleEvery.
+func (h *history) addSample(now time.Time, stats *bus.Stats, streams []*streamCounts) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.samples); n > 0 && now.Sub(h.samples[n-1].at) < sampleEvery {

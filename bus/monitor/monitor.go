@@ -79,7 +79,7 @@ func Handler(app *bus.App, opts ...Option) http.Handler {
 // scrape answers with the metrics.
 func (m *monitor) scrape(w http.ResponseWriter, r *http.Request) {
 	stats := m.app.Stats()
-	m.history.take(time.Now(), &stats, m.events.streams.all())
+	m.history.addSample(time.Now(), &stats, m.events.streams.all())
 	m.events.expect(&stats)
 	if m.events.python != nil {
 		m.events.python.forget(&stats, m.events.consumed)

@@ -26,8 +26,8 @@ var (
 const (
 	// viewEvery is how often an open page is brought up to date.
 	viewEvery = 2 * time.Second
-	// firstLook is how long a page waits for what brokers have to be asked.
-	firstLook = 1500 * time.Millisecond
+	// firstViewTimeout is how long a page waits for what brokers have to be asked.
+	firstViewTimeout = 1500 * time.Millisecond
 	// maxViewers bounds the pages that are kept up to date at one time.
 	maxViewers = 64
 	// maxViewBytes bounds what waits for a viewer that takes nothing: one view.
@@ -40,9 +40,9 @@ type page struct {
 	template *template.Template
 	viewers  chan struct{} // has a token for each open page
 
-	mu    sync.Mutex
-	last  []byte // the view as JSON, which all viewers share
-	taken time.Time
+	mu       sync.Mutex
+	last     []byte // the view as JSON, which all viewers share
+	viewedAt time.Time
 }
 
 func newPage(m *monitor) *page {
@@ -68,14 +68,14 @@ func (p *page) html(w http.ResponseWriter, r *http.Request) {
 	}()
 	// The answer has its length, so that the browser shows it while this waits for the brokers.
 	defer func() { <-asked }()
-	limit := time.NewTimer(firstLook)
+	limit := time.NewTimer(firstViewTimeout)
 	defer limit.Stop()
 	select {
 	case <-asked:
 	case <-limit.C:
 	}
 	var buf bytes.Buffer
-	if err := p.template.Execute(&buf, p.monitor.look()); err != nil {
+	if err := p.template.Execute(&buf, p.monitor.view()); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -121,13 +121,13 @@ func (p *page) events(w http.ResponseWriter, r *http.Request) {
 func (p *page) view() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.taken) < viewEvery/2 {
+	if time.Since(p.viewedAt) < viewEvery/2 {
 		return p.last
 	}
-	text, err := json.Marshal(p.monitor.look())
+	text, err := json.Marshal(p.monitor.view())
 	if err != nil {
 		text = []byte("null") // a view has nothing that cannot be written
 	}
-	p.last, p.taken = text, time.Now()
+	p.last, p.viewedAt = text, time.Now()
 	return text
 }

@@ -127,10 +127,10 @@ func (m *monitor) rate(name string) cell {
 	return number(int64(perSecond + 0.5))
 }
 
-// look makes the page of what is known now. It asks no broker.
-func (m *monitor) look() view {
+// view makes the page of what is known now. It asks no broker.
+func (m *monitor) view() view {
 	now, stats := time.Now(), m.app.Stats()
-	m.history.take(now, &stats, m.events.streams.all())
+	m.history.addSample(now, &stats, m.events.streams.all())
 	groups, _, groupsErr := m.cluster.groups.last()
 	streams, _, streamsErr := m.cluster.streams.last()
 	dead, _, deadErr := m.cluster.dead.last()
@@ -199,10 +199,10 @@ func problemSection(now time.Time, stats *bus.Stats, reasons []reason, ofCluster
 	for _, r := range reasons {
 		add(cmp.Or(r.Group, "App"), nil, r.Error, "bad")
 	}
-	told := make(map[string]bool) // one broker that is away is why each of them failed
+	reported := make(map[string]bool) // one broker that is away is why each of them failed
 	for _, err := range ofCluster {
-		if err != nil && !told[err.Error()] {
-			told[err.Error()] = true
+		if err != nil && !reported[err.Error()] {
+			reported[err.Error()] = true
 			add("Brokers", nil, cut(err.Error()), "bad")
 		}
 	}

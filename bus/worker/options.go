@@ -14,11 +14,11 @@ import (
 
 // options are what the command line and the environment say.
 type options struct {
-	config bus.Config // only what they set
-	format string     // of the log: text or json
-	level  slog.Level
-	log    bool   // they say something of the log
-	listen string // the monitor's address; "" for none
+	config     bus.Config // only what they set
+	format     string     // of the log: text or json
+	level      slog.Level
+	log        bool   // they say something of the log
+	listenAddr string // the monitor's address; "" for none
 	// describe asks for what the App declares, instead of a worker.
 	describe bool
 	// version asks for the program's.
@@ -158,7 +158,7 @@ func setLevel(o *options, value string) (err error) {
 
 func setListen(o *options, value string) (err error) {
 	if value != "" {
-		o.listen, err = cliflags.ListenAddress(value)
+		o.listenAddr, err = cliflags.ListenAddress(value)
 	}
 	return err
 }

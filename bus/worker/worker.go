@@ -126,8 +126,8 @@ func (p process) run(ctx context.Context, app application) int {
 	log.Info("worker: starting", "app", app.String(), "kafkaesk", buildinfo.Version())
 
 	var server *monitorServer
-	if o.listen != "" {
-		if server, err = startMonitor(ctx, o.listen, p.monitor(), log); err != nil {
+	if o.listenAddr != "" {
+		if server, err = startMonitor(ctx, o.listenAddr, p.monitor(), log); err != nil {
 			p.complain(err)
 			return exitFailed
 		}

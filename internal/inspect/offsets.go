@@ -15,8 +15,8 @@ type offsets = map[kafka.TopicPartition]int64
 // bounds returns where the partitions begin, and up to where they can be read. Those that cannot be looked up are
 // in neither.
 func (i *Inspector) bounds(ctx context.Context, parts []kafka.TopicPartition) (firsts, ends offsets) {
-	firsts, _ = i.client.LookUpOffsets(ctx, parts, kafka.FirstOffset)
-	ends, _ = i.client.LookUpOffsets(ctx, parts, kafka.EndOffset)
+	firsts, _ = i.client.FindOffsets(ctx, parts, kafka.FirstOffset)
+	ends, _ = i.client.FindOffsets(ctx, parts, kafka.EndOffset)
 	return firsts, ends
 }
 

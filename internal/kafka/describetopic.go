@@ -13,10 +13,10 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 )
 
-// HeaderRoom is how many bytes larger a batch of a new topic may be than one of its [TopicSpec.Source]. The headers
+// HeaderBytes is how many bytes larger a batch of a new topic may be than one of its [TopicSpec.Source]. The headers
 // that the bus adds to a record it moves have to fit into it: 8 KiB for the text of an error, and less than 1 KiB for
 // each of the others.
-const HeaderRoom = 16 << 10
+const HeaderBytes = 16 << 10
 
 // sourceAttempts is how often a broker that does not know a source topic is asked again before the topic is taken for
 // gone.
@@ -55,7 +55,7 @@ func (c *Client) sourceConfigs(ctx context.Context, name string, spec TopicSpec)
 		configs = append(configs, createtopics.RequestConfig{Name: name, Value: strconv.FormatInt(value, 10)})
 	}
 	if n, err := strconv.ParseInt(source[maxMessageBytes], 10, 64); err == nil {
-		set(maxMessageBytes, min(n+HeaderRoom, math.MaxInt32))
+		set(maxMessageBytes, min(n+HeaderBytes, math.MaxInt32))
 	}
 	if ms, err := strconv.ParseInt(source[retentionMs], 10, 64); err == nil && spec.Retention == 0 {
 		if ms >= 0 { // -1 is for ever

@@ -90,17 +90,17 @@ func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int
 	wanted := slices.Clone(parts)
 	fresh := false // nothing that was known before the first attempt counts any more
 	err := c.retry(ctx, func() error {
-		offsets, errs := c.lookUpOffsets(ctx, wanted, at, isolation, fresh)
+		offsets, errs := c.findOffsets(ctx, wanted, at, isolation, fresh)
 		maps.Copy(found, offsets)
 		wanted = wanted[:0]
-		var again error
+		var retriable error
 		for p, err := range errs {
 			switch missing := errors.Is(err, errNoPartition); {
 			case missing && errors.Is(failed[p], errNoPartition):
 				// The partition is missing before and after a refresh: it is no fault of the cache.
 			case missing || Classify(err).Retriable():
 				wanted = append(wanted, p)
-				again = err
+				retriable = err
 			default:
 				refused[p] = err
 			}
@@ -110,7 +110,7 @@ func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int
 			return nil
 		}
 		fresh = true
-		return fmt.Errorf("listing offsets of %d partitions: %w", len(wanted), again)
+		return fmt.Errorf("listing offsets of %d partitions: %w", len(wanted), retriable)
 	})
 	for _, p := range wanted {
 		refused[p] = failed[p]
@@ -131,12 +131,12 @@ func (c *Client) listOffsets(ctx context.Context, parts []TopicPartition, at int
 // errNoPartition says that the metadata does not have a partition.
 var errNoPartition = fmt.Errorf("not in the cluster's metadata: %w", CodeErr(3))
 
-// LookUpOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in
+// FindOffsets is one attempt of ListOffsets: it asks each leader once. Each of parts is either in found or in
 // failed; one that is not in the metadata has failed with code 3 (UNKNOWN_TOPIC_OR_PARTITION).
-func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at int64) (
+func (c *Client) FindOffsets(ctx context.Context, parts []TopicPartition, at int64) (
 	found map[TopicPartition]int64, failed map[TopicPartition]error,
 ) {
-	return c.lookUpOffsets(ctx, parts, at, c.settings.isolation(), false)
+	return c.findOffsets(ctx, parts, at, c.settings.isolation(), false)
 }
 
 // HighWatermarks is LookUpOffsets at the ends of partitions, which count records of transactions that are still open,
@@ -144,10 +144,10 @@ func (c *Client) LookUpOffsets(ctx context.Context, parts []TopicPartition, at i
 func (c *Client) HighWatermarks(ctx context.Context, parts []TopicPartition) (
 	found map[TopicPartition]int64, failed map[TopicPartition]error,
 ) {
-	return c.lookUpOffsets(ctx, parts, EndOffset, 0, false)
+	return c.findOffsets(ctx, parts, EndOffset, 0, false)
 }
 
-func (c *Client) lookUpOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8, fresh bool) (
+func (c *Client) findOffsets(ctx context.Context, parts []TopicPartition, at int64, isolation int8, fresh bool) (
 	found map[TopicPartition]int64, failed map[TopicPartition]error,
 ) {
 	found, failed = make(map[TopicPartition]int64, len(parts)), make(map[TopicPartition]error)

@@ -19,9 +19,9 @@ type Batches struct {
 // Item is an item that DoBatch is called with.
 type Item[T any] struct {
 	Value *T
-	// Again is what DoBatch returned for the item before; nil if there is nothing to remember. Only the first item of
+	// Retry is what DoBatch returned for the item before; nil if there is nothing to remember. Only the first item of
 	// a batch has one.
-	Again *Again
+	Retry *Retry
 }
 
 // Result is how far DoBatch has come with a batch.
@@ -29,8 +29,8 @@ type Result struct {
 	// Finished counts the items that are finished, from the first one on. Those behind them are handed over again, at
 	// once and before all that came later.
 	Finished int
-	// Again has the first unfinished item wait, as one of Do does. Others, which it does not hold back, go on.
-	Again *Again
+	// Retry has the first unfinished item wait, as one of Do does. Others, which it does not hold back, go on.
+	Retry *Retry
 	// Together has all unfinished items of the batch wait, each of which holds back what it would alone.
 	Together bool
 	// Suspect says that the batch has failed, and that it is not known because of which item. The lane's next batch
@@ -75,8 +75,8 @@ func (x *Partition[T]) addToBatches(r *run[T], shares [][]int32) {
 	for i, l := range x.lanes { // all of them: the partition may be full now
 		l.load.Add(int64(len(shares[i])))
 		x.wakeBatches(l, func(b *batches[T]) {
-			for _, place := range shares[i] {
-				b.push(itemOf[T]{run: r, index: int(place)})
+			for _, index := range shares[i] {
+				b.push(itemOf[T]{run: r, index: int(index)})
 			}
 		})
 	}
@@ -116,16 +116,16 @@ func (b *batches[T]) pop() itemOf[T] {
 func (b *batches[T]) size(i itemOf[T]) int64 { return int64(b.part.pool.opts.Size(i.item())) }
 
 // drop removes all items, and returns those that have been handled before.
-func (b *batches[T]) drop() (again []itemOf[T]) {
+func (b *batches[T]) drop() (retry []itemOf[T]) {
 	if b.timer != nil {
 		b.timer.Stop()
 	}
 	for b.items.len() > 0 {
-		if i := b.pop(); i.again != nil {
-			again = append(again, i)
+		if i := b.pop(); i.retry != nil {
+			retry = append(retry, i)
 		}
 	}
-	return again
+	return retry
 }
 
 // due returns in how long the first item has to be handed out, whatever else there is; zero or less is now.
@@ -180,8 +180,8 @@ func (l *lane[T]) unpark(w *waiting[T]) (wake bool) {
 	}
 	l.holding.Store(int64(len(l.held)))
 	first := w.itemOf
-	if first.again.State == nil {
-		first.again = nil
+	if first.retry.State == nil {
+		first.retry = nil
 	}
 	l.batches.putBack(w.behind.all()...)
 	l.batches.putBack(w.rest...)
@@ -201,8 +201,8 @@ func (l *lane[T]) holdKeys(w *waiting[T]) {
 	}
 }
 
-// take returns the next batch, nil when there is none, and whether there is another one for another worker.
-func (l *lane[T]) take() (batch []itemOf[T], another bool) {
+// nextBatch returns the next batch, nil when there is none, and whether there is another one for another worker.
+func (l *lane[T]) nextBatch() (batch []itemOf[T], another bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.batches
@@ -222,16 +222,16 @@ func (l *lane[T]) collect() (batch []itemOf[T]) {
 	o := &b.part.pool.opts.Batches
 	for most := min(o.Max, b.most); b.items.len() > 0 && len(batch) < most; {
 		i := b.items.front()
-		if l.followLocked(b.part, i) {
+		if l.queueBehindLocked(b.part, i) {
 			b.pop()
 			continue
 		}
 		bytes += b.size(i)
-		if len(batch) > 0 && (i.again != nil || bytes > o.Bytes) {
+		if len(batch) > 0 && (i.retry != nil || bytes > o.Bytes) {
 			break
 		}
 		batch = append(batch, b.pop())
-		if i.again != nil && i.again.Alone {
+		if i.retry != nil && i.retry.Alone {
 			break
 		}
 	}
@@ -246,7 +246,7 @@ func (p *Pool[T]) serveBatch(l *lane[T]) bool {
 		return false // the partition has ended, and the lane has nothing
 	}
 	defer x.leave()
-	batch, another := l.take()
+	batch, another := l.nextBatch()
 	if another {
 		p.wake(l)
 	}
@@ -255,7 +255,7 @@ func (p *Pool[T]) serveBatch(l *lane[T]) bool {
 	}
 	items := make([]Item[T], len(batch))
 	for i := range batch {
-		items[i] = Item[T]{Value: batch[i].item(), Again: batch[i].again}
+		items[i] = Item[T]{Value: batch[i].item(), Retry: batch[i].retry}
 	}
 	x.inBatches.Add(int64(len(batch)))
 	result := Result{}
@@ -277,7 +277,7 @@ func (x *Partition[T]) finishBatch(l *lane[T], batch []itemOf[T], r Result) {
 	case len(rest) == 0:
 	case r.Leave:
 		x.release(rest[0].run, 0, 0, true)
-	case r.Again == nil:
+	case r.Retry == nil:
 		x.putBack(l, rest)
 	default:
 		w := &waiting[T]{part: x, itemOf: rest[0]}
@@ -286,7 +286,7 @@ func (x *Partition[T]) finishBatch(l *lane[T], batch []itemOf[T], r Result) {
 		}
 		// First those behind it: when its time has come it goes before them.
 		x.putBack(l, rest)
-		x.park(l, w, r.Again)
+		x.park(l, w, r.Retry)
 	}
 }
 
@@ -335,10 +335,10 @@ func (x *Partition[T]) putBack(l *lane[T], items []itemOf[T]) {
 }
 
 // do handles one item, as Do does.
-func (p *Pool[T]) do(ctx context.Context, i itemOf[T]) (finished bool, again *Again) {
+func (p *Pool[T]) do(ctx context.Context, i itemOf[T]) (finished bool, retry *Retry) {
 	if p.opts.DoBatch == nil {
-		return p.opts.Do(ctx, i.item(), i.again)
+		return p.opts.Do(ctx, i.item(), i.retry)
 	}
-	r := p.opts.DoBatch(ctx, []Item[T]{{Value: i.item(), Again: i.again}})
-	return r.Finished == 1, r.Again
+	r := p.opts.DoBatch(ctx, []Item[T]{{Value: i.item(), Retry: i.retry}})
+	return r.Finished == 1, r.Retry
 }

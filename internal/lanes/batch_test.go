@@ -136,8 +136,8 @@ func end(t *testing.T, p *lanes.Pool[item], x *lanes.Partition[item]) {
 // What follows a batch that is not finished: its items keep their order, and each is finished once.
 func TestWhatFollowsABatch(t *testing.T) {
 	t.Parallel()
-	later := func(d time.Duration) *lanes.Again { return &lanes.Again{At: time.Now().Add(d), State: "kept"} }
-	alone := func(d time.Duration) *lanes.Again {
+	later := func(d time.Duration) *lanes.Retry { return &lanes.Retry{At: time.Now().Add(d), State: "kept"} }
+	alone := func(d time.Duration) *lanes.Retry {
 		again := later(d)
 		again.Alone = true
 		return again
@@ -153,30 +153,30 @@ func TestWhatFollowsABatch(t *testing.T) {
 			modes: []lanes.Mode{lanes.ByPartition, lanes.ByKey, lanes.Unordered}, want: []string{"0s [0 1 2 3 4 5]",
 				"0s [2 3 4 5 6 7]"}},
 		{name: "one waits, and those behind it in its partition",
-			first: func() lanes.Result { return lanes.Result{Finished: 2, Again: later(time.Second)} },
+			first: func() lanes.Result { return lanes.Result{Finished: 2, Retry: later(time.Second)} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [2 3 4 5 6 7]"}},
 		{name: "one waits, and is handed out alone",
-			first: func() lanes.Result { return lanes.Result{Finished: 2, Again: alone(time.Second)} },
+			first: func() lanes.Result { return lanes.Result{Finished: 2, Retry: alone(time.Second)} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [2]", "1s [3 4 5 6 7]"}},
 		{name: "one waits, and the later ones of its key", keys: []string{"a", "b"},
-			first: func() lanes.Result { return lanes.Result{Finished: 2, Again: later(time.Second)} },
+			first: func() lanes.Result { return lanes.Result{Finished: 2, Retry: later(time.Second)} },
 			modes: []lanes.Mode{lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "0s [3 5 7]", "1s [2 4 6]"}},
 		{name: "one waits, and none behind it", first: func() lanes.Result {
 			return lanes.Result{Finished: 2,
-				Again: later(time.Second)}
+				Retry: later(time.Second)}
 		},
 			modes: []lanes.Mode{lanes.Unordered, lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "0s [3 4 5 6 7]", "1s [2]"}},
-		{name: "all wait", first: func() lanes.Result { return lanes.Result{Again: later(time.Second), Together: true} },
+		{name: "all wait", first: func() lanes.Result { return lanes.Result{Retry: later(time.Second), Together: true} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [0 1 2 3 4 5]", "1m0s [6 7]"}},
 		{name: "all wait, and the later ones of their keys", keys: []string{"a", "b", "c", "d", "e", "f", "b"},
-			first: func() lanes.Result { return lanes.Result{Finished: 1, Again: later(time.Second), Together: true} },
+			first: func() lanes.Result { return lanes.Result{Finished: 1, Retry: later(time.Second), Together: true} },
 			modes: []lanes.Mode{lanes.ByKey}, want: []string{"0s [0 1 2 3 4 5]", "1s [1 2 3 4 5 6]", "1m0s [7]"}},
-		{name: "a suspect", first: func() lanes.Result { return lanes.Result{Again: alone(time.Second), Suspect: true} },
+		{name: "a suspect", first: func() lanes.Result { return lanes.Result{Retry: alone(time.Second), Suspect: true} },
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "1s [0]", "1s [1 2]",
 				"1s [3 4 5 6]", "1m0s [7]"}},
 		{name: "it is due at once", first: func() lanes.Result {
 			return lanes.Result{Finished: 1,
-				Again: later(-time.Second)}
+				Retry: later(-time.Second)}
 		},
 			modes: []lanes.Mode{lanes.ByPartition}, want: []string{"0s [0 1 2 3 4 5]", "0s [1 2 3 4 5 6]", "1m0s [7]"}},
 	} {
@@ -192,8 +192,8 @@ func TestWhatFollowsABatch(t *testing.T) {
 						func(items []lanes.Item[item]) lanes.Result {
 							log.add(items)
 							for n, i := range items {
-								if i.Again != nil {
-									state = append(state, i.Again.State)
+								if i.Retry != nil {
+									state = append(state, i.Retry.State)
 									if n > 0 {
 										t.Errorf("item %d of a batch has been handled before", n)
 									}
@@ -213,7 +213,7 @@ func TestWhatFollowsABatch(t *testing.T) {
 					if mark, _ := x.Mark(); mark != 8 {
 						t.Errorf("the mark is %d", mark)
 					}
-					if waits := test.first().Again != nil; waits != (len(state) == 1 && state[0] == "kept") {
+					if waits := test.first().Retry != nil; waits != (len(state) == 1 && state[0] == "kept") {
 						t.Errorf("what was kept: %v", state)
 					}
 					end(t, p, x)
@@ -235,13 +235,13 @@ func TestTheEndOfAPartitionDropsItsBatches(t *testing.T) {
 				o := batched(lanes.Options[item]{}, lanes.Batches{Max: 3, Bytes: 100, Wait: time.Minute},
 					func(items []lanes.Item[item]) lanes.Result {
 						log.add(items)
-						if items[0].Again != nil {
+						if items[0].Retry != nil {
 							return lanes.Result{Finished: 1}
 						}
-						again := &lanes.Again{At: time.Now().Add(time.Hour), State: "kept", Finish: finish}
-						return lanes.Result{Finished: 1, Again: again}
+						again := &lanes.Retry{At: time.Now().Add(time.Hour), State: "kept", Finish: finish}
+						return lanes.Result{Finished: 1, Retry: again}
 					})
-				o.Dropped = func(_ context.Context, i *item, _ *lanes.Again) { dropped = append(dropped, i.offset) }
+				o.Dropped = func(_ context.Context, i *item, _ *lanes.Retry) { dropped = append(dropped, i.offset) }
 				p := lanes.New(o)
 				x := p.Open(t.Context(), ignore)
 				x.Add(items(0, 0, 5), 5)
@@ -371,8 +371,8 @@ func (m *batchModel) end(items []lanes.Item[item], r lanes.Result) {
 		switch {
 		case n < r.Finished:
 			m.finished[i.Value.offset] = true
-		case r.Again != nil && (n == r.Finished || r.Together):
-			m.waiting[i.Value.offset] = r.Again.At
+		case r.Retry != nil && (n == r.Finished || r.Together):
+			m.waiting[i.Value.offset] = r.Retry.At
 		}
 	}
 }
@@ -386,10 +386,10 @@ func (m *batchModel) outcome(n int) lanes.Result {
 	}
 	r.Finished = m.rand.IntN(n)
 	if m.rand.IntN(4) > 0 {
-		r.Again = &lanes.Again{At: time.Now().Add(time.Duration(m.rand.IntN(100)-10) * time.Millisecond),
+		r.Retry = &lanes.Retry{At: time.Now().Add(time.Duration(m.rand.IntN(100)-10) * time.Millisecond),
 			Alone: m.rand.IntN(2) == 0}
 		if m.rand.IntN(2) == 0 {
-			r.Again.State = "kept"
+			r.Retry.State = "kept"
 		}
 		r.Together = m.rand.IntN(2) == 0
 	}

@@ -42,7 +42,7 @@ func bench(b *testing.B, o lanes.Options[record]) {
 	o.Offset = func(r *record) int64 { return r.offset }
 	o.Key = func(r *record) []byte { return r.key }
 	o.Size = func(r *record) int { return len(r.key) + len(r.value) }
-	o.Do = func(context.Context, *record, *lanes.Again) (bool, *lanes.Again) { return true, nil }
+	o.Do = func(context.Context, *record, *lanes.Retry) (bool, *lanes.Retry) { return true, nil }
 	items := make([]record, run)
 	for i := range items {
 		items[i] = record{offset: int64(i), key: binary.BigEndian.AppendUint64(nil, uint64(i)), value: value}

@@ -22,7 +22,7 @@ func newGate(t *testing.T, o lanes.Options[item]) *gate {
 	g := &gate{watch: newWatch(t, o), Options: options(o), open: make(chan struct{})}
 	g.blocks = func(item) bool { return true }
 	g.result = func(item) bool { return true }
-	g.Do = func(ctx context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
+	g.Do = func(ctx context.Context, i *item, _ *lanes.Retry) (bool, *lanes.Retry) {
 		g.begin(*i)
 		if g.blocks(*i) {
 			select {

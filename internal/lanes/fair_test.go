@@ -68,10 +68,10 @@ func TestFair(t *testing.T) {
 	t.Parallel()
 	for _, o := range []lanes.Options[item]{{Mode: lanes.ByPartition, Limit: 1}, {Mode: lanes.Unordered, Limit: 2}} {
 		synctest.Test(t, func(t *testing.T) {
-			const partitions, quick, settled, total = 3, 300, 500, 1000
+			const partitions, quick, warm, total = 3, 300, 500, 1000
 			var handled [partitions]atomic.Int64
 			o := options(o)
-			o.Do = func(_ context.Context, i *item, _ *lanes.Again) (bool, *lanes.Again) {
+			o.Do = func(_ context.Context, i *item, _ *lanes.Retry) (bool, *lanes.Retry) {
 				if i.offset >= quick {
 					time.Sleep(time.Second)
 				}
@@ -96,7 +96,7 @@ func TestFair(t *testing.T) {
 					break
 				}
 				switch {
-				case !begun && low >= settled:
+				case !begun && low >= warm:
 					begun = true
 					for i := range base {
 						base[i] = handled[i].Load()
@@ -124,7 +124,7 @@ func TestLetsGo(t *testing.T) {
 			o.Offset = func(**big) int64 { return 0 }
 			o.Size = func(**big) int { return len(big{}) }
 			o.Key = func(**big) []byte { return nil }
-			o.Do = func(_ context.Context, i **big, _ *lanes.Again) (bool, *lanes.Again) {
+			o.Do = func(_ context.Context, i **big, _ *lanes.Retry) (bool, *lanes.Retry) {
 				if *i == slow {
 					<-release
 				}

@@ -84,7 +84,7 @@ func TestReportsInOrder(t *testing.T) {
 			t.Parallel()
 			o := options(m.Options)
 			o.PartitionItems = 2
-			o.Do = func(context.Context, *item, *lanes.Again) (bool, *lanes.Again) { return true, nil }
+			o.Do = func(context.Context, *item, *lanes.Retry) (bool, *lanes.Retry) { return true, nil }
 			p := lanes.New(o)
 			last, busy := false, atomic.Bool{}
 			x := p.Open(t.Context(), func(full bool) {

@@ -29,15 +29,15 @@ type lane[T any] struct {
 type work[T any] struct {
 	part    *Partition[T]
 	run     *run[T]
-	places  []int32      // of the items in the run; nil = all of them
+	indexes []int32      // of the items in the run; nil = all of them
 	claimed atomic.Int64 // items from the beginning that are finished, or in a worker's hands
 }
 
 func (w *work[T]) len() int {
-	if w.places == nil {
+	if w.indexes == nil {
 		return len(w.run.items)
 	}
-	return len(w.places)
+	return len(w.indexes)
 }
 
 // push appends work and reports whether the lane has to be woken.
@@ -137,7 +137,7 @@ func (p *Pool[T]) serve(l *lane[T]) bool {
 	}
 	defer part.leave()
 	began, turn := time.Now(), p.turn.Load()
-	defer func() { p.pace(turn, time.Since(began)) }()
+	defer func() { p.setTurn(turn, time.Since(began)) }()
 	switch {
 	case p.opts.Mode == Unordered:
 		p.serveShared(l, due, w, turn)
@@ -191,8 +191,8 @@ func (p *Pool[T]) serveDue(l *lane[T], w *waiting[T], turn int64) {
 	l.wakeFor(w) // others have their turn; the lane is active, and will be served again
 }
 
-// pace sets the length of the next turns, after one that took so long.
-func (p *Pool[T]) pace(turn int64, took time.Duration) {
+// setTurn sets the length of the next turns, after one that took so long.
+func (p *Pool[T]) setTurn(turn int64, took time.Duration) {
 	next := min(2*turn, longTurn)
 	if took > slowTurn {
 		next = 1

@@ -175,7 +175,7 @@ func order(t *testing.T, o lanes.Options[item], random *rand.Rand) {
 	o = options(o)
 	o.PartitionItems = 40
 	seed := random.Uint64()
-	o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+	o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 		n := (uint64(i.offset)*31 + uint64(i.part)*7 + seed) % 11
 		if again == nil {
 			w.begin(*i)
@@ -188,7 +188,7 @@ func order(t *testing.T, o lanes.Options[item], random *rand.Rand) {
 				calls = again.State.(int)
 			}
 			w.pause()
-			return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%17) * time.Millisecond), State: calls + 1}
+			return false, &lanes.Retry{At: time.Now().Add(time.Duration(i.offset%17) * time.Millisecond), State: calls + 1}
 		}
 		// Some return at once, some take long.
 		if n > 6 {

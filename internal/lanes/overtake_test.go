@@ -27,7 +27,7 @@ func TestNothingOvertakesAWaitingItemAtTheEnd(t *testing.T) {
 			var mu sync.Mutex
 			waits := make(map[lane]int64)
 			o := options(m.Options)
-			o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+			o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 				l := lane{part: i.part}
 				if m.Mode == lanes.ByKey {
 					l.key = i.key
@@ -39,7 +39,7 @@ func TestNothingOvertakesAWaitingItemAtTheEnd(t *testing.T) {
 				}
 				if i.offset == 3 {
 					waits[l] = i.offset
-					return false, &lanes.Again{At: time.Now().Add(time.Hour)}
+					return false, &lanes.Retry{At: time.Now().Add(time.Hour)}
 				}
 				return true, nil
 			}

@@ -35,7 +35,7 @@ type Partition[T any] struct {
 // Add takes the items of a run, in the order of their offsets and behind all that were added before. They are the
 // pool's until they are finished, and must not be changed. next is the offset behind them; without items only that
 // moves. Add never blocks. It does nothing, and says so, when the partition has ended, by Stop or by a handler.
-func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
+func (x *Partition[T]) Add(items []T, next int64) (added bool) {
 	var bytes int64
 	for i := range items {
 		bytes += int64(x.pool.opts.Size(&items[i]))
@@ -65,9 +65,9 @@ func (x *Partition[T]) Add(items []T, next int64) (taken bool) {
 		x.push(x.lanes[0], &work[T]{part: x, run: r})
 		return true
 	}
-	for i, places := range shares {
-		if len(places) > 0 {
-			x.push(x.lanes[i], &work[T]{part: x, run: r, places: places})
+	for i, indexes := range shares {
+		if len(indexes) > 0 {
+			x.push(x.lanes[i], &work[T]{part: x, run: r, indexes: indexes})
 		}
 	}
 	return true
@@ -163,10 +163,10 @@ func (x *Partition[T]) end() {
 
 // dropLocked lets go of an item that waits, when its partition has ended.
 func (x *Partition[T]) dropLocked(i itemOf[T]) {
-	if i.again == nil {
+	if i.retry == nil {
 		return // it is the next of a key, and has not begun
 	}
-	if idle := x.stopped && x.running == 0; idle || !i.again.Finish {
+	if idle := x.stopped && x.running == 0; idle || !i.retry.Finish {
 		x.dropped = append(x.dropped, i)
 		return
 	}
@@ -178,11 +178,11 @@ func (x *Partition[T]) dropLocked(i itemOf[T]) {
 // finish calls Do a last time for an item whose partition has ended.
 func (x *Partition[T]) finish(i itemOf[T]) {
 	defer x.leave()
-	switch done, again := x.pool.do(x.ctx, i); {
+	switch done, retry := x.pool.do(x.ctx, i); {
 	case done:
 		x.finishWaiting(i)
-	case again != nil:
-		x.pool.opts.Dropped(x.ctx, i.item(), again)
+	case retry != nil:
+		x.pool.opts.Dropped(x.ctx, i.item(), retry)
 	}
 }
 
@@ -236,11 +236,11 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 	failed := false
 	for at < to && bytes < x.pool.stride.bytes && more {
 		i := at
-		if w.places != nil {
-			i = int(w.places[i])
+		if w.indexes != nil {
+			i = int(w.indexes[i])
 		}
 		at++
-		if l.follow(x, w.run, i) {
+		if l.queueBehind(x, w.run, i) {
 			continue
 		}
 		// Only now: a partition that ends lets go of the keys that its waiting items hold back.
@@ -249,14 +249,14 @@ func (x *Partition[T]) handle(l *lane[T], w *work[T], from, to int) (at int, mor
 			break
 		}
 		item := &w.run.items[i]
-		done, again := o.Do(x.ctx, item, nil)
+		done, retry := o.Do(x.ctx, item, nil)
 		switch {
 		case done:
 			w.run.finish(i)
 			bytes += int64(o.Size(item))
 			finished++
-		case again != nil:
-			more = x.park(l, x.newWaiting(w.run, i), again) && o.Mode != ByPartition
+		case retry != nil:
+			more = x.park(l, x.newWaiting(w.run, i), retry) && o.Mode != ByPartition
 		default:
 			failed, more = true, false
 		}
@@ -283,12 +283,12 @@ func (x *Partition[T]) handleDue(l *lane[T], w *waiting[T]) bool {
 		x.dropDue(w.itemOf)
 		return false
 	}
-	done, again := x.pool.opts.Do(x.ctx, w.item(), w.again)
+	done, retry := x.pool.opts.Do(x.ctx, w.item(), w.retry)
 	switch {
 	case done:
 		x.finishWaiting(w.itemOf)
-	case again != nil:
-		x.park(l, w, again)
+	case retry != nil:
+		x.park(l, w, retry)
 	default:
 		x.release(w.run, 0, 0, true)
 	}
@@ -326,6 +326,6 @@ func (x *Partition[T]) unlock() {
 	x.dropped = nil
 	x.mu.Unlock()
 	for _, i := range dropped {
-		x.pool.opts.Dropped(x.ctx, i.item(), i.again)
+		x.pool.opts.Dropped(x.ctx, i.item(), i.retry)
 	}
 }

@@ -40,18 +40,18 @@ type Options[T any] struct {
 	// item.
 	Size func(*T) int
 	// Do handles an item, which it must not change, with the context of its partition. It returns true when the item
-	// is finished. With an [Again] the item waits, and Do is called once more when its time has come, with the same
-	// Again; meanwhile it holds back the items behind it in its partition (ByPartition), the later ones of its key in
+	// is finished. With a [Retry] the item waits, and Do is called once more when its time has come, with the same
+	// Retry; meanwhile it holds back the items behind it in its partition (ByPartition), the later ones of its key in
 	// its partition (ByKey), or none (Unordered), and no worker. false and nil leave the item unfinished, and nothing
-	// further of its partition begins. again is nil the first time. Do must neither panic nor end its goroutine.
-	Do func(ctx context.Context, item *T, again *Again) (finished bool, next *Again)
+	// further of its partition begins. retry is nil the first time. Do must neither panic nor end its goroutine.
+	Do func(ctx context.Context, item *T, retry *Retry) (finished bool, next *Retry)
 	// DoBatch takes the place of Do in a pool with batches: see [Batches].
 	DoBatch func(ctx context.Context, items []Item[T]) Result
 	// Batches says which items go into one call of DoBatch.
 	Batches Batches
 	// Dropped is called for an item that has waited when its partition ends: Do will not be called again. It may be
 	// called after Partition.Idle is closed, but not after Close has returned. Defaults to nothing.
-	Dropped func(ctx context.Context, item *T, again *Again)
+	Dropped func(ctx context.Context, item *T, retry *Retry)
 	// PartitionBytes and PartitionItems bound what a partition holds unfinished: beyond either it says that it is full,
 	// and at half of both that it no longer is (with ByPartition up to a sixteenth later). It takes what it is given even
 	// so. Default to 1 MiB and 10,000.
@@ -68,8 +68,8 @@ const (
 	// that others notice.
 	longTurn = 64
 	slowTurn = 10 * time.Millisecond
-	// settlings is how often, at least, a partition looks whether it is full still, while it works off what it may hold.
-	settlings = 16
+	// fullChecks is how often, at least, a partition looks whether it is full still, while it works off what it may hold.
+	fullChecks = 16
 )
 
 // Pool runs the items of its partitions in lanes. All methods may be called at any time from any goroutine.
@@ -102,7 +102,7 @@ func New[T any](o Options[T]) *Pool[T] {
 		o.Limit = max(1, o.Limit)
 	}
 	if o.Dropped == nil {
-		o.Dropped = func(context.Context, *T, *Again) {}
+		o.Dropped = func(context.Context, *T, *Retry) {}
 	}
 	// Where items pass each other each is released by itself, so that a worker that is held up does not delay what it
 	// has finished.
@@ -110,7 +110,8 @@ func New[T any](o Options[T]) *Pool[T] {
 	p.turn.Store(1)
 	switch o.Mode {
 	case ByPartition:
-		p.stride = stride{items: max(1, min(longTurn, o.PartitionItems/settlings)), bytes: max(1, o.PartitionBytes/settlings)}
+		p.stride = stride{items: max(1, min(longTurn, o.PartitionItems/fullChecks)),
+			bytes: max(1, o.PartitionBytes/fullChecks)}
 	case ByKey:
 		if o.DoBatch == nil {
 			p.lanes = make([]*lane[T], o.Limit)

@@ -25,10 +25,10 @@ func (p *Pool[T]) share(lanes []*lane[T], items []T) [][]int32 {
 		load[k]++
 		count[k]++
 	}
-	places := make([]int32, len(items))
+	indexes := make([]int32, len(items))
 	shares := make([][]int32, len(lanes))
 	for k, n := range count {
-		shares[k], places = places[:0:n], places[n:]
+		shares[k], indexes = indexes[:0:n], indexes[n:]
 	}
 	for i, k := range lane {
 		shares[k] = append(shares[k], int32(i))

@@ -23,7 +23,7 @@ func TestComeAndGo(t *testing.T) {
 			var over [owners * rounds]atomic.Bool // by partition
 			o := options(m.Options)
 			o.PartitionItems = 100
-			o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+			o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 				if over[i.part].Load() {
 					t.Errorf("offset %d of partition %d begins after its end", i.offset, i.part)
 				}
@@ -34,7 +34,7 @@ func TestComeAndGo(t *testing.T) {
 					t.Errorf("offset %d of partition %d runs after its end", i.offset, i.part)
 				}
 				if again == nil && i.offset%9 == 0 {
-					return false, &lanes.Again{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond),
+					return false, &lanes.Retry{At: time.Now().Add(time.Duration(i.offset%5) * 50 * time.Microsecond),
 						Finish: i.offset%2 == 0}
 				}
 				return i.offset != 500, nil

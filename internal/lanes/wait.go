@@ -2,9 +2,9 @@ package lanes
 
 import "time"
 
-// Again is what Do returns of an item that is to be handled once more, later. Until then the item waits: it holds
+// Retry is what Do returns of an item that is to be handled once more, later. Until then the item waits: it holds
 // back what would have to wait for its handler too, and no worker.
-type Again struct {
+type Retry struct {
 	// At is when Do is to be called again. A time that has passed is due at once.
 	At time.Time
 	// State is the caller's: what it has to remember of the item until then.
@@ -33,7 +33,7 @@ type waiting[T any] struct {
 type itemOf[T any] struct {
 	run    *run[T]
 	index  int
-	again  *Again // what the last call of Do has returned for it; nil before the first
+	retry  *Retry // what the last call of Do has returned for it; nil before the first
 	handed bool   // it was part of a batch before
 }
 
@@ -47,10 +47,10 @@ type heldKey[T any] struct {
 
 // park lets an item wait until it is to be handled again; false says that its partition has ended, and the item with
 // it.
-func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
+func (x *Partition[T]) park(l *lane[T], w *waiting[T], retry *Retry) bool {
 	x.mu.Lock()
 	defer x.unlock()
-	w.again = again
+	w.retry = retry
 	if x.ended.Load() {
 		x.dropLocked(w.itemOf)
 		return false
@@ -61,7 +61,7 @@ func (x *Partition[T]) park(l *lane[T], w *waiting[T], again *Again) bool {
 	x.waiting[w] = struct{}{}
 	l.hold(w)
 	// The callback takes x.mu first, so that it sees the timer even if the time has come already.
-	w.timer = time.AfterFunc(time.Until(again.At), func() { x.due(l, w) })
+	w.timer = time.AfterFunc(time.Until(retry.At), func() { x.due(l, w) })
 	return true
 }
 
@@ -114,17 +114,17 @@ func (l *lane[T]) wakeFor(w *waiting[T]) bool {
 	return wake
 }
 
-// follow puts an item behind the waiting one of its key; false when none waits.
-func (l *lane[T]) follow(x *Partition[T], r *run[T], index int) bool {
+// queueBehind puts an item behind the waiting one of its key; false when none waits.
+func (l *lane[T]) queueBehind(x *Partition[T], r *run[T], index int) bool {
 	if l.holding.Load() == 0 {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.followLocked(x, itemOf[T]{run: r, index: index})
+	return l.queueBehindLocked(x, itemOf[T]{run: r, index: index})
 }
 
-func (l *lane[T]) followLocked(x *Partition[T], i itemOf[T]) bool {
+func (l *lane[T]) queueBehindLocked(x *Partition[T], i itemOf[T]) bool {
 	if len(l.held) == 0 {
 		return false
 	}

@@ -39,9 +39,9 @@ func TestAWaitingItemHoldsBackOnlyItsLane(t *testing.T) {
 					return slices.Clone(done[part])
 				}
 				o := options(test.Options)
-				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+				o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 					if i.part == 0 && i.offset == 0 && again == nil {
-						return false, &lanes.Again{At: time.Now().Add(time.Hour), State: "kept"}
+						return false, &lanes.Retry{At: time.Now().Add(time.Hour), State: "kept"}
 					}
 					if again != nil && again.State != "kept" {
 						t.Errorf("the state is %v", again.State)
@@ -109,16 +109,16 @@ func TestTheEndOfAPartitionDropsWhatWaits(t *testing.T) {
 						return len(dropped)
 					}
 					o := options(m.Options)
-					o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+					o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 						if again != nil {
 							t.Errorf("offset %d is handled again", i.offset)
 						}
 						if i.offset == 2 {
 							return false, nil
 						}
-						return false, &lanes.Again{At: time.Now().Add(time.Hour), State: i.offset}
+						return false, &lanes.Retry{At: time.Now().Add(time.Hour), State: i.offset}
 					}
-					o.Dropped = func(_ context.Context, i *item, again *lanes.Again) {
+					o.Dropped = func(_ context.Context, i *item, again *lanes.Retry) {
 						if again.State != i.offset {
 							t.Errorf("offset %d is dropped with the state of %v", i.offset, again.State)
 						}
@@ -172,14 +172,14 @@ func TestWhatIsUnderWayMayFinishAtTheEnd(t *testing.T) {
 					release := make(chan struct{})
 					var dropped atomic.Int64
 					o := options(m.Options)
-					o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+					o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 						if again == nil {
-							return false, &lanes.Again{At: time.Now().Add(time.Hour), Finish: true}
+							return false, &lanes.Retry{At: time.Now().Add(time.Hour), Finish: true}
 						}
 						<-release
 						return finishes, again
 					}
-					o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+					o.Dropped = func(context.Context, *item, *lanes.Retry) { dropped.Add(1) }
 					p := lanes.New(o)
 					x := p.Open(t.Context(), ignore)
 					x.Add(items(0, 0, 1, "a"), 1)
@@ -219,7 +219,7 @@ func TestAnItemThatIsDueIsDroppedOnce(t *testing.T) {
 				release := make(chan struct{})
 				var dropped, other atomic.Int64
 				o := options(lanes.Options[item]{Mode: m.Mode, Limit: 1})
-				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+				o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 					switch {
 					case i.part == 1:
 						<-release
@@ -229,9 +229,9 @@ func TestAnItemThatIsDueIsDroppedOnce(t *testing.T) {
 					case i.offset > 0:
 						t.Errorf("offset %d, which stands behind it, is handled", i.offset)
 					}
-					return false, &lanes.Again{At: time.Now().Add(time.Minute)}
+					return false, &lanes.Retry{At: time.Now().Add(time.Minute)}
 				}
-				o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+				o.Dropped = func(context.Context, *item, *lanes.Retry) { dropped.Add(1) }
 				p := lanes.New(o)
 				x, y := p.Open(t.Context(), ignore), p.Open(t.Context(), ignore)
 				x.Add(items(0, 0, 1, "a"), 1)
@@ -266,12 +266,12 @@ func TestAPartitionEndsWhileAKeyCatchesUp(t *testing.T) {
 	t.Parallel()
 	for name, result := range map[string]struct {
 		done  bool
-		again *lanes.Again
+		again *lanes.Retry
 		drops int64
 		mark  int64
 	}{
 		"finished": {true, nil, 0, 2},
-		"waits":    {false, &lanes.Again{}, 1, 1},
+		"waits":    {false, &lanes.Retry{}, 1, 1},
 		"left":     {false, nil, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,10 +280,10 @@ func TestAPartitionEndsWhileAKeyCatchesUp(t *testing.T) {
 				release := make(chan struct{})
 				var dropped, handled atomic.Int64
 				o := options(lanes.Options[item]{Mode: lanes.ByKey, Limit: 2})
-				o.Do = func(_ context.Context, i *item, again *lanes.Again) (bool, *lanes.Again) {
+				o.Do = func(_ context.Context, i *item, again *lanes.Retry) (bool, *lanes.Retry) {
 					switch {
 					case i.offset == 0 && again == nil:
-						return false, &lanes.Again{At: time.Now().Add(time.Minute)}
+						return false, &lanes.Retry{At: time.Now().Add(time.Minute)}
 					case i.offset == 0:
 						return true, nil
 					}
@@ -291,7 +291,7 @@ func TestAPartitionEndsWhileAKeyCatchesUp(t *testing.T) {
 					<-release
 					return result.done, result.again
 				}
-				o.Dropped = func(context.Context, *item, *lanes.Again) { dropped.Add(1) }
+				o.Dropped = func(context.Context, *item, *lanes.Retry) { dropped.Add(1) }
 				p := lanes.New(o)
 				x := p.Open(t.Context(), ignore)
 				x.Add(items(0, 0, 5, "a"), 5)

@@ -44,10 +44,10 @@ type Options struct {
 	TopicPrefix string
 	// Do, DoBatch, Batches and Dropped are those of [lanes.Options]. [PartitionOf] tells from ctx where the item comes
 	// from.
-	Do      func(ctx context.Context, r *wire.Record, again *lanes.Again) (finished bool, next *lanes.Again)
+	Do      func(ctx context.Context, r *wire.Record, retry *lanes.Retry) (finished bool, next *lanes.Retry)
 	DoBatch func(ctx context.Context, items []lanes.Item[wire.Record]) lanes.Result
 	Batches lanes.Batches
-	Dropped func(ctx context.Context, r *wire.Record, again *lanes.Again)
+	Dropped func(ctx context.Context, r *wire.Record, retry *lanes.Retry)
 	// NotBefore tells of an item that is read now when it may be handled; asked once for each item of the topics that
 	// Delayed names. These are the group's own: what waits there is never passed over, whatever auto_offset_reset
 	// says.

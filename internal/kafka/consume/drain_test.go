@@ -155,7 +155,7 @@ func TestAllPartitionsHaveTheSameGrace(t *testing.T) {
 		begun := 0
 		o := options(nil)
 		o.Lanes, o.Limit = lanes.Unordered, 2*partitions
-		o.Do = func(ctx context.Context, r *wire.Record, _ *lanes.Again) (bool, *lanes.Again) {
+		o.Do = func(ctx context.Context, r *wire.Record, _ *lanes.Retry) (bool, *lanes.Retry) {
 			mu.Lock()
 			begun++
 			mu.Unlock()

@@ -165,14 +165,14 @@ func (p *partition) enqueue(chunk *fetch.Chunk) {
 		// group that begins at the end would miss what is written in between.
 		p.allow(first(chunk))
 	}
-	begin := first(chunk)
-	if p.missing >= 0 && begin > p.missing {
+	start := first(chunk)
+	if p.missing >= 0 && start > p.missing {
 		p.g.c.log.Warn("consume: records were deleted before they were read; reading goes on behind them",
-			"group", p.g.c.opts.Group, "topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.missing, "to", begin)
+			"group", p.g.c.opts.Group, "topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.missing, "to", start)
 	}
 	p.missing = -1
-	if begin < max(p.position.Load(), p.committed.Load()) {
-		p.rewind(begin)
+	if start < max(p.position.Load(), p.committed.Load()) {
+		p.rewind(start)
 	}
 	p.position.Store(chunk.Next)
 	if chunk.HighWatermark >= 0 {

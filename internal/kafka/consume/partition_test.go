@@ -184,9 +184,9 @@ func TestProgress(t *testing.T) {
 	}
 	for i, s := range steps {
 		tp = tp.Add(s.after)
-		var tell bool
-		if p, tell = p.after(s.offset, s.running, tp); tell != s.tell {
-			t.Errorf("step %d: tells %v, want %v", i, tell, s.tell)
+		var isDue bool
+		if p, isDue = p.after(s.offset, s.running, tp); isDue != s.tell {
+			t.Errorf("step %d: tells %v, want %v", i, isDue, s.tell)
 		}
 	}
 }

@@ -84,16 +84,16 @@ func TestARewindDropsWhatWaits(t *testing.T) {
 		var c *Consumer
 		var dropped, handled atomic.Int64
 		o := options(nil)
-		o.Do = func(_ context.Context, r *wire.Record, again *lanes.Again) (bool, *lanes.Again) {
+		o.Do = func(_ context.Context, r *wire.Record, again *lanes.Retry) (bool, *lanes.Retry) {
 			if r.Offset < 100 {
 				return handled.Add(1) > 0, nil
 			}
 			if again != nil {
 				t.Errorf("offset %d is handled again", r.Offset)
 			}
-			return false, &lanes.Again{At: time.Now().Add(time.Hour)}
+			return false, &lanes.Retry{At: time.Now().Add(time.Hour)}
 		}
-		o.Dropped = func(_ context.Context, r *wire.Record, _ *lanes.Again) {
+		o.Dropped = func(_ context.Context, r *wire.Record, _ *lanes.Retry) {
 			dropped.Add(1)
 			if s := c.Status(); s.Handled != 0 {
 				t.Errorf("%d are said to be finished when %d is dropped", s.Handled, r.Offset)

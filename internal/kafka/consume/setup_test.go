@@ -23,7 +23,7 @@ func options(do func(context.Context, *wire.Record) bool) Options {
 	return Options{
 		Group: "g",
 		Match: func(topic string) bool { return topic == "topic" },
-		Do: func(ctx context.Context, i *wire.Record, _ *lanes.Again) (bool, *lanes.Again) {
+		Do: func(ctx context.Context, i *wire.Record, _ *lanes.Retry) (bool, *lanes.Retry) {
 			return do(ctx, i), nil
 		},
 		NotBefore:    func(i *wire.Record, _ time.Time) time.Time { return i.Time },

@@ -21,9 +21,9 @@ const (
 	// longestPause bounds the pauses between attempts. It is short, because a broker that is back has
 	// to be noticed, and an attempt costs it little.
 	longestPause = 2 * time.Second
-	// lookUpTimeout bounds one attempt to look up offsets. A leader that hangs delays its own
+	// offsetTimeout bounds one attempt to look up offsets. A leader that hangs delays its own
 	// partitions alone.
-	lookUpTimeout = 10 * time.Second
+	offsetTimeout = 10 * time.Second
 )
 
 // route gives each partition to the loop of its leader, until ctx ends. It is the only place that looks
@@ -170,17 +170,17 @@ func (f *Fetcher) resolve(ctx context.Context, q offsetQuery, parts []*partition
 	for i, p := range parts {
 		tps[i] = p.TopicPartition
 	}
-	limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	limited, cancel := context.WithTimeout(ctx, offsetTimeout)
 	defer cancel()
-	offsets, failed := f.client.LookUpOffsets(limited, tps, q.at)
+	offsets, failed := f.client.FindOffsets(limited, tps, q.at)
 	if q.at >= 0 {
 		f.endWhereNone(limited, offsets, failed)
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	f.begin(parts, offsets)
-	again := 0
+	f.startReading(parts, offsets)
+	retry := 0
 	var first error
 	for _, p := range parts {
 		err := failed[p.TopicPartition]
@@ -194,7 +194,7 @@ func (f *Fetcher) resolve(ctx context.Context, q offsetQuery, parts []*partition
 		f.mu.Lock()
 		if p.attempt == worthTelling {
 			first = err
-			again++
+			retry++
 		}
 		p.resolving = false
 		p.retryAt = time.Now().Add(max(f.backoff().Delay(p.attempt), reassignSoon))
@@ -203,7 +203,7 @@ func (f *Fetcher) resolve(ctx context.Context, q offsetQuery, parts []*partition
 	}
 	if first != nil {
 		f.log.Warn("fetch: looking up where partitions begin fails; trying again", "broker", q.leader,
-			"partitions", again, "error", first)
+			"partitions", retry, "error", first)
 	}
 	if len(failed) > 0 {
 		f.invalidateMetadata()
@@ -215,9 +215,9 @@ func (f *Fetcher) resolve(ctx context.Context, q offsetQuery, parts []*partition
 // life right after a topic has been made.
 const worthTelling = 3
 
-// begin lets the partitions begin whose offsets have been found: all at once, so that the next request is
+// startLocked lets the partitions begin whose offsets have been found: all at once, so that the next request is
 // for all of them.
-func (f *Fetcher) begin(parts []*partition, offsets map[kafka.TopicPartition]int64) {
+func (f *Fetcher) startReading(parts []*partition, offsets map[kafka.TopicPartition]int64) {
 	segments := make([]*segment, 0, len(parts))
 	f.mu.Lock()
 	for _, p := range parts {
@@ -242,7 +242,7 @@ func (f *Fetcher) endWhereNone(ctx context.Context, offsets map[kafka.TopicParti
 			delete(offsets, tp)
 		}
 	}
-	ends, errs := f.client.LookUpOffsets(ctx, none, kafka.EndOffset)
+	ends, errs := f.client.FindOffsets(ctx, none, kafka.EndOffset)
 	maps.Copy(offsets, ends)
 	maps.Copy(failed, errs)
 }
@@ -263,7 +263,7 @@ func (f *Fetcher) deniedLocked(p *partition, offset int64, err error) {
 	p.resolving, p.end, p.retryAt = false, -1, time.Now().Add(deniedBackoff)
 	if !p.denied {
 		p.denied = true
-		f.tellLocked(p, offset, offset, err)
+		f.pushErrorLocked(p, offset, offset, err)
 	}
 }
 
@@ -271,11 +271,11 @@ func (f *Fetcher) deniedLocked(p *partition, offset int64, err error) {
 func (f *Fetcher) stopLocked(p *partition, offset int64, err error) {
 	p.stopped, p.resolving = true, false
 	f.changedLocked(p)
-	f.tellLocked(p, offset, -1, err)
+	f.pushErrorLocked(p, offset, -1, err)
 }
 
-// tellLocked has Next return an error of a partition, behind what it has of it.
-func (f *Fetcher) tellLocked(p *partition, offset, next int64, err error) {
+// pushErrorLocked has Next return an error of a partition, behind what it has of it.
+func (f *Fetcher) pushErrorLocked(p *partition, offset, next int64, err error) {
 	f.pushLocked(&segment{part: p, next: next, items: []item{{err: &PartitionError{
 		Topic: p.Topic, Partition: p.Partition, Offset: offset, Next: next, Err: err,
 	}}}})

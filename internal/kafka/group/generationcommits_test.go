@@ -14,8 +14,8 @@ import (
 
 func part(n int32) kafka.TopicPartition { return kafka.TopicPartition{Topic: "t", Partition: n} }
 
-// TestTermSettles is what becomes of a partition after each answer.
-func TestTermSettles(t *testing.T) {
+// TestGenerationCommitsRecordResults is what becomes of a partition after each answer.
+func TestGenerationCommitsRecordResults(t *testing.T) {
 	t.Parallel()
 	type offsets = map[kafka.TopicPartition]int64
 	answered := func(codes ...int16) map[kafka.TopicPartition]error {

@@ -89,9 +89,9 @@ func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 		case seen == nil:
 			t.ensured = false
 			p.unready[t] = struct{}{}
-			p.adopt(t, nil)
+			p.updateLeaders(t, nil)
 		case t.ensured && len(seen.Leaders) > 0:
-			p.adopt(t, seen.Leaders)
+			p.updateLeaders(t, seen.Leaders)
 		}
 	}
 	p.applyBrokers(c)
@@ -161,7 +161,7 @@ func (p *Producer) ensureTopic(t *topic, failures int) {
 		t.fault.clear()
 		delete(p.unready, t)
 		t.seen = time.Now()
-		p.adopt(t, cluster.Topics[t.name].Leaders)
+		p.updateLeaders(t, cluster.Topics[t.name].Leaders)
 		p.applyBrokers(cluster)
 		p.watchTopics()
 		return

@@ -201,17 +201,17 @@ func TestABrokerThatHangsHoldsNobodyPastTheirContext(t *testing.T) {
 			t.Errorf("%s took %s with a deadline of 500ms", what, d)
 		}
 	}
-	const patience = 500 * time.Millisecond
+	const limit = 500 * time.Millisecond
 	c.Pause(0)
-	bounded("a record on its way", func() error { return send(t, p, within(t, patience), topic, "second") })
-	bounded("a record of a new topic", func() error { return send(t, p, within(t, patience), topic+"2", "third") })
-	bounded("a new topic", func() error { return client.EnsureTopic(within(t, patience), topic+"3", kafka.TopicSpec{}) })
+	bounded("a record on its way", func() error { return send(t, p, within(t, limit), topic, "second") })
+	bounded("a record of a new topic", func() error { return send(t, p, within(t, limit), topic+"2", "third") })
+	bounded("a new topic", func() error { return client.EnsureTopic(within(t, limit), topic+"3", kafka.TopicSpec{}) })
 	bounded("offsets", func() error {
-		_, err := client.ListOffsets(within(t, patience), []kafka.TopicPartition{{Topic: topic}}, kafka.EndOffset)
+		_, err := client.ListOffsets(within(t, limit), []kafka.TopicPartition{{Topic: topic}}, kafka.EndOffset)
 		return err
 	})
 	bounded("versions of a client that comes only now", func() error {
-		return newClient(t, c).CheckVersions(within(t, patience))
+		return newClient(t, c).CheckVersions(within(t, limit))
 	})
 	c.Resume(0)
 	if err := send(t, p, within(t, 40*time.Second), topic, "fourth"); err != nil {
@@ -220,7 +220,7 @@ func TestABrokerThatHangsHoldsNobodyPastTheirContext(t *testing.T) {
 	c.Pause(0)
 	var last produce.Promise
 	p.Produce(t.Context(), record(topic, "", "last"), true, &last)
-	bounded("Close", func() error { return p.Close(within(t, patience)) })
+	bounded("Close", func() error { return p.Close(within(t, limit)) })
 	if err := wait(t, &last); !errors.Is(err, kafka.ErrClosed) {
 		t.Errorf("the record that Close left: %v", err)
 	}

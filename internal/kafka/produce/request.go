@@ -75,25 +75,25 @@ func (p *Producer) exchange(r *request) error {
 		parts, err = wire.ProduceResponse(answer)
 	}
 	if err != nil {
-		unsure := !writing.Cancel()
+		mayBeWritten := !writing.Cancel()
 		for _, it := range sent {
-			it.err, it.mayBeWritten = err, unsure
+			it.err, it.mayBeWritten = err, mayBeWritten
 		}
 		if kafka.Classify(err) == kafka.Transient {
 			return err
 		}
 		return nil
 	}
-	type place struct {
+	type topicPartition struct {
 		topic     string
 		partition int32
 	}
-	byPlace := make(map[place]*wire.ProducedPartition, len(parts))
+	byPartition := make(map[topicPartition]*wire.ProducedPartition, len(parts))
 	for i := range parts {
-		byPlace[place{parts[i].Topic, parts[i].Partition}] = &parts[i]
+		byPartition[topicPartition{parts[i].Topic, parts[i].Partition}] = &parts[i]
 	}
 	for _, it := range sent {
-		it.judge(byPlace[place{it.q.topic.name, it.q.id}])
+		it.judge(byPartition[topicPartition{it.q.topic.name, it.q.id}])
 	}
 	return nil
 }
@@ -230,13 +230,13 @@ func (p *Producer) applyResponse(r *request, lost error) {
 
 // acknowledge takes the promises of written batches, so that nobody else resolves them.
 func (p *Producer) acknowledge(acked []*item) [][]*Promise {
-	taken := make([][]*Promise, len(acked))
+	acknowledged := make([][]*Promise, len(acked))
 	for i, it := range acked {
-		taken[i] = it.b.promises
+		acknowledged[i] = it.b.promises
 		it.b.promises = nil
 		p.stats.Sent += uint64(it.b.pending)
 	}
-	return taken
+	return acknowledged
 }
 
 // retire gives back what written batches held, once their promises are resolved: Flush must not return before.

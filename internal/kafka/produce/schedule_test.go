@@ -39,18 +39,18 @@ func TestRandomSchedules(t *testing.T) {
 			promises [keys][]produce.Promise
 			wg       sync.WaitGroup
 		)
-		patience := make([]time.Duration, n)
-		for i := range patience {
-			patience[i] = time.Duration(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 10, 40}).Draw(rt, "patience")) * time.Millisecond
+		limit := make([]time.Duration, n)
+		for i := range limit {
+			limit[i] = time.Duration(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 10, 40}).Draw(rt, "patience")) * time.Millisecond
 		}
 		for k := range promises {
 			promises[k] = make([]produce.Promise, n)
 			wg.Go(func() {
 				for i := range n {
 					ctx := t.Context()
-					if patience[i] > 0 {
+					if limit[i] > 0 {
 						var cancel context.CancelFunc
-						ctx, cancel = context.WithTimeout(ctx, patience[i])
+						ctx, cancel = context.WithTimeout(ctx, limit[i])
 						defer cancel()
 					}
 					p.Produce(ctx, record("a", fmt.Sprint("key", k), value(i)), i%7 == 0, &promises[k][i])

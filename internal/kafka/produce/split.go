@@ -66,7 +66,7 @@ func (p *Producer) failFlight(q *partition, err error) {
 // failUnsent fails everything of the partition that was not sent yet, and returns how many promises that were.
 func (p *Producer) failUnsent(q *partition, err error) int {
 	n := 0
-	for _, b := range p.takeUnsent(q) {
+	for _, b := range p.removeUnsent(q) {
 		n += b.pending
 		p.drop(b, err)
 	}

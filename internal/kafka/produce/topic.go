@@ -215,8 +215,8 @@ func (p *Producer) putFirst(q *partition, batches ...*batch) {
 	q.queue = slices.Insert(q.queue, 0, batches...)
 }
 
-// takeUnsent takes all batches that were not sent out of the partition, in order.
-func (p *Producer) takeUnsent(q *partition) []*batch {
+// removeUnsent takes all batches that were not sent out of the partition, in order.
+func (p *Producer) removeUnsent(q *partition) []*batch {
 	q.mu.Lock()
 	defer p.unlock(q)
 	p.drainLeft(q)
@@ -261,7 +261,7 @@ func (p *Producer) addToBatch(t *topic, e *entry, promise *Promise, size int64, 
 		case q == nil:
 		case !q.mu.TryLock():
 			continue
-		case q.unkeyed.Load() && p.takes(q.open, size, g):
+		case q.unkeyed.Load() && p.fits(q.open, size, g):
 			added := p.addLocked(q, e, promise, size, g)
 			p.unlock(q)
 			return added
@@ -293,7 +293,7 @@ func (p *Producer) addToPartition(q *partition, e *entry, promise *Promise, size
 
 // addLocked is addToPartition with the partition's mutex held.
 func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int64, g *flushEpoch) bool {
-	if q.open != nil && !p.takes(q.open, size, g) {
+	if q.open != nil && !p.fits(q.open, size, g) {
 		q.closeOpen()
 	}
 	b := q.open
@@ -318,9 +318,9 @@ func (p *Producer) addLocked(q *partition, e *entry, promise *Promise, size int6
 	return true
 }
 
-// takes reports whether an open batch takes a record more. A batch of a later Flush does not: who waits for an
+// fits reports whether an open batch takes a record more. A batch of a later Flush does not: who waits for an
 // earlier one would not wait for it.
-func (p *Producer) takes(b *batch, size int64, g *flushEpoch) bool {
+func (p *Producer) fits(b *batch, size int64, g *flushEpoch) bool {
 	return (g == nil || b.group.number <= g.number) && b.store.builder.Size()+int(size) <= p.maxBatch
 }
 
@@ -337,8 +337,9 @@ func (r *routes) nextUnkeyed(next *atomic.Uint32) *partition {
 	return q
 }
 
-// adopt takes over what the cluster says about the topic's partitions. A partition whose leader moved is due at once.
-func (p *Producer) adopt(t *topic, leaders []int32) {
+// updateLeaders takes over what the cluster says about the topic's partitions. A partition whose leader moved is due at
+// once.
+func (p *Producer) updateLeaders(t *topic, leaders []int32) {
 	for i, leader := range leaders {
 		if i == len(t.partitions) {
 			t.partitions = append(t.partitions, &partition{topic: t, id: int32(i), leader: leader, identity: wire.NoProducer()})
@@ -393,7 +394,7 @@ func (p *Producer) moveAway(q *partition) {
 	if q.busy || p.idle(q) {
 		return
 	}
-	batches := p.takeUnsent(q)
+	batches := p.removeUnsent(q)
 	if q.flight != nil {
 		batches = slices.Insert(batches, 0, q.flight)
 	}

@@ -31,7 +31,7 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		linger   time.Duration
-		breaks   func(*bench) (mend func())
+		breaks   func(*bench) (repair func())
 		record   produce.Record                  // defaults to a small one of topic a
 		deadline time.Duration                   // of the record, instead of a context that ends
 		end      func(*bench, *produce.Producer) // defaults to the context's end after it was sent and failed
@@ -80,9 +80,9 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 			if err := send(t, p, t.Context(), "a", "first"); err != nil {
 				t.Fatal(err)
 			}
-			mend := func() {}
+			repair := func() {}
 			if test.breaks != nil {
-				mend = test.breaks(b)
+				repair = test.breaks(b)
 			}
 			r := test.record
 			if r.Topic == "" {
@@ -116,7 +116,7 @@ func TestEveryFailureSaysWhetherTheRecordMayBeWritten(t *testing.T) {
 			if test.maybe || errors.Is(err, kafka.ErrClosed) {
 				return
 			}
-			mend()
+			repair()
 			if err := p.Flush(within(t, 20*time.Second)); err != nil {
 				t.Fatal(err)
 			}

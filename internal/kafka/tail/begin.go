@@ -48,7 +48,7 @@ func (t *tail) findOffsets(ctx context.Context, cluster *kafka.Cluster) (starts,
 		ends, err = t.listOffsets(ctx, parts, t.listEnds)
 		return ends, ends, err
 	}
-	if (t.opts.StopAtEnd || t.opts.TellOpen) && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
+	if (t.opts.StopAtEnd || t.opts.ReportOpen) && t.client.Settings().IsolationLevel == kafka.ReadCommitted {
 		// Before the ends: what is behind these then belongs to open transactions, and has not been written in between.
 		if t.highest, err = t.listOffsets(ctx, parts, t.client.ListHighWatermarks); err != nil {
 			return nil, nil, err
@@ -75,16 +75,16 @@ func (t *tail) findOffsets(ctx context.Context, cluster *kafka.Cluster) (starts,
 
 // How long the look-ups of where to begin are tried again before the tail goes on without the partitions that fail.
 const (
-	lookUpLimit    = time.Second
-	lookUpLimitEnd = 10 * time.Second // with StopAtEnd, which does not come back to them
+	listTimeout      = time.Second
+	listTimeoutAtEnd = 10 * time.Second // with StopAtEnd, which does not come back to them
 )
 
 // listOffsets returns the offsets of the partitions that can be looked up. The others hold them back for a limited time
 // only: follow looks them up again later; with StopAtEnd each is yielded as an error.
 func (t *tail) listOffsets(ctx context.Context, parts []kafka.TopicPartition, list lister) (offsets, error) {
-	limit := lookUpLimit
+	limit := listTimeout
 	if t.opts.StopAtEnd {
-		limit = lookUpLimitEnd
+		limit = listTimeoutAtEnd
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

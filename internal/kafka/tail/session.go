@@ -104,8 +104,9 @@ func (s *Session) emit(c *fetch.Chunk) error {
 	return nil
 }
 
-// TellOpen yields an ErrOpenTransaction for each partition that had records behind its end when the session was opened.
-func (s *Session) TellOpen() error { return s.tail.tellOpen(s.Ends) }
+// ReportOpen yields an ErrOpenTransaction for each partition that had records behind its end when the session was
+// opened.
+func (s *Session) ReportOpen() error { return s.tail.reportOpen(s.Ends) }
 
 // Pause has a partition wait until Resume: nothing of it is yielded from the next chunk but one on.
 func (s *Session) Pause(tp kafka.TopicPartition) {

@@ -53,8 +53,8 @@ type Options struct {
 	// StopAtEnd ends the tail when it has read what was there when it began. It never waits for new
 	// records, and reads no topic that appears later.
 	StopAtEnd bool
-	// TellOpen has a Session that does not stop at the end look for open transactions too.
-	TellOpen bool
+	// ReportOpen has a Session that does not stop at the end look for open transactions too.
+	ReportOpen bool
 	// Logger is told of brokers and partitions that begin to fail, and of topics that come and go.
 	// Defaults to none.
 	Logger *slog.Logger
@@ -132,7 +132,7 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		}
 		if t.opts.StopAtEnd {
-			return t.tellOpen(ends)
+			return t.reportOpen(ends)
 		}
 		starts = ends
 	}
@@ -142,7 +142,7 @@ func (t *tail) run(ctx context.Context) error {
 		if err := t.readUntil(ctx, f, starts, ends, t.emit); err != nil {
 			return err
 		}
-		return t.tellOpen(ends)
+		return t.reportOpen(ends)
 	}
 	return t.readOn(ctx, cluster, starts, t.emit)
 }
@@ -184,9 +184,9 @@ var (
 	ErrOpenTransaction = errors.New("a transaction is open: what follows cannot be read before it ends")
 )
 
-// tellOpen yields an error for each partition that had records behind its end when the tail began: the end is where
+// reportOpen yields an error for each partition that had records behind its end when the tail began: the end is where
 // an open transaction begins.
-func (t *tail) tellOpen(ends offsets) error {
+func (t *tail) reportOpen(ends offsets) error {
 	for _, tp := range slices.SortedFunc(maps.Keys(ends), kafka.TopicPartition.Compare) {
 		end, ok := t.highest[tp]
 		if !ok || end <= ends[tp] {

@@ -133,8 +133,8 @@ func (d *recordDecoder) tooLarge(b []byte, size int64) error {
 	if at < 0 || headers < 0 {
 		headers = 0
 	}
-	room := int64(d.limit-recordMemory) - size
-	if headers > room/int64(headerMemory) || room < 0 {
+	free := int64(d.limit-recordMemory) - size
+	if headers > free/int64(headerMemory) || free < 0 {
 		return &TooLargeError{d.batch.BaseOffset + offsetDelta, d.limit}
 	}
 	return nil

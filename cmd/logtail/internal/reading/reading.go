@@ -129,8 +129,8 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	var err error
 	r.session, err = tail.Open(ctx, r.Client, tail.Options{
 		Match: r.Match, TopicPrefix: r.Prefix, Topics: r.Topics, From: r.From, Time: r.Since.Add(-lateness),
-		StopAtEnd: !r.Follow,
-		TellOpen:  true, Logger: r.Logger,
+		StopAtEnd:  !r.Follow,
+		ReportOpen: true, Logger: r.Logger,
 	}, r.yield)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 		}
 		if !r.Follow {
 			r.out.start(ends)
-			return r.session.TellOpen()
+			return r.session.ReportOpen()
 		}
 		maps.Copy(starts, r.session.Ends)
 		r.out.start(starts)
@@ -207,11 +207,11 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 	}()
 	var err error
 	if r.Follow {
-		if err = r.session.TellOpen(); err == nil { // what lies behind is shown when the transaction has ended
+		if err = r.session.ReportOpen(); err == nil { // what lies behind is shown when the transaction has ended
 			err = r.session.Follow(ctx)
 		}
 	} else if err = r.session.Read(ctx, starts, ends); err == nil {
-		err = r.session.TellOpen()
+		err = r.session.ReportOpen()
 	}
 	if err != nil && !errors.Is(err, errDone) && context.Cause(ctx) != nil {
 		r.pool.send(merge.Event{Interrupted: true})

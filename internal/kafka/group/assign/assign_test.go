@@ -224,8 +224,8 @@ func spread(got map[string][]TopicPartition) int {
 	return most - least
 }
 
-// settle returns the members as they join after got.
-func settle(members []Member, got map[string][]TopicPartition, generation int32) []Member {
+// assignUntilStable returns the members as they join after got.
+func assignUntilStable(members []Member, got map[string][]TopicPartition, generation int32) []Member {
 	members = slices.Clone(members)
 	for i, m := range members {
 		if _, ok := got[m.ID]; ok {
@@ -270,7 +270,7 @@ func TestStickyWithEqualSubscriptions(t *testing.T) {
 			return got, owners
 		}
 		got, owners := check(members)
-		members = settle(members, got, 7)
+		members = assignUntilStable(members, got, 7)
 		again, _ := check(members)
 		if diff := cmp.Diff(deals(got), deals(again)); diff != "" {
 			t.Fatalf("nothing changed but the assignment: %s", diff)
@@ -351,7 +351,7 @@ func TestStickyWithAnySubscriptions(t *testing.T) {
 				}
 			}
 		}
-		if diff := cmp.Diff(deals(got), deals(Sticky{}.Assign(topics, settle(members, got, 7)))); diff != "" {
+		if diff := cmp.Diff(deals(got), deals(Sticky{}.Assign(topics, assignUntilStable(members, got, 7)))); diff != "" {
 			t.Fatalf("nothing changed but the assignment: %s", diff)
 		}
 	})
@@ -379,7 +379,7 @@ func large(distinct bool) (map[string]int, []Member) {
 func BenchmarkAssign(b *testing.B) {
 	for _, distinct := range []bool{false, true} {
 		topics, members := large(distinct)
-		owned := settle(members, Sticky{}.Assign(topics, members), 7)
+		owned := assignUntilStable(members, Sticky{}.Assign(topics, members), 7)
 		// One member had it all until now, as when a group grows from 1 to 100.
 		grown := slices.Clone(members)
 		grown[0].Generation = 7

@@ -26,9 +26,9 @@ func (Sticky) Assign(topics map[string]int, members []Member) map[string][]Topic
 	for b.improve() {
 	}
 	held := make([][]TopicPartition, len(v.members))
-	for m, places := range b.held {
-		held[m] = make([]TopicPartition, len(places))
-		for i, p := range places {
+	for m, partitions := range b.held {
+		held[m] = make([]TopicPartition, len(partitions))
+		for i, p := range partitions {
 			held[m][i] = TopicPartition{v.topics[p.topic].name, p.partition}
 		}
 	}
