@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 	"github.com/kafkaesk/kafkaesk/internal/testcall"
 )
 
@@ -134,7 +135,7 @@ func forwardInTest(ctx context.Context, r *Record, stream string, opts []Publish
 	}
 	o := publishOptions{key: r.Key, headers: slices.Clone(r.Headers)}
 	apply(&o, opts)
-	if err := errors.Join(checkStream(stream), o.err); err != nil {
+	if err := errors.Join(streams.CheckName(stream), o.err); err != nil {
 		return publishError(stream, err)
 	}
 	t.Forwarded(&Record{

@@ -10,6 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // moving is a given-up record on its way to another stream: to the dead letters, or to a retry stream.
@@ -33,16 +34,16 @@ type moving struct {
 // record is not written again, or groups that read each other's dead letters would write new ones for ever.
 func (x *runner) newMoving(j *job, o handlerOutcome, err error) *moving {
 	m := &moving{err: err, cause: causeOf(j.last), attempts: j.calls}
-	source, tier := x.streams.origin(j.record.Stream)
+	source, tier := x.streams.Origin(j.record.Stream)
 	m.source = source
 	if m.dead = o.kind == reject || tier >= len(x.delays); !m.dead {
-		m.stream, m.delay = source+"."+x.group+retryInfix+strconv.Itoa(tier+1), x.delays[tier]
+		m.stream, m.delay = streams.Retry(source, x.group, tier+1), x.delays[tier]
 		return m
 	}
-	if isSecondDead(source) {
+	if streams.IsSecondDead(source) {
 		return nil
 	}
-	m.stream = source + "." + x.group + deadSuffix
+	m.stream = streams.Dead(source, x.group)
 	return m
 }
 
@@ -53,7 +54,7 @@ func (x *runner) fromOtherGroup(r *Record) bool {
 		return false
 	}
 	group, ok := r.Header(GroupHeader) // first: hardly any record has it, and to look at the topic costs more
-	return ok && string(group) != x.group && x.streams.own(r.Topic)
+	return ok && string(group) != x.group && x.streams.IsOwn(r.Topic)
 }
 
 // skip passes over a record of another group.
@@ -66,7 +67,7 @@ func (x *runner) skip(r *Record) {
 
 // notBefore returns when a record that is read now from one of our retry or replay streams may be handled.
 func (x *runner) notBefore(r *Record, now time.Time) time.Time {
-	_, tier := x.streams.origin(r.Stream)
+	_, tier := x.streams.Origin(r.Stream)
 	if tier == 0 {
 		return time.Time{}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // ErrNoDeadLetters says that a group has no stream of dead letters for a stream: it has never given up a record of it,
@@ -109,7 +110,7 @@ func (a *App) readDeadLetters(ctx context.Context, stream, group string,
 	if err != nil {
 		return err
 	}
-	dead := stream + "." + group + deadSuffix
+	dead := streams.Dead(stream, group)
 	if err := checkDeadLetters(ctx, c, dead); err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (a *App) readDeadLetters(ctx context.Context, stream, group string,
 
 // checkDeadLetters returns why a stream of dead letters cannot be read.
 func checkDeadLetters(ctx context.Context, c *connection, dead string) error {
-	if err := checkStream(dead); err != nil {
+	if err := streams.CheckName(dead); err != nil {
 		return err
 	}
 	cluster, err := c.client.Topics(ctx, c.prefix+dead)
@@ -195,8 +196,8 @@ func (m replayMarks) of(r *Record) DeadLetterState {
 // readMarks reads what has been done with the dead letters of a stream and a group.
 func (a *App) readMarks(ctx context.Context, c *connection, stream, group string) (replayMarks, error) {
 	marks := make(replayMarks)
-	name := stream + "." + group + replaySuffix + logSuffix
-	if len(c.prefix+name) > longestTopic {
+	name := streams.ReplayLog(stream, group)
+	if len(c.prefix+name) > streams.LongestTopic {
 		return marks, nil // nothing was ever replayed
 	}
 	cluster, err := c.client.Topics(ctx, c.prefix+name)
@@ -354,10 +355,10 @@ func (m *marking) makeLog(ctx context.Context, c *connection) error {
 	if m.log != "" {
 		return nil
 	}
-	log := m.stream + "." + m.group + replaySuffix + logSuffix
-	if n := len(c.prefix + log); n > longestTopic {
+	log := streams.ReplayLog(m.stream, m.group)
+	if n := len(c.prefix + log); n > streams.LongestTopic {
 		return fmt.Errorf("the topic %q, which would say what was done, has a name of %d characters where Kafka allows %d",
-			c.prefix+log, n, longestTopic)
+			c.prefix+log, n, streams.LongestTopic)
 	}
 	spec := kafka.TopicSpec{Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}
 	c.own.Store(c.prefix+log, spec)
@@ -373,8 +374,8 @@ func (m *marking) makeLog(ctx context.Context, c *connection) error {
 
 // replay writes the records to the group's replay stream. It returns those that were acknowledged.
 func (m *marking) replay(ctx context.Context, c *connection) (done []*Record, err error) {
-	name := m.stream + "." + m.group + replaySuffix
-	c.own.Store(c.prefix+name, kafka.TopicSpec{Source: c.prefix + m.stream + "." + m.group + deadSuffix})
+	name := streams.Replay(m.stream, m.group)
+	c.own.Store(c.prefix+name, kafka.TopicSpec{Source: c.prefix + streams.Dead(m.stream, m.group)})
 	batch := make([]Outgoing, len(m.records))
 	for i, r := range m.records {
 		batch[i] = Outgoing{Key: r.Key, Value: r.Value, Headers: r.Headers}

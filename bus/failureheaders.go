@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/recordid"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // The headers of dead letters and of records in retry streams, all of them UTF-8 text. The record's own headers stand
@@ -80,7 +81,7 @@ type history struct {
 // the bus writes.
 func historyOf(r *Record, prefix string) history {
 	h := history{stream: r.Stream, topic: r.Topic, partition: r.Partition, offset: r.Offset, time: rfc3339(r.Time)}
-	if !ownStream.MatchString(r.Stream) {
+	if !streams.IsOwn(r.Stream) {
 		return h
 	}
 	text := func(name string) string {
@@ -101,7 +102,7 @@ func historyOf(r *Record, prefix string) history {
 	}
 	partition, noPartition := strconv.ParseInt(text(FirstPartitionHeader), 10, 32)
 	offset, noOffset := strconv.ParseInt(text(FirstOffsetHeader), 10, 64)
-	if !isTopicName(topic) || !isTopicName(stream) ||
+	if !streams.IsTopicName(topic) || !streams.IsTopicName(stream) ||
 		noPartition != nil || noOffset != nil || partition < 0 || offset < 0 {
 		return h
 	}
@@ -111,8 +112,6 @@ func historyOf(r *Record, prefix string) history {
 	}
 	return h
 }
-
-func isTopicName(s string) bool { return len(s) <= longestTopic && topicName.MatchString(s) }
 
 // rfc3339 writes any time that a record can have; "" for Kafka's -1, which is none.
 func rfc3339(t time.Time) string {
@@ -222,7 +221,7 @@ func truncate(text string, most int) string {
 // own streams, such as a dead letter for a replay stream, keeps them, because it keeps its history.
 func withoutFailure(headers []wire.Header, stream string) []wire.Header {
 	ofFailure := func(h wire.Header) bool { return isFailureHeader(h.Name) }
-	if !slices.ContainsFunc(headers, ofFailure) || ownStream.MatchString(stream) {
+	if !slices.ContainsFunc(headers, ofFailure) || streams.IsOwn(stream) {
 		return headers
 	}
 	return slices.DeleteFunc(headers, ofFailure)

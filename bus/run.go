@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 var (
@@ -24,12 +25,12 @@ var (
 
 // run is one call of Run or ConsumeFor.
 type run struct {
-	ctx     context.Context // ends when the run is to end
-	cancel  context.CancelFunc
-	runners []*runner
-	limit   *recordLimit
-	names   *ownNames
-	done    chan struct{} // closed when every member has left
+	ctx        context.Context // ends when the run is to end
+	cancel     context.CancelFunc
+	runners    []*runner
+	limit      *recordLimit
+	collisions *streams.Collisions
+	done       chan struct{} // closed when every member has left
 }
 
 // runConfig is what the runners of a run share.
@@ -41,7 +42,7 @@ type runConfig struct {
 	manual     bool
 	drain      time.Duration
 	groups     map[string]int // subscriptions of each group so far
-	names      *ownNames
+	collisions *streams.Collisions
 }
 
 // instance returns the static id of a member (group.instance.id). The members of one group need different ones.
@@ -100,7 +101,7 @@ func (a *App) run(ctx context.Context, b *recordLimit) error {
 	if err != nil {
 		return err
 	}
-	if err = r.names.checkRunners(r.runners, r.existingTopics(c.client)); err == nil {
+	if err = checkRunners(r.collisions, r.runners, r.existingTopics(c.client)); err == nil {
 		err = r.wait()
 	}
 	r.cancel()
@@ -152,8 +153,8 @@ func (a *App) prepare(ctx context.Context, c *connection, b *recordLimit) (*run,
 		cfg.drain = defaultDrain
 	}
 	r := &run{limit: b, done: make(chan struct{})}
-	r.names = newOwnNames(c.prefix)
-	cfg.names = r.names
+	r.collisions = streams.NewCollisions(c.prefix)
+	cfg.collisions = r.collisions
 	for len(r.runners) < len(a.subscriptions) {
 		x, err := a.unlockedRunner(c, a.subscriptions[len(r.runners)], &cfg)
 		if err != nil {
@@ -201,7 +202,7 @@ func (r *run) wait() error {
 		for kafka.Sleep(r.ctx, time.Second) == nil {
 			r.logOmitted()
 			for _, x := range r.runners {
-				x.unmatched.log(r.ctx, x.conn, x.log)
+				x.unmatched.Log(r.ctx, x.conn.client, x.log)
 			}
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // runner is a subscription while the App runs.
@@ -22,8 +23,8 @@ type runner struct {
 	app          *App
 	conn         *connection
 	log          *slog.Logger
-	streams      streamSet
-	unmatched    *unmatched
+	streams      *streams.Set
+	unmatched    *streams.Unmatched
 	limit        *recordLimit // nil = no end
 	observe      []func(context.Context, Consumed)
 	handle       Handler      // of one call: decode, middleware, the application's handler
@@ -37,10 +38,10 @@ type runner struct {
 	breaker                                             *breaker // nil = none
 	lastError                                           atomic.Pointer[recordedError]
 
-	blocked blocked
-	names   *ownNames
-	checks  sync.Mutex
-	checked map[string]error // topics that match: why one is not read, or nil
+	blocked    blocked
+	collisions *streams.Collisions
+	checks     sync.Mutex
+	checked    map[string]error // topics that match: why one is not read, or nil
 }
 
 // recordedError is an error after which the work goes on.
@@ -52,17 +53,17 @@ type recordedError struct {
 func (x *runner) recordError(err error) { x.lastError.Store(&recordedError{err, time.Now()}) }
 
 func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner, error) {
-	x := &runner{subscription: s, app: a, conn: c, limit: cfg.limit, observe: cfg.observe, names: cfg.names,
+	x := &runner{subscription: s, app: a, conn: c, limit: cfg.limit, observe: cfg.observe, collisions: cfg.collisions,
 		checked: make(map[string]error)}
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
 	x.lines = newLimiters(x.log)
 	x.breaker = newBreaker(s.breaker, x.log)
 	var err error
-	if x.streams, err = newStreamSet(c.prefix, s); err != nil {
+	if x.streams, err = streams.NewSet(c.prefix, *s.names()); err != nil {
 		return nil, err
 	}
-	x.unmatched = newUnmatched(c.prefix, x.streams.patterns)
+	x.unmatched = x.streams.Unmatched()
 	if cfg.manual && !s.commits {
 		x.log.Warn("bus: ManualCommit: nothing of this subscription will ever be committed; " +
 			"its handler has to take a *bus.Message, a *bus.Record or []byte, and call Commit")
@@ -85,7 +86,7 @@ func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner,
 		Group:        s.group,
 		InstanceID:   cfg.instance(settings.GroupInstanceID, s),
 		Match:        x.reads,
-		Topics:       x.streams.topics(s.patterns),
+		Topics:       x.streams.Topics(),
 		Lanes:        s.lanes.mode(),
 		Limit:        s.limit(),
 		TopicPrefix:  c.prefix,
@@ -93,7 +94,7 @@ func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner,
 		DoBatch:      doBatch,
 		Batches:      batches,
 		Dropped:      x.dropped,
-		Delayed:      x.streams.own,
+		Delayed:      x.streams.IsOwn,
 		NotBefore:    func(r *wire.Record, now time.Time) time.Time { return x.notBefore((*Record)(r), now) },
 		Manual:       s.manual || cfg.manual,
 		DrainTimeout: cfg.drain,

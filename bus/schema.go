@@ -14,6 +14,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/schema"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // SchemaInfo describes a declared schema.
@@ -156,7 +157,7 @@ func (d *declaration) compile() (err error) {
 		return errors.New("an interface has no schema of its own: supply one with SchemaJSON")
 	}
 	for _, stream := range d.streams {
-		if err := checkStream(stream); err != nil {
+		if err := streams.CheckName(stream); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/produce"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // Shipping returns what package slogkafka needs of an App beside its public methods. Its type keeps it inside this
@@ -31,7 +32,7 @@ type logHandlers struct {
 	closed bool
 }
 
-func (b logBus) CheckStream(name string) error { return checkStream(name) }
+func (b logBus) CheckStream(name string) error { return streams.CheckName(name) }
 
 func (b logBus) Configured() bool {
 	b.app.mu.Lock()

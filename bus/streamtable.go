@@ -43,3 +43,16 @@ func (t *streamTable) sorted() []StreamStats {
 	slices.SortFunc(all, func(a, b StreamStats) int { return strings.Compare(a.Stream, b.Stream) })
 	return all
 }
+
+// streamsOf returns the names of topics as the application knows them, sorted.
+func (c *connection) streamsOf(topics map[string]int) []string {
+	streams := make([]string, 0, len(topics))
+	for topic := range topics {
+		streams = append(streams, c.stream(topic))
+	}
+	slices.Sort(streams)
+	return streams
+}
+
+// stream returns the name of a topic as the application knows it.
+func (c *connection) stream(topic string) string { return strings.TrimPrefix(topic, c.prefix) }

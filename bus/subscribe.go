@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // Lanes says which records of a subscription wait for each other. Within a lane handlers run one after another, in the
@@ -220,8 +221,10 @@ func MustSubscribe[T any](r Registrar, pattern string, handler func(context.Cont
 	}
 }
 
-// topicName is what Kafka takes for the name of a topic.
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+// names is what the names of streams depend on.
+func (s *subscription) names() *streams.Subscription {
+	return &streams.Subscription{Patterns: s.patterns, Group: s.group, Tiers: len(s.delays), DeadLetters: s.deadLetter}
+}
 
 // check completes the subscription and tells what is wrong with it.
 func (s *subscription) check(handler any) error {
@@ -236,7 +239,7 @@ func (s *subscription) check(handler any) error {
 	}
 	s.deadLetter = s.deadLetter || len(s.delays) > 0
 	for _, pattern := range s.patterns {
-		if err := checkPattern("", pattern); err != nil {
+		if err := streams.CheckPattern("", pattern); err != nil {
 			return err
 		}
 	}
@@ -249,7 +252,7 @@ func (s *subscription) check(handler any) error {
 		return errors.New("a function literal has no name to call its group by: give one with Group")
 	}
 	switch {
-	case s.deadLetter && !topicName.MatchString(s.group):
+	case s.deadLetter && !streams.IsTopicName(s.group):
 		return fmt.Errorf("group %q is part of the names of its dead letter and retry streams, and a topic's name has "+
 			"letters, digits, dots, dashes and underscores only", s.group)
 	case s.concurrency != nil && *s.concurrency < 1:

@@ -12,6 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // TailOption is an option of [App.Tail]. A nil one changes nothing.
@@ -101,7 +102,7 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	}
 	patterns := append([]string{pattern}, o.include...)
 	for _, p := range slices.Concat(patterns, o.exclude) { // a broker that is away must not delay this
-		if err := checkPattern("", p); err != nil {
+		if err := streams.CheckPattern("", p); err != nil {
 			return err
 		}
 	}
@@ -109,22 +110,22 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 	if err != nil {
 		return err
 	}
-	include, err := compile(c.prefix, patterns)
+	include, err := streams.Compile(c.prefix, patterns)
 	if err != nil {
 		return err
 	}
-	exclude, err := compile(c.prefix, o.exclude)
+	exclude, err := streams.Compile(c.prefix, o.exclude)
 	if err != nil {
 		return err
 	}
 	o.Match = matcher(c.prefix, include, exclude)
-	o.Topics = namedTopics(c.prefix, patterns)
+	o.Topics = streams.Named(c.prefix, patterns)
 	o.Logger, o.TopicPrefix = c.log, c.prefix
 	open, release := a.whileOpen(ctx)
 	defer release()
 	if !o.StopAtEnd {
 		var watch sync.WaitGroup
-		watch.Go(func() { newUnmatched(c.prefix, include).watch(open, c, c.log.With("tail", pattern)) })
+		watch.Go(func() { streams.NewUnmatched(c.prefix, include).Watch(open, c.client, c.log.With("tail", pattern)) })
 		defer watch.Wait()
 		defer release() // ends it
 	}
@@ -153,7 +154,7 @@ func (a *App) tail(ctx context.Context, pattern string, opts []TailOption, yield
 // matcher tells which topics belong to a tail: those of one of the included patterns, and of none that is excluded.
 func matcher(prefix string, include, exclude []fnmatch.Pattern) func(topic string) bool {
 	return func(topic string) bool {
-		included := func(p fnmatch.Pattern) bool { return reads(p, prefix, topic) }
-		return slices.ContainsFunc(include, included) && !matchAny(exclude, topic)
+		included := func(p fnmatch.Pattern) bool { return streams.Reads(p, prefix, topic) }
+		return slices.ContainsFunc(include, included) && !streams.MatchAny(exclude, topic)
 	}
 }

@@ -1,18 +1,16 @@
-package bus
+package streams
 
 import (
 	"fmt"
 	"testing"
-	"time"
 )
 
 func TestWhichStreamsASubscriptionReads(t *testing.T) {
 	t.Parallel()
-	delays := []time.Duration{time.Second, time.Minute}
 	tests := []struct {
 		name     string
 		patterns []string
-		delays   []time.Duration
+		tiers    int
 		dead     bool
 		match    []string // topics that are read
 		own      []string // those among them that are retry and replay streams of its own
@@ -26,7 +24,7 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 				"p[1].exact.more", "p[1].content.a.g.dead", "p[1].content.a.g.retry.1", "p[1].content.a.other.retry.7"},
 		},
 		{
-			name: "its own retries", patterns: []string{"content.*"}, delays: delays, dead: true,
+			name: "its own retries", patterns: []string{"content.*"}, tiers: 2, dead: true,
 			match: []string{"p[1].content.a", "p[1].content.a.g.retry.1", "p[1].content.a.g.retry.2",
 				"p[1].content.a.g.retry.3"},
 			// one more than there are delays now
@@ -59,7 +57,7 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 			not:   []string{"p[1].content.a.g.dead.g.dead"},
 		},
 		{
-			name: "retries of dead letters", patterns: []string{"*.dead"}, delays: delays, dead: true,
+			name: "retries of dead letters", patterns: []string{"*.dead"}, tiers: 2, dead: true,
 			match: []string{"p[1].a.h.dead", "p[1].a.h.dead.g.retry.1"},
 			own:   []string{"p[1].a.h.dead.g.retry.1"},
 			not:   []string{"p[1].a.h.dead.g.dead"},
@@ -68,8 +66,8 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			set, err := newStreamSet("p[1].", &subscription{patterns: test.patterns, group: "g", delays: test.delays,
-				deadLetter: test.dead})
+			set, err := NewSet("p[1].", Subscription{Patterns: test.patterns, Group: "g", Tiers: test.tiers,
+				DeadLetters: test.dead})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,13 +76,13 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 				own[topic] = true
 			}
 			for _, topic := range test.match {
-				if !set.match(topic) || set.own(topic) != own[topic] {
-					t.Errorf("%s: match %v, own %v", topic, set.match(topic), set.own(topic))
+				if !set.Match(topic) || set.IsOwn(topic) != own[topic] {
+					t.Errorf("%s: match %v, own %v", topic, set.Match(topic), set.IsOwn(topic))
 				}
 			}
 			for _, topic := range test.not {
-				if set.match(topic) || set.own(topic) {
-					t.Errorf("%s: match %v, own %v", topic, set.match(topic), set.own(topic))
+				if set.Match(topic) || set.IsOwn(topic) {
+					t.Errorf("%s: match %v, own %v", topic, set.Match(topic), set.IsOwn(topic))
 				}
 			}
 		})
@@ -93,14 +91,15 @@ func TestWhichStreamsASubscriptionReads(t *testing.T) {
 
 func TestWhereARetriedRecordComesFrom(t *testing.T) {
 	t.Parallel()
-	none := streamSet{group: "the.group", deadLetters: true}
-	if base, tier := none.origin("s.the.group.retry.1"); base != "s.the.group.retry.1" || tier != 0 {
+	none := Set{Subscription: Subscription{Group: "the.group", DeadLetters: true}}
+	if base, tier := none.Origin("s.the.group.retry.1"); base != "s.the.group.retry.1" || tier != 0 {
 		t.Errorf("without retry topics: %s, %d", base, tier)
 	}
-	if base, tier := (&streamSet{group: "g"}).origin("s.g.replay"); base != "s.g.replay" || tier != 0 {
+	if base, tier := (&Set{Subscription: Subscription{Group: "g"}}).Origin("s.g.replay"); base != "s.g.replay" ||
+		tier != 0 {
 		t.Errorf("without dead letters: %s, %d", base, tier)
 	}
-	set := streamSet{group: "the.group", tiers: 2, deadLetters: true}
+	set := Set{Subscription: Subscription{Group: "the.group", Tiers: 2, DeadLetters: true}}
 	for stream, want := range map[string]string{
 		"s":                                      "s 0",
 		"s.the.group.retry.1":                    "s 1",
@@ -118,7 +117,7 @@ func TestWhereARetriedRecordComesFrom(t *testing.T) {
 		"s.the.group.replay.log":                 "s.the.group.replay.log 0",
 		"s.the.group.retry.99999999999999999999": "s.the.group.retry.99999999999999999999 0",
 	} {
-		if base, tier := set.origin(stream); fmt.Sprint(base, " ", tier) != want {
+		if base, tier := set.Origin(stream); fmt.Sprint(base, " ", tier) != want {
 			t.Errorf("%s comes from %s, %d; want %s", stream, base, tier, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package bus
+package streams
 
 import (
 	"errors"
@@ -10,12 +10,22 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 )
 
+// LongestTopic is how many characters a topic's name may have.
+const LongestTopic = 249
+
+// IsTopicName reports whether Kafka takes a name for a topic, "." and ".." aside.
+func IsTopicName(name string) bool {
+	return name != "" && len(name) <= LongestTopic && !strings.ContainsFunc(name, isNoNameCharacter)
+}
+
+func isNoNameCharacter(c rune) bool { return !strings.ContainsRune(nameCharacters, c) }
+
 // nameCharacters are those that a topic's name can have.
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-// checkPattern returns why a pattern can match no stream: then nothing would ever be read, and nothing say so. prefix
+// CheckPattern returns why a pattern can match no stream: then nothing would ever be read, and nothing say so. prefix
 // is that of the topics, as far as it is known.
-func checkPattern(prefix, pattern string) error {
+func CheckPattern(prefix, pattern string) error {
 	if pattern == "" {
 		return errors.New("a pattern needs a text: name a stream, or write * for all")
 	}
@@ -30,9 +40,9 @@ func checkPattern(prefix, pattern string) error {
 	case part != "":
 		return fmt.Errorf("pattern %q matches no stream: no name has %q in it, only letters, digits, dots, dashes "+
 			"and underscores: %s", pattern, part, adviseOnPattern(part))
-	case n > longestTopic:
+	case n > LongestTopic:
 		return fmt.Errorf("pattern %q matches no stream: with the prefix it has %d characters where Kafka allows %d",
-			pattern, n, longestTopic)
+			pattern, n, LongestTopic)
 	}
 	return nil
 }
@@ -59,9 +69,9 @@ func isDots(name string) bool { return name == "." || name == ".." }
 
 var errDots = errors.New(`Kafka's topics are called neither "." nor ".."`)
 
-// checkStream returns why no stream can have the name.
-func checkStream(name string) error {
-	at := strings.IndexFunc(name, func(c rune) bool { return !strings.ContainsRune(nameCharacters, c) })
+// CheckName returns why no stream can have the name.
+func CheckName(name string) error {
+	at := strings.IndexFunc(name, isNoNameCharacter)
 	switch {
 	case name == "":
 		return errors.New("a stream needs a name")
@@ -70,17 +80,17 @@ func checkStream(name string) error {
 			name, []rune(name[at:])[0])
 	case isDots(name):
 		return fmt.Errorf("stream %q: %w", name, errDots)
-	case len(name) > longestTopic:
-		return fmt.Errorf("stream %q: its name has %d characters where Kafka allows %d", name, len(name), longestTopic)
+	case len(name) > LongestTopic:
+		return fmt.Errorf("stream %q: its name has %d characters where Kafka allows %d", name, len(name), LongestTopic)
 	}
 	return nil
 }
 
-// compile prepares patterns for matching topics.
-func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
+// Compile prepares patterns for matching topics.
+func Compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 	compiled := make([]fnmatch.Pattern, len(patterns))
 	for i, text := range patterns {
-		if err := checkPattern(prefix, text); err != nil {
+		if err := CheckPattern(prefix, text); err != nil {
 			return nil, err
 		}
 		var err error
@@ -91,12 +101,13 @@ func compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 	return compiled, nil
 }
 
-// reads reports whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
+// Reads reports whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
 // pattern names them.
-func reads(p fnmatch.Pattern, prefix, topic string) bool {
-	return p.Match(topic) && (namesOwn(p.String()) || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
+func Reads(p fnmatch.Pattern, prefix, topic string) bool {
+	return p.Match(topic) && (namesOwn(p.String()) || !IsOwn(strings.TrimPrefix(topic, prefix)))
 }
 
-func matchAny(patterns []fnmatch.Pattern, topic string) bool {
+// MatchAny reports whether one of the patterns matches a topic.
+func MatchAny(patterns []fnmatch.Pattern, topic string) bool {
 	return slices.ContainsFunc(patterns, func(p fnmatch.Pattern) bool { return p.Match(topic) })
 }

@@ -1,4 +1,4 @@
-package bus
+package streams
 
 import (
 	"context"
@@ -15,22 +15,23 @@ import (
 // unmatchedAfter is how long a pattern may match no stream before the log says so.
 const unmatchedAfter = 10 * time.Second
 
-// unmatched finds the patterns of a subscription or a tail that match no stream: as a rule a name is mistyped.
-type unmatched struct {
+// Unmatched finds the patterns of a subscription or a tail that match no stream: as a rule a name is mistyped.
+type Unmatched struct {
 	prefix   string
 	patterns []fnmatch.Pattern
 	since    []time.Time // of each pattern: when it was first seen to match nothing; zero while it matches
 	logged   []bool      // of each: the log has said so since then
 }
 
-func newUnmatched(prefix string, patterns []fnmatch.Pattern) *unmatched {
-	return &unmatched{prefix: prefix, patterns: patterns,
+// NewUnmatched returns an Unmatched of these patterns.
+func NewUnmatched(prefix string, patterns []fnmatch.Pattern) *Unmatched {
+	return &Unmatched{prefix: prefix, patterns: patterns,
 		since: make([]time.Time, len(patterns)), logged: make([]bool, len(patterns))}
 }
 
 // due returns the patterns that have matched none of the topics for unmatchedAfter, each once for as long as that
 // lasts. topics is nil as long as no broker has said which there are.
-func (u *unmatched) due(now time.Time, topics map[string]*kafka.Topic) []fnmatch.Pattern {
+func (u *Unmatched) due(now time.Time, topics map[string]*kafka.Topic) []fnmatch.Pattern {
 	if topics == nil {
 		return nil
 	}
@@ -49,49 +50,49 @@ func (u *unmatched) due(now time.Time, topics map[string]*kafka.Topic) []fnmatch
 	return due
 }
 
-func (u *unmatched) matches(p fnmatch.Pattern, topics map[string]*kafka.Topic) bool {
+func (u *Unmatched) matches(p fnmatch.Pattern, topics map[string]*kafka.Topic) bool {
 	for name, topic := range topics {
-		if !topic.Internal && reads(p, u.prefix, name) {
+		if !topic.Internal && Reads(p, u.prefix, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// log logs what is due.
-func (u *unmatched) log(ctx context.Context, c *connection, log *slog.Logger) {
-	for _, p := range u.due(time.Now(), c.client.KnownTopics()) {
+// Log logs the patterns that have matched no stream for so long, each once for as long as that lasts.
+func (u *Unmatched) Log(ctx context.Context, client *kafka.Client, log *slog.Logger) {
+	for _, p := range u.due(time.Now(), client.KnownTopics()) {
 		attrs := []any{"pattern", p.String()}
-		if near := c.streamsNear(ctx, p.String()); len(near) > 0 {
+		if near := u.near(ctx, client, p.String()); len(near) > 0 {
 			attrs = append(attrs, "near", near)
 		}
 		log.Warn("bus: no stream matches the pattern; it waits for one", attrs...)
 	}
 }
 
-// streamsNear returns the streams whose names are near a pattern; none when no broker answers soon.
-func (c *connection) streamsNear(ctx context.Context, pattern string) []string {
+// near returns the streams whose names are near a pattern; none when no broker answers soon.
+func (u *Unmatched) near(ctx context.Context, client *kafka.Client, pattern string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	cluster, err := c.client.AllTopics(ctx)
+	cluster, err := client.AllTopics(ctx)
 	if err != nil {
 		return nil
 	}
 	maps.DeleteFunc(cluster.Topics, func(name string, topic *kafka.Topic) bool {
-		return topic.Internal || !strings.HasPrefix(name, c.prefix)
+		return topic.Internal || !strings.HasPrefix(name, u.prefix)
 	})
 	return near.Matching(pattern, func(yield func(string) bool) {
 		for name := range cluster.Topics {
-			if !yield(c.stream(name)) {
+			if !yield(strings.TrimPrefix(name, u.prefix)) {
 				return
 			}
 		}
 	})
 }
 
-// watch calls log each second until ctx ends.
-func (u *unmatched) watch(ctx context.Context, c *connection, log *slog.Logger) {
+// Watch calls Log each second until ctx ends.
+func (u *Unmatched) Watch(ctx context.Context, client *kafka.Client, log *slog.Logger) {
 	for kafka.Sleep(ctx, time.Second) == nil {
-		u.log(ctx, c, log)
+		u.Log(ctx, client, log)
 	}
 }

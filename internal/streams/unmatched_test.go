@@ -1,4 +1,4 @@
-package bus
+package streams
 
 import (
 	"testing"
@@ -10,11 +10,11 @@ import (
 // A pattern is due once, unmatchedAfter after it began to match nothing, and again only after it had matched.
 func TestUnmatchedPatternsAreDueOnce(t *testing.T) {
 	t.Parallel()
-	patterns, err := compile("p.", []string{"a.*", "b"})
+	patterns, err := Compile("p.", []string{"a.*", "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUnmatched("p.", patterns)
+	u := NewUnmatched("p.", patterns)
 	none := map[string]*kafka.Topic{}
 	b := map[string]*kafka.Topic{"p.b": {Name: "p.b"}, "a.x": {Name: "a.x"}, "p.a.g.dead": {}, "p.a.i": {Internal: true}}
 	both := map[string]*kafka.Topic{"p.b": {Name: "p.b"}, "p.a.x": {Name: "p.a.x"}}
