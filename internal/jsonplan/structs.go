@@ -3,7 +3,6 @@ package jsonplan
 import (
 	"encoding/binary"
 	"encoding/json"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -128,37 +127,27 @@ func offsets(t reflect.Type, index []int) (first uintptr, through []uintptr) {
 }
 
 // fields writes the fields of the struct at p. Those that need no more than their kind, as most of published data and
-// of log models do, take no call for each.
+// of log models do, take no call for each. Log records have a loop of their own, because each variable that is alive
+// over the calls costs both.
 func (w *Writer) fields(members []member, p ptr) {
-	inPlace, broken, longest := true, w.invalidUTF8(), math.MaxInt
 	if w.Log != nil {
-		inPlace, longest = !w.Log.checking && w.Log.Field == nil, shortText
+		w.logFields(members, p)
+		return
 	}
 	buf := w.Buf
 	for i := range members {
 		m := &members[i]
-		kind := m.inPlace
 		at, before, ok := field(p, m.offset), len(buf), true
-		switch {
-		case !inPlace || w.Log != nil && (m.log != "" || m.skip != nil):
-			kind = reflect.Invalid
-		case m.skip != nil && kind != reflect.Invalid && m.skip(at):
-			w.broken = w.broken || m.required
-			continue
-		}
-		if kind != reflect.Invalid {
+		if m.inPlace != reflect.Invalid {
+			if m.skip != nil && m.skip(at) {
+				w.broken = w.broken || m.required
+				continue
+			}
 			buf = m.appendKey(buf)
 		}
-		start := len(buf)
-		switch kind {
-		case reflect.Invalid:
-			ok = false
+		switch m.inPlace {
 		case reflect.String:
-			if text := get[string](at); len(text) <= longest {
-				buf = rawjson.AppendText(buf, text, broken)
-			} else {
-				ok = false
-			}
+			buf = rawjson.AppendText(buf, get[string](at), rawjson.Escaped)
 		case reflect.Int:
 			buf = rawjson.AppendInt(buf, int64(get[int](at)))
 		case reflect.Int64:
@@ -169,12 +158,11 @@ func (w *Writer) fields(members []member, p ptr) {
 			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
 		case reflect.Struct: // a time
 			buf, ok = rawjson.AppendTime(buf, get[time.Time](at))
+		default:
+			ok = false
 		}
-		if !ok { // also where something is wrong with the value, which the other way finds
+		if !ok { // the other way also finds what is wrong with a value
 			w.Buf = buf[:before]
-			if w.stopped() {
-				return
-			}
 			if w.member(m, p); w.err != nil {
 				w.at(m.name)
 				return
@@ -183,7 +171,54 @@ func (w *Writer) fields(members []member, p ptr) {
 			continue
 		}
 		if m.rule != nil && !w.broken && (m.proof.accepts == nil || !m.proof.accepts(at)) {
-			w.broken = !m.rule.Accepts(buf[start:])
+			w.broken = !m.rule.Accepts(buf[before+len(m.key):])
+		}
+	}
+	w.Buf = buf
+}
+
+// logFields writes the fields of a struct in a log record.
+func (w *Writer) logFields(members []member, p ptr) {
+	calls := w.Log.checking || w.Log.Field != nil // each field is looked at by somebody
+	buf := w.Buf
+	for i := range members {
+		m := &members[i]
+		at, before, ok := field(p, m.offset), len(buf), !calls && m.skip == nil && m.log == ""
+		if ok && m.inPlace != reflect.Invalid {
+			buf = m.appendKey(buf)
+		}
+		switch {
+		case !ok:
+		case m.inPlace == reflect.String:
+			if text := get[string](at); len(text) <= shortText {
+				buf = rawjson.AppendText(buf, text, rawjson.Plain)
+			} else {
+				ok = false
+			}
+		case m.inPlace == reflect.Int:
+			buf = rawjson.AppendInt(buf, int64(get[int](at)))
+		case m.inPlace == reflect.Int64:
+			buf = rawjson.AppendInt(buf, get[int64](at))
+		case m.inPlace == reflect.Bool:
+			buf = strconv.AppendBool(buf, get[bool](at))
+		case m.inPlace == reflect.Float64:
+			buf, ok = rawjson.AppendFloat(buf, get[float64](at), 64)
+		case m.inPlace == reflect.Struct:
+			buf, ok = rawjson.AppendTime(buf, get[time.Time](at))
+		default:
+			ok = false
+		}
+		if !ok {
+			w.Buf = buf[:before]
+			if w.full() {
+				return
+			}
+			w.member(m, p)
+			buf = w.Buf
+			continue
+		}
+		if m.rule != nil && !w.broken && (m.proof.accepts == nil || !m.proof.accepts(at)) {
+			w.broken = !m.rule.Accepts(buf[before+len(m.key):])
 		}
 	}
 	w.Buf = buf
