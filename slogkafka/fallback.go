@@ -157,12 +157,15 @@ func (f *fallback) handle(r *queued, why reason) (ok bool) {
 		}
 	}()
 	ctx := fallbackContext()
+	if r.level != unknownLevel && !f.handler.Enabled(ctx, slog.Level(r.level)) {
+		return true // it does not want records of the level
+	}
 	record, err := logrecord.Decode(r.value(new(logrecord.Clock)))
 	if err != nil {
 		return false
 	}
-	if !f.handler.Enabled(ctx, record.Level) {
-		return true // it does not want records of the level
+	if r.level == unknownLevel && !f.handler.Enabled(ctx, record.Level) {
+		return true
 	}
 	return f.handler.Handle(ctx, fallbackRecord(&record, why)) == nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -213,6 +214,25 @@ func TestAFallbackThatLogsBackIsFound(t *testing.T) {
 	balanced(t, h.Stats())
 	if s := h.Stats(); s.Accepted > accepted+4 { // that one, the one that is left, and what the fallback logs of both
 		t.Errorf("records bred: %+v", s)
+	}
+}
+
+// A record of a level that the fallback does not want is not decoded.
+func TestALevelThatTheFallbackDoesNotWant(t *testing.T) {
+	t.Parallel()
+	warn := slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})
+	f := fallback{handler: warn}
+	for _, c := range []struct {
+		level  slog.Level
+		wanted bool
+	}{{slog.LevelInfo, false}, {math.MinInt64, false}, {slog.LevelWarn, true}} {
+		r := newQueued(&entry{text: []byte("no JSON"), level: c.level})
+		if c.level == math.MinInt64 { // which is found out by decoding it
+			r = newQueued(&entry{text: []byte(`{"level":10}`), level: c.level})
+		}
+		if ok := f.handle(r, full); ok == c.wanted {
+			t.Errorf("level %d: handled is %v", c.level, ok)
+		}
 	}
 }
 

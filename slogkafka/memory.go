@@ -1,6 +1,8 @@
 package slogkafka
 
 import (
+	"log/slog"
+	"math"
 	"math/bits"
 	"time"
 
@@ -24,8 +26,9 @@ type queued struct {
 	textLen, keyLen int32   // keyLen is -1 without a key
 	state           state
 	truncated       bool
-	hasID           bool // the id is made
-	tried           bool // the producer had it
+	hasID           bool  // the id is made
+	tried           bool  // the producer had it
+	level           int32 // of the log call; unknownLevel for a record from the disk
 	form            logrecord.Form
 	time            time.Time
 	charge          int64 // what the record takes of the queue's bytes
@@ -37,6 +40,9 @@ type queued struct {
 	shifts     int                   // how often the broker refused the time
 	err        error                 // of the last attempt
 }
+
+// unknownLevel stands for a level that is not known without decoding the record.
+const unknownLevel = math.MinInt32
 
 // piece is a record with the memory that most need, in one piece.
 type piece struct {
@@ -269,7 +275,10 @@ func (r *queued) fetch(n int) {
 func (r *queued) fill(e *entry, w *waiter) {
 	r.time, r.truncated, r.waiter, r.form = e.time, e.truncated, w, e.form
 	r.memory = append(append(r.memory, e.text...), e.key...)
-	r.textLen, r.keyLen = int32(len(e.text)), int32(len(e.key))
+	r.textLen, r.keyLen, r.level = int32(len(e.text)), int32(len(e.key)), int32(e.level)
+	if slog.Level(r.level) != e.level {
+		r.level = unknownLevel
+	}
 	if e.key == nil {
 		r.keyLen = -1
 	}
