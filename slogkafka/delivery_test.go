@@ -50,7 +50,7 @@ func TestAQueuedRecordAllocatesNothing(t *testing.T) {
 		r := s.first
 		s.finish(r)
 		s.mu.Unlock()
-		h.queue.recycle([]*queued{r})
+		h.queue.recycle([]*queued{r}, 0)
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -222,10 +222,10 @@ func (m *memories) get(class, size int) *queued {
 	return r
 }
 
-// put takes a record that is over and was cleared, unless there is as much memory as most says.
-func (m *memories) put(r *queued, most int64) {
+// put takes a record that is over and was cleared.
+func (m *memories) put(r *queued) {
 	class, size := classOf(cap(r.memory))
-	if class == classes || size != cap(r.memory) || m.bytes+memoryCharge(size) > most {
+	if class == classes || size != cap(r.memory) {
 		return
 	}
 	m.bytes += memoryCharge(size)
@@ -254,7 +254,7 @@ func (c *cell) take(s *shard, class, size int) *queued {
 		return r
 	}
 	if r = s.exchange(r, class, size); r == nil {
-		r = newMemory(size)
+		r = s.queue.memory(class, size)
 	}
 	return r
 }

@@ -36,7 +36,7 @@ type queue struct {
 	store  *store // nil: none
 
 	diskRecords int64 // how many records may be in memory that come from the disk, and how many may be sending
-	maxFree     int64 // of the memory that each shard keeps for further records
+	maxFree     int64 // how much memory may be kept for further records where the queue is full
 
 	cells atomic.Uint32 // how many were made
 	seed  maphash.Seed
@@ -52,6 +52,7 @@ type queue struct {
 	sent      atomic.Int64 // records that are sending
 	sentBytes atomic.Int64
 	closed    atomic.Bool
+	kept      atomic.Int64 // as much memory, at most, is kept for further records
 	retries   atomic.Uint64
 	batches   atomic.Uint64
 
@@ -86,7 +87,7 @@ func newQueue(o options) *queue {
 		urgent: make(chan struct{}, 1),
 	}
 	q.window = int64(o.bytes) - q.maxBytes
-	q.maxFree = q.maxBytes / freeShare / int64(shards)
+	q.maxFree = q.maxBytes / freeShare
 	q.resolved.wake = make(chan struct{}, 1)
 	for i := range q.shards {
 		q.shards[i].queue = q
@@ -154,8 +155,12 @@ func (q *queue) refuse(e *entry, why reason) {
 	q.shard(e, e.cell).refuse(e, why)
 }
 
-// recycle gives back the memory of records that are over to their shards. The order of done changes.
-func (q *queue) recycle(done []*queued) {
+// recycle gives back the memory of records that are over to their shards, as far as it may be kept; so many bytes of
+// the queue are about to be released. The order of done changes.
+//
+// Records end by the batch, a window of them at one time: what the queue does not use may be kept for those that come.
+func (q *queue) recycle(done []*queued, releasing int64) {
+	room := min(q.window, q.unused()+releasing) - q.countKept()
 	for len(done) > 0 {
 		s, n := done[0].shard, 0
 		for i, r := range done {
@@ -165,9 +170,43 @@ func (q *queue) recycle(done []*queued) {
 				n++
 			}
 		}
-		s.recycle(done[:n])
+		room = s.recycle(done[:n], room)
 		done = done[n:]
 	}
+	q.kept.Store(q.countKept())
+}
+
+// unused returns how much memory may be kept: what the queue does not use, and maxFree.
+func (q *queue) unused() int64 { return q.maxBytes + q.maxFree - q.used.bytes() }
+
+func (q *queue) countKept() (bytes int64) {
+	for i := range q.shards {
+		bytes += q.shards[i].kept()
+	}
+	return bytes
+}
+
+// memory returns a new record's memory, which its shard does not have. It is another shard's where all that is kept is
+// too much beside a new one; when none of that serves, it is let go.
+func (q *queue) memory(class, size int) *queued {
+	unused := q.unused()
+	if q.kept.Load() <= unused {
+		return newMemory(size)
+	}
+	for i := range q.shards {
+		if r := q.shards[i].exchange(nil, class, size); r != nil {
+			return r
+		}
+	}
+	kept := q.countKept()
+	if kept > unused {
+		kept = 0
+		for i := range q.shards {
+			q.shards[i].letGo()
+		}
+	}
+	q.kept.Store(kept)
+	return newMemory(size)
 }
 
 // trim lets go of the memory that is kept for further records.

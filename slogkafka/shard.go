@@ -108,7 +108,7 @@ func (s *shard) room(n int) *queued {
 	if r := s.exchange(nil, class, size); r != nil {
 		return r
 	}
-	return newMemory(size)
+	return s.queue.memory(class, size)
 }
 
 // exchange gives a record's memory back, unless it is nil, and returns memory of the class; nil if there is none.
@@ -116,18 +116,38 @@ func (s *shard) exchange(r *queued, class, size int) *queued {
 	s.intake.Lock()
 	defer s.intake.Unlock()
 	if r != nil {
-		s.intake.free.put(r, s.queue.maxFree)
+		s.intake.free.put(r)
 	}
 	return s.intake.free.get(class, size)
 }
 
-// recycle gives back the memory of records that are over.
-func (s *shard) recycle(records []*queued) {
+// recycle gives back the memory of records that are over, as long as there is room for it. It returns what is left of
+// the room.
+func (s *shard) recycle(records []*queued, room int64) int64 {
 	s.intake.Lock()
 	defer s.intake.Unlock()
+	before := s.intake.free.bytes
 	for _, r := range records {
-		s.intake.free.put(r, s.queue.maxFree)
+		if s.intake.free.bytes-before+memoryCharge(cap(r.memory)) > room {
+			break
+		}
+		s.intake.free.put(r)
 	}
+	return room - (s.intake.free.bytes - before)
+}
+
+// kept returns how much memory is kept for further records.
+func (s *shard) kept() int64 {
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	return s.intake.free.bytes
+}
+
+// letGo lets go of that memory.
+func (s *shard) letGo() {
+	s.intake.Lock()
+	defer s.intake.Unlock()
+	s.intake.free = memories{}
 }
 
 // trim lets go of the memory that is kept for further records.
@@ -135,9 +155,7 @@ func (s *shard) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.admitted = nil
-	s.intake.Lock()
-	defer s.intake.Unlock()
-	s.intake.free = memories{}
+	s.letGo()
 }
 
 // lock has nothing change in the shard until unlock, and brings into the list what has come in.

@@ -552,7 +552,7 @@ func TestASpoolThatFails(t *testing.T) {
 
 // FuzzSpooledRecord decodes any bytes; what it takes is the same when it is written again.
 func FuzzSpooledRecord(f *testing.F) {
-	shard := &shard{}
+	shard := &shard{queue: &queue{}}
 	for _, e := range []entry{
 		{text: []byte("{}"), stream: "logs"},
 		{text: []byte("{}"), key: []byte{}, stream: "other", time: time.UnixMilli(-1), truncated: true},

@@ -179,7 +179,7 @@ func (s *store) write(now time.Time) bool {
 	for _, r := range moved {
 		r.waiter.end(errSpooled)
 	}
-	s.queue.recycle(moved)
+	s.queue.recycle(moved, 0)
 	rest := s.batch[n:]
 	if errors.Is(err, spool.ErrTooLarge) {
 		s.drop(rest[0], err)

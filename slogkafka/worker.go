@@ -344,7 +344,7 @@ func (w *worker) apply(list []*queued) {
 			done = append(done, r)
 		}
 	}
-	q.recycle(done)
+	q.recycle(done, bytes)
 	w.tell(&result)
 	q.release(records, bytes)
 	if q.store != nil {
