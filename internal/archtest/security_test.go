@@ -14,7 +14,8 @@ var (
 	testName        = regexp.MustCompile(`(?:Test|Fuzz)[A-Za-z0-9]+`)
 )
 
-// The tests that SECURITY.md names as proof are there, in the packages that it names.
+// The tests that SECURITY.md names as proof are there, in the packages that it names, and each line of what holds names
+// one.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "SECURITY.md"))
@@ -35,6 +36,20 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 				t.Errorf("package %s has no %s", match[1], name)
 			}
 		}
+	}
+	_, holds, _ := strings.Cut(string(text), "## What holds")
+	lines := 0
+	for line := range strings.Lines(holds) {
+		if cells := strings.Split(line, "|"); len(cells) < 3 || strings.Contains(line, "what holds") ||
+			strings.Contains(line, "---") {
+			continue
+		}
+		if lines++; !testName.MatchString(line) {
+			t.Errorf("no test proves the line %s", line)
+		}
+	}
+	if lines < 20 {
+		t.Errorf("%d lines of what holds were found", lines)
 	}
 	if all := len(testName.FindAllString(string(text), -1)); named != all || named == 0 {
 		t.Errorf("%d tests were found behind a package's name, of %d", named, all)
