@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sizeVariable tells a test binary that counts steps which size of input it is to work on.
@@ -60,8 +61,11 @@ func countSteps(t *testing.T, binary string, n int) map[string]int {
 	t.Helper()
 	profile := filepath.Join(t.TempDir(), "profile")
 	name := "^" + strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^") + "$"
-	cmd := exec.CommandContext(t.Context(), binary, "-test.run="+name, "-test.coverprofile="+profile,
-		"-test.timeout=2m")
+	args := []string{"-test.run=" + name, "-test.coverprofile=" + profile}
+	if end, ok := t.Deadline(); ok { // it must not outlive this process
+		args = append(args, fmt.Sprint("-test.timeout=", max(time.Second, time.Until(end.Add(-reserve)))))
+	}
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = append(os.Environ(), fmt.Sprint(sizeVariable, "=", n))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("the test with its steps counted, size %d: %v\n%s", n, err, out)
