@@ -10,6 +10,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
+	"github.com/kafkaesk/kafkaesk/internal/recordlimit"
 )
 
 // batchJob is one call of a handler for more than one record.
@@ -28,22 +29,22 @@ var errSkipped = errors.New("the record belongs to another group")
 // call it. What concerns a single record is done as for a subscription without batches.
 func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (result lanes.Result) {
 	kept := keptJob(items[0].Retry)
-	if len(items) == 1 || x.breaker.isOpen() || kept != nil && (kept.moving != nil || kept.expired()) {
+	if len(items) == 1 || x.breaker.IsOpen() || kept != nil && (kept.moving != nil || kept.expired()) {
 		return x.doOne(ctx, items[0])
 	}
 	begun := 0 // records that the limit has let begin before
 	if kept != nil {
 		begun = 1
 	}
-	n, state := x.limit.reserve(len(items) - begun)
+	n, state := x.limit.Reserve(len(items) - begun)
 	switch n += begun; {
-	case n == 0 && state == limitReserved:
+	case n == 0 && state == recordlimit.Reserved:
 		return lanes.Result{Retry: &lanes.Retry{At: time.Now().Add(limitPause)}, Together: true}
 	case n == 0:
 		return lanes.Result{Leave: true}
 	}
 	b := x.collect(items[:n])
-	x.limit.release(n - max(begun, len(b.records)))
+	x.limit.Release(n - max(begun, len(b.records)))
 	if len(b.records) == 0 {
 		return x.doOne(ctx, items[0])
 	}
@@ -61,7 +62,7 @@ func (x *runner) doBatch(ctx context.Context, items []lanes.Item[wire.Record]) (
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		x.fail(b.records[b.done], err)
-		x.limit.release(len(b.records) - b.done)
+		x.limit.Release(len(b.records) - b.done)
 		result = lanes.Result{Finished: b.done, Leave: true}
 	}()
 	result = x.workBatch(ctx, b)
@@ -113,7 +114,7 @@ func (x *runner) workBatch(ctx context.Context, b *batchJob) lanes.Result {
 		}
 	}
 	if r.err == nil || b.done == len(b.records) {
-		x.limit.release(len(b.records) - b.done)
+		x.limit.Release(len(b.records) - b.done)
 		return lanes.Result{Finished: b.done}
 	}
 	return x.decideBatch(ctx, b, r, late)
@@ -150,7 +151,7 @@ func (x *runner) callBatch(ctx context.Context, b *batchJob) (r batchResult, lat
 		r = batchResult{err: err, shared: len(b.batch.records) > 1}
 	}
 	if err == nil || r.finished > 0 {
-		x.breaker.succeeded(time.Now())
+		x.breaker.Succeeded(time.Now())
 	}
 	if span != nil {
 		outcome := OutcomeHandled
@@ -178,13 +179,13 @@ func (x *runner) finishOfBatch(ctx context.Context, b *batchJob) {
 	switch err := b.errs[b.done]; {
 	case errors.Is(err, errSkipped):
 		x.skip(j.record)
-		x.limit.release(1)
+		x.limit.Release(1)
 	case err != nil:
 		j.last = Reject(err)
 		x.reject(x.observed(ctx, j), j)
 	default:
 		x.end(x.observed(ctx, j), j, OutcomeHandled, nil)
-		x.limit.done()
+		x.limit.Done()
 	}
 }
 
@@ -208,7 +209,7 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 	finished, retry := x.decide(x.observed(ctx, j), j, a)
 	switch {
 	case finished:
-		x.limit.release(len(behind))
+		x.limit.Release(len(behind))
 		b.done++
 		return lanes.Result{Finished: b.done}
 	case retry == nil:
@@ -218,7 +219,7 @@ func (x *runner) decideBatch(ctx context.Context, b *batchJob, r batchResult, la
 		}
 		return lanes.Result{Finished: b.done, Leave: true}
 	}
-	x.limit.release(len(behind))
+	x.limit.Release(len(behind))
 	result := lanes.Result{Finished: b.done, Retry: retry, Suspect: a.suspect(o)}
 	if a.together(o) {
 		retry.Alone, result.Together = false, true

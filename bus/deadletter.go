@@ -112,7 +112,7 @@ func (x *runner) move(partition consume.AssignedPartition, r *Record, m *moving)
 		m.pending = nil
 		switch {
 		case err == nil:
-			x.blocked.remove(r)
+			x.blocked.Remove((*wire.Record)(r))
 			x.recordMoved(r, m)
 			return 0
 		case partition.Context().Err() != nil:
@@ -179,7 +179,7 @@ func (x *runner) send(ctx context.Context, stream string, r *Record, headers []H
 func (x *runner) block(partition consume.AssignedPartition, r *Record, m *moving, err error) {
 	err = fmt.Errorf("record %s cannot be written to stream %q: %w%s", where(r), m.stream, err, x.advice(r, m, err))
 	x.recordError(err)
-	x.blocked.set(partition, r, err)
+	x.blocked.Set(partition, (*wire.Record)(r), err)
 	if now := time.Now(); now.Sub(m.logged) >= blockedEvery {
 		m.logged = now
 		x.log.Error("bus: a record cannot be moved, and holds up those behind it; trying again",

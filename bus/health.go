@@ -64,7 +64,7 @@ func (a *App) problems() []monitoring.Problem {
 	if r != nil {
 		session := c.client.Settings().SessionTimeout
 		for _, x := range r.runners {
-			err := errors.Join(health(x.consumer.Status(), session), x.notRead(), x.blocked.err())
+			err := errors.Join(health(x.consumer.Status(), session), x.notRead(), x.blocked.Err())
 			add(x.group, "bus: subscription %q of group %q: %w", err, x.patterns[0], x.group)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
+	"github.com/kafkaesk/kafkaesk/internal/recordlimit"
 )
 
 // job is the state of a record from the first call of its handler until its outcome is known. While the record waits
@@ -58,10 +59,10 @@ func (x *runner) do(ctx context.Context, read *wire.Record, retry *lanes.Retry) 
 			x.skip(r)
 			return true, nil
 		}
-		switch _, state := x.limit.reserve(1); state {
-		case limitReserved:
+		switch _, state := x.limit.Reserve(1); state {
+		case recordlimit.Reserved:
 			return false, &lanes.Retry{At: time.Now().Add(limitPause)}
-		case limitExhausted:
+		case recordlimit.Exhausted:
 			return false, nil
 		}
 		j = job{record: r}
@@ -81,7 +82,7 @@ func (x *runner) do(ctx context.Context, read *wire.Record, retry *lanes.Retry) 
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		x.fail(r, err)
-		x.limit.release(1)
+		x.limit.Release(1)
 		finished, next = false, nil
 	}()
 	finished, next = x.work(ctx, &j)
@@ -111,7 +112,7 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, retry *lanes.
 		return x.moveJob(ctx, j)
 	}
 	var wait time.Duration
-	if j.probe, wait = x.breaker.admit(time.Now()); wait > 0 {
+	if j.probe, wait = x.breaker.Admit(time.Now()); wait > 0 {
 		return false, j.hold(wait)
 	}
 	x.resume(j)
@@ -127,9 +128,9 @@ func (x *runner) work(ctx context.Context, j *job) (finished bool, retry *lanes.
 	j.calls++
 	j.last, late = x.limited(ctx, j, func(ctx context.Context) error { return x.handle(ctx, j.record) })
 	if j.last == nil {
-		x.breaker.succeeded(time.Now())
+		x.breaker.Succeeded(time.Now())
 		x.end(ctx, j, OutcomeHandled, nil)
-		x.limit.done()
+		x.limit.Done()
 		return true, nil
 	}
 	x.lines.attempts.line("bus: a call of a handler failed", j.record, j.last, "call", j.calls)
@@ -142,7 +143,7 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 	o := outcomeOf(j.last)
 	a.number, a.moves, a.policy = j.attempts, x.deadLetter, x.policy()
 	a.revoked = consume.PartitionOf(ctx).Context().Err() != nil
-	a.paused = x.breaker.failed(time.Now(), j.probe, a.late || o.kind == broken, j.last)
+	a.paused = x.breaker.Failed(time.Now(), j.probe, a.late || o.kind == broken, j.last)
 	s := next(o, a)
 	switch s.action {
 	case callAgain:
@@ -170,13 +171,13 @@ func (x *runner) decide(ctx context.Context, j *job, a attempt) (finished bool, 
 		x.end(ctx, j, OutcomeFailed, j.last)
 		x.log.Info("bus: the handler stops its subscription", "record", where(j.record))
 		x.consumer.Stop()
-		x.limit.release(1)
+		x.limit.Release(1)
 		return false, nil
 	case failRun:
 		err := j.counted(x.failure(j, a.late))
 		x.fail(j.record, err) // first: a panic of a function of OnConsumed must not replace the error
 		x.end(ctx, j, OutcomeFailed, err)
-		x.limit.release(1)
+		x.limit.Release(1)
 		return false, nil
 	}
 	return x.leave(ctx, j)
@@ -294,7 +295,7 @@ func (x *runner) moveJob(ctx context.Context, j *job) (finished bool, retry *lan
 			outcome = OutcomeDeadLetter
 		}
 		x.end(ctx, j, outcome, j.counted(j.moving.err))
-		x.limit.done()
+		x.limit.Done()
 		return true, nil
 	case partition.Context().Err() != nil:
 		return x.leave(ctx, j)
@@ -309,14 +310,14 @@ func (x *runner) reject(ctx context.Context, j *job) (finished bool, retry *lane
 	x.rejected.Add(1)
 	x.recordError(err)
 	x.lines.rejected.line("bus: a record is rejected", j.record, err)
-	x.limit.done()
+	x.limit.Done()
 	return true, nil
 }
 
 // leave leaves a record to the next owner of its partition.
 func (x *runner) leave(ctx context.Context, j *job) (finished bool, retry *lanes.Retry) {
 	x.end(ctx, j, OutcomeUnfinished, j.last)
-	x.limit.release(1)
+	x.limit.Release(1)
 	return false, nil
 }
 
@@ -330,7 +331,7 @@ func (x *runner) dropped(ctx context.Context, _ *wire.Record, retry *lanes.Retry
 		// The caller is the group's goroutine: a panic of a function of OnConsumed would end the program.
 		if v := recover(); v != nil {
 			x.fail(j.record, &PanicError{Value: v, Stack: debug.Stack()})
-			x.limit.release(1)
+			x.limit.Release(1)
 		}
 	}()
 	x.leave(x.context(ctx, j), j)

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/recordlimit"
 	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
@@ -28,14 +29,14 @@ type run struct {
 	ctx        context.Context // ends when the run is to end
 	cancel     context.CancelFunc
 	runners    []*runner
-	limit      *recordLimit
+	limit      *recordlimit.Limit
 	collisions *streams.Collisions
 	done       chan struct{} // closed when every member has left
 }
 
 // runConfig is what the runners of a run share.
 type runConfig struct {
-	limit      *recordLimit
+	limit      *recordlimit.Limit
 	middleware []Middleware
 	observe    []func(context.Context, Consumed)
 	tracer     trace.TracerProvider
@@ -73,9 +74,9 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	if n < 1 {
 		return 0, fmt.Errorf("bus: consume for %d records: give a number from 1", n)
 	}
-	b := newRecordLimit(n)
+	b := recordlimit.New(n)
 	err := a.run(ctx, b)
-	handled := b.count()
+	handled := b.Count()
 	if err == nil && handled < n {
 		err = cmp.Or(context.Cause(ctx), errAllStopped)
 	}
@@ -85,7 +86,7 @@ func (a *App) ConsumeFor(ctx context.Context, n int) (int, error) {
 	return handled, err
 }
 
-func (a *App) run(ctx context.Context, b *recordLimit) error {
+func (a *App) run(ctx context.Context, b *recordlimit.Limit) error {
 	if a == nil {
 		return errNilApp
 	}
@@ -129,7 +130,7 @@ func (r *run) existingTopics(c *kafka.Client) map[string]*kafka.Topic {
 }
 
 // prepare makes the run, and makes it the App's one.
-func (a *App) prepare(ctx context.Context, c *connection, b *recordLimit) (*run, error) {
+func (a *App) prepare(ctx context.Context, c *connection, b *recordlimit.Limit) (*run, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.mountable(); err != nil {
@@ -192,7 +193,7 @@ func (r *run) wait() error {
 	if r.limit != nil {
 		watch.Go(func() {
 			select {
-			case <-r.limit.exhausted:
+			case <-r.limit.Wait():
 				r.cancel()
 			case <-r.ctx.Done():
 			}

@@ -11,9 +11,11 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/kafkaesk/kafkaesk/internal/breaker"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
+	"github.com/kafkaesk/kafkaesk/internal/recordlimit"
 	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
@@ -25,7 +27,7 @@ type runner struct {
 	log          *slog.Logger
 	streams      *streams.Set
 	unmatched    *streams.Unmatched
-	limit        *recordLimit // nil = no end
+	limit        *recordlimit.Limit // nil = no end
 	observe      []func(context.Context, Consumed)
 	handle       Handler      // of one call: decode, middleware, the application's handler
 	batches      *batchChain  // the same for a call for many records; nil without Batch
@@ -35,10 +37,10 @@ type runner struct {
 
 	rejected, retried, postponed, deadLettered, skipped atomic.Uint64 // see SubscriptionStats
 	lines                                               limiters
-	breaker                                             *breaker // nil = none
+	breaker                                             *breaker.Breaker // nil = none
 	lastError                                           atomic.Pointer[recordedError]
 
-	blocked    blocked
+	blocked    consume.Blocked
 	collisions *streams.Collisions
 	checks     sync.Mutex
 	checked    map[string]error // topics that match: why one is not read, or nil
@@ -58,7 +60,7 @@ func newRunner(a *App, c *connection, s *subscription, cfg *runConfig) (*runner,
 	log := c.log.With("subscription", s.patterns[0])
 	x.log = log.With("group", s.group)
 	x.lines = newLimiters(x.log)
-	x.breaker = newBreaker(s.breaker, x.log)
+	x.breaker = breaker.New(s.breaker, x.log, brief)
 	var err error
 	if x.streams, err = streams.NewSet(c.prefix, *s.names()); err != nil {
 		return nil, err

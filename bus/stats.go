@@ -177,7 +177,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 		Rebalances: m.Rebalances, Revoked: m.Revoked, Lost: m.Lost,
 		LastRebalance: m.LastRebalance, LastHeartbeat: m.LastHeartbeat, LastCommit: m.LastCommit,
 		Streams:  x.conn.streamsOf(m.Topics),
-		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.pausedSince(),
+		InFlight: now.Running, Abandoned: now.Abandoned, PausedSince: x.breaker.PausedSince(),
 		Finished: now.Handled, Rejected: x.rejected.Load(), Postponed: x.postponed.Load(),
 		DeadLettered: x.deadLettered.Load(), Skipped: x.skipped.Load(), Retried: x.retried.Load(),
 		Broken: now.Corrupt, OutOfRange: now.Fetch.OutOfRange,
@@ -186,7 +186,7 @@ func (x *runner) stats(streams *streamTable) SubscriptionStats {
 	for topic, partitions := range m.Topics {
 		streams.read(x.conn.stream(topic), partitions, x.group)
 	}
-	blocked := x.blocked.byPartition()
+	blocked := x.blocked.ByPartition()
 	for _, p := range now.Partitions {
 		ps := x.partition(p)
 		ps.Blocked = blocked[p.TopicPartition]

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/kafkaesk/kafkaesk/internal/breaker"
 	"github.com/kafkaesk/kafkaesk/internal/lanes"
 	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
@@ -145,7 +146,7 @@ type subscription struct {
 	delays      []time.Duration
 	manual      bool
 	validate    bool
-	breaker     *breakerOptions // nil = none
+	breaker     *breaker.Options // nil = none
 
 	// chain makes the handler of an attempt, with the App's middleware in it.
 	chain func(x *runner, middleware []Middleware) Handler
@@ -259,9 +260,9 @@ func (s *subscription) check(handler any) error {
 		return fmt.Errorf("concurrency %d: at least one handler has to run", *s.concurrency)
 	case s.lanes > Unordered:
 		return fmt.Errorf("concurrency: there are no lanes %d: take ByPartition, ByKey or Unordered", s.lanes)
-	case s.breaker != nil && (s.breaker.after < 1 || s.breaker.probe <= 0):
+	case s.breaker != nil && (s.breaker.After < 1 || s.breaker.Probe <= 0):
 		return fmt.Errorf("breaker after %d failures, probe each %v: want at least one failure, and a time above zero",
-			s.breaker.after, s.breaker.probe)
+			s.breaker.After, s.breaker.Probe)
 	case s.timeout != nil && *s.timeout <= 0:
 		return fmt.Errorf("timeout %v: it is a time from the record's start", *s.timeout)
 	case slices.ContainsFunc(s.delays, func(d time.Duration) bool { return d <= 0 }):

@@ -1,4 +1,4 @@
-package bus
+package breaker
 
 import (
 	"errors"
@@ -12,23 +12,23 @@ func TestBreakerTriesOneRecordForEachProbe(t *testing.T) {
 	t.Parallel()
 	const probe = 8 * time.Second
 	down := errors.New("down")
-	b := newBreaker(&breakerOptions{after: 2, probe: probe}, slog.New(slog.DiscardHandler))
+	b := New(&Options{After: 2, Probe: probe}, slog.New(slog.DiscardHandler), error.Error)
 	now := time.Unix(1000, 0)
 	admit := func(want bool, wantWait time.Duration) {
 		t.Helper()
-		if got, wait := b.admit(now); got != want || wait != wantWait {
+		if got, wait := b.Admit(now); got != want || wait != wantWait {
 			t.Fatalf("probe %t, wait %v; want %t, %v", got, wait, want, wantWait)
 		}
 	}
 	fail := func(tried, counts bool, want time.Duration) {
 		t.Helper()
-		if got := b.failed(now, tried, counts, down); got != want {
+		if got := b.Failed(now, tried, counts, down); got != want {
 			t.Fatalf("waits %v, want %v", got, want)
 		}
 	}
 	admit(false, 0)
 	fail(false, true, 0)
-	b.succeeded(now)
+	b.Succeeded(now)
 	fail(false, true, 0) // the success has begun the count anew
 	fail(false, false, 0)
 	fail(false, true, probe+probe/8) // it opens
@@ -44,18 +44,18 @@ func TestBreakerTriesOneRecordForEachProbe(t *testing.T) {
 	admit(true, 0)
 	fail(true, false, 0) // a rejection says nothing: another record is tried at once
 	admit(true, 0)
-	if b.pausedSince() != time.Unix(1000, 0) {
-		t.Errorf("paused since %v", b.pausedSince())
+	if b.PausedSince() != time.Unix(1000, 0) {
+		t.Errorf("paused since %v", b.PausedSince())
 	}
-	b.succeeded(now)
+	b.Succeeded(now)
 	admit(false, 0)
 	admit(false, 0)
 	fail(false, true, 0)
-	if !b.pausedSince().IsZero() || b.isOpen() {
+	if !b.PausedSince().IsZero() || b.IsOpen() {
 		t.Error("it is not closed")
 	}
-	var none *breaker
-	if _, wait := none.admit(now); wait != 0 || none.failed(now, false, true, down) != 0 || none.isOpen() {
+	var none *Breaker
+	if _, wait := none.Admit(now); wait != 0 || none.Failed(now, false, true, down) != 0 || none.IsOpen() {
 		t.Error("without a breaker something waits")
 	}
 }

@@ -1,4 +1,4 @@
-package bus
+package consume
 
 import (
 	"cmp"
@@ -9,12 +9,12 @@ import (
 	"sync"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
-	"github.com/kafkaesk/kafkaesk/internal/kafka/consume"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// blocked are the records of a subscription that can be written neither to the dead letters nor to a retry stream,
+// Blocked are the records of a subscription that can be written neither to the dead letters nor to a retry stream,
 // and hold up others.
-type blocked struct {
+type Blocked struct {
 	mu      sync.Mutex
 	records map[position]blockage
 }
@@ -25,17 +25,18 @@ type position struct {
 	offset int64
 }
 
-func positionOf(r *Record) position {
+func positionOf(r *wire.Record) position {
 	return position{kafka.TopicPartition{Topic: r.Topic, Partition: int32(r.Partition)}, r.Offset}
 }
 
 // blockage is why a record is blocked. It also ends when the record's partition is given up.
 type blockage struct {
-	partition consume.AssignedPartition
+	partition AssignedPartition
 	why       error
 }
 
-func (b *blocked) set(partition consume.AssignedPartition, r *Record, why error) {
+// Set records why a record is blocked.
+func (b *Blocked) Set(partition AssignedPartition, r *wire.Record, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.records == nil {
@@ -44,14 +45,15 @@ func (b *blocked) set(partition consume.AssignedPartition, r *Record, why error)
 	b.records[positionOf(r)] = blockage{partition, why}
 }
 
-func (b *blocked) remove(r *Record) {
+// Remove says that a record is no longer blocked.
+func (b *Blocked) Remove(r *wire.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.records, positionOf(r))
 }
 
 // each calls f for all blocked records, in the order of topic, partition and offset.
-func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
+func (b *Blocked) each(f func(tp kafka.TopicPartition, why error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	maps.DeleteFunc(b.records, func(_ position, v blockage) bool {
@@ -69,8 +71,8 @@ func (b *blocked) each(f func(tp kafka.TopicPartition, why error)) {
 	}
 }
 
-// byPartition returns why the first record of each partition is blocked.
-func (b *blocked) byPartition() map[kafka.TopicPartition]string {
+// ByPartition returns why the first record of each partition is blocked.
+func (b *Blocked) ByPartition() map[kafka.TopicPartition]string {
 	first := make(map[kafka.TopicPartition]string)
 	b.each(func(tp kafka.TopicPartition, why error) {
 		if first[tp] == "" {
@@ -80,8 +82,8 @@ func (b *blocked) byPartition() map[kafka.TopicPartition]string {
 	return first
 }
 
-// err joins the reasons of the first few; it is nil when no record is blocked.
-func (b *blocked) err() error {
+// Err joins the reasons of the first few; it is nil when no record is blocked.
+func (b *Blocked) Err() error {
 	const most = 10
 	var errs []error
 	n := 0
