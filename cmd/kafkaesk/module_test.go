@@ -27,7 +27,7 @@ func (f files) write(t *testing.T, dir string) {
 }
 
 // snapshot returns what is in a directory.
-func snapshot(t *testing.T, dir string) files {
+func snapshot(t testing.TB, dir string) files {
 	t.Helper()
 	f := make(files)
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

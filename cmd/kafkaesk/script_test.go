@@ -33,7 +33,13 @@ const scriptTime = time.Minute
 //	read STREAM N                                                prints N records: key, value, headers of the caller
 //	join GROUP STREAM                                            the group has a member until the script ends
 //	kafkaesk ARGUMENTS                                           in the process; standard input is that of stdin
-//	code N                                                       the exit code of the last kafkaesk
+//	code N                                                       the exit code of the last kafkaesk or program
+//	module DIR                                                   makes DIR a module that requires this repository
+//	program ARGUMENTS                                            kafkaesk as a process in the script's directory
+//	same                                                         nothing there has changed since the first "same"
+//	demo, end-demo                                               runs kafkaesk demo; sets $BROKER, $MONITOR and $LOGS
+//	until TEXT fetch URL                                         gets a page until TEXT is in its status or body
+//	until TEXT kafkaesk ARGUMENTS                                runs kafkaesk until TEXT is in what it prints
 //
 // $PREFIX is the topics' prefix. Groups whose names begin with it are the script's own. It is cut out of what
 // kafkaesk prints.
@@ -49,11 +55,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PREFIX", b.prefix)
 			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
 			env.Values["bench"] = b
-			return nil
+			return setGoEnv(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"put": putLines, "handle": handleRecords, "give-up": giveUpRecords, "read": readRecords, "join": joinGroup,
 			"kafkaesk": runKafkaesk, "code": checkCode,
+			"module": makeModule, "program": runProgram, "same": checkSame,
+			"demo": startDemo, "end-demo": endDemo, "until": untilText,
 		},
 	})
 }
@@ -65,6 +73,8 @@ type scriptBench struct {
 	prefix  string
 	app     *bus.App
 	code    int
+	tree    files // what "same" has seen
+	demo    *demoProcess
 }
 
 func newScriptBench(t testing.TB) *scriptBench {
@@ -208,9 +218,14 @@ func runKafkaesk(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	var out, errs bytes.Buffer
 	b.code = Run(ctx, args, Streams{In: strings.NewReader(ts.ReadFile("stdin")), Out: &out, Err: &errs, Getenv: ts.Getenv})
-	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(out.String(), b.prefix, ""))
-	fmt.Fprint(ts.Stderr(), strings.ReplaceAll(errs.String(), b.prefix, ""))
+	b.said(ts, neg, out.String(), errs.String())
+}
+
+// said passes on what kafkaesk has said.
+func (b *scriptBench) said(ts *testscript.TestScript, neg bool, out, errs string) {
+	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(out, b.prefix, ""))
+	fmt.Fprint(ts.Stderr(), strings.ReplaceAll(errs, b.prefix, ""))
 	if neg != (b.code != 0) {
-		ts.Fatalf("exit code %d\n%s", b.code, errs.String())
+		ts.Fatalf("exit code %d\n%s", b.code, errs)
 	}
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -51,30 +53,43 @@ func handle(_ context.Context, o Order) error {
 }
 `
 
-// ordersModule makes a module outside of this repository that requires it, with the versions of everything that the
-// repository has.
+// ordersModule makes a module outside of this repository that has the package orders.
 func ordersModule(t *testing.T) string {
 	t.Helper()
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
+	dir := filepath.Join(t.TempDir(), "shop")
+	files{"orders/orders.go": orders}.write(t, dir)
+	if err := requireKafkaesk(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	read := func(name string) string {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	const module = "github.com/kafkaesk/kafkaesk"
-	dir := filepath.Join(t.TempDir(), "shop")
-	files{
-		"go.mod":           strings.Replace(read("go.mod"), "module "+module, "module example.com/shop", 1),
-		"go.sum":           read("go.sum"),
-		"orders/orders.go": orders,
-	}.write(t, dir)
-	goRun(t, dir, "mod", "edit", "-require="+module+"@v0.0.0", "-replace="+module+"="+root)
 	return dir
+}
+
+// requireKafkaesk makes a directory a module that requires this repository, with the versions of all that it has.
+func requireKafkaesk(ctx context.Context, dir string) error {
+	const module = "github.com/kafkaesk/kafkaesk"
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return err
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return err
+	}
+	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		return err
+	}
+	mod = bytes.Replace(mod, []byte("module "+module), []byte("module example.com/shop"), 1)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "go.mod"), mod, 0o600),
+		os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600)); err != nil {
+		return err
+	}
+	edit := exec.CommandContext(ctx, "go", "mod", "edit", "-require="+module+"@v0.0.0", "-replace="+module+"="+root)
+	edit.Dir = dir
+	if out, err := edit.CombinedOutput(); err != nil {
+		return fmt.Errorf("go mod edit: %w: %s", err, out)
+	}
+	return nil
 }
 
 // A variable that was never set, and a function that returns nothing, are a sentence and not a panic.
