@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"time"
 
@@ -244,7 +245,13 @@ type DeadLetterCount struct {
 // What was replayed is recorded in the compacted stream <stream>.<group>.replay.log, and the next call leaves it out.
 // So after an error, or when the process was killed, a further call goes on where the last one ended. It replays at
 // most 100 records twice: those that had been written and were not recorded yet. When ctx ends, the records that are
-// being written are finished. Two calls at the same time replay twice what both find open.
+// being written are finished.
+//
+// One call at a time replays or drops the dead letters of a stream and a group, in whatever process. Another call
+// returns [ErrReplayRunning], which names the program that has the turn. The App joins the consumer group
+// <stream>.<group>.replay for it, behind the topic prefix, and needs the right to Read that group. A process that was
+// killed is a member until its session is over (session_timeout_ms, 10 seconds by default): the next call waits for
+// that.
 func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
 	DeadLetterCount, error,
 ) {
@@ -257,7 +264,8 @@ func (a *App) ReplayDeadLetters(ctx context.Context, stream, group string, s Dea
 }
 
 // DropDeadLetters marks dead letters as dropped: [App.ReplayDeadLetters] leaves them out from now on. The records
-// stay in their stream until its retention is over.
+// stay in their stream until its retention is over. While another call replays or drops dead letters of the stream and
+// the group, it returns [ErrReplayRunning].
 func (a *App) DropDeadLetters(ctx context.Context, stream, group string, s DeadLetterSelection) (
 	DeadLetterCount, error,
 ) {
@@ -277,6 +285,12 @@ func (a *App) markDeadLetters(ctx context.Context, stream, group string, s DeadL
 	state DeadLetterState,
 ) (count DeadLetterCount, err error) {
 	m := marking{app: a, stream: stream, group: group, state: state, count: &count}
+	if !s.DryRun {
+		if err := m.begin(ctx); err != nil {
+			return count, err
+		}
+		defer m.turn.close()
+	}
 	for d, err := range a.DeadLetters(ctx, stream, group) {
 		if err != nil && ctx.Err() != nil {
 			return count, err
@@ -314,8 +328,35 @@ type marking struct {
 	stream, group string
 	state         DeadLetterState
 	records       []*Record
-	log           string // where it is recorded; "" until that stream is there
+	log           string // the stream where it is recorded
+	turn          *replayTurn
+	generation    int32       // of the turn
+	marks         replayMarks // what others have done since the dead letters are read; nil for nothing
 	count         *DeadLetterCount
+}
+
+// begin makes the stream where it is recorded what is done, and waits until no other process does anything.
+func (m *marking) begin(ctx context.Context) error {
+	if m.app == nil {
+		return errNilApp
+	}
+	c, err := m.app.use(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkDeadLetters(ctx, c, streams.Dead(m.stream, m.group)); err != nil {
+		return err
+	}
+	if err := m.makeLog(ctx, c); err != nil {
+		return err
+	}
+	m.turn = newReplayTurn(ctx, m.app, c, m.stream, m.group)
+	if m.generation, err = m.turn.take(ctx); err != nil {
+		m.turn.close()
+		return err
+	}
+	m.turn.giveBack(m.generation)
+	return nil
 }
 
 // writeTime bounds the writing of a batch. The end of the caller's context does not cut it off: a batch that is half
@@ -333,9 +374,18 @@ func (m *marking) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.makeLog(ctx, c); err != nil {
+	generation, err := m.turn.take(ctx)
+	if err != nil {
 		return err
 	}
+	defer m.turn.giveBack(generation)
+	if generation != m.generation {
+		if m.marks, err = m.app.readMarks(ctx, c, m.stream, m.group); err != nil {
+			return err
+		}
+		m.generation = generation
+	}
+	m.records = slices.DeleteFunc(m.records, func(r *Record) bool { return m.marks.of(r) != DeadLetterOpen })
 	done, failed := m.records, error(nil)
 	if m.state == DeadLetterReplayed {
 		done, failed = m.replay(ctx, c)
@@ -352,9 +402,6 @@ func (m *marking) write(ctx context.Context) error {
 // makeLog makes the stream that record writes to. It is there before the first record is replayed: where it cannot be
 // made, each call would replay the same records.
 func (m *marking) makeLog(ctx context.Context, c *connection) error {
-	if m.log != "" {
-		return nil
-	}
 	log := streams.ReplayLog(m.stream, m.group)
 	if n := len(c.prefix + log); n > streams.LongestTopic {
 		return fmt.Errorf("the topic %q, which would say what was done, has a name of %d characters where Kafka allows %d",

@@ -225,9 +225,60 @@ func TestDeadLettersOfALongName(t *testing.T) {
 	w.stream(long+".g.dead", 1)
 	w.put(long+".g.dead", 0, contents(0, 1)...)
 	n, err := app.ReplayDeadLetters(t.Context(), long, "g", bus.DeadLetterSelection{})
-	if err == nil || n.Open != 1 || n.Done != 0 ||
-		!strings.Contains(err.Error(), "Kafka allows 249") {
-		t.Errorf("%+v, %v; want one that is open, and an error that says that the name is too long", n, err)
+	if err == nil || n.Done != 0 || !strings.Contains(err.Error(), "Kafka allows 249") {
+		t.Errorf("%+v, %v; want an error that says that the name is too long", n, err)
+	}
+	n, err = app.ReplayDeadLetters(t.Context(), long, "g", bus.DeadLetterSelection{DryRun: true})
+	if err != nil || n.Open != 1 {
+		t.Errorf("%+v, %v; want one that is open", n, err)
+	}
+}
+
+// While a program replays, another one is refused, for a drop too, and hears who replays.
+func TestASecondReplayIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFailing(t, 250)
+	first := f.w.app(bus.Config{Settings: bus.Settings{"client_id": "first"}})
+	begun, release := make(chan struct{}), make(chan struct{})
+	type result struct {
+		n   bus.DeadLetterCount
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		seen := 0
+		n, err := first.ReplayDeadLetters(t.Context(), "s", f.one, bus.DeadLetterSelection{
+			Where: func(*bus.DeadLetterRecord) bool {
+				if seen++; seen == 150 {
+					close(begun)
+					<-release
+				}
+				return true
+			},
+		})
+		ended <- result{n, err}
+	}()
+	<-begun
+	for _, do := range []func(context.Context, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error){
+		f.app.ReplayDeadLetters, f.app.DropDeadLetters,
+	} {
+		n, err := do(t.Context(), "s", f.one, bus.DeadLetterSelection{})
+		if !errors.Is(err, bus.ErrReplayRunning) || n.Done != 0 || !strings.Contains(err.Error(), `the client "first" at `) {
+			t.Errorf("%+v, %v; want an error that names the client that replays", n, err)
+		}
+	}
+	if n, err := f.app.DropDeadLetters(t.Context(), "s", f.two, bus.DeadLetterSelection{}); err != nil || n.Done != 250 {
+		t.Errorf("dead letters of another group: %+v, %v", n, err)
+	}
+	close(release)
+	if r := <-ended; r.err != nil || r.n.Done != 250 {
+		t.Errorf("the first replay: %+v, %v", r.n, r.err)
+	}
+	if n, err := f.app.ReplayDeadLetters(t.Context(), "s", f.one, bus.DeadLetterSelection{}); err != nil || n.Open != 0 {
+		t.Errorf("after it: %+v, %v", n, err)
+	}
+	if again := f.handled[f.one].wait(t, 250); len(again) != 250 {
+		t.Errorf("%d records are handled again, want 250", len(again))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -22,9 +22,52 @@ func isProof() bool { return os.Getenv("KAFKAESK_PROOF") != "" }
 
 // mending is a program of two groups that give up all records until they are mended, and count what they handle then.
 type mending struct {
+	t       *testing.T
+	cluster *kafkatest.Cluster
+	prefix  string
+	groups  []string
+	client  *kafka.Client
+
 	mu      sync.Mutex
 	mended  bool
 	handled map[string]map[string]int // by group and value
+}
+
+// newMending runs the program until the test ends, and returns when each group has given up that many records and is
+// mended.
+func newMending(t *testing.T, records int) *mending {
+	t.Helper()
+	cluster := kafkatest.Start(t, kafkatest.ShortSessions())
+	prefix := cluster.Prefix(t)
+	m := &mending{t: t, cluster: cluster, prefix: prefix, groups: []string{prefix + "mailer", prefix + "index"}}
+	m.handled = map[string]map[string]int{m.groups[0]: {}, m.groups[1]: {}}
+	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: testkit.Logger(t)})
+	for _, group := range m.groups {
+		bus.MustSubscribe(app, "content", m.handler(group), bus.Group(group), bus.DeadLetter())
+	}
+	ended := make(chan error, 1)
+	running, stop := context.WithCancel(t.Context())
+	go func() { ended <- app.Run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-ended, app.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	publishNumbers(t, app, records)
+	testkit.Eventually(t, func() bool {
+		s := app.Stats().Subscriptions
+		return s[0].DeadLettered == uint64(records) && s[1].DeadLettered == uint64(records)
+	}, func() string { return fmt.Sprintf("given up: %+v", app.Stats().Subscriptions) })
+	m.mu.Lock()
+	m.mended = true
+	m.mu.Unlock()
+	var err error
+	if m.client, err = kafka.NewClient(cluster.Servers(), kafka.DefaultSettings(), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.client.Close)
+	return m
 }
 
 func (m *mending) handler(group string) func(context.Context, *bus.Record) error {
@@ -49,10 +92,13 @@ func (m *mending) count(group string) (records, repeats int) {
 	return len(m.handled[group]), repeats
 }
 
-func (m *mending) mend() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mended = true
+// wait waits until a group has handled that many records again.
+func (m *mending) wait(group string, records int) {
+	m.t.Helper()
+	testkit.Eventually(m.t, func() bool { got, _ := m.count(group); return got == records }, func() string {
+		got, _ := m.count(group)
+		return fmt.Sprintf("%d of %d records are handled again", got, records)
+	})
 }
 
 // Dead letters of two groups are replayed while the program is killed five times by SIGKILL: each record is handled
@@ -63,57 +109,24 @@ func TestAReplayThatIsKilledLosesNothing(t *testing.T) {
 	if isProof() {
 		records = 5_000
 	}
-	cluster := kafkatest.Start(t)
-	prefix := cluster.Prefix(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: testkit.Logger(t)})
-	groups := []string{prefix + "mailer", prefix + "index"}
-	m := &mending{handled: map[string]map[string]int{groups[0]: {}, groups[1]: {}}}
-	for _, group := range groups {
-		bus.MustSubscribe(app, "content", m.handler(group), bus.Group(group), bus.DeadLetter())
-	}
-	ended := make(chan error, 1)
-	running, stop := context.WithCancel(ctx)
-	go func() { ended <- app.Run(running) }()
-	defer func() {
-		stop()
-		if err := errors.Join(<-ended, app.Close(context.WithoutCancel(ctx))); err != nil {
-			t.Error(err)
-		}
-	}()
-	publishNumbers(ctx, t, app, records)
-	testkit.Eventually(t, func() bool {
-		s := app.Stats().Subscriptions
-		return s[0].DeadLettered == uint64(records) && s[1].DeadLettered == uint64(records)
-	}, func() string { return fmt.Sprintf("given up: %+v", app.Stats().Subscriptions) })
-	m.mend()
-
-	client, err := kafka.NewClient(cluster.Servers(), kafka.DefaultSettings(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	killed := make([]int, len(groups))
-	for n, group := range groups {
+	m := newMending(t, records)
+	killed := make([]int, len(m.groups))
+	for n, group := range m.groups {
 		for killed[n] < []int{3, 2}[n] {
-			if !killReplay(ctx, t, cluster, client, prefix, group, int64(200*killed[n])) {
+			if !m.killReplay(group, int64(200*killed[n])) {
 				break // all was done before the signal came
 			}
 			killed[n]++
 		}
-		if out, err := replayProgram(ctx, t, cluster, prefix, group).CombinedOutput(); err != nil {
+		if out, err := m.replay(group).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		testkit.Eventually(t, func() bool { got, _ := m.count(group); return got == records }, func() string {
-			got, _ := m.count(group)
-			return fmt.Sprintf("%d of %d records are handled again", got, records)
-		})
-		if other, _ := m.count(groups[1]); n == 0 && other > 0 {
+		m.wait(group, records)
+		if other, _ := m.count(m.groups[1]); n == 0 && other > 0 {
 			t.Errorf("the other group has handled %d records", other)
 		}
 	}
-	for n, group := range groups {
+	for n, group := range m.groups {
 		got, repeats := m.count(group)
 		if isProof() {
 			t.Logf("group %d: %d kills, %d records, %d repeats", n, killed[n], got, repeats)
@@ -127,8 +140,34 @@ func TestAReplayThatIsKilledLosesNothing(t *testing.T) {
 	}
 }
 
+// Two programs that replay the same dead letters at one time repeat none: one of them is refused, or comes too late.
+func TestTwoReplaysAtOneTime(t *testing.T) {
+	t.Parallel()
+	const records = 1_000
+	m := newMending(t, records)
+	var said [2][]byte
+	var failed [2]error
+	var both sync.WaitGroup
+	for i := range said {
+		both.Go(func() { said[i], failed[i] = m.replay(m.groups[0]).CombinedOutput() })
+	}
+	both.Wait()
+	if failed[0] != nil && failed[1] != nil {
+		t.Errorf("both failed: %s%s", said[0], said[1])
+	}
+	for i, err := range failed {
+		if err != nil && !strings.Contains(string(said[i]), "another program replays or drops these dead letters") {
+			t.Errorf("%v: %s", err, said[i])
+		}
+	}
+	m.wait(m.groups[0], records)
+	if _, repeats := m.count(m.groups[0]); repeats > 0 {
+		t.Errorf("%d records are handled twice", repeats)
+	}
+}
+
 // publishNumbers publishes records, half of them with keys.
-func publishNumbers(ctx context.Context, t *testing.T, app *bus.App, n int) {
+func publishNumbers(t *testing.T, app *bus.App, n int) {
 	t.Helper()
 	batch := make([]bus.Outgoing, n)
 	for i := range batch {
@@ -137,45 +176,52 @@ func publishNumbers(ctx context.Context, t *testing.T, app *bus.App, n int) {
 			batch[i].Key = fmt.Appendf(nil, "key-%d", i%20)
 		}
 	}
-	if err := app.PublishBatch(ctx, "content", batch); err != nil {
+	if err := app.PublishBatch(t.Context(), "content", batch); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// replayProgram is a process that replays all dead letters of a group.
-func replayProgram(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, prefix, group string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(ctx, os.Getenv(programEnv), "dead", "replay", "content", group, "--topic-prefix", prefix)
-	cmd.Env = append(os.Environ(), "KAFKAESK_KAFKA_SERVERS="+strings.Join(cluster.Servers(), ","))
+// replay is a process that replays all dead letters of a group. Its session is short, so that nobody waits long for it
+// when it was killed.
+func (m *mending) replay(group string) *exec.Cmd {
+	cmd := exec.CommandContext(m.t.Context(), os.Getenv(programEnv), "dead", "replay", "content", group,
+		"--topic-prefix", m.prefix, "--kafka-settings", `{"session_timeout_ms":1000,"heartbeat_interval_ms":200}`)
+	cmd.Env = append(os.Environ(), "KAFKAESK_KAFKA_SERVERS="+strings.Join(m.cluster.Servers(), ","))
 	return cmd
 }
 
-// killReplay kills a replay when it has replayed more than that many records, and tells whether it had not ended
-// before.
-func killReplay(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, client *kafka.Client, prefix,
-	group string,
-	after int64,
-) bool {
-	t.Helper()
-	topic := prefix + "content." + group + ".replay"
-	before := recordsOf(ctx, client, topic)
-	cmd := replayProgram(ctx, t, cluster, prefix, group)
+// startReplay starts a process that replays, and returns when it has replayed more than that many records. The channel
+// is closed when it has ended, which it may have before.
+func (m *mending) startReplay(group string, after int64) (cmd *exec.Cmd, exited chan struct{}) {
+	m.t.Helper()
+	topic := m.prefix + "content." + group + ".replay"
+	before := m.recordsOf(topic)
+	cmd = m.replay(group)
+	cmd.Stderr = new(bytes.Buffer)
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
-	exited := make(chan struct{})
+	exited = make(chan struct{})
 	go func() {
 		defer close(exited)
 		_ = cmd.Wait() // its state says how it ended
 	}()
-	testkit.Eventually(t, func() bool {
+	testkit.Eventually(m.t, func() bool {
 		select {
 		case <-exited:
 			return true
 		default:
-			return recordsOf(ctx, client, topic) > before+after
+			return m.recordsOf(topic) > before+after
 		}
 	}, func() string { return "nothing is replayed" })
+	return cmd, exited
+}
+
+// killReplay kills a replay when it has replayed more than that many records, and tells whether it had not ended
+// before.
+func (m *mending) killReplay(group string, after int64) bool {
+	m.t.Helper()
+	cmd, exited := m.startReplay(group, after)
 	_ = cmd.Process.Kill() // it may have ended
 	<-exited
 	return !cmd.ProcessState.Exited()
@@ -183,12 +229,12 @@ func killReplay(ctx context.Context, t *testing.T, cluster *kafkatest.Cluster, c
 
 // recordsOf counts the records of a topic; 0 if there is none. It asks for no more than that, so that it sees each
 // batch soon.
-func recordsOf(ctx context.Context, client *kafka.Client, topic string) (records int64) {
+func (m *mending) recordsOf(topic string) (records int64) {
 	parts := make([]kafka.TopicPartition, 7)
 	for n := range parts {
 		parts[n] = kafka.TopicPartition{Topic: topic, Partition: int32(n)}
 	}
-	ends, _ := client.HighWatermarks(ctx, parts)
+	ends, _ := m.client.HighWatermarks(m.t.Context(), parts)
 	for _, end := range ends {
 		records += end
 	}

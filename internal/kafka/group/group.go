@@ -137,7 +137,8 @@ type Status struct {
 	// Rebalances counts the generations it has been in. Of them Revoked have ended by a drain that the group waits for,
 	// and Lost because the group went on without the member.
 	Rebalances, Revoked, Lost uint64
-	// LastRebalance, LastHeartbeat and LastCommit are when these last succeeded; zero if never.
+	// LastRebalance, LastHeartbeat and LastCommit are when these last succeeded; zero if never. A heartbeat's time is
+	// when it was sent: the answer to one may have waited for a process that stood still.
 	LastRebalance, LastHeartbeat, LastCommit time.Time
 	// LastError is what last went wrong, and stays when it is over; LastErrorAt is when.
 	LastError   error

@@ -85,7 +85,7 @@ func (h *heartbeater) run(ctx context.Context) {
 		default:
 			wait, failures = h.interval-time.Since(began), 0
 		}
-		h.post(event{kind: beaten, id: member.id, generation: member.generation, err: err})
+		h.post(event{kind: beaten, id: member.id, generation: member.generation, sent: began, err: err})
 		timer.Reset(wait)
 	}
 }

@@ -132,7 +132,7 @@ func (m *Member) recordEvent(data eventData) {
 		m.logger.Log(context.Background(), l.failureLevel(data.err), "group: joining has failed", "error", err,
 			"attempts", l.machine.failures+1)
 	case beaten:
-		m.logHeartbeat(data.err)
+		m.logHeartbeat(data.event)
 	case refused:
 		m.logger.Debug("group: a commit was refused: the generation is over", "error", data.err)
 	}
@@ -169,11 +169,11 @@ func (m *Member) logMetadata(err error) {
 }
 
 // logHeartbeat logs when heartbeats begin to fail, and when they work again.
-func (m *Member) logHeartbeat(err error) {
-	l := &m.loop
+func (m *Member) logHeartbeat(e event) {
+	l, err := &m.loop, e.err
 	switch f := faultOf(err); f {
 	case none, rebalancing:
-		m.updateStatus(func(s *Status) { s.LastHeartbeat = time.Now() })
+		m.updateStatus(func(s *Status) { s.LastHeartbeat = e.sent })
 		if l.heartbeatsFail {
 			m.logger.Info("group: heartbeats are answered again")
 		}

@@ -38,10 +38,11 @@ const (
 // event is an input of the machine. Beaten and refused carry the member that they are for: an answer may be late.
 type event struct {
 	kind       eventKind
-	id         string // of named, joined, beaten, refused
-	generation int32  // of joined, beaten, refused
-	outdated   bool   // of synced: the assignment is for other topics, as it was made before a static member came back
-	err        error  // of unseen, failed, beaten, refused; nil is a success
+	id         string    // of named, joined, beaten, refused
+	generation int32     // of joined, beaten, refused
+	outdated   bool      // of synced: the assignment is for other topics, as it was made before a static member came back
+	sent       time.Time // of beaten
+	err        error     // of unseen, failed, beaten, refused; nil is a success
 }
 
 // actionKind is the kind of an action.

@@ -243,7 +243,10 @@ func newDeadReplay(s cli.Streams) *cobra.Command {
 			"them from STREAM.GROUP.replay; it needs not run now. What --where and --limit leave out stays " +
 			"open.\n\n" +
 			"Progress is kept in STREAM.GROUP.replay.log: after an error or a kill, the same command goes on, " +
-			"and repeats 100 records at most. Do not run two at one time."),
+			"and repeats 100 records at most. While one runs, another replay or drop of STREAM and GROUP is " +
+			"refused, and says where the first one runs. To that end it joins the consumer group " +
+			"STREAM.GROUP.replay. After a kill the next one waits until the session of the first is over, 10 " +
+			"seconds by default."),
 		Example: "  kafkaesk dead replay content.edited mailer --where 'error~timeout' --limit 10",
 	}, "replayed", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
 		bus.DeadLetterCount, error,
