@@ -62,8 +62,42 @@ func Check(older, newer []byte, direction string) ([]Problem, error) {
 	return problems, err
 }
 
+// What a schema may be at most. Those of Go types are far below; the work on nested ones grows with the cube of their
+// depth.
+const (
+	maxBytes = 1 << 20
+	maxDepth = 128
+)
+
+// checkSize returns why a document is too large to be compared. What is wrong with its JSON is somebody else's to say.
+func checkSize(document []byte) error {
+	if len(document) > maxBytes {
+		return fmt.Errorf("it has %d bytes, and the most that can be compared are %d", len(document), maxBytes)
+	}
+	d := json.NewDecoder(bytes.NewReader(document))
+	for depth := 0; ; {
+		token, err := d.Token()
+		if err != nil {
+			return nil
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth > maxDepth {
+			return fmt.Errorf("it has more than %d levels of objects and arrays, which is the most that can be compared",
+				maxDepth)
+		}
+	}
+}
+
 // parse reads a JSON Schema, once it is known to be one.
 func parse(document []byte) (any, error) {
+	if err := checkSize(document); err != nil {
+		return nil, err
+	}
 	if _, err := schema.FromJSON(nil, document); err != nil {
 		return nil, err
 	}
@@ -76,10 +110,10 @@ func parse(document []byte) (any, error) {
 	return root, nil
 }
 
-// maxSteps bounds the comparison: choices within choices multiply.
+// maxSteps bounds the comparison: choices within choices multiply, and so do the members of allOf.
 const maxSteps = 20_000
 
-var errTooLarge = errors.New("the schemas have too many choices within choices to be compared")
+var errTooLarge = errors.New("the schemas have too many choices within choices, or members of allOf, to be compared")
 
 // comparison finds out whether what a writer's schema allows, a reader's schema allows too.
 type comparison struct {
@@ -140,7 +174,8 @@ func (c *comparison) accepts(field string, writer, reader any) []Problem {
 }
 
 func (c *comparison) acceptsAll(field string, w, r conjunction) []Problem {
-	if c.steps++; c.steps > maxSteps || w.never || len(r.parts) == 0 && !r.never {
+	c.steps += 1 + len(w.parts)*len(r.parts)/64
+	if c.steps > maxSteps || w.never || len(r.parts) == 0 && !r.never {
 		return nil
 	}
 	if r.never {

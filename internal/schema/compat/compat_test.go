@@ -142,6 +142,41 @@ func TestWhatIsNoSchema(t *testing.T) {
 }
 
 // Choices within choices end in an error, not in an endless comparison.
+// The work on a schema that is nested deeper than people nest grows with the cube of its depth, and on a large one with
+// what it repeats: such schemas are refused, and the error says the limit.
+func TestTooLargeSchemas(t *testing.T) {
+	t.Parallel()
+	nested := func(n int, open, end string) string {
+		return strings.Repeat(open, n) + `{"type":"string"}` + strings.Repeat(end, n)
+	}
+	for name, tt := range map[string]struct{ document, want string }{
+		"nested objects": {nested(600, `{"properties":{"a":`, `}}`), "more than 128 levels of objects and arrays"},
+		"nested choices": {nested(80_000, `{"anyOf":[{"type":"null"},`, `]}`), "the most that can be compared are 1048576"},
+		"nested arrays":  {nested(129, `{"items":`, `}`), "more than 128 levels"},
+		"members of allOf": {`{"allOf":[` + strings.Repeat(`{"minLength":1},`, 2_000) + `{"minLength":1}]}`,
+			"too many choices within choices, or members of allOf"},
+	} {
+		if _, err := Check([]byte(tt.document), []byte(tt.document), Backward); err == nil ||
+			!strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// Values of long lists are compared by their form, and not each with each.
+func TestLongEnums(t *testing.T) {
+	t.Parallel()
+	var older, newer strings.Builder
+	for n := range 5_000 {
+		fmt.Fprintf(&older, "%d,", n)
+		fmt.Fprintf(&newer, "%d.0,", n)
+	}
+	found, err := Check([]byte(`{"enum":[`+older.String()+`"x"]}`), []byte(`{"enum":[`+newer.String()+`"y"]}`), Backward)
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].Reason, `may be "x";`) {
+		t.Errorf("%d problems, %v; want one, for x", len(found), err)
+	}
+}
+
 func TestManyChoices(t *testing.T) {
 	t.Parallel()
 	schema := `{"type":"object"}`

@@ -291,9 +291,13 @@ func (c *comparison) listed(field, keyword string, w conjunction, allowed []any)
 	if !ok {
 		return []Problem{c.problem(field, keyword, "may be other values", "allows only "+list)}
 	}
+	known, kinds := make(map[string]bool, len(allowed)), w.kinds()
+	for _, a := range allowed {
+		known[form(a)] = true
+	}
 	var missing []string
 	for _, v := range values {
-		if w.kinds()&kindOf(v) != 0 && !slices.ContainsFunc(allowed, func(a any) bool { return equal(a, v) }) {
+		if kinds&kindOf(v) != 0 && !known[form(v)] {
 			missing = append(missing, show(v))
 		}
 	}
@@ -303,14 +307,14 @@ func (c *comparison) listed(field, keyword string, w conjunction, allowed []any)
 	return []Problem{c.problem(field, keyword, "may be "+strings.Join(missing, " or "), "allows only "+list)}
 }
 
-// equal compares two values as JSON Schema does: 1 and 1.0 are one.
-func equal(a, b any) bool {
-	x, isNumber := a.(json.Number)
-	y, alsoNumber := b.(json.Number)
-	if !isNumber || !alsoNumber {
-		return reflect.DeepEqual(a, b)
+// form returns the text of a value in which those are the same that JSON Schema holds equal: 1 and 1.0 are one.
+func form(value any) string {
+	if n, ok := value.(json.Number); ok {
+		if r, ok := number(n); ok {
+			return r.RatString()
+		}
+		return n.String()
 	}
-	p, ok1 := number(x)
-	q, ok2 := number(y)
-	return x == y || ok1 && ok2 && p.Cmp(q) == 0
+	text, _ := json.Marshal(value) // it was read from JSON
+	return string(text)
 }

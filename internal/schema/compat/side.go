@@ -35,6 +35,11 @@ func (c conjunction) and(other conjunction) conjunction {
 	return conjunction{parts: append(append([]object{}, c.parts...), other.parts...), never: c.never || other.never}
 }
 
+// add is and for a conjunction that nobody else has.
+func (c *conjunction) add(other conjunction) {
+	c.parts, c.never = append(c.parts, other.parts...), c.never || other.never
+}
+
 // side is one of the two documents.
 type side struct{ root any }
 
@@ -65,7 +70,7 @@ func (s side) flattenBelow(schema any, followed map[string]bool) (conjunction, e
 			if err != nil {
 				return all, err
 			}
-			all = all.and(referred)
+			all.add(referred)
 		}
 		members, _ := schema["allOf"].([]any)
 		for _, member := range members {
@@ -73,7 +78,7 @@ func (s side) flattenBelow(schema any, followed map[string]bool) (conjunction, e
 			if err != nil {
 				return all, err
 			}
-			all = all.and(more)
+			all.add(more)
 		}
 		return all, nil
 	}
