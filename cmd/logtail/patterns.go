@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/near"
@@ -159,7 +160,7 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	case !ok:
 		why = strings.TrimPrefix(tp.Topic, o.prefix) + " is none of the streams that match"
 	case int(tp.Partition) >= partitions:
-		why = fmt.Sprintf("the stream has %d partitions, from 0 on", partitions)
+		why = "the stream has " + cliflags.Count(partitions, "partition") + ", from 0 on"
 	case readable && o.offset.offset > end:
 		why = fmt.Sprintf("the partition ends at offset %d", end)
 	default:

@@ -1,6 +1,9 @@
 package cliflags
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Wrap breaks the paragraphs of a help text, which an empty line parts, into lines of at most width columns. The last
 // line has no end.
@@ -26,4 +29,12 @@ func Wrap(text string, width int) string {
 		}
 	}
 	return b.String()
+}
+
+// Count returns a number of things: 1 attempt, 2 attempts.
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }

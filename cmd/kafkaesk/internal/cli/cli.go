@@ -35,6 +35,7 @@ const (
 	Failed      = 1
 	Usage       = 2 // the command line was wrong; nothing was done
 	Unreachable = 3 // no broker could be reached
+	Incomplete  = 4 // of what a command reads, a part could not be read
 )
 
 // ExitError is an error with an exit code of its own. Without Err, what there was to say has been said.

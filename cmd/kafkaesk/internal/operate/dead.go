@@ -16,6 +16,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
 
 // deadRow is what is known of the dead letters of a stream and a group.
@@ -38,7 +39,9 @@ func newDead(s cli.Streams) *cobra.Command {
 		Long: cli.Wrap("dead lists the dead letters of each stream and group: how many there are, how many are open, " +
 			"replayed and dropped, and the oldest, the newest and the errors of those that are open. Errors " +
 			"are counted by kind: the error's type, or its text where the type says nothing, with # for " +
-			"numbers. It reads all dead letters."),
+			"numbers. It reads all dead letters.\n\n" +
+			"Exit codes: 0 all were read, 1 an error, 2 the command line is wrong, 3 no broker could be reached, 4 some " +
+			"could not be read: standard error says which, and the others are listed."),
 		Example: "  kafkaesk dead\n  kafkaesk dead show content.edited mailer\n" +
 			"  kafkaesk dead replay content.edited mailer --where 'error~timeout' --dry-run",
 		Args: cli.AsUsage(cobra.NoArgs),
@@ -49,35 +52,55 @@ func newDead(s cli.Streams) *cobra.Command {
 			return err
 		}
 		return connection.App(cmd.Context(), func(ctx context.Context, app *bus.App) error {
-			rows, err := deadRows(ctx, app)
+			rows, unread, err := deadRows(ctx, app)
 			if err != nil {
 				return err
 			}
-			return cli.Print(s, output, rows, deadColumns())
+			if err := cli.Print(s, output, rows, deadColumns()); err != nil {
+				return err
+			}
+			return unread
 		})
 	}
 	cmd.AddCommand(newDeadShow(s), newDeadReplay(s), newDeadDrop(s))
 	return cmd
 }
 
-// deadRows reads all dead letters.
-func deadRows(ctx context.Context, app *bus.App) ([]deadRow, error) {
+// deadRows reads all dead letters. The error unread says which could not be read; they have no row.
+func deadRows(ctx context.Context, app *bus.App) (rows []deadRow, unread, err error) {
 	streams, err := app.DeadLetterStreams(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	rows := make([]deadRow, len(streams))
-	for n, d := range streams {
-		row := &rows[n]
-		*row = deadRow{Stream: d.Stream, Group: d.Group, Errors: make(map[string]int)}
-		for record, err := range app.DeadLetters(ctx, d.Stream, d.Group) {
-			if err != nil {
-				return nil, err
-			}
-			row.count(record)
+	rows = []deadRow{}
+	var failed []error
+	for _, d := range streams {
+		row, err := readDead(ctx, app, d)
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, context.Cause(ctx)
+		case err != nil:
+			failed = append(failed, err)
+		default:
+			rows = append(rows, row)
 		}
 	}
-	return rows, nil
+	if len(failed) > 0 {
+		unread = &cli.ExitError{Code: cli.Incomplete, Err: errors.Join(failed...)}
+	}
+	return rows, unread, nil
+}
+
+// readDead reads the dead letters of one stream and group.
+func readDead(ctx context.Context, app *bus.App, d bus.DeadLetterStream) (deadRow, error) {
+	row := deadRow{Stream: d.Stream, Group: d.Group, Errors: make(map[string]int)}
+	for record, err := range app.DeadLetters(ctx, d.Stream, d.Group) {
+		if err != nil {
+			return row, err
+		}
+		row.count(record)
+	}
+	return row, nil
 }
 
 func (row *deadRow) count(d *bus.DeadLetterRecord) {
@@ -192,7 +215,7 @@ type selecting struct {
 }
 
 // newDeadAction makes a command that does something with dead letters.
-func newDeadAction(s cli.Streams, cmd *cobra.Command, done string,
+func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
 	do func(context.Context, *bus.App, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error),
 ) *cobra.Command {
 	var o selecting
@@ -212,11 +235,11 @@ func newDeadAction(s cli.Streams, cmd *cobra.Command, done string,
 			if err != nil {
 				return deadError(err)
 			}
-			n, are := count.Done, "are"
+			n, verb := count.Done, done
 			if o.dryRun {
-				n, are = count.Selected, "would be"
+				n, verb = count.Selected, would
 			}
-			_, err = fmt.Fprintf(s.Err, "kafkaesk: %d of %d open dead letters %s %s\n", n, count.Open, are, done)
+			_, err = fmt.Fprintf(s.Err, "kafkaesk: %s %d of %s\n", verb, n, cliflags.Count(count.Open, "open dead letter"))
 			return err
 		})
 	}
@@ -248,7 +271,7 @@ func newDeadReplay(s cli.Streams) *cobra.Command {
 			"STREAM.GROUP.replay. After a kill the next one waits until the session of the first is over, 10 " +
 			"seconds by default."),
 		Example: "  kafkaesk dead replay content.edited mailer --where 'error~timeout' --limit 10",
-	}, "replayed", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
+	}, "replayed", "would replay", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
 		bus.DeadLetterCount, error,
 	) {
 		return app.ReplayDeadLetters(ctx, stream, group, o)
@@ -262,7 +285,7 @@ func newDeadDrop(s cli.Streams) *cobra.Command {
 		Long: cli.Wrap("drop marks the open dead letters of STREAM and GROUP: they are not replayed any more, and not " +
 			"counted as open. They stay in Kafka until their retention ends."),
 		Example: "  kafkaesk dead drop content.edited mailer --where 'type=*bus.ValidationError' --dry-run",
-	}, "dropped", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
+	}, "dropped", "would drop", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
 		bus.DeadLetterCount, error,
 	) {
 		return app.DropDeadLetters(ctx, stream, group, o)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,11 +12,13 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
 )
 
 // deadLetter is one as JSON.
 type deadLetter struct {
+	DeadStream     string       `json:"dead_stream"`
 	Partition      int          `json:"partition"`
 	Offset         int64        `json:"offset"`
 	State          string       `json:"state"`
@@ -39,8 +40,8 @@ type deadHeader struct {
 }
 
 func newDeadLetter(d *bus.DeadLetterRecord) deadLetter {
-	l := deadLetter{Partition: d.Record.Partition, Offset: d.Record.Offset, State: string(d.State), Attempts: d.Attempts,
-		Error: d.Error, ErrorType: d.ErrorType, FirstStream: d.FirstStream, FirstPartition: d.FirstPartition,
+	l := deadLetter{DeadStream: d.Record.Stream, Partition: d.Record.Partition, Offset: d.Record.Offset,
+		State: string(d.State), Attempts: d.Attempts, Error: d.Error, ErrorType: d.ErrorType, FirstStream: d.FirstStream, FirstPartition: d.FirstPartition,
 		FirstOffset: d.FirstOffset, Key: textOrBytes(d.Record.Key), Headers: []deadHeader{}, FailedTime: givenUp(d)}
 	for _, h := range d.Record.Headers {
 		l.Headers = append(l.Headers, deadHeader{h.Name, textOrBytes(h.Value)})
@@ -132,9 +133,10 @@ func printDead(s cli.Streams, letters []deadLetter) error {
 			b.WriteByte('\n')
 		}
 		field := func(name, value string) { fmt.Fprintf(&b, "%-12s %s\n", name, cli.Escape(value)) }
-		field("place", strconv.Itoa(l.Partition)+"@"+strconv.FormatInt(l.Offset, 10)+", "+l.State)
+		field("place", fmt.Sprintf("%s/%d@%d", l.DeadStream, l.Partition, l.Offset)) // as logtail takes it
+		field("state", l.State)
 		field("from", fmt.Sprintf("%s/%d@%d", l.FirstStream, l.FirstPartition, l.FirstOffset))
-		field("given up", fmt.Sprintf("%s after %d attempts", cli.Time(l.FailedTime), l.Attempts))
+		field("given up", cli.Time(l.FailedTime)+" after "+cliflags.Count(l.Attempts, "attempt"))
 		field("error", strings.Join(strings.Fields(l.ErrorType+": "+l.Error), " "))
 		field("key", textOfAny(l.Key))
 		for _, h := range l.Headers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type limits struct {
 	lag            int64
 	age            time.Duration
 	hasLag, hasAge bool // whether the limit is given
+	behind         bool // leave out of what is printed the partitions without a lag
 }
 
 func newLag(s cli.Streams) *cobra.Command {
@@ -37,13 +39,14 @@ func newLag(s cli.Streams) *cobra.Command {
 			"is a partition whose broker does not answer.\n\n" +
 			"Exit codes: 0 within the limits, 1 a limit is exceeded, 2 the command line is wrong, 3 no broker " +
 			"could be reached or none answered in time, 4 another error."),
-		Example: "  kafkaesk lag\n  kafkaesk lag mailer --max 1000 --max-age 5m",
+		Example: "  kafkaesk lag --behind\n  kafkaesk lag mailer --max 1000 --max-age 5m",
 		Args:    cli.AsUsage(cobra.ArbitraryArgs),
 	}
 	connection, output := cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	cmd.Flags().Int64Var(&l.lag, "max", 0, "fail when a partition has more than `N` records that are not handled")
 	cmd.Flags().DurationVar(&l.age, "max-age", 0, "fail when the oldest record that is not handled is older than "+
 		"a `DURATION`, like 5m")
+	cmd.Flags().BoolVar(&l.behind, "behind", false, "print only partitions that have a lag, or whose lag is not known")
 	cmd.ValidArgsFunction = connection.CompleteGroups
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := l.check(cmd)
@@ -95,7 +98,11 @@ func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *
 	for _, g := range groups {
 		rows = append(rows, g.Partitions...)
 	}
-	if err := cli.Print(s, output, rows, lagColumns()); err != nil {
+	printed := rows
+	if l.behind {
+		printed = slices.DeleteFunc(slices.Clone(rows), func(r inspect.Lag) bool { return r.Lag != nil && *r.Lag == 0 })
+	}
+	if err := cli.Print(s, output, printed, lagColumns()); err != nil {
 		return err
 	}
 	return l.verdict(ctx, rows)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -105,6 +106,9 @@ func (r *reset) target() (resetTarget, error) {
 	t := resetTarget{places: make(map[inspect.Partition]int64)}
 	for _, to := range r.to {
 		p, offset, ok := parsePlace(to)
+		if _, twice := t.places[p]; ok && twice {
+			return t, cli.UsageErrorf("--to: %s/%d is given twice", p.Stream, p.Partition)
+		}
 		if ok {
 			t.places[p] = offset
 			continue
@@ -197,8 +201,9 @@ func (r *reset) mustBeEmpty(ctx context.Context, client *kafka.Client) error {
 		return nil
 	}
 	first := d.Members[0]
-	return fmt.Errorf("group %q has %d members, the first is %s at %s: stop them first, as their commits would "+
-		"overwrite the new offsets", r.group, len(d.Members), first.ClientID, strings.TrimPrefix(first.Host, "/"))
+	return fmt.Errorf("group %q has %s, the first is %s at %s: stop all of its programs first, as their commits would "+
+		"overwrite the new offsets", r.group, cliflags.Count(len(d.Members), "member"), first.ClientID,
+		strings.TrimPrefix(first.Host, "/"))
 }
 
 // partitions returns those that are written.
