@@ -31,13 +31,13 @@ type cached[T any] struct {
 	at    time.Time // when the brokers were asked; zero before
 }
 
-// get returns the answer and when it was given. It waits for it at most askTimeout; the question does not end with the
-// ctx of one of those who wait for its answer.
+// get returns the answer and when it was given. It waits for it until ctx ends, and at most askTimeout; the question
+// does not end with one of those who wait for its answer, but with the App's connections.
 func (c *cached[T]) get(ctx context.Context) (T, time.Time, error) {
 	if c.fresh() {
 		return c.last()
 	}
-	_, _, _ = c.calls.Do("", func() (any, error) {
+	answered := c.calls.DoChan("", func() (any, error) {
 		if c.fresh() { // since the look above
 			return nil, nil
 		}
@@ -49,6 +49,10 @@ func (c *cached[T]) get(ctx context.Context) (T, time.Time, error) {
 		c.value, c.err, c.at = value, err, time.Now()
 		return nil, nil
 	})
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
 	return c.last()
 }
 

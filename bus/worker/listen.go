@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/webpage"
 )
 
 const (
@@ -41,7 +43,7 @@ func startMonitor(ctx context.Context, address string, handler http.Handler, log
 		MaxHeaderBytes: maxRequestHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}}
-	log.Info("worker: the monitor listens", "url", "http://"+listener.Addr().String()+"/")
+	log.Info("worker: the monitor listens", "url", webpage.URL(address, listener.Addr()))
 	go func() {
 		defer close(s.ended)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -57,6 +57,7 @@ func (o *buildOptions) run(ctx context.Context, arg string, flags []string, stre
 	if err != nil {
 		return err
 	}
+	defer g.announce(arg)()
 	scratch, err := os.MkdirTemp("", "kafkaesk-build-")
 	if err != nil {
 		return fmt.Errorf("preparing the build: %w", err)

@@ -24,6 +24,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus/monitor"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 	"github.com/kafkaesk/kafkaesk/internal/devkafka"
+	"github.com/kafkaesk/kafkaesk/internal/webpage"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
@@ -105,7 +106,7 @@ func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	if o.logtail != "" {
 		all.Go(func() error { return o.serveLogs(running, address, streams) })
 	}
-	o.tell(streams, address, listener.Addr().String())
+	o.tell(streams, address, webpage.URL(o.listen, listener.Addr()))
 	if err := all.Wait(); ctx.Err() == nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (o *demoOptions) tell(streams Streams, broker, monitor string) {
 	fmt.Fprintf(streams.Err, `kafkaesk: the demo runs. Ctrl-C ends it.
 
   broker             %[1]s
-  monitor            http://%[2]s/
+  monitor            %[2]s
   page of the logs   %[3]s
 
   kafkaesk lag -b %[1]s

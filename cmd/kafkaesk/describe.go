@@ -24,7 +24,9 @@ func describeApp(ctx context.Context, arg, tags string, streams Streams) (app *a
 	if err != nil {
 		return nil, err
 	}
+	built := g.announce(arg)
 	file, e, err := g.buildInCache(ctx, t)
+	built()
 	if err != nil {
 		return nil, err
 	}

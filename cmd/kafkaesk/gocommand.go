@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,7 +32,41 @@ func newGoCommand(dir string, flags []string, stderr io.Writer) (*goCommand, err
 		return nil, fmt.Errorf("building the worker needs Go, and %w: where there is no Go, run a program whose main calls "+
 			"worker.Main(app), or that `kafkaesk build` has made elsewhere", err)
 	}
-	return &goCommand{path: path, dir: dir, flags: flags, stderr: stderr}, nil
+	return &goCommand{path: path, dir: dir, flags: flags, stderr: &lockedWriter{w: stderr}}, nil
+}
+
+// lockedWriter lets a build be announced while go build writes.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// announceAfter is how long a build may take without a word. Where nothing has changed it takes less.
+const announceAfter = time.Second
+
+// announce says that a target is being built, unless done is called soon. The first build may take half a minute.
+func (g *goCommand) announce(target string) (done func()) {
+	ended, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		timer := time.NewTimer(announceAfter)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			fmt.Fprintf(g.stderr, "kafkaesk: building %s\n", target)
+		}
+	}()
+	return func() {
+		close(ended)
+		<-told
+	}
 }
 
 // listed is what go list says of a package.

@@ -25,7 +25,9 @@ func launch(ctx context.Context, arg string, args, flags []string, streams Strea
 	if err != nil {
 		return err
 	}
+	built := g.announce(arg)
 	file, e, err := g.buildInCache(ctx, t)
+	built()
 	if err != nil {
 		return err
 	}

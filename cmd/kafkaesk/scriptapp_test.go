@@ -53,7 +53,7 @@ func runProgram(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v", err)
 	}
 	b.code = cmd.ProcessState.ExitCode()
-	b.said(ts, neg, out.String(), errs.String())
+	b.said(ts, neg, out.String(), withoutAnnouncement(errs.String()))
 }
 
 // scriptEnv is the environment of a process that a script starts.

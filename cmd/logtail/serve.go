@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -44,6 +45,8 @@ const (
 	fetchPartitionBytes = 512 << 10
 	// recordTimeout is how long one record is looked for.
 	recordTimeout = 20 * time.Second
+	// writeTimeout is how long an answer may take, from its request on. A stream of events has a limit for each write.
+	writeTimeout = time.Minute
 	// serveReserve is how long answers that are under way may take when the program ends.
 	serveReserve = 2 * time.Second
 )
@@ -166,17 +169,10 @@ func (o *options) serve(ctx context.Context, first url.Values) error {
 	s := &pageServer{o: o, client: client, first: settings, viewers: make(chan struct{}, mostViewers)}
 	defer s.close()
 	host, _, _ := net.SplitHostPort(o.listen) // which Listen has taken
-	server := &http.Server{
-		Handler:           webpage.Protect(s.handler(), webpage.Policy{Hosts: ownHosts(host)}),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          log.New(logtext.Writer{W: o.err}, "logtail: ", 0),
-	}
+	server := newPageServer(ctx, webpage.Protect(s.handler(), webpage.Policy{Hosts: ownHosts(host)}), o.err)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	o.notice("serving %s on http://%s/", strings.Join(patterns, " "), listener.Addr())
+	o.notice("serving %s on %s", strings.Join(patterns, " "), webpage.URL(o.listen, listener.Addr()))
 	if at, err := netip.ParseAddrPort(listener.Addr().String()); err == nil && !at.Addr().IsLoopback() {
 		o.notice("everyone who reaches this address can read these streams")
 	}
@@ -194,6 +190,19 @@ func (o *options) serve(ctx context.Context, first url.Values) error {
 		return failure(fmt.Errorf("serve the page: %w", err))
 	}
 	return nil
+}
+
+// newPageServer makes the HTTP server, which waits for no client without a limit.
+func newPageServer(ctx context.Context, handler http.Handler, errs io.Writer) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          log.New(logtext.Writer{W: errs}, "logtail: ", 0),
+	}
 }
 
 // ownHosts are the names under which the page may be asked for: that of --listen, and the machine's where others can

@@ -3,6 +3,7 @@ package webpage
 import (
 	"bytes"
 	_ "embed"
+	"net"
 	"net/http"
 	"time"
 )
@@ -28,4 +29,15 @@ func Asset(name string, content []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})
+}
+
+// URL returns where a server is that was asked to listen at an address, HOST:PORT, and does at another: with the host
+// that was asked for, as 0.0.0.0 becomes [::], and the port that it got.
+func URL(listen string, at net.Addr) string {
+	host, _, err := net.SplitHostPort(listen)
+	_, port, atErr := net.SplitHostPort(at.String())
+	if err != nil || atErr != nil || host == "" {
+		return "http://" + at.String() + "/"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
 }

@@ -80,7 +80,7 @@ func deadRows(ctx context.Context, app *bus.App) (rows []deadRow, unread, err er
 		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
 		case err != nil:
-			failed = append(failed, err)
+			failed = append(failed, fmt.Errorf("dead letters of stream %q and group %q: %w", d.Stream, d.Group, err))
 		default:
 			rows = append(rows, row)
 		}
