@@ -38,7 +38,11 @@ func newCluster(app *bus.App) *cluster {
 			func(i *inspect.Inspector, ctx context.Context) ([]inspect.DeadLetters, error) {
 				groups := groupsOf(app)
 				all, err := i.DeadLetters(ctx)
-				return slices.DeleteFunc(all, func(d inspect.DeadLetters) bool { return !slices.Contains(groups, d.Group) }), err
+				all = slices.DeleteFunc(all, func(d inspect.DeadLetters) bool { return !slices.Contains(groups, d.Group) })
+				if err != nil || len(all) == 0 {
+					return all, err
+				}
+				return all, i.CountOpen(ctx, all)
 			})},
 	}
 }

@@ -375,11 +375,15 @@ func partitionSection(groups []inspect.Group) section {
 
 func deadSection(now time.Time, dead []inspect.DeadLetters) section {
 	s := section{ID: "dead", Title: "Dead letters", Empty: "None.",
-		Note: "Replayed and dropped ones count too: kafkaesk dead says how many are open, and kafkaesk dead show STREAM " +
-			"GROUP prints them with their errors.",
-		Columns: slices.Concat(left("Stream", "Group"), right("Records", "Oldest", "Newest"))}
+		Note: "Open ones have been neither replayed nor dropped: kafkaesk dead show STREAM GROUP prints them with their " +
+			"errors. Where very many have been, the page does not count them, and kafkaesk dead does.",
+		Columns: slices.Concat(left("Stream", "Group"), right("Open", "Records", "Oldest", "Newest"))}
 	for _, d := range dead {
-		s.add(d.DeadStream, text(d.Stream), text(d.Group), count(d.Records, "bad"), since(now, d.Oldest),
+		open := unknown
+		if d.Open != nil {
+			open = count(*d.Open, "bad")
+		}
+		s.add(d.DeadStream, text(d.Stream), text(d.Group), open, number(d.Records), since(now, d.Oldest),
 			since(now, d.Newest))
 	}
 	return s

@@ -2,12 +2,15 @@ package inspect
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
@@ -24,6 +27,17 @@ type DeadLetters struct {
 	// they could not be read.
 	Oldest *time.Time `json:"oldest"`
 	Newest *time.Time `json:"newest"`
+	// Open is how many of them have been neither replayed nor dropped; null where CountOpen was not called, or could not
+	// tell.
+	Open *int64 `json:"open,omitempty"`
+
+	begins map[int32]beginning // of the partitions that have records
+}
+
+// beginning is where a partition of dead letters begins.
+type beginning struct {
+	offset int64
+	time   time.Time // of its first record
 }
 
 // Names of headers of dead letters; package bus has the same.
@@ -32,7 +46,13 @@ const (
 	firstStreamHeader = "kafkaesk-first-stream"
 )
 
-const deadSuffix = ".dead"
+const (
+	deadSuffix = ".dead"
+	// marksSuffix is that of the stream that says what was done with dead letters; package bus writes it.
+	marksSuffix = ".replay.log"
+	// mostMarks bounds what is read of it.
+	mostMarks = 20_000
+)
 
 // DeadLetters returns the streams of dead letters, by name.
 func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
@@ -56,7 +76,7 @@ func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 	found := []DeadLetters{}
 	for _, tp := range parts {
 		if len(found) == 0 || i.prefix+found[len(found)-1].DeadStream != tp.Topic {
-			d := DeadLetters{DeadStream: strings.TrimPrefix(tp.Topic, i.prefix)}
+			d := DeadLetters{DeadStream: strings.TrimPrefix(tp.Topic, i.prefix), begins: make(map[int32]beginning)}
 			d.Stream, d.Group = splitDead(d.DeadStream)
 			if t, ok := newest[tp.Topic]; ok {
 				d.Newest = &t
@@ -69,9 +89,86 @@ func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 		}
 		if r, ok := oldest[tp]; ok {
 			d.see(&r)
+			d.begins[tp.Partition] = beginning{firsts[tp], r.Time}
 		}
 	}
 	return found, nil
+}
+
+// CountOpen sets Open where it can be told by reading at most mostMarks records.
+func (i *Inspector) CountOpen(ctx context.Context, all []DeadLetters) error {
+	cluster, err := i.client.AllTopics(ctx)
+	if err != nil {
+		return err
+	}
+	logs := make(map[kafka.TopicPartition]*DeadLetters)
+	var parts []kafka.TopicPartition
+	for n := range all {
+		d := &all[n]
+		log := kafka.TopicPartition{Topic: i.prefix + strings.TrimSuffix(d.DeadStream, deadSuffix) + marksSuffix}
+		if cluster.Topics[log.Topic] == nil {
+			d.Open = &d.Records
+			continue
+		}
+		logs[log] = d
+		parts = append(parts, log)
+	}
+	firsts, ends := i.bounds(ctx, parts)
+	for tp, d := range logs {
+		first, known := firsts[tp]
+		end, ended := ends[tp]
+		if known && ended && end-first <= mostMarks {
+			d.countOpen(i.marks(ctx, tp, first, end))
+		}
+	}
+	return nil
+}
+
+// mark is what was done with a dead letter. Package bus writes its key as the dead letter's <partition>/<offset>.
+type mark struct {
+	// RecordTime is the dead letter's time in milliseconds.
+	RecordTime int64 `json:"record_time"`
+}
+
+// marks reads what was done with dead letters, by the keys of the marks; whole is false where it was not all read.
+func (i *Inspector) marks(ctx context.Context, log kafka.TopicPartition, first, end int64) (
+	marks map[string]mark, whole bool,
+) {
+	marks = make(map[string]mark)
+	whole = first == end
+	i.read(ctx, offsets{log: first}, offsets{log: end}, func(_ map[kafka.TopicPartition]wire.Record, c *fetch.Chunk) bool {
+		for _, r := range c.Records {
+			var m mark
+			switch {
+			case r.Value == nil:
+				delete(marks, string(r.Key))
+			case json.Unmarshal(r.Value, &m) == nil:
+				marks[string(r.Key)] = m
+			}
+		}
+		whole = c.Next >= end
+		return false
+	})
+	return marks, whole
+}
+
+// countOpen counts the dead letters that are there and have no mark. A mark that is older than the partition's first
+// record is that of a stream which was deleted and made again.
+func (d *DeadLetters) countOpen(marks map[string]mark, whole bool) {
+	if !whole {
+		return
+	}
+	open := d.Records
+	for key, m := range marks {
+		partition, offset, _ := strings.Cut(key, "/")
+		p, err := strconv.ParseInt(partition, 10, 32)
+		at, err2 := strconv.ParseInt(offset, 10, 64)
+		begin, known := d.begins[int32(p)]
+		if err == nil && err2 == nil && known && at >= begin.offset && m.RecordTime >= begin.time.UnixMilli() {
+			open--
+		}
+	}
+	d.Open = new(max(open, 0))
 }
 
 // see takes over what the oldest record of a partition says.

@@ -204,6 +204,20 @@ func TestDeadLettersHaveTheNamesOfTheirHeaders(t *testing.T) {
 	if d := dead[0]; d.Stream != "content.edited" || d.Group != group || d.Newest == nil {
 		t.Errorf("%+v", d)
 	}
+	for _, step := range []struct {
+		drop int
+		open int64
+	}{{0, 3}, {2, 1}, {1, 0}} {
+		if step.drop > 0 {
+			_, err := w.app.DropDeadLetters(w.ctx, "content.edited", group, bus.DeadLetterSelection{Limit: step.drop})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.app.Inspector().CountOpen(w.ctx, dead); err != nil || dead[0].Open == nil || *dead[0].Open != step.open {
+			t.Errorf("%+v, %v; want %d that are open", dead[0], err, step.open)
+		}
+	}
 }
 
 // The lag counts records of a transaction that is open, as Kafka's own tool does. How old the oldest record is that can

@@ -216,7 +216,7 @@ type selecting struct {
 
 // newDeadAction makes a command that does something with dead letters.
 func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
-	do func(context.Context, *bus.App, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error),
+	do func(*bus.App, context.Context, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error),
 ) *cobra.Command {
 	var o selecting
 	cmd.Args = cli.AsUsage(cobra.ExactArgs(2))
@@ -231,7 +231,7 @@ func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
 			return err
 		}
 		return connection.App(cmd.Context(), func(ctx context.Context, app *bus.App) error {
-			count, err := do(ctx, app, args[0], args[1], selection)
+			count, err := do(app, ctx, args[0], args[1], selection)
 			if err != nil {
 				return deadError(err)
 			}
@@ -271,11 +271,7 @@ func newDeadReplay(s cli.Streams) *cobra.Command {
 			"STREAM.GROUP.replay. After a kill the next one waits until the session of the first is over, 10 " +
 			"seconds by default."),
 		Example: "  kafkaesk dead replay content.edited mailer --where 'error~timeout' --limit 10",
-	}, "replayed", "would replay", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
-		bus.DeadLetterCount, error,
-	) {
-		return app.ReplayDeadLetters(ctx, stream, group, o)
-	})
+	}, "replayed", "would replay", (*bus.App).ReplayDeadLetters)
 }
 
 func newDeadDrop(s cli.Streams) *cobra.Command {
@@ -285,11 +281,7 @@ func newDeadDrop(s cli.Streams) *cobra.Command {
 		Long: cli.Wrap("drop marks the open dead letters of STREAM and GROUP: they are not replayed any more, and not " +
 			"counted as open. They stay in Kafka until their retention ends."),
 		Example: "  kafkaesk dead drop content.edited mailer --where 'type=*bus.ValidationError' --dry-run",
-	}, "dropped", "would drop", func(ctx context.Context, app *bus.App, stream, group string, o bus.DeadLetterSelection) (
-		bus.DeadLetterCount, error,
-	) {
-		return app.DropDeadLetters(ctx, stream, group, o)
-	})
+	}, "dropped", "would drop", (*bus.App).DropDeadLetters)
 }
 
 // deadError adds advice to an error that says that there are no dead letters.

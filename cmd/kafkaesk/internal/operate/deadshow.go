@@ -41,7 +41,8 @@ type deadHeader struct {
 
 func newDeadLetter(d *bus.DeadLetterRecord) deadLetter {
 	l := deadLetter{DeadStream: d.Record.Stream, Partition: d.Record.Partition, Offset: d.Record.Offset,
-		State: string(d.State), Attempts: d.Attempts, Error: d.Error, ErrorType: d.ErrorType, FirstStream: d.FirstStream, FirstPartition: d.FirstPartition,
+		State: string(d.State), Attempts: d.Attempts, Error: d.Error, ErrorType: d.ErrorType,
+		FirstStream: d.FirstStream, FirstPartition: d.FirstPartition,
 		FirstOffset: d.FirstOffset, Key: textOrBytes(d.Record.Key), Headers: []deadHeader{}, FailedTime: givenUp(d)}
 	for _, h := range d.Record.Headers {
 		l.Headers = append(l.Headers, deadHeader{h.Name, textOrBytes(h.Value)})
