@@ -3,6 +3,8 @@ package bustest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log"
 	"testing"
 
 	"github.com/kafkaesk/kafkaesk/bus"
@@ -45,6 +47,23 @@ func ExampleServers() {
 	if err := shop.Publish(t.Context(), "orders", Order{ID: 7}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// All tests of a package on one Kafka: what a TestMain does. Each test has a topic prefix of its own then.
+func ExampleStartKafka() {
+	servers, end, err := bustest.StartKafka()
+	if err != nil {
+		log.Fatal(err)
+	}
+	app := bus.New(bus.Config{Servers: servers, TopicPrefix: "first-test."})
+	if err := app.Initialize(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("connected")
+	if err := errors.Join(app.Close(context.Background()), end()); err != nil {
+		log.Fatal(err)
+	}
+	// Output: connected
 }
 
 // A mounted Router is tested with a prefix of its topics, as it is in production.

@@ -37,7 +37,8 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 			"  full      both\n\n" +
 			"A producer writes the properties that its schema names, and no others: so a property that is added, and not " +
 			"required, breaks\nnothing. What cannot be told apart from an incompatible change, as a pattern that has changed, " +
-			"counts as one.\n\nExit codes: 0 compatible, 1 incompatible or not comparable, 2 the command line is wrong.",
+			"counts as one.\nA schema of more than 1 MiB, or of more than 128 levels of objects and arrays, is refused.\n\n" +
+			"Exit codes: 0 compatible, 1 incompatible or not comparable, 2 the command line is wrong.",
 		Example: "  kafkaesk schema check --compatibility full content.1.json content.2.json\n" +
 			"  kafkaesk schemas ./orders:App --json-schema Order:2 | kafkaesk schema check order.1.json -",
 		Args: cli.AsUsage(cobra.ExactArgs(2)),
