@@ -81,20 +81,23 @@ func checkSame(ts *testscript.TestScript, _ bool, _ []string) {
 type demoProcess struct {
 	cmd    *exec.Cmd
 	mu     sync.Mutex
-	stderr bytes.Buffer
+	output bytes.Buffer
 }
 
 func (d *demoProcess) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stderr.Write(p)
+	return d.output.Write(p)
 }
 
 func (d *demoProcess) String() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stderr.String()
+	return d.output.String()
 }
+
+// demoPassword is one of another Kafka.
+const demoPassword = "c4nary-s3cret"
 
 func startDemo(ts *testscript.TestScript, _ bool, _ []string) {
 	b := benchOf(ts)
@@ -104,7 +107,11 @@ func startDemo(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("%v: %s", err, out)
 	}
 	d := &demoProcess{cmd: exec.CommandContext(b.t.Context(), os.Getenv(programEnv), "demo")}
-	d.cmd.Stderr, d.cmd.Env = d, append(scriptEnv(ts), "PATH="+filepath.Dir(logtail))
+	d.cmd.Stdout, d.cmd.Stderr = d, d
+	// The demo is for itself: what the environment says of another Kafka does not matter, and no secret of it is printed.
+	d.cmd.Env = append(scriptEnv(ts), "PATH="+filepath.Dir(logtail), "KAFKAESK_TOPIC_PREFIX=other.",
+		`KAFKAESK_KAFKA_SETTINGS={"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u","sasl_plain_password":"`+
+			demoPassword+`"}`)
 	ts.Check(d.cmd.Start())
 	b.demo = d
 	for name, said := range map[string]string{
@@ -121,6 +128,9 @@ func endDemo(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(d.cmd.Process.Signal(syscall.SIGTERM))
 	if err := d.cmd.Wait(); err != nil {
 		ts.Fatalf("%v: %s", err, d)
+	}
+	if strings.Contains(d.String(), demoPassword) {
+		ts.Fatalf("the demo prints the password: %s", d)
 	}
 }
 
