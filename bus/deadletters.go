@@ -286,7 +286,7 @@ func (a *App) markDeadLetters(ctx context.Context, stream, group string, s DeadL
 ) (count DeadLetterCount, err error) {
 	m := marking{app: a, stream: stream, group: group, state: state, count: &count}
 	if !s.DryRun {
-		if err := m.begin(ctx); err != nil {
+		if err := m.prepareMarking(ctx); err != nil {
 			return count, err
 		}
 		defer m.turn.close()
@@ -335,8 +335,8 @@ type marking struct {
 	count         *DeadLetterCount
 }
 
-// begin makes the stream where it is recorded what is done, and waits until no other process does anything.
-func (m *marking) begin(ctx context.Context) error {
+// prepareMarking makes the stream where it is recorded what is done, and waits until no other process does anything.
+func (m *marking) prepareMarking(ctx context.Context) error {
 	if m.app == nil {
 		return errNilApp
 	}
@@ -351,11 +351,11 @@ func (m *marking) begin(ctx context.Context) error {
 		return err
 	}
 	m.turn = newReplayTurn(ctx, m.app, c, m.stream, m.group)
-	if m.generation, err = m.turn.take(ctx); err != nil {
+	if m.generation, err = m.turn.acquire(ctx); err != nil {
 		m.turn.close()
 		return err
 	}
-	m.turn.giveBack(m.generation)
+	m.turn.release(m.generation)
 	return nil
 }
 
@@ -374,11 +374,11 @@ func (m *marking) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	generation, err := m.turn.take(ctx)
+	generation, err := m.turn.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer m.turn.giveBack(generation)
+	defer m.turn.release(generation)
 	if generation != m.generation {
 		if m.marks, err = m.app.readMarks(ctx, c, m.stream, m.group); err != nil {
 			return err

@@ -60,16 +60,16 @@ func (t *replayTurn) close() {
 	<-t.left
 }
 
-// take waits until this process may write, and returns the generation of the group. The caller gives it back. A
+// acquire waits until this process may write, and returns the generation of the group. The caller gives it back. A
 // process that had a turn in an earlier generation has to read again what others have done since. One that stood still,
 // so that the group may have given the partition to another, waits until it hears from the group.
-func (t *replayTurn) take(ctx context.Context) (generation int32, err error) {
+func (t *replayTurn) acquire(ctx context.Context) (generation int32, err error) {
 	for {
-		generation, err = t.takeAssigned(ctx)
+		generation, err = t.waitAssigned(ctx)
 		if err != nil || t.isMember() {
 			return generation, err
 		}
-		t.giveBack(generation)
+		t.release(generation)
 		if err := kafka.Sleep(ctx, t.quiet/20); err != nil {
 			return 0, fmt.Errorf("no heartbeat of the group %q is answered: %w", t.group, err)
 		}
@@ -82,7 +82,7 @@ func (t *replayTurn) isMember() bool {
 	return time.Since(s.LastHeartbeat) < t.quiet || time.Since(s.LastRebalance) < t.quiet
 }
 
-func (t *replayTurn) takeAssigned(ctx context.Context) (generation int32, err error) {
+func (t *replayTurn) waitAssigned(ctx context.Context) (generation int32, err error) {
 	select {
 	case generation = <-t.turn:
 		return generation, nil
@@ -95,7 +95,7 @@ func (t *replayTurn) takeAssigned(ctx context.Context) (generation int32, err er
 	}
 }
 
-func (t *replayTurn) giveBack(generation int32) { t.turn <- generation }
+func (t *replayTurn) release(generation int32) { t.turn <- generation }
 
 // holder returns an error that names the program whose turn it is.
 func (t *replayTurn) holder(ctx context.Context) error {
