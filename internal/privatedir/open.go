@@ -21,7 +21,13 @@ func Open(dir, name string) (*os.Root, error) {
 		return nil, err
 	}
 	err = checkAbove(dir)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+			return nil, err
+		}
+		err = checkAbove(dir) // in /tmp another user may have made first what was missing
+	}
+	if err == nil {
 		return openTrusted(dir, fmt.Sprintf("%s-%d", name, self()))
 	}
 	if shared, ok := errors.AsType[*sharedError](err); ok {

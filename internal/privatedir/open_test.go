@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +72,10 @@ func TestOpen(t *testing.T) {
 				dir := mkdir(t, filepath.Join(base, "a"), 0o777)
 				return filepath.Join(link(t, mkdir(t, filepath.Join(base, "b"), 0o700), filepath.Join(dir, "link")), "c")
 			}},
+		{name: "below links that form a loop", want: "form a loop", prepare: func(t *testing.T, base string) string {
+			link(t, "b", filepath.Join(base, "a"))
+			return filepath.Join(link(t, filepath.Join(base, "a"), filepath.Join(base, "b")), "c")
+		}},
 		{name: "another user's", want: "a belongs to another user (65534)", prepare: func(t *testing.T, base string) string {
 			return chown(t, mkdir(t, filepath.Join(base, "a"), 0o777))
 		}},
@@ -121,6 +126,35 @@ func TestOpen(t *testing.T) {
 				t.Errorf("the file is elsewhere: %v", err)
 			}
 		})
+	}
+}
+
+// What another user makes in /tmp while a directory is opened there, in place of one that was missing, is not opened.
+func TestOpenWhileAnotherUserMakesADirectory(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a directory of another user")
+	}
+	base := t.TempDir()
+	others := chown(t, mkdir(t, filepath.Join(base, "others"), 0o755))
+	for i := range 500 {
+		missing := filepath.Join(base, fmt.Sprint(i))
+		start, made := make(chan struct{}), make(chan error)
+		go func() {
+			<-start
+			for range i % 50 {
+				runtime.Gosched()
+			}
+			made <- os.Symlink(others, missing)
+		}()
+		close(start)
+		root, err := privatedir.Open(filepath.Join(missing, "spool"), "files")
+		if err == nil {
+			_ = root.Close()
+		}
+		if <-made == nil && err == nil {
+			t.Fatalf("opened what another user has made, at try %d", i)
+		}
 	}
 }
 

@@ -70,8 +70,25 @@ func (e *sharedError) Error() string {
 		"a directory elsewhere", e.dir)
 }
 
+// mostLinks is how many links a path may lead over: as many as Linux follows.
+const mostLinks = 40
+
 // checkAbove checks the directories above the last element of an absolute path, and what their links lead to.
 func checkAbove(path string) error {
+	dir := path
+	for range mostLinks {
+		next, err := checkToLink(dir)
+		if err != nil || next == "" {
+			return err
+		}
+		dir = next
+	}
+	return fmt.Errorf("%s leads over more than %d links, or they form a loop: name another directory", path, mostLinks)
+}
+
+// checkToLink checks the directories above the last element of an absolute path, up to the first that is a link, and
+// returns the path with what that one leads to in its place; "" when none of them is a link.
+func checkToLink(path string) (next string, err error) {
 	volume := filepath.VolumeName(path)
 	above, elements := volume+string(filepath.Separator),
 		strings.Split(strings.Trim(path[len(volume):], string(filepath.Separator)),
@@ -79,27 +96,27 @@ func checkAbove(path string) error {
 	for i, element := range elements {
 		info, err := os.Lstat(above)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := checkOwner(above, info); err != nil {
-			return err
+			return "", err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(above)
 			if err != nil {
-				return err
+				return "", err
 			}
 			if !filepath.IsAbs(target) {
 				target = filepath.Join(filepath.Dir(above), target)
 			}
-			return checkAbove(filepath.Join(append([]string{target}, elements[i:]...)...))
+			return filepath.Join(append([]string{target}, elements[i:]...)...), nil
 		}
 		if writableByOthers(info) && info.Mode()&fs.ModeSticky == 0 {
-			return &sharedError{above, elements[i:]}
+			return "", &sharedError{above, elements[i:]}
 		}
 		above = filepath.Join(above, element)
 	}
-	return nil
+	return "", nil
 }
 
 // checkOwner reports whether a directory belongs to neither this user nor root.
