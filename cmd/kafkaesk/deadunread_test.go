@@ -24,7 +24,7 @@ func TestDeadLettersThatCannotBeRead(t *testing.T) {
 	prefix := cluster.Prefix(t)
 	app := bus.New(bus.Config{Servers: cluster.Servers(), TopicPrefix: prefix, Logger: testkit.Logger(t)})
 	bus.MustSubscribe(app, "*", func(context.Context, *bus.Record) error { return bus.Reject(errors.New("no")) },
-		bus.Group(prefix+"mailer"), bus.DeadLetter())
+		bus.Group("mailer"), bus.DeadLetter())
 	for _, stream := range []string{"open", "shut"} {
 		if err := app.PublishRaw(t.Context(), stream, []byte("{}")); err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func TestDeadLettersThatCannotBeRead(t *testing.T) {
 	if err := app.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	shut := "shut." + prefix + "mailer.dead"
+	shut := "shut.mailer.dead"
 	cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: prefix + shut,
 		Err: kerr.TopicAuthorizationFailed, Count: -1})
 	var out, errs bytes.Buffer

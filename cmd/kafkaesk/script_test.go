@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write what comes out to the golden files")
 
-// scriptTime bounds each command of a script.
-const scriptTime = time.Minute
+// scriptTime bounds each command of a script. The first build of an app takes long on a busy machine.
+const scriptTime = 3 * time.Minute
 
 // TestScripts runs the scripts of testdata/scripts, each on streams of its own. Beside testscript's commands they have:
 //
