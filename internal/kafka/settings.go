@@ -59,102 +59,106 @@ const (
 // [DefaultSettings] or [ParseSettings]. Each comment names the setting as aiokafka and ParseSettings call it; durations
 // are given in milliseconds there. It prints without its secrets.
 type Settings struct {
-	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Defaults to PLAINTEXT. Setting: security_protocol.
+	// SecurityProtocol is how connections are secured. Credentials are sent with the SASL_ protocols only, and without
+	// TLS anybody in between reads them. Setting: security_protocol.
 	SecurityProtocol string
-	// SASLMechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. Defaults to PLAIN; used by the SASL_ protocols alone.
+	// SASLMechanism is how the program logs in, with the SASL_ protocols. OAUTHBEARER needs Config.SASL of the program.
 	// Setting: sasl_mechanism.
 	SASLMechanism string
-	// SASLUsername is the user. Setting: sasl_plain_username, for every mechanism.
+	// SASLUsername is the user, for every mechanism. Setting: sasl_plain_username.
 	SASLUsername string
-	// SASLPassword is the password. Setting: sasl_plain_password, for every mechanism.
+	// SASLPassword is the password, for every mechanism. It is never printed. Setting: sasl_plain_password.
 	SASLPassword Secret
-	// CAFile is a PEM file of the authorities that may sign the brokers' certificates. Defaults to those of the system.
-	// Setting: ssl_cafile.
+	// CAFile is a PEM file of the authorities that may sign the brokers' certificates. Without it those of the system
+	// may. Setting: ssl_cafile.
 	CAFile string
-	// CertFile and KeyFile are PEM files with our own certificate and its key, for brokers that ask for one. Both or none.
-	// Settings: ssl_certfile, ssl_keyfile.
-	CertFile, KeyFile string
-	// KeyPassword opens KeyFile when that is encrypted. Setting: ssl_password.
+	// CertFile is a PEM file with the program's own certificate, for brokers that ask for one. It needs ssl_keyfile.
+	// Setting: ssl_certfile.
+	CertFile string
+	// KeyFile is a PEM file with the key of the certificate. Setting: ssl_keyfile.
+	KeyFile string
+	// KeyPassword is the password of an encrypted ssl_keyfile. It is never printed. Setting: ssl_password.
 	KeyPassword Secret
-	// CheckHostname: the broker's certificate must name the host that we connect to. Defaults to true.
+	// CheckHostname is whether the broker's certificate has to name the host that the program connects to.
 	// Setting: ssl_check_hostname.
 	CheckHostname bool
-	// TLS and SASL are those of [Security]: nil when the settings above count.
+	// TLS and SASL are those of [Security]: nil when what stands above counts.
 	TLS  *tls.Config
 	SASL *SASL
 
-	// ClientID names this program in the brokers' logs, metrics and quotas. Defaults to the name of the program's file.
-	// Setting: client_id.
+	// ClientID is the name of this program in the brokers' logs, metrics and quotas. Setting: client_id.
 	ClientID string
-	// RequestTimeout is how long one attempt of a request may take. Defaults to 40s. Setting: request_timeout_ms.
+	// RequestTimeout is how long one attempt of a request may take. Setting: request_timeout_ms.
 	RequestTimeout time.Duration
-	// RetryBackoff bounds the pause after a first failed attempt; it doubles from there. Defaults to 100ms.
+	// RetryBackoff is the longest pause after a first failed attempt. The pause doubles with each further attempt.
 	// Setting: retry_backoff_ms.
 	RetryBackoff time.Duration
-	// MetadataMaxAge bounds the age of what is known about topics. Raise it for huge clusters; new topics that match a
-	// pattern, and partitions that are added, are noticed no sooner. A leader that has moved is not waited for.
-	// Defaults to 0: topics that are used by their names are looked at every 10s, those that do not exist yet every
-	// second, and all topics, which patterns need, every 2.5s. Setting: metadata_max_age_ms.
+	// MetadataMaxAge is the longest age of what the client knows about topics. Raise it for huge clusters: new topics
+	// that match a pattern, and new partitions, are found no sooner. A leader that has moved is looked up at once all
+	// the same. Without it, topics that are used by their names are looked up every 10 s, those that do not exist yet
+	// every second, and all topics, which patterns need, every 2.5 s. Setting: metadata_max_age_ms.
 	MetadataMaxAge time.Duration
-	// ConnectionsMaxIdle is how long an unused connection stays open. Defaults to 3m, which is less than load balancers
-	// and brokers wait before they cut it. Setting: connections_max_idle_ms.
+	// ConnectionsMaxIdle is how long an unused connection stays open: less than load balancers and brokers wait before
+	// they close it. Setting: connections_max_idle_ms.
 	ConnectionsMaxIdle time.Duration
 
-	// Acks is [AcksAll] or [AcksLeader]. Defaults to AcksAll: with the leader alone, an acknowledged record is lost with
-	// it. Setting: acks ("all", -1 or 1).
+	// Acks is which replicas have a record before it is acknowledged: all that are in sync, or with 1 the leader alone.
+	// With 1 an acknowledged record is lost if that broker is lost, and the producer is not idempotent. 0 is refused.
+	// Setting: acks.
 	Acks int16
-	// Idempotent: each batch carries a producer id and a sequence, so that a repeated one is written once. Defaults to
-	// true, and to false with AcksLeader. Setting: enable_idempotence.
+	// Idempotent is whether each batch carries a producer id and a sequence number, so that a batch that is sent twice is
+	// written once. It is false with acks 1. Setting: enable_idempotence.
 	Idempotent bool
-	// Compression of batches. Defaults to none. Setting: compression_type.
+	// Compression is how batches are compressed. Log streams are compressed with snappy unless this is set, `none`
+	// included. Setting: compression_type.
 	Compression wire.Compression
-	// CompressionGiven: compression_type was given, and counts for log streams too.
+	// CompressionGiven tells that compression_type was given, and counts for log streams too.
 	CompressionGiven bool
-	// Linger is how long a batch that nobody waits for stays open for more records. Defaults to 5ms. Setting: linger_ms.
+	// Linger is how long a batch that no call waits for stays open for more records. Setting: linger_ms.
 	Linger time.Duration
-	// MaxBatchSize bounds the bytes of one batch before compression. Defaults to 512 KiB; a broker's own default limit is
-	// 1,048,588. Setting: max_batch_size.
+	// MaxBatchSize is the size of the largest batch before compression. A broker takes 1,048,588 bytes unless it is
+	// configured otherwise. Setting: max_batch_size.
 	MaxBatchSize int
-	// MaxRequestSize bounds the bytes of one record. Defaults to 1 MiB. Setting: max_request_size.
+	// MaxRequestSize is the size of the largest record that is published. Setting: max_request_size.
 	MaxRequestSize int
 
-	// FetchMaxWait is how long a broker may hold a fetch that finds nothing. Defaults to 500ms. Setting:
-	// fetch_max_wait_ms.
+	// FetchMaxWait is how long a broker may hold a fetch that finds nothing. Setting: fetch_max_wait_ms.
 	FetchMaxWait time.Duration
-	// FetchMinBytes is what a fetch waits for. Defaults to 1. Setting: fetch_min_bytes.
+	// FetchMinBytes is how many bytes a fetch waits for. Setting: fetch_min_bytes.
 	FetchMinBytes int
-	// FetchMaxBytes bounds what is fetched, from all brokers together, and has not been decoded; a fetch asks for half
-	// of what is left of it, and 1 MiB at least. Defaults to 50 MiB. Setting: fetch_max_bytes.
+	// FetchMaxBytes is the limit of what is fetched and not decoded, from all brokers together. A fetch asks for half of
+	// what is left of it, and for 1 MiB at least. Setting: fetch_max_bytes.
 	FetchMaxBytes int
-	// MaxPartitionFetchBytes bounds the share of one partition. Defaults to 1 MiB. Setting: max_partition_fetch_bytes.
+	// MaxPartitionFetchBytes is the limit of one partition in a fetch. A larger record is fetched all the same.
+	// Setting: max_partition_fetch_bytes.
 	MaxPartitionFetchBytes int
-	// ClientRack is where this program runs, as the brokers name it in broker.rack. Brokers with a rack-aware
-	// replica.selector.class then have it read from the replica that is nearest. Defaults to none: from the leader.
+	// ClientRack is the rack in which this program runs, as the brokers name it in broker.rack. Brokers with a rack-aware
+	// replica.selector.class then have it read from the nearest replica. Without it, it reads from the leaders.
 	// Setting: client_rack.
 	ClientRack string
-	// IsolationLevel is read_committed (default: records of aborted transactions are never seen) or read_uncommitted.
+	// IsolationLevel is whether records of open and aborted transactions are read. With read_committed they are not.
 	// Setting: isolation_level.
 	IsolationLevel string
 
-	// AutoOffsetReset says where a group starts that has no commit: earliest (default), latest, or none, which is an
-	// error. Setting: auto_offset_reset.
+	// AutoOffsetReset is where a group begins that has no committed offset. With none that is an error.
+	// Setting: auto_offset_reset.
 	AutoOffsetReset string
-	// AutoCommitInterval is how often finished work is committed. Defaults to 1s. Setting: auto_commit_interval_ms.
+	// AutoCommitInterval is how often finished work is committed. Setting: auto_commit_interval_ms.
 	AutoCommitInterval time.Duration
-	// SessionTimeout: a member that is not heard of for so long is dead to its group. Defaults to 10s.
+	// SessionTimeout is how long a group waits for a member's heartbeat before it removes the member.
 	// Setting: session_timeout_ms.
 	SessionTimeout time.Duration
-	// HeartbeatInterval is how often a member is heard of. Defaults to 3s; at most half of SessionTimeout.
+	// HeartbeatInterval is the pause between heartbeats, at most half of session_timeout_ms.
 	// Setting: heartbeat_interval_ms.
 	HeartbeatInterval time.Duration
-	// RebalanceTimeout is how long a group waits for its members to finish and join again. Defaults to 5m.
-	// Setting: rebalance_timeout_ms, else max_poll_interval_ms.
+	// RebalanceTimeout is how long a group waits for its members to finish their work and join again.
+	// rebalance_timeout_ms wins over max_poll_interval_ms. Settings: rebalance_timeout_ms, max_poll_interval_ms.
 	RebalanceTimeout time.Duration
-	// MaxPollRecords bounds, for each partition of a subscription, how many records are in work or waiting for it: beyond
-	// it the partition is not read on. What is on its way then still comes. Defaults to 0: 10,000, and 2 MiB. Setting:
-	// max_poll_records.
+	// MaxPollRecords is how many records of each partition of a subscription may wait or be handled. A partition that has
+	// more is not read on; what was asked for before still comes. Without it the limits are 10,000 records and 2 MiB.
+	// Setting: max_poll_records.
 	MaxPollRecords int
-	// GroupInstanceID makes the member of a group static: it keeps its partitions over a restart. Defaults to none.
+	// GroupInstanceID is the id of a static member (KIP-345), which keeps its partitions over a restart.
 	// Setting: group_instance_id.
 	GroupInstanceID string
 }
