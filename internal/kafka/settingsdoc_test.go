@@ -19,8 +19,8 @@ import (
 
 var updateSettings = goflag.Bool("update", false, "write docs/settings.md")
 
-// documented is what docs/settings.md says of a setting and the code does not know: Kafka's own name, and the default of
-// aiokafka 0.14 ("": aiokafka does not have the setting).
+// documented is what docs/settings.md says of a setting and the code does not know: Kafka's own name, and the default
+// of aiokafka 0.14 ("": aiokafka does not have the setting).
 type documented struct{ name, kafka, aiokafka string }
 
 var documentedSettings = []struct {
@@ -77,11 +77,12 @@ const settingsHead = `# Settings
 
 ` + "`go test ./internal/kafka -run TestSettingsPage -update`" + ` writes this page from the code's own table.
 
-Settings have the names that aiokafka gives them. They are Config.Settings of a program, a JSON object of
-` + "`--kafka-settings`" + ` and KAFKAESK_KAFKA_SETTINGS, or a file of them (` + "`--kafka-settings @settings.json`" + `):
+Settings have the names that aiokafka gives them. They are Config.Settings of a program, or a JSON object that
+` + "`--kafka-settings`" + ` and KAFKAESK_KAFKA_SETTINGS take, as text or as @ and the name of a file:
 
 ` + "```json" + `
-{"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": "u", "sasl_plain_password": "p"}
+{"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
+ "sasl_plain_username": "u", "sasl_plain_password": "p"}
 ` + "```" + `
 
 - Times are whole numbers of milliseconds, sizes are bytes. null is the default.
@@ -102,7 +103,8 @@ func TestSettingsPage(t *testing.T) {
 		}
 	}
 	if old, err := os.ReadFile(file); err != nil || string(old) != page {
-		t.Errorf("docs/settings.md is not what the code says (%v): run go test ./internal/kafka -run TestSettingsPage -update", err)
+		t.Errorf("docs/settings.md is not what the code says (%v): run "+
+			"go test ./internal/kafka -run TestSettingsPage -update", err)
 	}
 }
 
@@ -112,7 +114,8 @@ func settingsPage(t *testing.T) string {
 	var page, refused strings.Builder
 	page.WriteString(settingsHead)
 	for _, group := range documentedSettings {
-		fmt.Fprintf(&page, "\n## %s\n\n| setting | type | default | Kafka | aiokafka's default |\n|---|---|---|---|---|\n", group.title)
+		fmt.Fprintf(&page, "\n## %s\n\n| setting | type | default | Kafka | aiokafka's default |\n", group.title)
+		page.WriteString("|---|---|---|---|---|\n")
 		var notes strings.Builder
 		for _, d := range group.settings {
 			set := table[d.name]
@@ -135,8 +138,9 @@ func settingsPage(t *testing.T) string {
 		}
 		fmt.Fprintf(&page, "\n%s", notes.String())
 	}
-	page.WriteString("\n## Accepted and without effect\n\nEach is a warning in the log, which says why.\n\n| setting | why |\n|---|---|\n")
-	refused.WriteString("\n## Refused\n\nEach is an error, because its meaning would be lost.\n\n| setting | why |\n|---|---|\n")
+	const reasons = "\n\n| setting | why |\n|---|---|\n"
+	page.WriteString("\n## Accepted and without effect\n\nEach is a warning in the log, which says why." + reasons)
+	refused.WriteString("\n## Refused\n\nEach is an error, because its meaning would be lost." + reasons)
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		var s Settings
 		switch warning, err := table[name](&s, false); {
