@@ -58,13 +58,14 @@ pictures: ## take the pictures of the documentation (needs Chromium)
 tidy: ## tidy the modules
 	go mod tidy
 	cd bench && go mod tidy
+	cd interop && go mod tidy
 
 .PHONY: ci
 ci: ## do what the hosted CI does
 	bash .ci/run
 
 .PHONY: kafka/up
-kafka/up: ## start Apache Kafka on localhost:9092 in Docker
+kafka/up: ## start Apache Kafka on localhost:9092 (needs Docker with Compose v2)
 	docker compose up --detach --wait
 
 .PHONY: kafka/down

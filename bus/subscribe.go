@@ -264,9 +264,9 @@ func (s *subscription) check(handler any) error {
 		return fmt.Errorf("breaker after %d failures, probe each %v: want at least one failure, and a time above zero",
 			s.breaker.After, s.breaker.Probe)
 	case s.timeout != nil && *s.timeout <= 0:
-		return fmt.Errorf("timeout %v: it is a time from the record's start", *s.timeout)
+		return fmt.Errorf("timeout %v: it has to be above 0", *s.timeout)
 	case slices.ContainsFunc(s.delays, func(d time.Duration) bool { return d <= 0 }):
-		return fmt.Errorf("retry topics %v: a delay is longer than nothing", s.delays)
+		return fmt.Errorf("retry topics %v: each delay has to be above 0", s.delays)
 	case s.retry != nil && (s.retry.Attempts < 0 || s.retry.FirstPause < 0 || s.retry.MaxPause < 0):
 		return fmt.Errorf("retry policy %+v: nothing in it can be negative", *s.retry)
 	}

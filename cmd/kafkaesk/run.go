@@ -60,8 +60,8 @@ func newRoot(streams Streams) *cobra.Command {
 			"    kafkaesk ./pkg:App --kafka-servers=localhost:9092\n\n" +
 			"builds a worker of the App that the package in ./pkg exports, and runs it. The target is a directory or an " +
 			"import path, and an exported\n*bus.App, func() *bus.App, func() (*bus.App, error), or *bus.Router. Without a " +
-			"name it is App. A package main is run as it is. All that\nstands behind the target belongs to the worker: " +
-			"kafkaesk ./pkg:App --help tells its flags, environment variables and exit codes.\nNothing is written into your " +
+			"name it is App. A package main is run as it is.\nEverything after the target is passed to the worker: " +
+			"kafkaesk ./pkg:App --help lists its flags, environment variables and\nexit codes. Nothing is written into your " +
 			"tree.\n\nThis needs Go, so it is for development. A production image gets a program whose main calls " +
 			"worker.Main(app), of the package\ngithub.com/kafkaesk/kafkaesk/bus/worker, or the one that kafkaesk build " +
 			"makes.\n\nExit codes: 0 done, 1 failed, 2 the command line is wrong, 3 no broker could be reached; those of a " +
