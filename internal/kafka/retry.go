@@ -32,7 +32,7 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 		if n == worthTelling && c.warnedPassword.CompareAndSwap(false, true) {
 			level = slog.LevelWarn
 		}
-		c.logger.Log(ctx, level, "kafka: a request failed; it is sent again until its context ends", "error", err, "attempts", n+1)
+		c.logger.Log(ctx, level, "kafka: a request failed and is sent again", "error", err, "attempts", n+1)
 		if Sleep(ctx, backoff.Delay(n)) != nil {
 			return c.ended(ctx, nil, last)
 		}
