@@ -108,7 +108,7 @@ type Clock struct {
 
 // append appends a time and a comma; null when there is none, or one that RFC 3339 cannot say.
 func (c *Clock) append(dst []byte, t time.Time) []byte {
-	if s := t.Unix(); s != c.second || len(c.text) == 0 {
+	if s := t.Unix(); s != c.second || len(c.text) == 0 || t.IsZero() {
 		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
 			return append(dst, "null,"...)
 		}

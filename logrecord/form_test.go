@@ -82,3 +82,13 @@ func TestPartsBecomeTheRecord(t *testing.T) {
 		}
 	}
 }
+
+// A record without a time has none, also behind one of the second in which the zero time lies.
+func TestNoTime(t *testing.T) {
+	t.Parallel()
+	var c Clock
+	c.append(nil, time.Time{}.Add(1))
+	if got := string(c.append(nil, time.Time{})); got != "null," {
+		t.Errorf("no time is written as %s", got)
+	}
+}

@@ -579,6 +579,24 @@ func FuzzSpooledRecord(f *testing.F) {
 	})
 }
 
+// A record from the disk that has no time does not take that of the record whose memory it has.
+func TestARecordFromTheDiskWithoutATime(t *testing.T) {
+	t.Parallel()
+	shard := &newQueue(collect(nil)).shards[0]
+	earlier := newQueued(&entry{time: time.Unix(3, 0)})
+	earlier.memory = make([]byte, 0, smallestMemory)
+	earlier.clear()
+	shard.exchange(earlier, classes, 0)
+	data := newQueued(&entry{text: []byte("{}")}).appendSpooled(nil, time.Unix(3, 0), new(logrecord.Clock), "logs")
+	r, err := fromSpool(shard, data, "logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r != earlier || !r.time.IsZero() {
+		t.Errorf("the record has the time %v, in memory that served before: %v", r.time, r == earlier)
+	}
+}
+
 // A record that is to be sent again may go to the disk at once, and its memory serves another, while the outcomes of
 // the same batch are still counted: the other is not taken for it.
 func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {

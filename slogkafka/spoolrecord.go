@@ -79,7 +79,7 @@ func fromSpool(s *shard, data []byte, stream string) (*queued, error) {
 	r := s.room(len(value) + len(key) + len(span))
 	r.memory = append(append(append(r.memory, value...), key...), span...)
 	r.textLen, r.keyLen, r.charge = int32(len(value)), int32(len(key)), memoryCharge(cap(r.memory))
-	r.level = unknownLevel
+	r.level, r.time = unknownLevel, time.Time{}
 	if flags&flagKey == 0 {
 		r.keyLen = -1
 	}
