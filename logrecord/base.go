@@ -5,26 +5,27 @@ import (
 	"strings"
 )
 
-// Base are the base fields that are the same in all records of an encoder. A nil one is found once, by NewEncoder, and
-// is null in the record when nothing is found.
+// Base are the base fields that are equal in all records of an encoder. NewEncoder determines a nil field once; it is
+// null in the record if it cannot be determined.
 type Base struct {
 	// Logger is the logger's name. Defaults to null: slog's loggers have no names.
 	Logger *string
-	// Hostname defaults to the host's name, as the kernel says it.
+	// Hostname defaults to the kernel's host name.
 	Hostname *string
-	// Service defaults to the hostname less its last two parts that a dash begins (or one, if there is but one), which is
-	// the name of the deployment when the hostname is a pod's; "unknown" when there is no dash.
+	// Service defaults to the hostname without its last two dash-separated parts: shop-api-7d9f-x2k gives shop-api,
+	// the name of a pod's deployment. A hostname with one dash loses one part; without a dash the service is
+	// "unknown".
 	Service *string
-	// Namespace defaults to that of the Kubernetes service account.
+	// Namespace defaults to the namespace of the Kubernetes service account.
 	Namespace *string
 	// Cluster defaults to the environment variable CLUSTER.
 	Cluster *string
 }
 
-// namespaceFile is where Kubernetes tells a pod its namespace.
+// namespaceFile is the file from which a pod reads its namespace.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// found returns b with what it leaves open filled in from the machine.
+// found returns b with its nil fields determined from the machine.
 func (b Base) found() Base {
 	if b.Hostname == nil {
 		if name, err := os.Hostname(); err == nil {
@@ -51,7 +52,7 @@ func (b Base) found() Base {
 	return b
 }
 
-// serviceOf is the name of the service that runs on a host: web-api-7c9d-x2x runs web-api.
+// serviceOf returns the service of a host: web-api-7c9d-x2x runs web-api.
 func serviceOf(hostname string) string {
 	parts := strings.Split(hostname, "-")
 	if len(parts) == 1 {
@@ -60,7 +61,7 @@ func serviceOf(hostname string) string {
 	return strings.Join(parts[:len(parts)-min(len(parts)-1, 2)], "-")
 }
 
-// hide takes away the base fields that rename leaves out, and returns those that are known with each record only.
+// hide removes the base fields that rename leaves out. It returns those of them whose value differs by record.
 func hide(b *Base, rename map[string]string) (hidden uint32) {
 	for f, usual := range ownNames() {
 		if name, renamed := rename[usual]; !renamed || name != "" {

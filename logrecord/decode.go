@@ -13,7 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// ErrNotRecord is the error of Decode for bytes that are not a log record: no JSON, or JSON that is not an object.
+// ErrNotRecord is the error of Decode for bytes that are not a log record: invalid JSON, or JSON that is not an
+// object.
 var ErrNotRecord = errors.New("logrecord: not a log record")
 
 // Decode reads a log record, in its envelope or bare: the value of a Kafka record, or a line of a stream handler.
@@ -45,7 +46,7 @@ func Decode(value []byte) (Record, error) {
 	return r, nil
 }
 
-// DecodeValue makes the record what [Decode] returns for the value. It implements bus.ValueDecoder, so that handlers of
+// DecodeValue sets the record to the result of [Decode]. It implements bus.ValueDecoder, so that handlers of
 // subscriptions can take a Record, a *Record or a *bus.Message of either.
 func (r *Record) DecodeValue(value []byte) error {
 	decoded, err := Decode(value)
@@ -56,8 +57,8 @@ func (r *Record) DecodeValue(value []byte) error {
 	return nil
 }
 
-// envelope returns what the object holds, if it is an envelope: one with a "schema" that is a string, and "data"; or
-// one without a schema, which has nothing but "data", an object.
+// envelope returns the content of an envelope: an object with a string "schema" and with "data", or an object whose
+// only member is "data", an object.
 func envelope(doc []byte) (schema string, data []byte, ok bool) {
 	named, members := false, 0
 	rawjson.Members(doc, func(key, value []byte) bool {
@@ -79,10 +80,10 @@ func envelope(doc []byte) (schema string, data []byte, ok bool) {
 // decoder fills a record, member by member.
 type decoder struct {
 	record  *Record
-	leveled bool // Level is from the level's number
+	leveled bool // Level comes from the level's number
 }
 
-// member takes one member of the data. A null is as good as absent for a field that we know, and stays for any other.
+// member adds one member of the data. A null counts as absent for a known field, and is kept for any other.
 func (d *decoder) member(key, value []byte) bool {
 	name := rawjson.Unquote(key)
 	if !d.known(name, value) {
@@ -91,7 +92,7 @@ func (d *decoder) member(key, value []byte) bool {
 	return true
 }
 
-// known takes the value if it belongs to a field of Record and has the type that is usual there.
+// known stores the value if the name is a field of Record and the value has the usual type.
 func (d *decoder) known(name string, value []byte) bool {
 	r := d.record
 	var text *string
@@ -141,8 +142,8 @@ func (d *decoder) known(name string, value []byte) bool {
 	return rawjson.IsNull(value)
 }
 
-// The forms of a timestamp: ours and RFC 3339's at large, then Python's, which has no zone and means UTC. Parse takes a
-// fraction of a second after each.
+// The layouts of a timestamp: RFC 3339, then Python's, which has no zone and means UTC. Parse accepts a fraction of a
+// second after each.
 var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"}
 
 func (d *decoder) time(value []byte) bool {
@@ -159,7 +160,7 @@ func (d *decoder) time(value []byte) bool {
 	return false
 }
 
-// level takes a number, or the name that loggers of other kinds write there.
+// level accepts a number, or a level name of another logger.
 func (d *decoder) level(value []byte) bool {
 	if value[0] == '"' {
 		l, ok := severity.Word(rawjson.Unquote(value))
@@ -180,7 +181,7 @@ func (d *decoder) source(value []byte) bool {
 	if value[0] != '{' {
 		return false
 	}
-	// Only what we write ourselves: three keys and no others, of the usual types.
+	// Only the form that this package writes: exactly three keys of the usual types.
 	var s slog.Source
 	dec := json.NewDecoder(strings.NewReader(string(value)))
 	dec.DisallowUnknownFields()
@@ -209,11 +210,11 @@ func (d *decoder) errors(value []byte) bool {
 	return ok
 }
 
-// finish lets level and severity stand in for each other.
+// finish derives a missing level from the severity, and a missing severity from the level.
 func (d *decoder) finish() {
 	r := d.record
 	if !d.leveled {
-		r.Level, _ = severity.Named(r.Severity) // an unknown name leaves INFO
+		r.Level, _ = severity.Named(r.Severity) // INFO for an unknown name
 	}
 	if r.Severity == "" {
 		r.Severity = severity.Name(r.Level)

@@ -17,54 +17,55 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// Options are what an Encoder is made with. The zero value is complete.
+// Options configure an Encoder. The zero value is complete.
 type Options struct {
-	// SchemaID wraps each record in an envelope of that schema, such as "LogRecord:1". Defaults to none: bare records.
+	// SchemaID is the schema of the envelope around each record, such as "LogRecord:1". Defaults to none: records
+	// without envelope.
 	SchemaID string
-	// Base are the base fields that are the same in all records.
+	// Base are the base fields that are equal in all records.
 	Base Base
 	// AddSource adds the field source: function, file and line of the log call.
 	AddSource bool
-	// Trace fills the field trace with the stack of the log call, from this level on. Defaults to never.
+	// Trace sets the field trace to the stack of the log call, for records from this level on. Defaults to never.
 	Trace slog.Leveler
-	// ReplaceAttr is called for each attribute that is not a group, as that of slog.HandlerOptions is, but never for base
-	// fields. A log model is one attribute to it, and then each of its fields, and those of the structs in it. It may be
-	// called concurrently.
+	// ReplaceAttr is called for each attribute that is not a group, as in slog.HandlerOptions, but never for base
+	// fields. It is called for a log model as one attribute, and then for each field of the model and of the structs
+	// in it. It may be called concurrently.
 	ReplaceAttr func(groups []string, a slog.Attr) slog.Attr
-	// Format makes the record's own base: a struct whose fields take the place of the base fields. A base field that it
-	// does not have is null, or, in a record without an envelope, left out. It is a log model without having to say so;
-	// models and attributes are merged over it. Where it returns nil or panics, the record has its usual base. It may be
+	// Format returns a record's own base: a struct whose fields replace the base fields. A base field that it lacks
+	// is null, or, in a record without an envelope, left out. The struct need not be a log model; models and
+	// attributes are merged over it. For a nil result and after a panic the record has its usual base. It may be
 	// called concurrently.
 	Format func(ctx context.Context, r slog.Record) any
-	// FromContext returns attributes that a call's context holds, such as the id of a request. They stand at the root,
-	// also of loggers with groups, and give way to what With and the call say. It may be called concurrently.
+	// FromContext returns attributes from the context of a log call, such as the id of a request. They are written at
+	// the root, even for loggers with groups, and yield to attributes of With and of the call. It may be called
+	// concurrently.
 	FromContext func(ctx context.Context) []slog.Attr
-	// Levels names levels that have no name of their own, or another one. A level between two that have names has the
-	// lower one's. Defaults to DEBUG, INFO, WARNING, ERROR, and CRITICAL from slog level 12 on.
+	// Levels sets the names of levels. A level without a name has that of the next lower one. Defaults to DEBUG,
+	// INFO, WARNING, ERROR, and CRITICAL from slog level 12 on.
 	Levels map[slog.Level]string
-	// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds, as slog
-	// writes them. Durations inside of other values are not changed: a model's schema calls them integers.
+	// TextDurations writes attributes that are durations as text, such as "1.5s". Defaults to their nanoseconds, as
+	// slog writes them. Durations inside other values are not changed: a model's schema declares them as integers.
 	TextDurations bool
-	// Preset gives the record's own fields other names. It is for records without an envelope: those in Kafka have the
-	// names that readers know. Defaults to Kafkaesk.
+	// Preset sets the names of the own fields. It is for records without an envelope: those in Kafka have the names
+	// that readers expect. Defaults to Kafkaesk.
 	Preset Preset
-	// Rename gives own fields names that the preset does not have for them, by their names in Kafka; an empty name leaves
-	// a field out. In an envelope a name has no effect, and one of exception, trace, stack, logger, hostname, service,
-	// namespace and cluster that is left out is null.
+	// Rename sets names of own fields, by their names in Kafka, and overrides the preset; an empty name leaves a
+	// field out. In an envelope names are not changed, and when exception, trace, stack, logger, hostname, service,
+	// namespace or cluster is left out, it is null.
 	Rename map[string]string
-	// Route finds the record's route by the types of its models, which are no pointers; see Result.Route.
+	// Route maps types of models, which are not pointers, to the record's route; see Result.Route.
 	Route map[reflect.Type]string
-	// Hash makes the hash, with its key, of fields of models that have the tag log:"hash": they are written as its sum, in
-	// hex, of a text or of the JSON of another value. It is a function so that the key is not printed with the Options.
+	// Hash returns the keyed hash for fields of models with the tag log:"hash": they are written as its sum, in hex,
+	// of a text or of another value's JSON. It is a function so that printing the Options does not print the key.
 	// Without it these fields are redacted. It may be called concurrently.
 	Hash func() hash.Hash
-	// Report is told once of each type of model whose jsonschema tags cannot be used: its values are logged unchecked.
-	// [Check] finds such a type before. It may be called concurrently, and must not log through this encoder. Defaults to
-	// telling nobody.
+	// Report is called once for each type of model with unusable jsonschema tags: its values are logged unchecked.
+	// [Check] finds such a type earlier. It may be called concurrently, and must not log through this encoder.
+	// Defaults to no report.
 	Report func(error)
-	// MaxBytes is how long a record with its envelope may be, in bytes: values are shortened until it fits. Defaults to
-	// 900 KiB, which fits into the largest record that a Kafka broker takes by default, with room for key and headers. At
-	// most 128 MiB.
+	// MaxBytes is the maximum length of a record with its envelope in bytes: values are shortened until it fits.
+	// Defaults to 900 KiB, which fits into a broker's default maximum with key and headers. At most 128 MiB.
 	MaxBytes int
 }
 
@@ -73,32 +74,32 @@ const (
 	mostMaxBytes    = 128 << 20
 )
 
-// maxGroups is how many groups WithGroup may open. It is more than values may nest, because programs open groups in
+// maxGroups bounds the groups of WithGroup. It is larger than the nesting of values, because programs open groups in
 // code.
 const maxGroups = 128
 
-// maxSteps is how many attributes and calls of LogValue one record may cost. It ends groups that hold themselves many
-// times over without writing anything.
+// maxSteps bounds the attributes and the calls of LogValue of one record. It ends groups that contain themselves
+// repeatedly without writing anything.
 const maxSteps = 1 << 17
 
-// Encoder makes log records of slog's: what a slog.Handler's Handle, WithAttrs and WithGroup have in common. It does
-// not change: WithAttrs and WithGroup return another. All may be used concurrently.
+// Encoder encodes slog's records as log records: the common part of a slog.Handler's Handle, WithAttrs and WithGroup.
+// It is immutable: WithAttrs and WithGroup return another one. All may be used concurrently.
 type Encoder struct {
 	*shared
 	with  with
-	frame *frame // nil: all records are written as a whole
+	frame *frame // nil: EncodeParts writes whole records
 }
 
-// shared is what an encoder and those derived from it have in common.
+// shared is the state that an encoder shares with the encoders derived from it.
 type shared struct {
-	head        []byte // of the envelope, with the record's opening brace
+	head        []byte // start of the envelope, with the record's opening brace
 	enveloped   bool
 	hidden      uint32 // base fields that are always null, one bit for each
 	route       map[reflect.Type]string
 	names       names
-	severities  []levelText // from the lowest level on
-	constant    []byte      // the base fields that are the same in all records, with the comma behind the message
-	lateNulls   []byte      // exception, trace and stack of a record that has none
+	severities  []levelText // lowest level first
+	constant    []byte      // the base fields that are equal in all records, behind the message's comma
+	lateNulls   []byte      // exception, trace and stack of a record without them
 	addSource   bool
 	trace       slog.Leveler
 	replaceAttr func([]string, slog.Attr) slog.Attr
@@ -108,26 +109,27 @@ type shared struct {
 	hash        func() hash.Hash
 	maxBytes    int
 
-	seed     maphash.Seed
-	types    types
-	places   places
-	builders sync.Pool // *builder
+	seed      maphash.Seed
+	types     types
+	callSites callSites
+	builders  sync.Pool // *builder
 }
 
-// with is what WithAttrs and WithGroup have led to. The text stands at the record's root, behind the base fields.
+// with holds the attributes and groups of WithAttrs and WithGroup. The text is at the record's root, behind the base
+// fields.
 type with struct {
 	text   []byte
 	layout layout
-	open   []int32  // groups that the text leaves open, outermost first
-	path   []string // names of all groups of WithGroup; those that are not open yet are opened by what goes into them
-	// tooDeep is the name of a group that lies deeper than a record may; "" if none does.
+	open   []int32  // groups that are open at the end of the text, outermost first
+	path   []string // names of all groups of WithGroup; the first attribute in a group opens it
+	// tooDeep is the name of the first group that exceeds maxGroups; "" without one.
 	tooDeep string
 	models  uint32 // own fields that models have written, one bit for each
 	notes   notes
-	signs   []uint32 // of the keys of all members
+	signs   []uint32 // signs of all members' keys
 }
 
-// notes is what attributes tell about the record as a whole.
+// notes collects what attributes contribute to the record as a whole.
 type notes struct {
 	exception, stack string // of the first error
 	moved            []moved
@@ -147,25 +149,25 @@ type builder struct {
 	layout
 	pending
 	buf     []byte
-	shift   int         // where the text of With begins
+	shift   int         // position of the text of With
 	at      int32       // the innermost object
-	inValue int         // how many groups are being written as values: they are not the record's root
-	groups  []openGroup // those to be closed
-	path    []string    // names of the groups that are open
+	inValue int         // number of groups being written as values, outside of the record's root
+	groups  []openGroup // open groups
+	path    []string    // names of the open groups
 	models  uint32      // own fields that models have written, one bit for each
 	writer  jsonplan.Writer
 	rules   jsonplan.Log
-	spare   []byte // for a record that is written again
-	levels  int    // that values may still nest
-	steps   int    // attributes and calls of LogValue that are left
-	// length of buf beyond which no more is written of a value, so that one without end leaves room for others
+	spare   []byte // buffer for rewriting a record
+	levels  int    // remaining nesting of values
+	steps   int    // remaining attributes and calls of LogValue
+	// limit is the length of buf beyond which a value is cut, so that an endless value leaves room for others.
 	limit int
-	// length of buf beyond which no more attributes are written; what exactly goes out is for shorten to say
+	// total is the length of buf beyond which attributes are left out; shorten determines the final length.
 	total   int
-	rewrite bool // a key came twice: what stands in buf is not the record
-	yields  bool // what is written now gives way to what is there
+	rewrite bool // a key occurred twice: buf is not the record
+	yields  bool // written members yield to existing ones
 
-	lastType reflect.Type // of a value, and what is known of it
+	lastType reflect.Type // type of the last value, and its typeInfo
 	lastInfo *typeInfo
 
 	result      Result
@@ -174,7 +176,7 @@ type builder struct {
 	clock       Clock
 }
 
-// NewEncoder returns an encoder. What Options.Base leaves open is found now.
+// NewEncoder returns an encoder. It determines the nil fields of Options.Base now.
 func NewEncoder(o Options) *Encoder {
 	s := &shared{
 		head:        []byte{'{'},
@@ -213,7 +215,7 @@ func NewEncoder(o Options) *Encoder {
 	return e
 }
 
-// builder returns a builder in the state that the encoder's attributes have led to, which writes to dst.
+// builder returns a builder that contains the encoder's attributes and writes to dst.
 func (e *Encoder) builder() *builder {
 	b := e.builders.Get().(*builder)
 	b.levels, b.steps = maxLevels, maxSteps
@@ -230,7 +232,7 @@ func newBuilder(s *shared) *builder {
 	return b
 }
 
-// load puts the attributes of With into the record.
+// load copies the attributes of With into the record.
 func (b *builder) load(w *with) {
 	b.shift = len(b.buf)
 	b.buf = append(b.buf, w.text...)
@@ -249,9 +251,9 @@ func (b *builder) load(w *with) {
 	b.deferMembers(w)
 }
 
-// release gives a builder back.
+// release returns a builder to the pool.
 func (s *shared) release(b *builder) {
-	// Larger memory is rarely needed, and not worth keeping.
+	// Larger buffers are rare and are not kept.
 	const most = 256 << 10
 	if cap(b.buf) > most || cap(b.spare) > most || cap(b.members)*40+cap(b.slots)*4+
 		(cap(b.table)+cap(b.spareTable))*8 > most {
@@ -269,14 +271,14 @@ func (s *shared) release(b *builder) {
 	s.builders.Put(b)
 }
 
-// WithAttrs returns an encoder whose records have these attributes. They are encoded now, once.
+// WithAttrs returns an encoder whose records also have these attributes. They are encoded now, once.
 func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	if len(attrs) == 0 || e.with.tooDeep != "" {
 		return e
 	}
 	b := e.builder()
 	defer e.release(b)
-	b.buf = append(b.buf[:0], '{') // of the record, behind which its members stand
+	b.buf = append(b.buf[:0], '{') // opening brace of the record, before its members
 	b.load(&e.with)
 	b.enterPending(len(b.buf))
 	open := slices.Clone(e.with.open)
@@ -286,7 +288,7 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	before := b.objects[b.at].count
 	b.attrs(attrs, false)
 	d := &Encoder{shared: e.shared, with: with{path: e.with.path, models: b.models}}
-	if b.objects[b.at].count == before { // what opened groups for it has led to nothing
+	if b.objects[b.at].count == before { // the opened groups have stayed empty
 		for len(b.groups) > 0 {
 			b.close()
 		}
@@ -314,8 +316,8 @@ func (e *Encoder) WithAttrs(attrs []slog.Attr) *Encoder {
 	return d
 }
 
-// WithGroup returns an encoder that puts all further attributes into the group of that name. An empty name changes
-// nothing.
+// WithGroup returns an encoder that writes all further attributes into a group with that name. An empty name has no
+// effect.
 func (e *Encoder) WithGroup(name string) *Encoder {
 	if name == "" || e.with.tooDeep != "" {
 		return e
@@ -329,27 +331,27 @@ func (e *Encoder) WithGroup(name string) *Encoder {
 	return d
 }
 
-// Result tells what had to be done to a record.
+// Result describes an encoded record.
 type Result struct {
-	// Invalid tells that the record has schema_errors.
+	// Invalid reports that the record has schema_errors.
 	Invalid bool
-	// SchemaErrors are the record's schema_errors; none for a record that keeps the schemas of its models.
+	// SchemaErrors are the record's schema_errors; none without a violation.
 	SchemaErrors []string
-	// Truncated tells that values were shortened, or left out, to make it fit.
+	// Truncated reports that values were shortened or left out to make the record fit.
 	Truncated bool
-	// Route is what Options.Route has for the record's models: that of the first one, "" if it has none for any.
+	// Route is the Options.Route of the record's first model with one; "" without any.
 	Route string
-	// Span is that of the call's context, whose ids the record has; nil when there is none.
+	// Span is the span of the call's context, whose ids are in the record; nil without one.
 	Span *trace.SpanContext
-	// Form makes the whole record of the text that EncodeParts gives.
+	// Form completes the text of EncodeParts to the whole record.
 	Form Form
-	// Local is for the function that gets the record: what it puts there comes back with the result of a later record.
-	// One call at a time has it, so that it need not be guarded.
+	// Local is storage for the function that gets the record: a value that it stores there is in the result of a
+	// later record. Only one call at a time has it, so it needs no lock.
 	Local *any
 }
 
-// Append appends the record of one log call to dst: JSON without a line's end, in an envelope if there is a SchemaID.
-// Nothing of r, or of the values in it, is used after it returns. The context gives the ids of its span, if it has one.
+// Append appends the record of one log call to dst: JSON without a line end, in an envelope if there is a SchemaID.
+// It uses no value of r after it returns. The ids of the context's span, if there is one, are in the record.
 func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record []byte, result Result) {
 	_ = e.Encode(ctx, &r, func(text []byte, what *Result) error {
 		record, result = append(dst, text...), *what
@@ -361,9 +363,8 @@ func (e *Encoder) Append(dst []byte, ctx context.Context, r slog.Record) (record
 	return record, result
 }
 
-// Encode gives the record of one log call to a function, with its result, in memory that serves the next record: the
-// function must keep neither, but may append to the record. It is as Append makes it. Encode returns what the function
-// returns.
+// Encode calls use with the record of one log call, as Append writes it, and its result. Both are in memory that is
+// reused for the next record: use must keep neither, but may append to the record. Encode returns the error of use.
 func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []byte, result *Result) error) error {
 	b := e.builder()
 	defer e.release(b)
@@ -371,23 +372,23 @@ func (e *Encoder) Encode(ctx context.Context, r *slog.Record, use func(record []
 	return use(b.buf, &b.result)
 }
 
-// encode writes the record as a whole.
+// encode writes the whole record.
 func (e *Encoder) encode(b *builder, ctx context.Context, r *slog.Record) {
 	b.buf = append(b.buf[:0], e.head...)
 	if e.format == nil {
-		b.begin(r)
+		b.writeEarly(r)
 	}
 	b.load(&e.with)
 	if e.fromContext != nil || e.format != nil || e.with.models&early != 0 {
-		b.enterPending(len(b.buf)) // what they lead to needs the members
+		b.enterPending(len(b.buf)) // the notes need the members
 	}
-	b.total = 8 * e.maxBytes // so that the attributes of With leave room for those of the call
+	b.total = 8 * e.maxBytes // the attributes of With leave room for those of the call
 	b.call(&e.with, r)
 	b.findSpan(ctx)
 	e.finish(b, ctx, r)
 }
 
-// finish writes what follows the attributes of the call.
+// finish writes the parts behind the attributes of the call.
 func (e *Encoder) finish(b *builder, ctx context.Context, r *slog.Record) {
 	for range e.with.open {
 		b.buf = append(closeWith(b.buf, '}'), ',')
@@ -398,12 +399,12 @@ func (e *Encoder) finish(b *builder, ctx context.Context, r *slog.Record) {
 	}
 	formatted := e.format != nil && b.formatted(ctx, r)
 	if b.rewrite || b.models&early != 0 {
-		b.again(len(e.head))
+		b.rewriteFrom(len(e.head))
 	}
 	if e.format != nil {
 		b.base(formatted, r)
 	}
-	b.late(r)
+	b.writeLate(r)
 	b.buf = closeWith(b.buf, '}')
 	if e.enveloped {
 		b.buf = append(b.buf, '}')
@@ -412,24 +413,24 @@ func (e *Encoder) finish(b *builder, ctx context.Context, r *slog.Record) {
 	result.Invalid, result.SchemaErrors = len(b.schemaErrors) > 0, b.schemaErrors
 	result.Truncated, result.Route = b.truncated, b.notes.route
 	if len(b.buf) > e.maxBytes {
-		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as it gets
+		b.buf, _ = e.Shorten(b.buf, e.maxBytes) // as short as possible
 		result.Truncated = true
 	}
 }
 
-// Shorten returns a record that Append made in at most max bytes, if it can: its longest texts shortened first, then
-// whole fields left out, never a base field. The record it is given does not change.
+// Shorten returns a record of Append in at most max bytes, if possible: it shortens the longest texts first, then
+// leaves out whole fields, but no base field. It does not change the given record.
 func (e *Encoder) Shorten(record []byte, max int) ([]byte, bool) {
 	if !e.enveloped {
 		return shorten(record, max)
 	}
-	around := len(e.head) - 1 // the envelope but for its closing brace
+	around := len(e.head) - 1 // the envelope without its closing brace
 	text, ok := shorten(record[around:len(record)-1], max-around-1)
 	return slices.Concat(e.head[:around], text, []byte("}")), ok
 }
 
-// call writes the attributes of the call into the innermost group of WithGroup. Groups that nothing goes into are not
-// written. It calls one method of the slog.Record only, because each copies it.
+// call writes the attributes of the call into the innermost group of WithGroup. Empty groups are not written. It
+// calls only one method of the slog.Record, because each call copies the record.
 func (b *builder) call(w *with, r *slog.Record) {
 	first, plain := true, b.replaceAttr == nil
 	r.Attrs(func(a slog.Attr) bool {
@@ -446,8 +447,8 @@ func (b *builder) call(w *with, r *slog.Record) {
 	}
 }
 
-// openAll opens the groups of WithGroup that are not open yet. It returns false when there are too many, which it notes
-// in the record.
+// openAll opens the groups of WithGroup that are not open yet. If there are too many, it notes that in the record and
+// returns false.
 func (b *builder) openAll(w *with) bool {
 	if w.tooDeep != "" {
 		b.member(w.tooDeep, slog.StringValue(errorNote+"more than "+strconv.Itoa(maxGroups)+" groups"), false)
@@ -459,14 +460,14 @@ func (b *builder) openAll(w *with) bool {
 	return true
 }
 
-// again writes the record anew, without what has been replaced.
-func (b *builder) again(root int) {
+// rewriteFrom writes the record again, without replaced members.
+func (b *builder) rewriteFrom(root int) {
 	b.spare = b.appendEarly(b.spare[:0], root, b.shift)
 	b.spare = b.appendObject(b.spare, 0)
 	b.buf = append(b.buf[:root], b.spare...)
 }
 
-// appendEarly appends the base fields that stand in the buffer from i to end, but for those that models have.
+// appendEarly appends the base fields in the buffer from i to end, except those that models have written.
 func (b *builder) appendEarly(dst []byte, i, end int) []byte {
 	for f := own(0); i < end; f++ {
 		key := b.names.keys[f]
@@ -482,7 +483,7 @@ func (b *builder) appendEarly(dst []byte, i, end int) []byte {
 	return dst
 }
 
-// context writes the attributes that the context of the call holds.
+// context writes the attributes of the call's context.
 func (b *builder) context(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -494,8 +495,8 @@ func (b *builder) context(ctx context.Context) {
 	b.attrs(b.fromContext(ctx), false)
 }
 
-// begin writes the base fields that are known when the record begins.
-func (b *builder) begin(r *slog.Record) {
+// writeEarly writes the base fields that are known before the attributes.
+func (b *builder) writeEarly(r *slog.Record) {
 	if key := b.names.keys[ownTimestamp]; key != nil {
 		b.buf = b.clock.append(append(b.buf, key...), r.Time)
 	}
@@ -507,7 +508,7 @@ func (b *builder) begin(r *slog.Record) {
 	b.buf = append(b.buf, b.constant...)
 }
 
-// findSpan looks for the span of the call's context.
+// findSpan stores the span of the call's context.
 func (b *builder) findSpan(ctx context.Context) {
 	if ctx == nil {
 		return
@@ -518,8 +519,8 @@ func (b *builder) findSpan(ctx context.Context) {
 	}
 }
 
-// late writes what is known only at the end, all of it at the root.
-func (b *builder) late(r *slog.Record) {
+// writeLate writes the fields that are known after the attributes, all at the root.
+func (b *builder) writeLate(r *slog.Record) {
 	var stack string
 	if b.trace != nil && r.Level >= b.trace.Level() {
 		stack = callStack(r.PC)
@@ -550,15 +551,15 @@ func (b *builder) late(r *slog.Record) {
 	}
 }
 
-// mayWrite tells whether an own field is to be written: it is not left out, and no model has it.
+// mayWrite reports whether to write an own field: it is not left out, and no model has written it.
 func (b *builder) mayWrite(f own) bool { return b.names.keys[f] != nil && b.models&(1<<f) == 0 }
 
-// raw writes an own field whose JSON is ready.
+// raw writes an own field, given its JSON.
 func (b *builder) raw(f own, value []byte) {
 	b.buf = append(append(append(b.buf, b.names.keys[f]...), value...), ',')
 }
 
-// text writes an own field that is a text, null without one, unless a model has it.
+// text writes an own text field, null for "", unless a model has written it.
 func (b *builder) text(f own, value string) {
 	switch {
 	case !b.mayWrite(f):

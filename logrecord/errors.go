@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// failed lets the first error at the top of the record fill exception and stack.
+// failed makes the first error at the top of the record fill exception and stack.
 func (b *builder) failed(err error) {
 	if err == nil || b.exception != "" || !b.atRoot() || isNil(err) {
 		return
@@ -25,7 +25,7 @@ func isNil(err error) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// maxChain is how many errors of a chain are looked at: an Unwrap may have no end.
+// maxChain bounds the inspected errors of a chain: an Unwrap may never end.
 const maxChain = 100
 
 // chain calls f for err and the errors that it wraps, depth first, until f returns false.
@@ -49,8 +49,8 @@ func chain(err error, left *int, f func(error) bool) bool {
 	return true
 }
 
-// cause returns the first error of the chain that is no mere wrapper: one of package fmt or errors, which says nothing
-// of what went wrong, or of github.com/pkg/errors, whose wrappers add a text or a stack.
+// cause returns the first error of the chain that is not a wrapper. The wrappers are those of fmt and errors, whose
+// type says nothing about the cause, and those of github.com/pkg/errors, which add a text or a stack.
 func cause(err error) error {
 	found, left := err, maxChain
 	chain(err, &left, func(e error) bool {
@@ -77,8 +77,8 @@ func isWrapper(err error) bool {
 	return false
 }
 
-// errorText returns the text of the chain with the stack that an error in it carries: errors with a stack show it with
-// %+v, and those that wrap them do not hand that on.
+// errorText returns the text of the chain with the stack that an error in it carries. Errors with a stack print it
+// with %+v, but their wrappers do not pass that on.
 func errorText(err error) string {
 	if f, ok := err.(fmt.Formatter); ok {
 		return fmt.Sprintf("%+v", f)
@@ -90,7 +90,7 @@ func errorText(err error) string {
 	return text.String()
 }
 
-// appendTraced appends how the first error of each branch that formats itself shows its stack.
+// appendTraced appends, for each branch, the %+v text of the first error with a Format method.
 func appendTraced(err error, left *int, text *strings.Builder) {
 	if *left--; err == nil || isNil(err) || *left < 0 {
 		return

@@ -11,27 +11,27 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// Form is what a record has in common with others: the envelope, the base fields and the attributes of With, its level
-// and its source. [Encoder.EncodeParts] does not write them, so that a log call neither writes nor copies what is known
-// before: Append makes the whole record later, where no log call waits for it. The zero Form is that of a whole record.
+// Form is the part of a record that many records share: the envelope, the base fields and attributes of With, its
+// level and its source. [Encoder.EncodeParts] does not write them, so that a log call neither writes nor copies known
+// text: Append completes the record later, outside of the log call. The zero Form is that of a whole record.
 type Form struct {
 	frame   *frame
 	level   *levelText
-	source  *place // nil: none
-	message uint32 // how long the message is in the text, with a comma; the attributes follow it
+	source  *callSite // nil: no source
+	message uint32    // length of the message in the text, with a comma; the attributes follow it
 }
 
-// frame is what all records of one encoder have in common.
+// frame is the common part of all records of one encoder.
 type frame struct {
 	*shared
 	fixed []byte // the constant base fields and the attributes of With, each with its comma
 }
 
-// mostFolded is how long a record may be, in bytes, that EncodeParts does not write as a whole. It bounds the memory of
-// who makes many of them whole.
+// mostFolded is the maximum length in bytes of a record that EncodeParts does not write whole. It bounds the memory
+// for completing many records.
 const mostFolded = 4 << 10
 
-// newFrame returns the frame of an encoder's records; nil where they may need more than plain attributes need.
+// newFrame returns the frame of an encoder's records; nil if they may have more than plain attributes.
 func (e *Encoder) newFrame() *frame {
 	w := &e.with
 	switch {
@@ -42,13 +42,13 @@ func (e *Encoder) newFrame() *frame {
 	return &frame{e.shared, slices.Concat(e.constant[len(`,`):], w.text)}
 }
 
-// Whole tells whether the record is written as a whole.
+// Whole reports whether the text is the whole record.
 func (f *Form) Whole() bool { return f.frame == nil }
 
 // timeLength is the length of the text of a record's time, with its comma.
 const timeLength = len(`"2006-01-02T15:04:05.000000000Z",`)
 
-// Len returns how long the record is as a whole whose text has n bytes, with or without the ids of a span.
+// Len returns the length of the whole record for a text of n bytes, with or without the ids of a span.
 func (f *Form) Len(n int, span bool) int {
 	if f.Whole() {
 		return n
@@ -67,7 +67,8 @@ func (f *Form) Len(n int, span bool) int {
 	return n
 }
 
-// Append appends the whole record: of its text, the time of its log call, and the span of its context, nil without one.
+// Append appends the whole record: its text, completed by the time of its log call and the span of its context, nil
+// without one.
 func (f *Form) Append(dst, text []byte, t time.Time, span *trace.SpanContext, c *Clock) []byte {
 	if f.Whole() {
 		return append(dst, text...)
@@ -99,14 +100,14 @@ func (n *names) appendHex(dst []byte, f own, id []byte) []byte {
 	return append(rawjson.AppendHex(dst, id), '"', ',')
 }
 
-// Clock writes the times of records. The text of a second serves all records of that second. It is for one goroutine at
-// a time; the zero Clock is ready.
+// Clock formats the times of records. It caches the text of a second. It must be used by one goroutine at a time; the
+// zero Clock is ready for use.
 type Clock struct {
 	second int64
 	text   []byte
 }
 
-// append appends a time and a comma; null when there is none, or one that RFC 3339 cannot say.
+// append appends a time and a comma; null for the zero time, and for one outside of RFC 3339's range.
 func (c *Clock) append(dst []byte, t time.Time) []byte {
 	if s := t.Unix(); s != c.second || len(c.text) == 0 || t.IsZero() {
 		if y := t.UTC().Year(); t.IsZero() || y < 0 || y > 9999 {
@@ -117,9 +118,9 @@ func (c *Clock) append(dst []byte, t time.Time) []byte {
 	return append(rawjson.AppendNine(append(dst, c.text...), uint32(t.Nanosecond())), 'Z', '"', ',')
 }
 
-// EncodeParts is Encode for those who make the record whole later, by the Form in the result, of which the text that
-// the function gets is a part. It is the whole record, and the Form is zero, where values are more than short texts,
-// numbers and bools, a key comes twice, or there are groups.
+// EncodeParts is Encode for callers that complete the record later: the Form in the result completes the text that
+// use gets. If a value is more than a short text, number or bool, a key occurs twice, or there are groups, the text
+// is the whole record and the Form is zero.
 func (e *Encoder) EncodeParts(
 	ctx context.Context, r *slog.Record, use func(text []byte, result *Result) error,
 ) error {
@@ -146,7 +147,7 @@ func (e *Encoder) EncodeParts(
 	if b.folded && e.addSource && r.PC != 0 {
 		form.source = e.sourceAt(r.PC)
 	}
-	// What the notes but for the route lead to is written behind the attributes.
+	// The notes except the route are written behind the attributes.
 	if n := &b.notes; b.folded && (n.exception != "" || n.truncated || len(n.schemaErrors)+len(n.moved) > 0 ||
 		form.Len(len(b.buf), b.result.Span != nil) > min(mostFolded, e.maxBytes)) {
 		b.unfold()
@@ -159,10 +160,10 @@ func (e *Encoder) EncodeParts(
 	return use(b.buf, &b.result)
 }
 
-// lastSecond is the first one behind the times that RFC 3339 can say.
+// lastSecond is the first second after the range of RFC 3339.
 const lastSecond = 253402300800
 
-// fold begins a record of which only the parts are written. It returns false when it has to be written as a whole.
+// fold begins a record of which only parts are written. It returns false for a record that must be written whole.
 func (b *builder) fold(f *frame, w *with, r *slog.Record) bool {
 	if uint64(r.Time.Unix()) >= lastSecond || len(r.Message) > shortText || b.trace != nil && r.Level >= b.trace.Level() {
 		return false
@@ -179,8 +180,7 @@ func (b *builder) fold(f *frame, w *with, r *slog.Record) bool {
 	return true
 }
 
-// unfold goes on with the record as a whole. It returns by how much what stands behind the message has moved in the
-// buffer.
+// unfold continues with the whole record. It returns how far the bytes behind the message have moved in the buffer.
 func (b *builder) unfold() (moved int) {
 	form, text, bits, signs := b.result.Form, b.buf, b.bits, b.signs
 	b.result.Form = Form{}

@@ -2,11 +2,11 @@ package logrecord
 
 import "github.com/kafkaesk/kafkaesk/internal/rawjson"
 
-// appendString appends a text in its only form, so that keys can be compared as they are written.
+// appendString appends a text in a canonical form, so that keys can be compared as bytes.
 func appendString(dst []byte, s string) []byte { return rawjson.AppendText(dst, s, rawjson.Plain) }
 
-// next returns where the object's member that follows i stands: its key, its value, the value's end, and where to look
-// for the one after it. It returns key -1 at the end of the object.
+// next returns the position of the object's next member from i on: its key, its value, the value's end, and where the
+// search continues. At the end of the object it returns key -1.
 func next(doc []byte, i int) (key, val, end, after int) {
 	m, ok := rawjson.NextMember(doc, i)
 	if !ok {
@@ -16,7 +16,7 @@ func next(doc []byte, i int) (key, val, end, after int) {
 	return m.Key, m.Value, end, end
 }
 
-// closeWith ends an object or array whose parts are each followed by a comma.
+// closeWith ends an object or array that has a comma after each part.
 func closeWith(dst []byte, bracket byte) []byte {
 	if last := len(dst) - 1; dst[last] == ',' {
 		dst[last] = bracket

@@ -10,7 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// maxKey is how long a key may be, in bytes. A longer one is cut.
+// maxKey is the maximum length of a key in bytes. A longer one is cut.
 const maxKey = 256
 
 // attrs writes attributes into the innermost object. Those of a model may replace base fields.
@@ -41,7 +41,7 @@ func (b *builder) attr(a slog.Attr, model bool) {
 	}
 	b.failed(err)
 	switch {
-	case v.Kind() == slog.KindGroup && v.model: // it says its fields by LogValue
+	case v.Kind() == slog.KindGroup && v.model: // a model whose LogValue returns its fields
 		b.inline(a.Key, v.Group(), true)
 	case v.Kind() == slog.KindGroup && a.Key == "":
 		b.inline(a.Key, v.Group(), model)
@@ -54,7 +54,7 @@ func (b *builder) attr(a slog.Attr, model bool) {
 	}
 }
 
-// directModel returns a value that is a log model as it stands; nil for others.
+// directModel returns the value if it is a log model without LogValue; nil otherwise.
 func (b *builder) directModel(v slog.Value) any {
 	if v.Kind() != slog.KindAny || b.replaceAttr != nil {
 		return nil
@@ -65,8 +65,7 @@ func (b *builder) directModel(v slog.Value) any {
 	return nil
 }
 
-// resolveAttr resolves an attribute's value and lets ReplaceAttr have it. What panics on the way has a note in its
-// place.
+// resolveAttr resolves an attribute's value and calls ReplaceAttr. After a panic the value is a note.
 func (b *builder) resolveAttr(a *slog.Attr) (v resolved, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -80,14 +79,14 @@ func (b *builder) resolveAttr(a *slog.Attr) (v resolved, err error) {
 		a.Value = v.Value
 		*a = b.replaceAttr(b.path[:len(b.path):len(b.path)], *a)
 		isModel := v.model
-		v = b.resolve(a.Value) // and what it was before does not count: it may have been hidden
+		v = b.resolve(a.Value) // the original value is ignored: it may be secret
 		v.model, err = v.model || isModel, v.err
 	}
 	a.Value = v.Value
 	return v, err
 }
 
-// isModel tells whether the value is a log model.
+// isModel reports whether the value is a log model.
 func (b *builder) isModel(v slog.Value) bool {
 	if k := v.Kind(); k != slog.KindAny && k != slog.KindLogValuer {
 		return false
@@ -105,7 +104,7 @@ func (b *builder) isModel(v slog.Value) bool {
 	return false
 }
 
-// infoOf returns what is known of a type: mostly of the last one again.
+// infoOf returns the information about a type, usually the cached one of the last type.
 func (b *builder) infoOf(t reflect.Type) *typeInfo {
 	if t != b.lastType {
 		b.lastType, b.lastInfo = t, b.types.of(t)
@@ -120,7 +119,7 @@ func addressed(v reflect.Value) reflect.Value {
 	return c
 }
 
-// says asks a model. One that embeds a nil *Model cannot answer, and is one.
+// says calls IsLogModel. A model that embeds a nil *Model panics there, and is a model.
 func says(m marked) (is bool) {
 	defer func() {
 		if recover() != nil {
@@ -130,11 +129,11 @@ func says(m marked) (is bool) {
 	return m.IsLogModel()
 }
 
-// atRoot tells whether what is written becomes a field of the record itself.
+// atRoot reports whether members become fields of the record itself.
 func (b *builder) atRoot() bool { return b.at == 0 && b.inValue == 0 }
 
-// startKey writes the key of a member. A plain attribute gives way to the record's own fields; when a model writes one,
-// it is returned.
+// startKey writes the key of a member. It renames a plain attribute with the name of an own field. For a model it
+// returns the own field.
 func (b *builder) startKey(name string, model bool) (f own, isOwn bool) {
 	if len(name) > maxKey {
 		end := maxKey - len(ellipsis)
@@ -170,8 +169,8 @@ func (b *builder) member(name string, v slog.Value, model bool) {
 	}
 }
 
-// inline writes the attributes of a group into the innermost object. It counts as a level all the same, because such
-// groups can be endless too.
+// inline writes the attributes of a group into the innermost object. It still counts as a level, because such groups
+// can be endless too.
 func (b *builder) inline(name string, attrs []slog.Attr, model bool) {
 	if b.levels == 0 {
 		b.member(name, slog.StringValue(tooDeep), false)
@@ -182,7 +181,7 @@ func (b *builder) inline(name string, attrs []slog.Attr, model bool) {
 	b.levels++
 }
 
-// group writes a group under its name, unless it turns out to be empty.
+// group writes a group under its name, unless it is empty.
 func (b *builder) group(name string, attrs []slog.Attr, model bool) {
 	switch {
 	case len(attrs) == 0:
@@ -196,7 +195,7 @@ func (b *builder) group(name string, attrs []slog.Attr, model bool) {
 	}
 }
 
-// object writes the attributes of a group that is, or lies in, another value.
+// object writes the attributes of a group inside another value.
 func (b *builder) object(attrs []slog.Attr) {
 	if b.levels == 0 {
 		b.buf = appendString(b.buf, tooDeep)
@@ -218,12 +217,12 @@ func (b *builder) object(attrs []slog.Attr) {
 	b.layout, b.at, b.rewrite, b.yields, b.deferred = outer, at, rewrite, yields, deferred
 }
 
-// model writes the fields of a model into the innermost object. A model that is nil is absent; one that its own
-// MarshalJSON turns into something else than an object is a value like any other, under its key.
+// model writes the fields of a model into the innermost object. A nil model is absent. A model whose MarshalJSON
+// returns no object is an ordinary value under its key.
 func (b *builder) model(name string, m any) {
 	b.findRoute(m)
-	// The model's braces take the place of what precedes its first member and follows its last: a comma or the brace of
-	// the object around it, and a comma.
+	// The model's braces replace the byte before its first member, a comma or the brace of the surrounding object,
+	// and the comma behind its last one.
 	start := len(b.buf) - 1
 	before := b.buf[start]
 	b.buf = b.buf[:start]
@@ -249,7 +248,7 @@ func (b *builder) model(name string, m any) {
 	}
 }
 
-// findRoute looks up the route of a model's type, unless the record has one.
+// findRoute sets the route by the model's type, unless the record has a route.
 func (b *builder) findRoute(m any) {
 	if len(b.shared.route) == 0 || b.notes.route != "" {
 		return
@@ -261,8 +260,8 @@ func (b *builder) findRoute(m any) {
 	b.notes.route = b.shared.route[t]
 }
 
-// modelValue writes a model as an object, checked against its schema. One that is an error is its fields, not its text.
-// It returns what is known of its type, nil for what LogValue says.
+// modelValue writes a model as an object, checked against its schema. A model that is an error is written as its
+// fields, not its text. It returns the information about its type, nil for the result of LogValue.
 func (b *builder) modelValue(m any, start int) *typeInfo {
 	v := reflect.ValueOf(m)
 	t := v.Type()
@@ -271,7 +270,7 @@ func (b *builder) modelValue(m any, start int) *typeInfo {
 	}
 	if v.Kind() == reflect.Pointer || b.infoOf(t).valuer {
 		b.value(m)
-		return nil // nil, or what LogValue says, which is not what the type's schema is about
+		return nil // nil, or the result of LogValue, to which the type's schema does not apply
 	}
 	info := b.infoOf(v.Type())
 	plan := b.types.compiled(info, v.Type())
@@ -280,7 +279,7 @@ func (b *builder) modelValue(m any, start int) *typeInfo {
 	}
 	outer := b.lend()
 	b.rules.Models = true
-	keeps, _ := plan.Write(&b.writer, m) // in a log record nothing fails
+	keeps, _ := plan.Write(&b.writer, m) // writing a log record never fails
 	b.takeBack(outer)
 	if b.buf[start] == '{' && (!keeps || b.replaceAttr != nil) {
 		b.check(plan, m, start)
@@ -288,7 +287,7 @@ func (b *builder) modelValue(m any, start int) *typeInfo {
 	return info
 }
 
-// fields makes the members that stand in the buffer from i on, each with its comma, members of the innermost object.
+// fields makes the members in the buffer from i on, each with its comma, members of the innermost object.
 func (b *builder) fields(i int) {
 	for all := len(b.buf); i < all; {
 		val := rawjson.SkipString(b.buf, i) + 1
@@ -308,7 +307,7 @@ func (b *builder) field(key, val, end int) {
 	switch {
 	case !isOwn:
 		b.rewrite = !b.enter(key, val, end) || b.rewrite
-	case f >= ownInvalid: // it moves to attr_<name>
+	case f >= ownInvalid: // renamed to attr_<name>
 		b.rewrite = true
 		at := len(b.buf)
 		b.buf = append(append(b.buf, '"'), attrPrefix...)
@@ -321,8 +320,7 @@ func (b *builder) field(key, val, end int) {
 	}
 }
 
-// formatted writes what the option Format makes of the log call. It tells whether that takes the place of the base
-// fields.
+// formatted writes the struct of the option Format. It reports whether that replaces the base fields.
 func (b *builder) formatted(ctx context.Context, r *slog.Record) (replaced bool) {
 	defer func() {
 		b.yields = false
@@ -340,12 +338,12 @@ func (b *builder) formatted(ctx context.Context, r *slog.Record) (replaced bool)
 	return true
 }
 
-// base writes the base fields of a record whose base Format makes: the usual ones where it has made none, else null for
-// those that it does not have. A record without an envelope does without them.
+// base writes the remaining base fields of a record with the option Format: the usual ones if Format returned none,
+// else null for those that the struct lacks. A record without an envelope omits these.
 func (b *builder) base(formatted bool, r *slog.Record) {
 	if !formatted {
 		start := len(b.buf)
-		b.begin(r)
+		b.writeEarly(r)
 		b.spare = b.appendEarly(b.spare[:0], start, len(b.buf))
 		b.buf = append(b.buf[:start], b.spare...)
 		return

@@ -9,10 +9,10 @@ import (
 // record. It has no fields itself.
 type Model struct{}
 
-// IsLogModel tells that the type is a log model. A type that cannot embed Model may have this method itself.
+// IsLogModel marks the type as a log model. A type that cannot embed Model may implement this method itself.
 func (Model) IsLogModel() bool { return true }
 
-// marked is what makes a value a log model.
+// marked is the interface of log models.
 type marked interface{ IsLogModel() bool }
 
 // Attr returns the model as an attribute. slog.Logger.LogAttrs takes nothing else. In other log calls the model may

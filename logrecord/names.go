@@ -9,11 +9,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// attrPrefix stands before the name of a plain attribute that would be taken for a field of the record's own.
+// attrPrefix begins the name of a plain attribute that has the name of an own field.
 const attrPrefix = "attr_"
 
-// own is a field that the record has of its own. The first twelve are the base fields, in two parts: what is known when
-// a record begins, and what is known at its end.
+// own is an own field: a field that the record has by itself. The first twelve are the base fields, in two parts:
+// those known before the attributes, and those known after them.
 type own uint8
 
 const (
@@ -26,26 +26,26 @@ const (
 	ownService
 	ownNamespace
 	ownCluster
-	ownException // the first that is written at the end
+	ownException // the first one that is written at the end
 	ownTrace
 	ownStack
-	ownSource // the first that is no base field
+	ownSource // the first one that is not a base field
 	ownTraceID
 	ownSpanID
 	ownTraceFlags
-	ownInvalid // the first that no model may write
+	ownInvalid // the first one that no model may write
 	ownSchemaErrors
 	ownTruncated
-	ownFields // how many there are
+	ownFields // the number of own fields
 )
 
 // Sets of own fields, one bit for each.
 const (
-	early = 1<<ownException - 1      // the base fields that are known when a record begins
-	late  = 1<<ownSource - 1 - early // and those that are known at its end
+	early = 1<<ownException - 1      // base fields that are known before the attributes
+	late  = 1<<ownSource - 1 - early // base fields that are known after the attributes
 )
 
-// ownNames returns the names of the record's own fields.
+// ownNames returns the names of the own fields.
 func ownNames() [ownFields]string {
 	return [ownFields]string{
 		"timestamp", "severity", "level", "message", "logger", "hostname", "service", "namespace", "cluster",
@@ -54,32 +54,32 @@ func ownNames() [ownFields]string {
 	}
 }
 
-// isBase tells whether every record has a base field of that name.
+// isBase reports whether the name is that of a base field.
 func isBase(name string) bool {
 	own := ownNames()
 	return slices.Contains(own[:ownSource], name)
 }
 
-// names are the names of the record's own fields.
+// names are the names of the own fields.
 type names struct {
 	keys   [ownFields][]byte // quoted, with a colon; nil for a field that is left out
-	source [3]string         // of the function, file and line of source, which is one object without them
+	source [3]string         // names of function, file and line; source is one object if they are empty
 	number func(slog.Level) int64
 	byText map[string]own
-	// lengths has one bit for each length, up to 63, of the names with one first and last byte: most keys of attributes
-	// are found to be none of these names without looking further.
+	// lengths has one bit for each length, up to 63, of the names with the same first and last byte: it excludes most
+	// keys of attributes without a further lookup.
 	lengths [256]uint64
 }
 
-// IsOwnField tells whether records in Kafka may have a field of that name of their own: one of the twelve base fields,
-// source, trace_id, span_id, trace_flags, invalid, schema_errors or truncated. A plain attribute of such a name is kept
-// as attr_<name>.
+// IsOwnField reports whether the name is that of an own field of records in Kafka: one of the twelve base fields,
+// source, trace_id, span_id, trace_flags, invalid, schema_errors or truncated. A plain attribute with such a name is
+// renamed to attr_<name>.
 func IsOwnField(name string) bool {
 	own := ownNames()
 	return slices.Contains(own[:], name)
 }
 
-// Preset is a set of names for the fields that a record has of its own.
+// Preset is a set of names for the own fields.
 type Preset uint8
 
 const (
@@ -94,8 +94,8 @@ const (
 	ECS
 )
 
-// names returns the preset's names of the record's own fields, "" for those that it does not have, those of the three
-// parts of source, which is one object without them, and what all records begin with.
+// names returns the preset's names of the own fields, "" for those that it lacks, the names of the three parts of
+// source, "" if source is one object, and the start of all records.
 func (p Preset) names() (fields [ownFields]string, source [3]string, begin string) {
 	fields = ownNames()
 	switch p {
@@ -118,8 +118,8 @@ func (p Preset) names() (fields [ownFields]string, source [3]string, begin strin
 	return fields, source, begin
 }
 
-// newNames returns the names of a preset, where rename, which goes by the names of Kafkaesk, has no other; "" leaves a
-// field out.
+// newNames returns the names of a preset, overridden by rename, whose keys are Kafkaesk's names; "" leaves a field
+// out.
 func newNames(preset Preset, rename map[string]string) (n names, begin string) {
 	fields, source, begin := preset.names()
 	for i, usual := range ownNames() {
@@ -156,7 +156,7 @@ func (n *names) add(text string, f own) {
 	n.lengths[endsOf(text)] |= 1 << min(len(text), 63)
 }
 
-// endsOf is the place in names.lengths of a name, which is not empty.
+// endsOf returns the index in names.lengths of a name, which must not be empty.
 func endsOf(name string) byte { return name[0] + 31*name[len(name)-1] }
 
 // find returns the own field of that name.
@@ -168,7 +168,7 @@ func (n *names) find(name string) (own, bool) {
 	return f, found
 }
 
-// constant returns the comma behind the message, and the base fields that are the same in all records, each with its
+// constant returns the comma behind the message, and the base fields that are equal in all records, each with its
 // comma.
 func (n *names) constant(b Base) []byte {
 	var text []byte
@@ -200,14 +200,14 @@ func (n *names) lateNulls() []byte {
 	return text
 }
 
-// levelText is how records of a level begin.
+// levelText is the start of records of a level.
 type levelText struct {
 	level slog.Level
 	name  string
 	text  []byte // the fields severity and level, and the key of the message
 }
 
-// levelTexts returns the levels that have names, from the lowest on.
+// levelTexts returns the levels with names, lowest first.
 func (n *names) levelTexts(own map[slog.Level]string) []levelText {
 	all := map[slog.Level]string{}
 	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, slog.LevelError + 4} {
@@ -231,7 +231,7 @@ func (n *names) appendLevel(dst []byte, name string, l slog.Level) []byte {
 	return append(dst, n.keys[ownMessage]...)
 }
 
-// levelText returns how records of a level begin that has a name of its own; nil for others.
+// levelText returns the start of the records of a named level; nil for a level without a name.
 func (s *shared) levelText(l slog.Level) *levelText {
 	for i := range s.severities {
 		if s.severities[i].level == l {
@@ -241,8 +241,8 @@ func (s *shared) levelText(l slog.Level) *levelText {
 	return nil
 }
 
-// level writes the fields severity and level, and the key of the message. A level without a name has that of the one
-// below it.
+// level writes the fields severity and level, and the key of the message. A level without a name uses that of the
+// next lower one.
 func (b *builder) level(l slog.Level) {
 	if t := b.levelText(l); t != nil {
 		b.buf = append(b.buf, t.text...)

@@ -8,41 +8,41 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// A record is written from its beginning to its end, and is right as it stands unless a key comes twice. For that case
-// the builder knows the members of each object: where they stand in its buffer, and which of them have been replaced. A
-// record in which a key came twice is written again from them, once, when all members are known.
+// A record is written sequentially, and is correct unless a key occurs twice. For that case the builder stores the
+// members of each object: their positions in the buffer, and which of them are replaced. A record with a repeated key
+// is then rewritten from these members, once, when all are known.
 
-// member is one key of an object: buf[key:val-1] is the quoted key, buf[val:end] the value. What follows at end is a
-// comma, or the brace of the object. Places are relative to where the text of With begins in the buffer, so that the
-// members of With serve any record.
+// member is one key of an object: buf[key:val-1] is the quoted key, buf[val:end] the value. At end follows a comma,
+// or the brace of the object. Positions are relative to where the text of With begins in the buffer, so that the
+// members of With are valid for any record.
 type member struct {
-	sign          uint32 // of its key: equal keys have equal signs
-	hash          uint32 // of its key in its object; only where there are slots
+	sign          uint32 // sign of its key: equal keys have equal signs
+	hash          uint32 // hash of its key in its object; only with slots
 	key, val, end int32
 	parent        int32 // the object it belongs to
 	next          int32 // the next member of that object; 0: none, as no member comes before the first
-	object        int32 // the value is a group, and its members are those of this object; 0: it is another value
+	object        int32 // the object of a group's members; 0: the value is not a group
 	replaced      bool
-	open          bool // the group is being written: nothing else can have its key meanwhile
+	open          bool // the group is being written: its key cannot be reused meanwhile
 }
 
-// object is one object of the record. Groups of one name in one object are the same object.
+// object is one object of the record. Groups with the same name in one object are one object.
 type object struct {
 	first, last int32 // members; valid when count is not 0
 	count       int32
 }
 
-// layout is what is known of a record's members. objects[0] is the record itself.
+// layout describes a record's members. objects[0] is the record itself.
 type layout struct {
 	members []member
 	objects []object
-	// slots finds a member by its key: a hash table with open addressing, whose entries are places in members plus 1. It
-	// is empty while there are few members, which are searched through.
+	// slots finds a member by its key: a hash table with open addressing, whose entries are indexes in members plus
+	// 1. It is empty while there are few members, which are searched linearly.
 	slots []int32
-	seen  uint64 // one bit for each sign of a key: a clear bit tells that a key is new
+	seen  uint64 // one bit for each sign of a key: a key whose bit is clear is new
 }
 
-// few is how many members are searched through before they get a table. Only then keys are hashed.
+// few is the number of members from which on the slots are used.
 const few = 24
 
 func (t *layout) copyFrom(o *layout) {
@@ -58,17 +58,18 @@ func signOf(key []byte) uint32 {
 	return uint32(n)<<24 ^ uint32(key[1])<<16 ^ uint32(key[n/2])<<8 ^ uint32(key[n-2])
 }
 
-// bit is the bit of a sign in layout.seen.
+// bit returns the bit of a sign in layout.seen.
 func bit(sign uint32) uint64 { return 1 << (sign * 0x9E3779B1 >> 26) }
 
-// hashOf returns the hash of a key in an object. Nobody who chooses keys can choose it.
+// hashOf returns the hash of a key in an object. Its seed is random, so that an attacker cannot choose colliding
+// keys.
 func (b *builder) hashOf(key []byte, parent int32) uint32 {
 	return uint32(maphash.Bytes(b.seed, key)) ^ uint32(parent)*0x9E3779B1
 }
 
 func (b *builder) keyOf(m *member) []byte { return b.buf[b.shift+int(m.key) : b.shift+int(m.val)-1] }
 
-// find returns the member of the innermost object that has this key, or -1.
+// find returns the innermost object's member with this key, or -1.
 func (b *builder) find(sign uint32, key []byte) int32 {
 	if b.seen&bit(sign) == 0 {
 		return -1
@@ -85,7 +86,7 @@ func (b *builder) find(sign uint32, key []byte) int32 {
 	return -1
 }
 
-// slot returns the entry of the table where the key stands, or would.
+// slot returns the entry of the table for a key, existing or new.
 func (b *builder) slot(hash uint32, parent int32, key []byte) uint32 {
 	mask := uint32(len(b.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -99,7 +100,7 @@ func (b *builder) slot(hash uint32, parent int32, key []byte) uint32 {
 	}
 }
 
-// remember makes the member at i what find returns for its key.
+// remember makes find return the member at i for its key.
 func (b *builder) remember(i int32) {
 	m := &b.members[i]
 	b.seen |= bit(m.sign)
@@ -126,7 +127,7 @@ func (b *builder) remember(i int32) {
 	}
 }
 
-// link adds a member to the innermost object. It is not remembered yet.
+// link adds a member to the innermost object, without remembering it.
 func (b *builder) link(m member) int32 {
 	i, o := int32(len(b.members)), &b.objects[b.at]
 	if o.count == 0 {
@@ -141,9 +142,9 @@ func (b *builder) link(m member) int32 {
 	return i
 }
 
-// enter makes what stands in the buffer, from its key to the comma at end, a member of the innermost object. It
-// replaces one of the same key, unless it is null, or gives way itself. It returns false when it is no member, and is
-// to be cut out.
+// enter makes a part of the buffer, from its key to the comma at end, a member of the innermost object. It replaces a
+// member with the same key, unless its value is null or it yields to that member. It returns false when it is not a
+// member, so that the caller must remove it from the buffer.
 func (b *builder) enter(key, val, end int) bool {
 	if b.deferred {
 		if b.addKey(key, val-1) {
@@ -170,19 +171,19 @@ func (b *builder) isNull(i int32) bool {
 
 // openGroup is a group that is being written.
 type openGroup struct {
-	start    int    // of its key in the buffer
-	member   int32  // its place in members
-	known    int32  // the member of its parent that had its key before, or -1
+	start    int    // position of its key in the buffer
+	member   int32  // its index in members
+	known    int32  // the parent's previous member with its key, or -1
 	parent   int32  // the object around it
-	siblings object // of the parent before
-	count    int32  // of the group's members before
-	fresh    bool   // the object was made for this group
-	own      own    // the own field that a model's group is
+	siblings object // the parent's members before the group
+	count    int32  // number of the group's members before
+	fresh    bool   // the object was created for this group
+	own      own    // the own field of a model's group
 	isOwn    bool
 }
 
-// open begins a group in the innermost object: what is written until close is part of it. A group of its name that is
-// there already goes on. It returns false when a group of that name would have to give way.
+// open begins a group in the innermost object: everything until close is written into it. An existing group with the
+// name continues. It returns false when the group would have to yield.
 func (b *builder) open(name string, model bool) bool {
 	b.enterPending(len(b.buf))
 	g := openGroup{start: len(b.buf), parent: b.at, siblings: b.objects[b.at]}
@@ -210,7 +211,7 @@ func (b *builder) open(name string, model bool) bool {
 	return true
 }
 
-// close ends the innermost group. One that nothing was written in is no member.
+// close ends the innermost group. An empty group is not a member.
 func (b *builder) close() {
 	g := b.groups[len(b.groups)-1]
 	b.groups = b.groups[:len(b.groups)-1]
@@ -233,7 +234,7 @@ func (b *builder) close() {
 	b.keep(&g)
 }
 
-// keep makes a group, in which something was written, what its key stands for.
+// keep makes a group that has content the value of its key.
 func (b *builder) keep(g *openGroup) {
 	b.members[g.member].open = false
 	if g.isOwn {
@@ -245,7 +246,7 @@ func (b *builder) keep(g *openGroup) {
 	b.remember(g.member)
 }
 
-// appendObject appends the members of an object that have not been replaced, each with its comma.
+// appendObject appends the members of an object that are not replaced, each with its comma.
 func (b *builder) appendObject(dst []byte, id int32) []byte {
 	o := b.objects[id]
 	if o.count == 0 {
@@ -267,8 +268,8 @@ func (b *builder) appendObject(dst []byte, id int32) []byte {
 	}
 }
 
-// copyObject copies the members of an object that have not been replaced into the innermost object of another builder.
-// Those of the groups in open are the last ones, and are left open: it returns what they are there.
+// copyObject copies the members of an object that are not replaced into the innermost object of another builder. The
+// groups in open are the last ones and stay open: it returns their objects there.
 func (b *builder) copyObject(to *builder, id int32, open []int32) (opened []int32) {
 	o := b.objects[id]
 	for i := o.first; o.count > 0; {

@@ -10,35 +10,35 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// pending stands for the layout while a call's attributes are written. Most records need none: no key comes twice, so
-// that nothing has to be found again. Therefore only the signs of the keys are kept, or, once they are many or two have
-// one sign, a hash table of the keys, until a key comes twice or a group is opened. Then the members that stand in the
-// buffer are entered into the layout, behind those of With.
+// pending replaces the layout while a call's attributes are written. Most records never need the layout, because no
+// key occurs twice. Until a key repeats or a group opens, only the signs of the keys are stored, or, when there are
+// many or two signs are equal, a hash table of the keys. Then the members in the buffer are entered into the layout,
+// behind those of With.
 type pending struct {
-	folded   bool      // the buffer has the message and the attributes of the call only
-	logged   time.Time // of the record that is folded
-	deferred bool      // the layout is not valid: it lacks With's members, and those from start on
+	folded   bool      // the buffer has only the message and the attributes of the call
+	logged   time.Time // time of the folded record
+	deferred bool      // the layout is incomplete: it lacks With's members, and those from start on
 	with     *with
-	start    int      // of the call's members in the buffer, which all belong to the innermost object
-	bits     uint64   // one for each sign of a key of With or of the call
-	signs    []uint32 // of the call's keys, while they are few
-	// table has the keys of the innermost object, With's too, when the signs do not suffice: by open addressing, in the
-	// upper half of an entry the hash of the key, in the lower one its place, counted from shift, plus 1. It is empty
-	// before.
+	start    int      // position of the call's members in the buffer, which all belong to the innermost object
+	bits     uint64   // one bit for each sign of a key of With or of the call
+	signs    []uint32 // signs of the call's keys, while they are few
+	// table contains the keys of the innermost object, including With's, when the signs do not suffice. It uses open
+	// addressing: the upper half of an entry is the hash of the key, the lower one its position, counted from shift,
+	// plus 1. It is empty before.
 	table  []uint64
 	filled int // entries of the table
-	// spareTable is memory for the next table.
+	// spareTable is reused for the next table.
 	spareTable []uint64
 }
 
-// deferMembers puts off the layout.
+// deferMembers postpones the layout.
 func (b *builder) deferMembers(w *with) {
 	b.folded = false
 	b.deferred, b.pending.with, b.start, b.bits, b.signs = true, w, len(b.buf), w.layout.seen, b.signs[:0]
 	b.table, b.filled = b.table[:0], 0
 }
 
-// addKey keeps the key that stands from start to end in the buffer. It returns false when the key may be there already.
+// addKey stores the key from start to end in the buffer. It returns false when the key may exist already.
 func (b *builder) addKey(start, end int) bool {
 	if len(b.table) > 0 {
 		return b.addToTable(start, end)
@@ -56,7 +56,7 @@ func (b *builder) addKey(start, end int) bool {
 	return true
 }
 
-// startTable makes a table of the keys that stand in the buffer before end, and of With's, which all differ.
+// startTable creates a table of the keys in the buffer before end, and of With's, which are all different.
 func (b *builder) startTable(end int) {
 	b.makeTable(128)
 	w := b.pending.with
@@ -72,7 +72,7 @@ func (b *builder) startTable(end int) {
 	}
 }
 
-// makeTable makes an empty table, and returns the one before.
+// makeTable creates an empty table, and returns the previous one.
 func (b *builder) makeTable(size int) (before []uint64) {
 	before, b.table, b.filled = b.table, slices.Grow(b.spareTable[:0], size)[:size], 0
 	b.spareTable = before
@@ -80,7 +80,7 @@ func (b *builder) makeTable(size int) (before []uint64) {
 	return before
 }
 
-// addToTable adds a key that is new, else it returns false.
+// addToTable adds a new key; it returns false for an existing one.
 func (b *builder) addToTable(start, end int) bool {
 	if 2*b.filled >= len(b.table) {
 		for _, entry := range b.makeTable(2 * len(b.table)) {
@@ -104,7 +104,7 @@ func (b *builder) addToTable(start, end int) bool {
 	}
 }
 
-// emptyEntry returns where an entry has its place that is not in the table.
+// emptyEntry returns the index for an entry that is not in the table.
 func (b *builder) emptyEntry(entry uint64) uint64 {
 	mask := uint64(len(b.table) - 1)
 	i := entry >> 32 & mask
@@ -114,7 +114,7 @@ func (b *builder) emptyEntry(entry uint64) uint64 {
 	return i
 }
 
-// addSigns keeps the signs of the keys that a model may have written. It returns false when one of them may be there
+// addSigns stores the signs of the keys that a model may have written. It returns false when one of them may exist
 // already.
 func (b *builder) addSigns(info *typeInfo) bool {
 	if !b.deferred || len(b.table) > 0 || len(info.signs) == 0 || len(b.signs)+len(info.signs) > few {
@@ -132,12 +132,12 @@ func (b *builder) addSigns(info *typeInfo) bool {
 	return true
 }
 
-// has tells whether With or the call may have a key of that sign.
+// has reports whether With or the call may have a key with that sign.
 func (b *builder) has(sign uint32) bool {
 	return b.bits&bit(sign) != 0 && (slices.Contains(b.signs, sign) || slices.Contains(b.pending.with.signs, sign))
 }
 
-// enterPending makes the layout valid, with the members that stand in the buffer before end.
+// enterPending completes the layout with the members in the buffer before end.
 func (b *builder) enterPending(end int) {
 	if !b.deferred {
 		return
@@ -152,8 +152,8 @@ func (b *builder) enterPending(end int) {
 	}
 }
 
-// plain writes an attribute of the call whose key is new and is no own field's, and whose value is a short text, a
-// number or a bool: what most are. It writes nothing and returns false for others.
+// plain writes an attribute of the call with a new key that is not an own field's, and a short text, number or bool
+// as its value. For any other attribute it writes nothing and returns false.
 func (b *builder) plain(a *slog.Attr) bool {
 	if !b.deferred || len(a.Key) > maxKey || b.steps <= 0 || len(b.buf) > b.total {
 		return false

@@ -2,8 +2,8 @@ package logrecord
 
 import "bytes"
 
-// Schema returns the JSON Schema of log records. It says which fields are always there, and leaves their types open,
-// because a model may replace any of them.
+// Schema returns the JSON Schema of log records. It requires the fields that are always there, and leaves their types
+// open, because a model may replace any of them.
 func Schema() []byte {
 	return bytes.TrimSpace([]byte(`
 {

@@ -11,7 +11,7 @@ import (
 const (
 	truncatedMember = `"truncated":true`
 	ellipsis        = "…"
-	// shortest is what is left of the longest texts, in bytes, before whole fields are left out.
+	// shortest is the length in bytes to which texts are cut before whole fields are left out.
 	shortest = 64
 	leftOut  = `"` + errorNote + `left out to make the record fit"`
 )
@@ -21,8 +21,8 @@ type span struct{ start, end int }
 
 func (s span) len() int { return s.end - s.start }
 
-// shorten returns doc, an object in compact form, in at most limit bytes, and marked as truncated. It is not ok when
-// that cannot be done; then the result is as short as it gets.
+// shorten returns doc, an object in compact form, in at most limit bytes and marked as truncated. If that is
+// impossible, ok is false and the result is as short as possible.
 func shorten(doc []byte, limit int) ([]byte, bool) {
 	doc = markTruncated(doc)
 	texts := longTexts(doc)
@@ -36,15 +36,13 @@ func shorten(doc []byte, limit int) ([]byte, bool) {
 	return doc, len(doc) <= limit
 }
 
-// fixed tells whether the member of the record stays as it is: a base field that no model has replaced by something
-// large.
+// fixed reports whether a member of the record must stay: a base field that no model has replaced by a large value.
 func fixed(doc []byte, key, val int) bool {
 	name := rawjson.Unquote(doc[key:rawjson.SkipString(doc, key)])
 	return name == "truncated" || isBase(name) && doc[val] != '{' && doc[val] != '['
 }
 
-// noteLargest saves excess bytes of the record doc by writing a note in the place of its largest fields, if they are
-// enough.
+// noteLargest saves excess bytes of the record doc by replacing its largest fields with a note, if that is enough.
 func noteLargest(doc []byte, excess int) []byte {
 	all := largeFields(nil, doc, 0, noteLevels)
 	slices.SortStableFunc(all, func(a, b span) int { return b.len() - a.len() })
@@ -65,10 +63,11 @@ func noteLargest(doc []byte, excess int) []byte {
 	return append(out, doc[at:]...)
 }
 
-// noteLevels is how many objects deep the fields are looked for: groups keep their small fields when one is too large.
+// noteLevels is the depth at which fields are replaced: a group keeps its small fields when another one is too large.
 const noteLevels = 4
 
-// largeFields appends the values, of the object at start and of those in it, that are longer than a note by much.
+// largeFields appends the values of the object at start, and of the objects in it, that are much longer than a
+// note.
 func largeFields(all []span, doc []byte, start, levels int) []span {
 	for i := start + 1; ; {
 		key, val, end, after := next(doc, i)
@@ -85,7 +84,7 @@ func largeFields(all []span, doc []byte, start, levels int) []span {
 	}
 }
 
-// leaveOut saves excess bytes of the record doc by leaving out its largest fields, if they are enough.
+// leaveOut saves excess bytes of the record doc by removing its largest fields, if that is enough.
 func leaveOut(doc []byte, excess int) []byte {
 	var all []span
 	for i := 1; ; {
@@ -99,13 +98,13 @@ func leaveOut(doc []byte, excess int) []byte {
 		i = after
 	}
 	slices.SortStableFunc(all, func(a, b span) int { return b.len() - a.len() })
-	gone := make(map[int]bool) // by where they start
+	gone := make(map[int]bool) // by their start
 	for _, s := range all {
 		if excess <= 0 {
 			break
 		}
 		gone[s.start] = true
-		excess -= s.len() + 1 // and a comma
+		excess -= s.len() + 1 // and the comma
 	}
 	out := append(make([]byte, 0, len(doc)), '{')
 	for i := 1; ; {
@@ -120,7 +119,7 @@ func leaveOut(doc []byte, excess int) []byte {
 	}
 }
 
-// markTruncated returns a copy of doc with the member truncated, its own. Another one of that name is renamed.
+// markTruncated returns a copy of doc with the own field truncated. Another field with that name is renamed.
 func markTruncated(doc []byte) []byte {
 	key, val, end, _, found := lookup(doc, []string{"truncated"})
 	if found && string(doc[val:end]) == "true" {
@@ -144,7 +143,7 @@ func markTruncated(doc []byte) []byte {
 	return append(append(marked, truncatedMember...), '}')
 }
 
-// longTexts returns the strings of doc that are long enough to be shortened, keys excepted, without their quotes.
+// longTexts returns the strings of doc that are long enough to be shortened, without keys and quotes.
 func longTexts(doc []byte) []span {
 	var all []span
 	for i := 0; i < len(doc); {
@@ -161,8 +160,8 @@ func longTexts(doc []byte) []span {
 	return all
 }
 
-// lengthThatFits returns the length to which the texts have to be cut to save excess bytes: the longest are cut to one
-// length, the others stay.
+// lengthThatFits returns the length to which the texts must be cut to save excess bytes: longer texts are cut to this
+// length.
 func lengthThatFits(texts []span, excess int) int {
 	lengths := make([]int, len(texts))
 	for i, t := range texts {
@@ -183,7 +182,7 @@ func lengthThatFits(texts []span, excess int) int {
 	return shortest
 }
 
-// cutTexts cuts the texts that are longer than length, between two characters, and never within an escape.
+// cutTexts cuts the texts that are longer than length, between two characters and never within an escape.
 func cutTexts(doc []byte, texts []span, length int) []byte {
 	var out []byte
 	at := 0
@@ -209,14 +208,14 @@ func cutTexts(doc []byte, texts []span, length int) []byte {
 }
 
 // character returns the length of the first character of a JSON string's content. The two escapes of a surrogate pair
-// are one.
+// are one character.
 func character(text []byte) int {
 	if text[0] != '\\' {
 		_, n := utf8.DecodeRune(text)
 		return n
 	}
 	if text[1] == 'u' {
-		return 6 // a control character: all others are written as they are
+		return 6 // a control character: no other one is escaped like this
 	}
 	return 2
 }

@@ -8,30 +8,30 @@ import (
 	"sync/atomic"
 )
 
-// place is the text of one log call's source.
-type place struct {
+// callSite is the text of one log call's source.
+type callSite struct {
 	pc   uintptr
 	text []byte
 }
 
-// places are the texts that have been made. A program has only so many places of log calls.
-type places struct {
-	recent [256]atomic.Pointer[place] // by the last bits of pc
-	all    sync.Map                   // uintptr to *place
+// callSites caches these texts. A program has a limited number of log calls.
+type callSites struct {
+	recent [256]atomic.Pointer[callSite] // indexed by the last bits of pc
+	all    sync.Map                      // uintptr to *callSite
 }
 
 // sourceAt returns the field source of a log call, with its key and its comma.
-func (s *shared) sourceAt(pc uintptr) *place {
-	recent := &s.places.recent[byte(pc^pc>>8)]
+func (s *shared) sourceAt(pc uintptr) *callSite {
+	recent := &s.callSites.recent[byte(pc^pc>>8)]
 	if p := recent.Load(); p != nil && p.pc == pc {
 		return p
 	}
-	p, ok := s.places.all.Load(pc)
+	p, ok := s.callSites.all.Load(pc)
 	if !ok {
-		p, _ = s.places.all.LoadOrStore(pc, &place{pc, s.sourceOf(pc)})
+		p, _ = s.callSites.all.LoadOrStore(pc, &callSite{pc, s.sourceOf(pc)})
 	}
-	recent.Store(p.(*place))
-	return p.(*place)
+	recent.Store(p.(*callSite))
+	return p.(*callSite)
 }
 
 func (s *shared) sourceOf(pc uintptr) []byte {
@@ -52,8 +52,8 @@ func (s *shared) sourceOf(pc uintptr) []byte {
 	return text
 }
 
-// callStack returns the stack of the log call at pc, as the runtime prints stacks; "" when the call is not on the stack
-// of this goroutine.
+// callStack returns the stack of the log call at pc, in the runtime's format; "" when the call is not on this
+// goroutine's stack.
 func callStack(pc uintptr) string {
 	var pcs [64]uintptr
 	calls := pcs[:runtime.Callers(2, pcs[:])]

@@ -17,7 +17,7 @@ var (
 	errorType     = reflect.TypeFor[error]()
 )
 
-// receiver says on what a method can be called.
+// receiver is the kind of receiver that a method needs.
 type receiver uint8
 
 const (
@@ -36,25 +36,25 @@ func receiverOf(t, method reflect.Type) receiver {
 	return noMethod
 }
 
-// typeInfo is what is found out about a type once.
+// typeInfo is the cached information about a type.
 type typeInfo struct {
 	model  receiver
-	valuer bool // it has LogValue
-	direct bool // it is a model, and a value of it is that and nothing else
+	valuer bool // the type has LogValue
+	direct bool // the type is a model without LogValue
 
 	once sync.Once
-	plan *jsonplan.Plan // of a model; see compiled
-	// The signs of the keys that its plan may write, and one bit for each of them; none when these are not known, or one
-	// of them names an own field.
+	plan *jsonplan.Plan // plan of a model; see compiled
+	// signs are the signs of the keys that the plan may write, and bits has one bit for each of them. Both are empty
+	// when the keys are unknown, or one of them is the name of an own field.
 	signs []uint32
 	bits  uint64
 }
 
-// types are the types that an encoder has met. A program has only so many.
+// types caches the types that an encoder has used. A program has a limited number of them.
 type types struct {
 	plans  *jsonplan.Plans
 	names  *names
-	report func(error) // nil: nobody is told
+	report func(error) // nil: not reported
 	known  sync.Map    // reflect.Type to *typeInfo
 }
 
@@ -68,8 +68,8 @@ func (ts *types) of(t reflect.Type) *typeInfo {
 	return actual.(*typeInfo)
 }
 
-// compiled returns the plan of a model's type, made with its schema at the first use. A type whose schema cannot be
-// made is not checked, and that is told once.
+// compiled returns the plan of a model's type, which is created with its schema at the first use. A type whose schema
+// cannot be created is not checked, and is reported once.
 func (ts *types) compiled(info *typeInfo, t reflect.Type) *jsonplan.Plan {
 	info.once.Do(func() { ts.compile(info, t) })
 	return info.plan
@@ -109,19 +109,19 @@ func Check[T any]() error {
 }
 
 func wrongTags(t reflect.Type, err error) error {
-	return fmt.Errorf("logrecord: values of the log model %v are not checked, because its schema cannot be made: %w", t,
+	return fmt.Errorf("logrecord: values of the log model %v are not checked, because its schema cannot be created: %w", t,
 		err)
 }
 
-// resolved is a value that is no slog.LogValuer any more, with what was met on the way to it.
+// resolved is a value that is no slog.LogValuer, with what was found while resolving it.
 type resolved struct {
 	slog.Value
 	model bool  // one was a log model
 	err   error // one was this error
 }
 
-// resolve is slog.Value.Resolve that lets a panic through, for the caller to note it in the value's place. A nil
-// pointer whose method cannot take it is nil.
+// resolve is slog.Value.Resolve without recovering a panic, so that the caller can write it as a note. A nil pointer
+// whose method cannot handle it is nil.
 func (b *builder) resolve(v slog.Value) (r resolved) {
 	const most = 100
 	for range most {

@@ -13,23 +13,23 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
 
-// What stands in the place of a value that cannot be written.
+// The notes that replace values that cannot be written.
 const (
 	errorNote = jsonplan.ErrorNote
 	panicNote = jsonplan.PanicNote
 	tooDeep   = jsonplan.TooDeep
 )
 
-// maxLevels is how deep values may nest. It ends what has no end, and keeps readers safe that recurse.
+// maxLevels bounds the nesting of values. It ends infinite values, and protects readers that recurse.
 const maxLevels = 64
 
-// room is how many bytes a text may have: half of what is left, so that one that is too large leaves room for others.
+// room returns the maximum length of a text: half of the remaining bytes, so that a long text leaves room for others.
 func (b *builder) room() int { return max((b.limit-len(b.buf))/2, shortText) }
 
-// shortText is the length in bytes up to which a text has room in any record.
+// shortText is the length in bytes up to which a text fits in any record.
 const shortText = 256
 
-// string appends s, shortened when it is larger than any record may be.
+// string appends s, shortened when it is longer than room.
 func (b *builder) string(s string) {
 	if len(s) <= shortText {
 		b.buf = appendString(b.buf, s)
@@ -59,7 +59,7 @@ func (b *builder) time(t time.Time) {
 	b.buf = append(b.buf, '"')
 }
 
-// slogValue appends a value that is resolved, or a group as an object of its own.
+// slogValue appends a resolved value, or a group as an object.
 func (b *builder) slogValue(v slog.Value) {
 	switch v.Kind() {
 	case slog.KindString:
@@ -90,16 +90,15 @@ func (b *builder) slogValue(v slog.Value) {
 	}
 }
 
-// value appends v in the form that encoding/json gives it, but for what cannot be written: that gets a note in its
-// place, and the rest is written all the same. Errors are their text, and a slog.LogValuer is resolved, wherever they
-// stand.
+// value appends v as encoding/json does, except that a note replaces what cannot be written and the rest is still
+// written. Errors are written as their text, and every slog.LogValuer is resolved.
 func (b *builder) value(v any) {
 	outer := b.lend()
 	b.writer.Any(b.types.plans, v)
 	b.takeBack(outer)
 }
 
-// lend gives the buffer to the writer of Go values, which may be writing a value around the next one.
+// lend passes the buffer to the writer of Go values, which may already be writing a surrounding value.
 func (b *builder) lend() (outer jsonplan.Log) {
 	outer = b.rules
 	b.rules.Levels, b.rules.Limit, b.rules.Truncated, b.rules.Models = b.levels, b.limit, false, false
@@ -113,7 +112,7 @@ func (b *builder) takeBack(outer jsonplan.Log) {
 	b.rules = outer
 }
 
-// methodOf returns how a type is written that says its value to slog.
+// methodOf returns how to write a type with LogValue or Error.
 func methodOf(t reflect.Type) jsonplan.Method {
 	switch {
 	case t == slogValueType:
@@ -128,8 +127,8 @@ func methodOf(t reflect.Type) jsonplan.Method {
 	return nil
 }
 
-// writeSlogValue resolves a value inside of another. It counts as a level, because it may return something that holds
-// itself.
+// writeSlogValue resolves a value inside another one. It counts as a level, because it may return a value that
+// contains itself.
 func writeSlogValue(w *jsonplan.Writer, v slog.Value) {
 	b := w.Log.Owner.(*builder)
 	if w.Log.Levels == 0 {
@@ -138,7 +137,7 @@ func writeSlogValue(w *jsonplan.Writer, v slog.Value) {
 	}
 	outer, levels := w.Buf, b.levels
 	b.buf, b.levels = w.Buf, w.Log.Levels-1
-	defer func() { // also when the method panics: what stands before its value goes on
+	defer func() { // also after a panic of the method: the surrounding value continues
 		if b.levels = levels; w.Buf == nil {
 			w.Buf = outer
 		}
@@ -147,7 +146,7 @@ func writeSlogValue(w *jsonplan.Writer, v slog.Value) {
 	w.Buf = b.buf
 }
 
-// redact returns what stands in the place of a field with a log tag.
+// redact returns the replacement of a field with a log tag.
 func (s *shared) redact(tag string, value []byte) ([]byte, bool) {
 	switch {
 	case tag == "-":
@@ -160,16 +159,16 @@ func (s *shared) redact(tag string, value []byte) ([]byte, bool) {
 		sum := s.hash()
 		sum.Write(text)
 		return appendString(nil, hex.EncodeToString(sum.Sum(nil))), true
-	default: // a tag that says something else says at least that the value is not to be seen
+	default: // an unknown tag hides the value
 		return []byte(redacted), true
 	}
 }
 
-// redacted stands in the place of a field with the tag log:"redact".
+// redacted replaces a field with the tag log:"redact".
 const redacted = `"[redacted]"`
 
-// replaceField lets ReplaceAttr have a field of a model. It returns true when it has written another value in its
-// place, or none. The key stays: no object may have a key twice.
+// replaceField calls ReplaceAttr with a field of a model. It returns true when it has written another value, or none.
+// The key stays, because no object may have a key twice.
 func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Value) (done bool) {
 	start := len(w.Buf)
 	defer func() {
@@ -191,7 +190,7 @@ func (b *builder) replaceField(w *jsonplan.Writer, name string, value reflect.Va
 	return true
 }
 
-// same tells whether two values are the same, those of other types included that == cannot compare.
+// same reports whether two values are equal. It also handles types that == cannot compare.
 func same(a, b slog.Value) bool {
 	if a.Kind() != b.Kind() {
 		return false

@@ -41,7 +41,7 @@ func TestANilAppIsAnErrorOfErr(t *testing.T) {
 	if err := h.Handle(t.Context(), slog.Record{Message: "hello"}); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("Handle returns %v", err)
 	}
-	if err := h.Err(); err == nil || !strings.Contains(err.Error(), "the App is nil: make it with bus.New") {
+	if err := h.Err(); err == nil || !strings.Contains(err.Error(), "the App is nil: create it with bus.New") {
 		t.Errorf("Err returns %v", err)
 	}
 	if s := h.Stats(); s.Accepted != 1 || s.Dropped != 1 {
@@ -192,7 +192,7 @@ func TestNamesInKafka(t *testing.T) {
 func TestWrongOptions(t *testing.T) {
 	t.Parallel()
 	h := fake(&fakeBus{}, Omit("host"), Rename("message", ""), Sample(0, 0, time.Second))
-	for _, want := range []string{`no field "host"`, `rename "message"`, "sample the first 0"} {
+	for _, want := range []string{`no own field "host"`, `rename "message"`, "sample the first 0"} {
 		if err := h.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %s in it", err, want)
 		}

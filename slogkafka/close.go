@@ -8,23 +8,23 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// What Close may still do after its context has ended. Together it stays below the 50 ms that it promises, with room
-// for a busy machine.
+// Waits of Close after its context has ended. Together they stay below the promised 50 ms, with a reserve for a busy
+// machine.
 const (
-	// stopGrace is how long it waits for the worker, which has been told to stop.
+	// stopGrace bounds the wait for the worker, whose context has ended.
 	stopGrace = 15 * time.Millisecond
-	// fallbackGrace is how long it waits for the fallback.
+	// fallbackGrace bounds the wait for the fallback.
 	fallbackGrace = 15 * time.Millisecond
-	// spoolGrace is how long it waits for what is left to be written to the disk.
+	// spoolGrace bounds the writing of the remaining records to the disk.
 	spoolGrace = 10 * time.Millisecond
 )
 
 const (
-	// fallbackTime is how long the fallback has for what is left where the context of Close has no deadline.
+	// fallbackTime bounds the fallback's handling of the remaining records when the context of Close has no deadline.
 	fallbackTime = 5 * time.Second
-	// summaryTime is how long the last record about drops in the stream may take.
+	// summaryTime bounds the delivery of the last record about drops.
 	summaryTime = 2 * time.Second
-	// maxReserve bounds what is kept of the deadline of Close for the fallback: a quarter of it, as a rule.
+	// maxReserve bounds the part of Close's time that is reserved for the fallback: usually a quarter.
 	maxReserve = 2 * time.Second
 )
 
@@ -54,10 +54,10 @@ func (h *Handler) Close(ctx context.Context) error {
 	}
 }
 
-// shut is the first Close.
+// shut is the first call of Close.
 func (c *core) shut(ctx context.Context) error {
 	c.queue.close()
-	c.begin.Do(func() {}) // no record ever came: nothing is to be started any more
+	c.begin.Do(func() {}) // without a record nothing was started; from here on nothing is
 	c.deliver.Do(c.startNothing)
 	c.queue.hurry(1)
 	gaveUp := c.drain(ctx)
@@ -77,11 +77,11 @@ func (c *core) shut(ctx context.Context) error {
 	return &UndeliveredError{Records: len(left), Lost: lost, Stream: c.stream, Cause: cause}
 }
 
-// drain waits until all records are delivered, or nothing is delivered for so long that the rest of the time is better
-// left to the fallback: then it returns an error that says so.
+// drain waits until all records are delivered. It returns an error when nothing was delivered for so long that the
+// rest of the time is reserved for the fallback.
 func (c *core) drain(ctx context.Context) (gaveUp error) {
 	if !c.app.Configured() {
-		return nil // nobody will configure it any more
+		return nil // the App stays without servers
 	}
 	start := time.Now()
 	last := c.queue.mark()
@@ -99,7 +99,8 @@ func (c *core) drain(ctx context.Context) (gaveUp error) {
 		case <-giveUp:
 			if c.store != nil || c.delivered() == before {
 				c.queue.changed.leave()
-				return fmt.Errorf("not all was delivered within %v, and the rest of the time was for the records left: %w",
+				return fmt.Errorf("not all records were delivered within %v, and the rest of the time was reserved for the "+
+					"fallback: %w",
 					time.Since(start).Round(time.Millisecond), context.DeadlineExceeded)
 			}
 			giveUp = nil
@@ -111,7 +112,7 @@ func (c *core) drain(ctx context.Context) (gaveUp error) {
 	}
 }
 
-// lastSummary has the stream say what was dropped since it said so last.
+// lastSummary sends a record about the drops that the stream has not reported yet.
 func (c *core) lastSummary(ctx context.Context) {
 	if c.app.Connected() {
 		ctx, cancel := context.WithTimeout(ctx, summaryTime)
@@ -120,8 +121,8 @@ func (c *core) lastSummary(ctx context.Context) {
 	}
 }
 
-// giveUp returns a channel that says when the time for the spool and the fallback begins; nil where there is neither,
-// or no deadline.
+// giveUp returns a channel that fires when the time for the spool and the fallback begins; nil without a spool and a
+// fallback, or without a deadline.
 func (c *core) giveUp(ctx context.Context) <-chan time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || c.fallback.handler == nil && c.store == nil {
@@ -133,7 +134,7 @@ func (c *core) giveUp(ctx context.Context) <-chan time.Time {
 
 func (c *core) delivered() uint64 { return c.queue.snapshot().Delivered }
 
-// stop ends the worker, and waits for it as long as Close has time. Outcomes that are known by then are counted.
+// stop ends the worker, and waits for it within Close's time. Outcomes that have arrived by then are counted.
 func (c *core) stop() {
 	c.end()
 	c.app.Expire()
@@ -152,15 +153,15 @@ func (c *core) stop() {
 	c.collect.Wait()
 }
 
-// startNothing starts what has to end in its own way.
+// startNothing closes what a worker that never started would have closed.
 func (c *core) startNothing() {
 	if c.store != nil {
 		go c.store.run()
 	}
 }
 
-// save has what is left written to the disk. It takes half of the time that is left where there is a fallback, which
-// needs the other half.
+// save writes the remaining records to the disk. With a fallback it uses half of the remaining time, and the fallback
+// the other half.
 func (c *core) save(ctx context.Context) {
 	if c.store == nil {
 		return
@@ -186,8 +187,8 @@ func (c *core) save(ctx context.Context) {
 	c.store.late.Store(true)
 }
 
-// leave gives the records that are left to the fallback, and has it take all that it has got, until ctx ends. It
-// returns how many reached neither Kafka nor the fallback.
+// leave gives the remaining records to the fallback, and waits until it has handled all its records or ctx ends. It
+// returns the number of records that reached neither Kafka nor the fallback.
 func (c *core) leave(ctx context.Context, left []*queued) int {
 	for _, r := range left {
 		r.waiter.end(fmt.Errorf("slogkafka: %w", bus.ErrClosed))
@@ -210,7 +211,7 @@ func (c *core) leave(ctx context.Context, left []*queued) int {
 	return lost + c.fallback.end()
 }
 
-// why says why records are left when ctx is over, or Close did not wait any longer.
+// why returns the reason for the remaining records.
 func (c *core) why(ctx context.Context) error {
 	over, failure := context.Cause(ctx), c.waiting()
 	switch {

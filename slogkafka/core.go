@@ -15,36 +15,36 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// core is what a handler and those derived from it have in common.
+// core is the shared state of a handler and the handlers derived from it.
 type core struct {
 	app     shipping.Bus
 	stream  string
 	level   slog.Leveler
 	err     error
-	largest int // how long a record with its key may be
+	largest int // maximum length of a record with its key
 
 	queue    *queue
 	worker   worker
 	fallback fallback
-	store    *store // nil: no policy spools
+	store    *store // nil without the policy Spool
 
 	flushOn        slog.Leveler // nil: never
 	flushTime      time.Duration
 	whenConfigured bool
 	configured     atomic.Bool // the app has servers
 
-	begin   sync.Once // starts all that delivers, and initializes the app, unless Close came first
-	deliver sync.Once // the first of these, also where records of an earlier process are to be delivered
+	begin   sync.Once // starts the worker and initializes the app, unless Close was called before
+	deliver sync.Once // starts the worker, also for records of an earlier process
 	life    context.Context
-	end     context.CancelFunc // the worker's life
-	work    sync.WaitGroup     // ship and initialize
+	end     context.CancelFunc // ends the worker
+	work    sync.WaitGroup     // goroutines of ship and initialize
 	quit    chan struct{}      // ends collect
 	collect sync.WaitGroup
 
-	detach   func() // from the app
+	detach   func() // detaches the handler from the app
 	closing  atomic.Bool
-	closed   chan struct{} // closed when Close is over
-	closeErr error         // valid after closed
+	closed   chan struct{} // closed when Close has finished
+	closeErr error         // valid once closed is closed
 }
 
 func newHandler(app shipping.Bus, stream string, o options) *Handler {
@@ -85,14 +85,14 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	h := &Handler{c, o.newCall(), encoder}
 	detach, err := app.Attach(stream, h)
 	if err != nil {
-		o.refuse("the app is closed: every record will be refused: %w", err)
+		o.refuse("the app is closed: every record is refused: %w", err)
 		c.err = o.err
 	}
 	if c.err != nil {
 		w.report.options(c.err)
 	}
 	if err != nil {
-		c.end() // what is on disk is for another handler: Close is not to wait for it
+		c.end() // records on disk are left to another handler: Close must not wait for them
 		_ = h.Close(c.life)
 	} else {
 		c.detach = detach
@@ -103,7 +103,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	return h
 }
 
-// openStore opens the spool, if a policy has one. A handler that cannot have it does without.
+// openStore opens the spool, if a policy has one. If that fails, the handler works without it.
 func (o *options) openStore(q *queue, stream string) *store {
 	policy, ok := spoolOf(o.policies)
 	if !ok {
@@ -111,15 +111,15 @@ func (o *options) openStore(q *queue, stream string) *store {
 	}
 	s, err := openStore(q, policy, o.spoolSync, stream)
 	if err != nil {
-		o.refuse("what finds no room is dropped: %w", err)
+		o.refuse("records are dropped when the queue is full: %w", err)
 		o.withoutSpool()
 		return nil
 	}
 	return s
 }
 
-// maxRecord is how long a record may be, in bytes: it fits into the largest that a broker takes by default (1 MiB),
-// with room for its key and headers.
+// maxRecord is the maximum length of a record in bytes: it fits into a broker's default maximum (1 MiB) with its key
+// and headers.
 const maxRecord = 900 << 10
 
 // start runs the worker. Close ends it and waits for it.
@@ -132,11 +132,11 @@ func (c *core) startDelivery() {
 	c.work.Go(func() { c.worker.ship(c.life) })
 	c.collect.Go(func() { c.worker.collect(c.quit) })
 	if c.store != nil {
-		go c.store.run() // until Close has it end, and waits for it
+		go c.store.run() // Close ends it and waits for it
 	}
 }
 
-// waiting returns why records wait; nil when nothing is known to be wrong.
+// waiting returns the reason why records wait; nil when no error is known.
 func (c *core) waiting() error {
 	if err := c.app.Waiting(); err != nil {
 		return err

@@ -161,21 +161,21 @@ func TestDropsAreTold(t *testing.T) {
 			synctest.Wait()
 		}
 		flood(11)
-		if n := told.count(dropNotice); n != 1 {
+		if n := told.count(dropMessage); n != 1 {
 			t.Errorf("the first drop was told %d times", n)
 		}
 		flood(100)
-		if n := told.count(dropNotice); n != 1 {
+		if n := told.count(dropMessage); n != 1 {
 			t.Errorf("101 drops were told %d times", n)
 		}
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		if n := told.count(dropNotice); n != 2 {
+		if n := told.count(dropMessage); n != 2 {
 			t.Errorf("31 seconds later they were told %d times", n)
 		}
 		flood(5)
 		_ = h.Close(within(t, time.Second))
-		if n := told.count(dropNotice); n != 3 {
+		if n := told.count(dropMessage); n != 3 {
 			t.Errorf("at Close they were told %d times", n)
 		}
 	})
@@ -209,7 +209,7 @@ func TestTheStreamTellsWhatIsMissing(t *testing.T) {
 		total := uint64(0)
 		for _, o := range f.notices {
 			r, err := logrecord.Decode(o.Value)
-			if err != nil || r.Message != dropNotice || r.Level != slog.LevelWarn {
+			if err != nil || r.Message != dropMessage || r.Level != slog.LevelWarn {
 				t.Errorf("%v: %s", err, o.Value)
 			}
 			total += fieldNumber(r.Fields[0])
@@ -335,7 +335,7 @@ func TestTheLineAboutDroppedRecordsHasTheCause(t *testing.T) {
 	if err := h.Flush(within(t, 10e9)); err != nil {
 		t.Error(err)
 	}
-	testkit.Until(t, "nothing is said about the record", func() bool { return to.count(dropNotice) > 0 })
+	testkit.Until(t, "nothing is said about the record", func() bool { return to.count(dropMessage) > 0 })
 	if errs := to.errors(); len(errs) != 1 || errs[0] != "no such name" {
 		t.Errorf("the fallback got the errors %q", errs)
 	}

@@ -23,7 +23,7 @@ func (h *Handler) FlushOnPanic(within time.Duration) {
 	flushing, done := context.WithTimeout(ctx, within*3/4)
 	defer done()
 	if h.Flush(flushing) != nil {
-		_ = h.Close(ctx) // the panic is what has to be told; the fallback, or standard error, has been told the rest
+		_ = h.Close(ctx) // the panic is the error to report; the fallback or standard error has the undelivered records
 	}
 	panic(v)
 }
@@ -33,6 +33,6 @@ func (h *Handler) FlushOnPanic(within time.Duration) {
 func (h *Handler) Exit(code int, within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	_ = h.Close(ctx) // the fallback, or standard error, has been told
+	_ = h.Close(ctx) // the fallback or standard error has reported the error
 	os.Exit(code)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// Handler ships log records to a stream of the bus. Make it with [NewHandler]. It may be used concurrently, and so
-// may those derived by WithAttrs and WithGroup, which share its queue, its counts and its end.
+// Handler ships log records to a stream of the bus. Create it with [NewHandler]. It may be used concurrently, and so
+// may the handlers derived by WithAttrs and WithGroup, which share its queue, its counts and its Close.
 type Handler struct {
 	*core
 	*call
@@ -31,7 +31,7 @@ var _ slog.Handler = (*Handler)(nil)
 func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	o := collect(opts)
 	if app == nil {
-		o.refuse("the App is nil: make it with bus.New")
+		o.refuse("the App is nil: create it with bus.New")
 		app = closedApp()
 	} else if err := declare(app, o.schema, o.version); err != nil {
 		o.refuse("declare the schema of log records: %w", err)
@@ -39,14 +39,14 @@ func NewHandler(app *bus.App, stream string, opts ...Option) *Handler {
 	return newHandler(app.Shipping(), stream, o)
 }
 
-// closedApp returns an App that stands in for a nil one: the handler refuses every record, as after Close.
+// closedApp returns an App for a nil one: the handler refuses every record, as after Close.
 func closedApp() *bus.App {
 	app := bus.New(bus.Config{})
-	_ = app.Close(context.Background()) // it has nothing to end
+	_ = app.Close(context.Background()) // nothing was started
 	return app
 }
 
-// declare declares the schema with the app. Another handler may have done so before.
+// declare declares the schema with the app. An earlier handler may have declared it already.
 func declare(app *bus.App, name string, version int) error {
 	err := bus.Schema[any](app, name, bus.Version(version), bus.SchemaJSON(logrecord.Schema()))
 	var conflict *bus.SchemaConflictError
@@ -60,10 +60,10 @@ func declare(app *bus.App, name string, version int) error {
 	return err
 }
 
-// Enabled tells whether records of the level are shipped.
+// Enabled reports whether records of the level are shipped.
 func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
-// WithAttrs returns a handler whose records have these attributes too. They are encoded now.
+// WithAttrs returns a handler whose records also have these attributes. They are encoded now.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &Handler{h.core, h.call, h.encoder.WithAttrs(attrs)}
 }
@@ -73,7 +73,7 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &Handler{h.core, h.call, h.encoder.WithGroup(name)}
 }
 
-// call is what Handle does with a record before it is queued. A handler and those derived from it have it in common.
+// call holds what Handle does with a record before the queue. A handler and the handlers derived from it share it.
 type call struct {
 	sampler   *sampler // nil: all records are logged
 	key       func(context.Context, slog.Record) []byte
@@ -97,7 +97,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	})
 }
 
-// enqueue puts a record, with all that the options say of it, into the queue.
+// enqueue applies the options to a record and queues it.
 func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, result *logrecord.Result) error {
 	e := entry{
 		text: text, form: result.Form, stream: result.Route, level: r.Level, time: r.Time, span: result.Span,
@@ -108,7 +108,7 @@ func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, resu
 	}
 	if h.call.key != nil {
 		e.key = h.keyOf(ctx, r)
-		if n := len(e.key) + e.length(); n > h.largest { // without its key the record fits
+		if n := len(e.key) + e.length(); n > h.largest { // the record fits without its key
 			value := e.whole()
 			e.text, _ = h.encoder.Shorten(value, max(len(value)-(n-h.largest), smallest))
 			e.form, e.truncated = logrecord.Form{}, true
@@ -127,7 +127,7 @@ func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, resu
 	return h.ship(ctx, &e)
 }
 
-// streamOf returns the stream that the option Stream has for the record; "" when it cannot be had.
+// streamOf returns the stream that the option Stream returns for the record; "" after a panic.
 func (h *Handler) streamOf(ctx context.Context, r *slog.Record) (stream string) {
 	defer func() {
 		if recover() != nil {
@@ -137,7 +137,7 @@ func (h *Handler) streamOf(ctx context.Context, r *slog.Record) (stream string) 
 	return h.call.stream(ctx, *r)
 }
 
-// judge returns the stream that an invalid record goes to, "" for none: its own when that cannot be had.
+// judge returns the stream of an invalid record, "" to drop it. After a panic it is the record's own stream.
 func (h *Handler) judge(ctx context.Context, r InvalidRecord) (stream string) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -148,7 +148,7 @@ func (h *Handler) judge(ctx context.Context, r InvalidRecord) (stream string) {
 	return h.onInvalid(ctx, r)
 }
 
-// keyOf returns the record's key, a view into the caller's bytes. A record whose key cannot be had goes out without.
+// keyOf returns the record's key, a view into the caller's bytes. After a panic the record has no key.
 func (h *Handler) keyOf(ctx context.Context, r *slog.Record) (key []byte) {
 	defer func() {
 		if recover() != nil {

@@ -26,7 +26,7 @@ type Option interface{ shape(*options) }
 // StreamOption is an option of [NewStreamHandler]: a [RecordOption] or [Text]. A nil one changes nothing.
 type StreamOption interface{ shapeStream(*options) }
 
-// RecordOption says what records look like, and which of them are logged. Both handlers take it; see [Shared].
+// RecordOption sets the content of records, or which records are logged. Both handlers accept it; see [Shared].
 type RecordOption func(*options)
 
 func (f RecordOption) shape(o *options) {
@@ -37,7 +37,7 @@ func (f RecordOption) shape(o *options) {
 
 func (f RecordOption) shapeStream(o *options) { f.shape(o) }
 
-// KafkaOption is about the queue and the delivery to Kafka, which a stream handler does not have.
+// KafkaOption configures the queue and the delivery to Kafka, which a stream handler does not have.
 type KafkaOption func(*options)
 
 func (f KafkaOption) shape(o *options) {
@@ -46,7 +46,7 @@ func (f KafkaOption) shape(o *options) {
 	}
 }
 
-// Shared makes one option of several, for fields and other record options that both handlers of a program have:
+// Shared combines several options, for the fields and other record options that both handlers of a program share:
 //
 //	shared := slogkafka.Shared(slogkafka.Service("shop"), slogkafka.AddSource())
 //	kafka := slogkafka.NewHandler(app, "logs", shared, slogkafka.Linger(time.Second))
@@ -59,10 +59,10 @@ func Shared(opts ...RecordOption) RecordOption {
 	}
 }
 
-// options are all options, with what is wrong with them.
+// options are the collected options with their errors.
 type options struct {
 	record   logrecord.Options
-	schema   string // the name of the schema
+	schema   string // name of the schema
 	version  int
 	level    slog.Leveler
 	records  int
@@ -76,7 +76,7 @@ type options struct {
 	text     bool
 	err      error
 
-	policies       []levelPolicy // the lowest level first
+	policies       []levelPolicy // lowest level first
 	flushOn        slog.Leveler
 	flushTime      time.Duration
 	whenConfigured bool
@@ -100,7 +100,7 @@ func newOptions() options {
 	}
 }
 
-// collect returns what the options of NewHandler set.
+// collect applies the options of NewHandler.
 func collect(opts []Option) options {
 	o := options{schema: defaultName, version: 1, level: slog.LevelInfo, records: defaultRecords, bytes: defaultBytes,
 		linger: defaultLinger, spoolSync: defaultSync}
@@ -113,7 +113,7 @@ func collect(opts []Option) options {
 	return o
 }
 
-// collectStream returns what the options of NewStreamHandler set.
+// collectStream applies the options of NewStreamHandler.
 func collectStream(opts []StreamOption) options {
 	o := newOptions()
 	for _, opt := range opts {
@@ -121,13 +121,13 @@ func collectStream(opts []StreamOption) options {
 			opt.shapeStream(&o)
 		}
 	}
-	if o.text { // whose reader goes by the names in Kafka
+	if o.text { // the renderer knows the names in Kafka
 		o.record.Preset, o.record.Rename = logrecord.Kafkaesk, nil
 	}
 	return o
 }
 
-// refuse notes that an option cannot be honoured.
+// refuse records the error of an option, which is then ignored.
 func (o *options) refuse(format string, args ...any) {
 	o.err = errors.Join(o.err, fmt.Errorf("slogkafka: "+format, args...))
 }
@@ -207,7 +207,7 @@ func TextDurations() RecordOption { return func(o *options) { o.record.TextDurat
 func Sample(first, every int, per time.Duration) RecordOption {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {
-			o.refuse("sample the first %d and one of every %d in %v: the period has to be positive, and one of the numbers too",
+			o.refuse("sample the first %d and one of every %d in %v: the period and one of the numbers must be positive",
 				first, every, per)
 			return
 		}
@@ -244,7 +244,7 @@ func Omit(fields ...string) RecordOption {
 
 func (o *options) setName(field, name string) {
 	if !logrecord.IsOwnField(field) {
-		o.refuse("no field %q that records have of their own; its name in Kafka is needed, such as %q", field, "hostname")
+		o.refuse("records have no own field %q; give its name in Kafka, such as %q", field, "hostname")
 		return
 	}
 	if o.record.Rename == nil {
@@ -280,7 +280,7 @@ func SchemaID(id string) KafkaOption {
 			version, err = strconv.Atoi(digits)
 		}
 		if name == "" || err != nil || version < 1 {
-			o.refuse("schema id %q: it has to be a name and a version from 1, as in %q", id, defaultName+":1")
+			o.refuse("schema id %q: want a name and a version of at least 1, as in %q", id, defaultName+":1")
 			return
 		}
 		o.schema, o.version = name, version
@@ -314,13 +314,14 @@ func StreamOf[T any](stream string) KafkaOption {
 	}
 }
 
-// InvalidRecord is a record with fields that break the schema of one of its models.
+// InvalidRecord is a record with fields that violate the schema of one of its models.
 type InvalidRecord struct {
-	// Stream is where it goes.
+	// Stream is its destination.
 	Stream string
-	// Value is the record in its envelope: the fields are moved to its field invalid. It must not be kept, nor changed.
+	// Value is the record in its envelope: the violating fields are in its field invalid. It must be neither kept nor
+	// changed.
 	Value []byte
-	// Errors are the reasons, as in its field schema_errors: "<field>: <keyword>: <text>".
+	// Errors are the violations, as in its field schema_errors: "<field>: <keyword>: <text>".
 	Errors []string
 }
 
@@ -342,7 +343,7 @@ func (o *options) newCall() *call {
 // a record can control a terminal, or be read as another field or record.
 func Text() StreamOption { return streamOption(func(o *options) { o.text = true }) }
 
-// streamOption is an option that only stream handlers have.
+// streamOption is an option of stream handlers only.
 type streamOption func(*options)
 
 func (f streamOption) shapeStream(o *options) { f(o) }

@@ -25,7 +25,7 @@ func TestFlushOnPanicGivesWhatIsLeftToTheFallback(t *testing.T) {
 			defer h.FlushOnPanic(5 * time.Second)
 			panic("the end")
 		}()
-		if to.count("last words") != 1 || to.count(dropNotice) != 1 {
+		if to.count("last words") != 1 || to.count(dropMessage) != 1 {
 			t.Errorf("the fallback got %v", *to.got)
 		}
 		s := h.Stats()

@@ -344,7 +344,7 @@ func TestDenied(t *testing.T) {
 		if n := f.tried(); n < 3 || n > 4 { // the pause is 30 to 33 s
 			t.Errorf("%d tries in 95s", n)
 		}
-		if n := told.count("slogkafka: log records are not delivered, and kept"); n < 3 || n > 4 {
+		if n := told.count("slogkafka: log records cannot be delivered and stay queued"); n < 3 || n > 4 {
 			t.Errorf("told %d times in 95s", n)
 		}
 		if err := h.Flush(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) || f.tried() < 4 {
@@ -426,7 +426,7 @@ func TestStallIsTold(t *testing.T) {
 			slog.New(h).Info("m")
 		}
 		time.Sleep(75 * time.Second)
-		if n := told.count("slogkafka: Kafka does not answer; log records are kept"); n != 3 { // after 10, 40 and 70 s
+		if n := told.count("slogkafka: Kafka does not answer; log records stay queued"); n != 3 { // after 10, 40 and 70 s
 			t.Errorf("told %d times", n)
 		}
 		close(f.deaf)

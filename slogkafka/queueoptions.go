@@ -17,7 +17,7 @@ import (
 func QueueSize(records, bytes int) KafkaOption {
 	return func(o *options) {
 		if records < 0 || bytes < 0 || bytes > 0 && bytes < minBytes {
-			o.refuse("queue size of %d records and %d bytes: it needs at least 1 record and %d bytes", records, bytes, minBytes)
+			o.refuse("queue size of %d records and %d bytes: the minimum is 1 record and %d bytes", records, bytes, minBytes)
 			return
 		}
 		if records > 0 {
@@ -29,7 +29,7 @@ func QueueSize(records, bytes int) KafkaOption {
 	}
 }
 
-// minBytes is the smallest queue that a record with nothing but its base fields is sure to fit into.
+// minBytes is the smallest queue that can hold a record with only its base fields.
 const minBytes = 4 << 10
 
 // Linger sets how long the worker waits for more records before it sends the first one. A longer time makes fewer,
@@ -37,7 +37,7 @@ const minBytes = 4 << 10
 func Linger(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < 0 {
-			o.refuse("linger %v: it cannot be negative", d)
+			o.refuse("linger %v: must not be negative", d)
 			return
 		}
 		o.linger = d
@@ -125,7 +125,7 @@ func WhenConfigured() KafkaOption { return func(o *options) { o.whenConfigured =
 func Retention(d time.Duration) KafkaOption {
 	return func(o *options) {
 		if d < time.Millisecond {
-			o.refuse("retention %v: it is at least a millisecond", d)
+			o.refuse("retention %v: the minimum is a millisecond", d)
 			return
 		}
 		o.retention = d
@@ -137,7 +137,7 @@ func Retention(d time.Duration) KafkaOption {
 func Partitions(n int) KafkaOption {
 	return func(o *options) {
 		if n < 1 {
-			o.refuse("%d partitions: there is at least 1", n)
+			o.refuse("%d partitions: the minimum is 1", n)
 			return
 		}
 		o.partitions = n

@@ -10,12 +10,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/aside"
 )
 
-// reportEvery is how often the same fault is reported again.
+// reportEvery is the interval at which a lasting fault is reported.
 const reportEvery = 30 * time.Second
 
-// reporter tells people how the delivery goes: when it stops working, when it works again, and the first record that is
-// dropped, at once; in between every 30 seconds. What it has to say goes to the fallback, else to standard error, on
-// the runner's goroutine, so that neither holds up anything.
+// reporter logs the state of the delivery: at once when it starts to fail, when it works again, and when the first
+// record is dropped; otherwise every 30 seconds. It logs to the fallback, else to standard error, on the runner's
+// goroutine, so that neither delays the delivery.
 type reporter struct {
 	stream string
 	to     *slog.Logger
@@ -23,37 +23,37 @@ type reporter struct {
 	queue  *queue
 	why    func() error // why records wait
 
-	quiet atomic.Bool // a drop was reported lately, and the timer runs
+	quiet atomic.Bool // a drop was reported within reportEvery, and the timer runs
 	panic sync.Once   // logs the first panic in the function of OnInvalid
 
-	mu      sync.Mutex
-	failed  bool      // the delivery does not work
-	told    time.Time // when that was told last
-	dropped uint64    // as told last
-	reason  error     // why records were refused last
-	timer   *time.Timer
-	closed  bool
+	mu       sync.Mutex
+	failed   bool      // the delivery fails
+	reported time.Time // time of the last report
+	dropped  uint64    // number of drops in the last report
+	reason   error     // last reason of a refusal
+	timer    *time.Timer
+	closed   bool
 
-	spoolTold time.Time // when a fault of the spool was told last
+	spoolReported time.Time // time of the last report about the spool
 }
 
-// failing tells that records are kept because Kafka does not take them.
+// failing reports that Kafka does not accept records, and that they stay queued.
 func (r *reporter) failing(err error) {
-	r.fault("slogkafka: log records are not delivered, and kept", err)
+	r.fault("slogkafka: log records cannot be delivered and stay queued", err)
 }
 
-// stalled tells that there is no answer.
+// stalled reports that Kafka does not answer.
 func (r *reporter) stalled(err error) {
-	r.fault("slogkafka: Kafka does not answer; log records are kept", err)
+	r.fault("slogkafka: Kafka does not answer; log records stay queued", err)
 }
 
-// initialize tells that a function of OnInitialize failed that ran because something was logged.
+// initialize reports the error of a function of OnInitialize that the first log record has called.
 func (r *reporter) initialize(err error) {
 	r.say(slog.LevelError, "slogkafka: the app is not initialized; its log records are delivered all the same",
 		errorAttr(err))
 }
 
-// options logs what is wrong with the handler's options.
+// options reports wrong options of the handler.
 func (r *reporter) options(err error) {
 	r.runner.Do(func() {
 		r.to.LogAttrs(fallbackContext(), slog.LevelError, "slogkafka: the log handler works without options that are wrong",
@@ -61,7 +61,7 @@ func (r *reporter) options(err error) {
 	})
 }
 
-// panicked logs the first panic in the function of OnInvalid.
+// panicked reports the first panic in the function of OnInvalid.
 func (r *reporter) panicked(p any) {
 	r.panic.Do(func() {
 		r.say(slog.LevelError, "slogkafka: the function of OnInvalid panics; its records go to their own stream",
@@ -69,18 +69,18 @@ func (r *reporter) panicked(p any) {
 	})
 }
 
-// fault tells what is wrong, if that is new or was not told lately.
+// fault reports an error, unless the same one was reported within reportEvery.
 func (r *reporter) fault(what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.failed && time.Since(r.told) < reportEvery {
+	if r.closed || r.failed && time.Since(r.reported) < reportEvery {
 		return
 	}
-	r.failed, r.told = true, time.Now()
+	r.failed, r.reported = true, time.Now()
 	r.say(slog.LevelError, what, errorAttr(err))
 }
 
-// delivering tells that records are delivered again, if they were not.
+// delivering reports that the delivery works again after a failure.
 func (r *reporter) delivering() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,32 +90,33 @@ func (r *reporter) delivering() {
 	}
 }
 
-// spool tells that records could not be moved to the disk, or back, if that was not told lately.
+// spool reports an error of the disk, unless one was reported within reportEvery.
 func (r *reporter) spool(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || time.Since(r.spoolTold) < reportEvery {
+	if r.closed || time.Since(r.spoolReported) < reportEvery {
 		return
 	}
-	r.spoolTold = time.Now()
-	r.say(slog.LevelError, "slogkafka: log records cannot be spooled; those that find no room are dropped", errorAttr(err))
+	r.spoolReported = time.Now()
+	r.say(slog.LevelError,
+		"slogkafka: log records cannot be written to the spool; when the queue is full they are dropped", errorAttr(err))
 }
 
-// refused keeps why Kafka refused records for good. It comes before drop.
+// refused stores the reason of a refusal. It is called before drop.
 func (r *reporter) refused(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reason = err
 }
 
-// drop tells that a record was dropped, if that was not told lately. It is called for each.
+// drop reports dropped records, unless that was reported within reportEvery. It is called for each.
 func (r *reporter) drop() {
 	if !r.quiet.Load() && r.quiet.CompareAndSwap(false, true) {
 		r.drops()
 	}
 }
 
-// drops tells how many records were dropped, and looks again in 30 seconds, until there are no more.
+// drops reports the number of dropped records, and repeats that every 30 seconds until it no longer grows.
 func (r *reporter) drops() {
 	missed, _ := r.queue.missed()
 	r.mu.Lock()
@@ -125,23 +126,23 @@ func (r *reporter) drops() {
 	case missed == r.dropped:
 		r.quiet.Store(false)
 	default:
-		r.tellDrops(missed)
+		r.logDrops(missed)
 		r.timer = time.AfterFunc(reportEvery, r.drops)
 	}
 }
 
-// tellDrops says how many records were dropped so far. The caller holds the mutex.
-func (r *reporter) tellDrops(missed uint64) {
+// logDrops logs the number of dropped records so far. The caller holds the mutex.
+func (r *reporter) logDrops(missed uint64) {
 	r.dropped = missed
 	err := r.reason
 	if err == nil {
 		err = r.why()
 	}
 	r.reason = nil
-	r.say(slog.LevelError, dropNotice, errorAttr(err))
+	r.say(slog.LevelError, dropMessage, errorAttr(err))
 }
 
-// close tells what was dropped since it was told last. Nothing more is said then.
+// close reports the drops that were not reported yet. Nothing is logged after it.
 func (r *reporter) close() {
 	missed, _ := r.queue.missed()
 	r.mu.Lock()
@@ -150,12 +151,12 @@ func (r *reporter) close() {
 		r.timer.Stop()
 	}
 	if missed > r.dropped {
-		r.tellDrops(missed)
+		r.logDrops(missed)
 	}
 	r.closed = true
 }
 
-// say has a line written.
+// say logs a line on the runner's goroutine.
 func (r *reporter) say(level slog.Level, what string, err slog.Attr) {
 	s := r.queue.snapshot()
 	by := make([]any, 0, len(s.DroppedBy))

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// samples is how many counters a sampler has.
+// samples is the number of counters of a sampler.
 const samples = 4096
 
-// sampler leaves out records of a level and message that come too often. Its memory is the same whatever is logged: two
-// messages may share a counter, which is rare while there are fewer of them than counters.
+// sampler drops records whose level and message repeat too often. Its memory is constant: two messages may share a
+// counter, which is rare while there are fewer messages than counters.
 type sampler struct {
 	first, every uint64
 	per          time.Duration
 	seed         maphash.Seed
 	omitted      atomic.Uint64
 	counters     [samples]struct {
-		window atomic.Int64 // when the counter began to count, in nanoseconds
+		window atomic.Int64 // start of the counted period, in nanoseconds
 		count  atomic.Uint64
 	}
 }
 
-// keep tells whether the record is logged.
+// keep reports whether to log the record.
 func (s *sampler) keep(r *slog.Record) bool {
 	var h maphash.Hash
 	h.SetSeed(s.seed)

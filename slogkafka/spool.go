@@ -13,27 +13,30 @@ type spooling struct {
 
 func (spooling) policy() {}
 
-// Spool keeps on disk what the queue has no room for while Kafka is away, and delivers it later, in order. When the
-// queue is half full, its records are moved to files in the directory, of at most so many bytes together (at least 1
-// MiB). While some are there, new records follow them. What is left when the handler is closed is written too, and
-// the next handler that has the directory delivers it; Stats.Recovered counts that.
+// Spool stores records on disk while Kafka is unreachable and the queue is filling up, and delivers them later, in
+// order. When the queue is half full, records move to files in the directory, of at most bytes together (at least 1
+// MiB). While the files contain records, new records follow them. Close also writes the remaining records, and the
+// next handler with the directory delivers them; Stats.Recovered counts these.
 //
 // No log call waits for the disk. Records are dropped, as with [DropNewest], when the queue and the disk are full,
-// and when they come faster than the disk takes them and the queue is full: a burst needs room in the queue.
+// and when records arrive faster than the disk accepts them and the queue is full: [QueueSize] bounds such a burst.
 //
-// The directory has one owner. A second handler, of this process or another, works without it, and so does a handler
-// whose directory cannot be used; see [Handler.Err]. The directory has mode 0700, the files 0600. Records are not
-// encrypted.
+// One handler can use the directory: a second one, in this process or another, works without a spool, and so does
+// one whose directory is not usable; see [Handler.Err]. The directory is created with mode 0700, files in it with
+// 0600: records are stored in the clear. If it belongs to root or is writable by others, as volumes in Kubernetes
+// do, the files are in its subdirectory kafkaesk-spool-UID, which is private to this user. Who can write the outer
+// directory can then not read or change records, but can move them away. On Solaris and AIX a second handler of the
+// same process is not detected.
 //
-// What was written survives the end of the process, and after the next sync ([SpoolSync]) that of the system. A
-// record may then be delivered twice, with the same bus.IDHeader. A damaged file costs the records from the damage to
-// its end, a sixteenth of the spool at most; they are counted as [DroppedDamaged].
+// Written records survive the end of the process for whatever reason, and after the next sync ([SpoolSync]) the end
+// of the system. After that a record may be delivered twice, with the same bus.IDHeader. A damaged file loses the
+// records from the damage to its end, at most a sixteenth of the spool: they are counted as [DroppedDamaged].
 //
-// With [OverflowFrom] only records of some levels are spooled. They keep their order among themselves, and records of
-// other levels overtake them while they are on disk. All policies of a handler name the same directory.
+// With [OverflowFrom] only records of some levels are spooled. They stay in order; records of other levels overtake
+// them while they are on disk. All policies of a handler must name the same directory.
 func Spool(dir string, bytes int64) Policy { return spooling{dir, bytes} }
 
-// minSpool is the smallest bound of a spool.
+// minSpool is the minimum bound of a spool.
 const minSpool = 1 << 20
 
 // SpoolSync sets how often the files of [Spool] are synced to the disk: 0 means with each batch that is written, a
@@ -50,7 +53,7 @@ func spoolOf(policies []levelPolicy) (spooling, bool) {
 	return spooling{}, false
 }
 
-// withoutSpool has the levels that were to be spooled drop what finds no room.
+// withoutSpool changes the policy of Spool to DropNewest.
 func (o *options) withoutSpool() {
 	for i, p := range o.policies {
 		if _, ok := p.policy.(spooling); ok {
@@ -59,7 +62,7 @@ func (o *options) withoutSpool() {
 	}
 }
 
-// check returns what is wrong with the policy, beside those of other levels.
+// check returns the error of the policy, given those of the other levels.
 func (p spooling) check(others []levelPolicy) error {
 	other, ok := spoolOf(others)
 	switch {

@@ -363,7 +363,7 @@ func TestADamagedSpool(t *testing.T) {
 			s.Delivered != spooled-lost || f.count() != int(s.Delivered) {
 			t.Errorf("%d are delivered; the counts are %+v", f.count(), s)
 		}
-		if fallback.count(dropNotice) == 0 {
+		if fallback.count(dropMessage) == 0 {
 			t.Error("nobody is told")
 		}
 		if len(f.notices) != 1 || !bytes.Contains(f.notices[0].Value, fmt.Appendf(nil, `"damaged":%d`, lost)) {
@@ -536,7 +536,8 @@ func TestASpoolThatFails(t *testing.T) {
 			slog.New(h).Info("m")
 		}
 		until(t, "somebody is told", func() bool {
-			return fallback.count("slogkafka: log records cannot be spooled; those that find no room are dropped") > 0
+			return fallback.count("slogkafka: log records cannot be written to the spool; when the queue is full they are "+
+				"dropped") > 0
 		})
 		if s := h.Stats(); s.Spooled > 0 || s.Queued != 75 || s.DroppedBy[DroppedFull] != 925 {
 			t.Errorf("the counts are %+v", s)

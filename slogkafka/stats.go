@@ -13,9 +13,9 @@ type Stats struct {
 	// Accepted counts all records that Handle got, those that were dropped at once included. A record whose caller
 	// still waits is not counted yet.
 	Accepted uint64
-	// Recovered counts those that an earlier handler left in the directory of [Spool].
+	// Recovered counts records that an earlier handler left in the directory of [Spool].
 	Recovered uint64
-	// Delivered counts those that Kafka has acknowledged.
+	// Delivered counts records that Kafka has acknowledged.
 	Delivered uint64
 	// Dropped counts those that Kafka does not get.
 	Dropped uint64
@@ -23,7 +23,7 @@ type Stats struct {
 	Spooled uint64
 	// Queued counts those in memory: they wait, or are sent and not acknowledged.
 	Queued uint64
-	// QueuedBytes is the memory that they take: their bytes, and about 400 more for each.
+	// QueuedBytes is the memory of these records: their bytes, and about 400 more for each.
 	QueuedBytes uint64
 	// Oldest is the age of the oldest of them, by its own time; 0 when none is queued, or it has no time.
 	Oldest time.Duration
@@ -31,41 +31,42 @@ type Stats struct {
 	DroppedBy map[string]uint64
 	// Sampled counts the records that the option Sample left out. They are not accepted.
 	Sampled uint64
-	// Invalid counts the records, of all those accepted, that have schema_errors.
+	// Invalid counts the accepted records that have schema_errors.
 	Invalid uint64
-	// Truncated counts those whose values were shortened, by the handler or because the broker takes no larger ones.
+	// Truncated counts records whose values were shortened, by the handler or because the broker accepts no larger
+	// ones.
 	Truncated uint64
 	// Retries counts further attempts to deliver a record, except those that the producer makes by itself, which
 	// bus.Stats has. Batches counts the batches that were given to the producer.
 	Retries, Batches uint64
-	// Fallback counts the dropped records that the handler of [Fallback] took, and FallbackDropped those that it did not:
-	// its own queue was full, Close was over, or it returned an error or panicked.
+	// Fallback counts the dropped records that the handler of [Fallback] accepted, and FallbackDropped the others:
+	// its queue was full, Close had ended, or it returned an error or panicked.
 	Fallback, FallbackDropped uint64
 	// Lost counts the dropped records that reached neither Kafka nor a fallback. Those dropped on purpose (DroppedOwn,
 	// DroppedInvalid, DroppedNotConfigured) are not lost.
 	Lost uint64
 }
 
-// Why a record was dropped; keys of Stats.DroppedBy.
+// Reasons of a drop; keys of Stats.DroppedBy.
 const (
 	// DroppedFull: the queue was full, and with a spool the disk was full or too slow.
 	DroppedFull = "full"
-	// DroppedTooLarge: the record is larger than Kafka takes, even with all its values shortened.
+	// DroppedTooLarge: the record is larger than Kafka accepts, even with all its values shortened.
 	DroppedTooLarge = "too_large"
 	// DroppedRejected: Kafka refused the record for good.
 	DroppedRejected = "rejected"
-	// DroppedClosed: the handler was closed when the record came.
+	// DroppedClosed: the handler was closed before the record was logged.
 	DroppedClosed = "closed"
 	// DroppedUndelivered: the record was still queued when Close ended. Kafka may have it all the same, if it had
 	// been sent.
 	DroppedUndelivered = "undelivered"
 	// DroppedOwn: the bus logged the record, or the fallback did, and neither is shipped.
 	DroppedOwn = "own"
-	// DroppedInvalid: the function of OnInvalid dropped it.
+	// DroppedInvalid: the function of OnInvalid dropped the record.
 	DroppedInvalid = "invalid"
 	// DroppedNotConfigured: the app has no servers, and the handler has the option [WhenConfigured].
 	DroppedNotConfigured = "not_configured"
-	// DroppedDamaged: the disk damaged or lost it in the directory of [Spool].
+	// DroppedDamaged: the record was damaged or lost in the directory of [Spool].
 	DroppedDamaged = "damaged"
 )
 
@@ -92,10 +93,10 @@ func (r reason) String() string {
 	}[r]
 }
 
-// onPurpose tells whether nobody misses the record.
+// onPurpose reports whether the drop is intended.
 func (r reason) onPurpose() bool { return r == own || r == invalid || r == notConfigured }
 
-// reasonOf returns the reason that a Dropped constant names.
+// reasonOf returns the reason of a Dropped constant.
 func reasonOf(name string) reason {
 	for r := range reasons {
 		if r.String() == name {
@@ -105,7 +106,7 @@ func reasonOf(name string) reason {
 	panic("slogkafka: no such reason: " + name)
 }
 
-// snapshot returns the counts of one moment: nothing changes while all shards are locked.
+// snapshot returns consistent counts: all shards are locked meanwhile.
 func (q *queue) snapshot() Stats {
 	for i := range q.shards {
 		q.shards[i].lock()
@@ -139,7 +140,7 @@ func (q *queue) snapshot() Stats {
 	return s
 }
 
-// missed returns how many records were dropped that somebody may miss, by reason.
+// missed returns the number of unintended drops, in total and by reason.
 func (q *queue) missed() (n uint64, by [reasons]uint64) {
 	for i := range q.shards {
 		s := &q.shards[i]
@@ -157,9 +158,9 @@ func (q *queue) missed() (n uint64, by [reasons]uint64) {
 	return n, by
 }
 
-// UndeliveredError is the error of Close when records were left.
+// UndeliveredError is the error of Close for records that were not delivered.
 type UndeliveredError struct {
-	// Records is how many were accepted and have neither been delivered nor spooled, nor dropped before.
+	// Records is the number of accepted records that were neither delivered, spooled, nor dropped before.
 	Records int
 	// Lost is how many of these, and of those that the fallback had not taken yet, reached neither Kafka, nor the
 	// disk, nor the fallback.

@@ -11,42 +11,42 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// errSpooled is what FlushOn returns for a record that was written to the disk instead.
+// errSpooled is the error of FlushOn for a record that was written to the disk instead.
 var errSpooled = errors.New("slogkafka: the log record is on disk, and not acknowledged yet")
 
 const (
-	// spoolChunk is how many bytes are written or read at once, about.
+	// spoolChunk is the approximate number of bytes of one read or write.
 	spoolChunk = 256 << 10
-	// spoolRetry is how long the spool is left alone after an error.
+	// spoolRetry is the pause after an error of the disk.
 	spoolRetry = time.Second
-	// finishEvery is how often the ledger is written: what was delivered since is delivered again after a crash.
+	// finishEvery is the interval at which the ledger is written: a crash repeats the records delivered since then.
 	finishEvery = 500 * time.Millisecond
 )
 
 // store moves records from the queue to the disk when the queue is half full, and back when they can be sent. It does
 // all I/O of the spool, on one goroutine, so that neither a caller nor the delivery waits for the disk.
 //
-// While the spool has records, new ones go there too, so that they keep their order: the queue is spooling. That ends
-// when all of them were given to the producer.
+// While the spool contains records, new records go there too, so that they stay in order: the queue is spooling. That
+// ends when all of them were passed to the producer.
 type store struct {
 	queue  *queue
 	spool  *spool.Spool
 	dir    string
 	stream string
-	every  time.Duration // between syncs; 0: with each batch; less: never
-	report func(error)   // tells a fault
+	every  time.Duration // between syncs; 0: each batch; negative: never
+	report func(error)   // reports an error
 	missed func(n uint64)
 	lost   func(*queued, reason)
 
 	wake    chan struct{} // has room for one
-	asleep  atomic.Bool   // run is to be woken when there is something to do
-	written atomic.Uint64 // records below it are in the spool
+	asleep  atomic.Bool   // run sleeps and must be woken for new work
+	written atomic.Uint64 // records below this number are in the spool
 
 	closing chan struct{} // ends run
-	late    atomic.Bool   // nothing is to be written any more
-	done    chan struct{} // closed when the spool is
+	late    atomic.Bool   // no further writes
+	done    chan struct{} // closed with the spool
 
-	// Of run alone:
+	// Fields of the goroutine of run:
 	batch      []*queued
 	memory     []byte
 	clock      logrecord.Clock
@@ -54,11 +54,11 @@ type store struct {
 	unsynced   bool
 	nextSync   time.Time
 	nextFinish time.Time
-	nextWrite  time.Time // after an error
+	nextWrite  time.Time // earliest write after an error
 	nextRead   time.Time
 }
 
-// openStore opens the spool of the policy, and has the queue count what it holds.
+// openStore opens the spool of the policy, and adds its records to the queue's counts.
 func openStore(q *queue, p spooling, every time.Duration, stream string) (*store, error) {
 	sync := spool.SyncLater
 	switch {
@@ -80,7 +80,7 @@ func openStore(q *queue, p spooling, every time.Duration, stream string) (*store
 	return s, nil
 }
 
-// nudge has run look again.
+// nudge wakes run.
 func (s *store) nudge() {
 	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
 		select {
@@ -90,18 +90,18 @@ func (s *store) nudge() {
 	}
 }
 
-// pushed has run look for a record that came into the queue, if it may be one for the disk.
+// pushed wakes run for a new record in the queue, if the record may go to the disk.
 func (s *store) pushed() {
 	if s.asleep.Load() && (s.queue.spooling.Load() || s.queue.halfFull()) {
 		s.nudge()
 	}
 }
 
-// run does what there is to do, until closing is closed. Then it writes what is left in the queue.
+// run works until closing is closed. Then it writes the remaining records of the queue.
 func (s *store) run() {
 	defer close(s.done)
 	for {
-		s.asleep.Store(true) // what comes from here on is seen below, or wakes
+		s.asleep.Store(true) // later records are seen below, or wake run
 		for s.step() && !s.isClosing() {
 		}
 		timer := time.NewTimer(s.pause())
@@ -126,7 +126,7 @@ func (s *store) isClosing() bool {
 	}
 }
 
-// step does a part of what there is to do. It returns whether there may be more.
+// step does one piece of work. It returns whether more may remain.
 func (s *store) step() bool {
 	now := time.Now()
 	s.sync(now)
@@ -140,7 +140,7 @@ func (s *store) step() bool {
 	return wrote || read
 }
 
-// stopSpooling has records be sent without a way over the disk, if all that are there were given to the producer.
+// stopSpooling ends the spooling if all records of the spool were passed to the producer.
 func (s *store) stopSpooling() {
 	if s.queue.spooling.Load() && s.queue.allShipped(s.spool.Next()) {
 		s.queue.spooling.Store(false)
@@ -148,7 +148,7 @@ func (s *store) stopSpooling() {
 	}
 }
 
-// pause returns how long there is nothing to do unless something wakes.
+// pause returns how long run may sleep.
 func (s *store) pause() time.Duration {
 	now, pause := time.Now(), time.Hour
 	if s.unsynced && s.every > 0 {
@@ -167,7 +167,7 @@ func (s *store) pause() time.Duration {
 
 func (s *store) fail(err error) { s.report(fmt.Errorf("spool %s: %w", s.dir, err)) }
 
-// write moves records that wait from the queue to the spool.
+// write moves waiting records from the queue to the spool.
 func (s *store) write(now time.Time) bool {
 	s.queue.startSpooling()
 	s.batch = gather(s.queue.spoolable(), s.batch[:0], batchRecords, min(spoolChunk, s.queue.maxBytes/8))
@@ -194,7 +194,7 @@ func (s *store) write(now time.Time) bool {
 	return err == nil
 }
 
-// drop drops a record that is too large for the disk, so that it does not hold up those behind it.
+// drop drops a record that is too large for the disk, so that it does not block the records behind it.
 func (s *store) drop(r *queued, err error) {
 	if s.queue.drop(r, tooLarge) {
 		r.waiter.end(err)
@@ -202,7 +202,7 @@ func (s *store) drop(r *queued, err error) {
 	}
 }
 
-// append writes records to the spool, and returns how many of them are there.
+// append writes records to the spool, and returns the number of written ones.
 func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
 	s.memory, s.parts = s.memory[:0], s.parts[:0]
 	for _, r := range batch {
@@ -223,7 +223,7 @@ func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
 	return n, err
 }
 
-// read moves records from the spool to the queue, if they may have memory there.
+// read moves records from the spool to the queue, if the queue has memory for them.
 func (s *store) read(now time.Time) bool {
 	n, room := s.queue.roomForDisk()
 	if n <= 0 || room <= 0 {
@@ -256,7 +256,7 @@ func (s *store) read(now time.Time) bool {
 	return err == nil
 }
 
-// sync syncs what was written, when it is time.
+// sync syncs written records at the configured interval.
 func (s *store) sync(now time.Time) {
 	if !s.unsynced || s.every < 0 || now.Before(s.nextSync) {
 		return
@@ -267,7 +267,7 @@ func (s *store) sync(now time.Time) {
 	}
 }
 
-// finish tells the spool which records it need not keep, when it is time.
+// finish marks delivered records as finished in the spool, at an interval.
 func (s *store) finish(now time.Time) {
 	shipped := s.queue.shipped()
 	if shipped <= s.spool.Done() || now.Before(s.nextFinish) {
@@ -278,10 +278,10 @@ func (s *store) finish(now time.Time) {
 		s.fail(err)
 		return
 	}
-	s.nextWrite = time.Time{} // there may be room again
+	s.nextWrite = time.Time{} // there may be space again
 }
 
-// close writes what is left in the queue, as long as Close waits for that, and closes the spool.
+// close writes the remaining records of the queue, for as long as Close waits, and closes the spool.
 func (s *store) close() {
 	left := s.queue.left()
 	for len(left) > 0 && !s.late.Load() {
@@ -291,7 +291,7 @@ func (s *store) close() {
 		}
 		left = left[n:]
 		if errors.Is(err, spool.ErrTooLarge) {
-			left, err = left[1:], nil // it is for the fallback
+			left, err = left[1:], nil // the fallback gets it
 		}
 		if err != nil {
 			s.fail(err)
@@ -303,7 +303,7 @@ func (s *store) close() {
 	}
 }
 
-// pending returns how many records below a number are in the spool, or on their way from there.
+// pending returns the number of records below a number that are in the spool, or were read and have no outcome.
 func (s *store) pending(number uint64) int {
 	return int(max(number, s.queue.shipped()) - s.queue.shipped())
 }

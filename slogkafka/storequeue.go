@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// useStore has the queue put records of some levels into the spool. It has the records numbered from done up to next.
+// useStore connects the queue with a store, so that records of some levels may go to the disk. The spool contains the
+// records with the numbers from done up to next.
 func (q *queue) useStore(s *store, done, next uint64) {
 	q.store = s
 	q.own = len(q.shards)
@@ -14,7 +15,7 @@ func (q *queue) useStore(s *store, done, next uint64) {
 		q.shards[i].queue = q
 		q.shards[i].reserves = i < 2*q.own
 	}
-	q.window /= 2 // the other half, and a quarter of the records, are for what comes from the disk
+	q.window /= 2 // the other half, and a quarter of the records, are for records from the disk
 	q.diskRecords = max(1, q.maxRecords/4)
 	q.maxRecords = max(1, q.maxRecords-q.diskRecords)
 	disk := q.disk()
@@ -26,13 +27,13 @@ func (q *queue) useStore(s *store, done, next uint64) {
 // spoolable returns the shards of the records that may go to the disk.
 func (q *queue) spoolable() []shard { return q.shards[:q.own] }
 
-// spools tells whether a record may go to the disk.
+// spools reports whether a record may go to the disk.
 func (q *queue) spools(e *entry) bool {
 	_, ok := q.policyOf(e).(spooling)
 	return ok
 }
 
-// inMemory returns the shards of all records but those that come from the disk.
+// inMemory returns the shards of all records except those from the disk.
 func (q *queue) inMemory() []shard {
 	if q.store == nil {
 		return q.shards
@@ -40,18 +41,18 @@ func (q *queue) inMemory() []shard {
 	return q.shards[:2*q.own]
 }
 
-// disk returns the shard of the records that come from the disk. Their seq is their number in the spool, and they
-// take no room of those that are logged.
+// disk returns the shard of the records from the disk. Their seq is their number in the spool, and they use no space
+// that is reserved for logged records.
 func (q *queue) disk() *shard { return &q.shards[2*q.own] }
 
-// startSpooling has the records that may go to the disk wait for it.
+// startSpooling makes records that may go to the disk wait until they were there.
 func (q *queue) startSpooling() {
 	q.taking.Lock()
 	defer q.taking.Unlock()
 	q.spooling.Store(true)
 }
 
-// allShipped tells whether all records of the spool were given to the producer; next is the number behind them.
+// allShipped reports whether all records of the spool were passed to the producer; next is the number behind them.
 func (q *queue) allShipped(next uint64) bool {
 	d := q.disk()
 	d.mu.Lock()
@@ -59,7 +60,7 @@ func (q *queue) allShipped(next uint64) bool {
 	return d.readTo == next && d.next == nil
 }
 
-// shipped returns the number of the first record of the spool that has no outcome.
+// shipped returns the number of the spool's first record without an outcome.
 func (q *queue) shipped() uint64 {
 	d := q.disk()
 	d.mu.Lock()
@@ -70,7 +71,7 @@ func (q *queue) shipped() uint64 {
 	return d.readTo
 }
 
-// roomForDisk returns how many records, and bytes, may come from the disk: none while some of them wait to be sent.
+// roomForDisk returns how many records and bytes may be read from the disk: none while some of them wait to be sent.
 func (q *queue) roomForDisk() (records int, bytes int64) {
 	d := q.disk()
 	d.mu.Lock()
@@ -102,7 +103,7 @@ func (q *queue) toDisk(batch []*queued) []*queued {
 	return moved
 }
 
-// drop counts a record that was taken out as dropped. It returns false when Close has given the record up.
+// drop counts a record that was taken out as dropped. It returns false when Close has already counted the record.
 func (q *queue) drop(r *queued, why reason) bool {
 	s := r.shard
 	s.mu.Lock()
@@ -116,7 +117,7 @@ func (q *queue) drop(r *queued, why reason) bool {
 	return true
 }
 
-// giveBack has records wait again that were taken out.
+// giveBack makes records wait again that were taken out for the disk.
 func (q *queue) giveBack(batch []*queued) {
 	for _, r := range batch {
 		r.shard.mu.Lock()
@@ -127,7 +128,7 @@ func (q *queue) giveBack(batch []*queued) {
 	}
 }
 
-// fromDisk takes records that were read from the spool, and counts as damaged those that could not be. All below
+// fromDisk adds records that were read from the spool, and counts unreadable ones as damaged. All records below
 // readTo were read.
 func (q *queue) fromDisk(list []*queued, lost, readTo uint64) {
 	d := q.disk()
@@ -141,7 +142,7 @@ func (q *queue) fromDisk(list []*queued, lost, readTo uint64) {
 	}
 }
 
-// left returns the records in memory that have no outcome, in their order.
+// left returns the records in memory without an outcome, in order.
 func (q *queue) left() []*queued {
 	var left []*queued
 	for i := range q.inMemory() {

@@ -21,7 +21,7 @@ func NewStreamHandler(w io.Writer, opts ...StreamOption) slog.Handler {
 		w = os.Stderr
 	}
 	if o.err != nil {
-		ownlog.Logger(nil).Error("an option of a stream handler cannot be honoured", "error", o.err)
+		ownlog.Logger(nil).Error("slogkafka: a stream handler ignores options that are wrong", "error", o.err)
 	}
 	o.record.Report = func(err error) { ownlog.Logger(nil).Warn("slogkafka: a log model is not checked", "error", err) }
 	s := &stream{w: w, level: o.level, sampler: o.sampler}
@@ -36,13 +36,13 @@ type streamHandler struct {
 	encoder *logrecord.Encoder
 }
 
-// stream is what a stream handler and those derived from it have in common.
+// stream is the shared state of a stream handler and the handlers derived from it.
 type stream struct {
 	level   slog.Leveler
 	text    *logtext.Renderer // nil for JSON
 	sampler *sampler          // nil: all records are logged
 
-	mu sync.Mutex // one Write at a time
+	mu sync.Mutex // serializes calls of Write
 	w  io.Writer
 }
 

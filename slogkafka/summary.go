@@ -12,27 +12,27 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// summary tells readers of the stream that records are missing in it: one record of the handler's own, once records are
-// delivered again, at most every 30 seconds, and one at Close. Together they say how many were dropped, and why.
+// summary reports drops to readers of the stream: one record of the handler's own when records are delivered again,
+// at most every 30 seconds, and one at Close. Together these records account for all drops, by reason.
 type summary struct {
 	stream  string
 	encoder *logrecord.Encoder
 	missed  func() (uint64, [reasons]uint64)
 	nudge   func()
 
-	mu      sync.Mutex
-	due     bool
-	sending bool
-	next    time.Time       // when another may be sent
-	told    [reasons]uint64 // in records that are delivered
-	sent    [reasons]uint64 // the same, and the one that is sending
-	done    chan struct{}   // closed when the one that is sending has its outcome
+	mu        sync.Mutex
+	due       bool
+	sending   bool
+	next      time.Time       // earliest time of the next record
+	delivered [reasons]uint64 // counts in delivered records
+	sent      [reasons]uint64 // counts in delivered records and the one being sent
+	done      chan struct{}   // closed when the record being sent has its outcome
 }
 
-// dropNotice is the message of the record.
-const dropNotice = "slogkafka: log records were dropped"
+// dropMessage is the message of the record.
+const dropMessage = "slogkafka: log records were dropped"
 
-// consider makes a record due if there is something to say, and nothing was said lately.
+// consider makes a record due if there are unreported drops, and no record was sent lately.
 func (s *summary) consider() {
 	n, by := s.missed()
 	if n == 0 {
@@ -40,13 +40,13 @@ func (s *summary) consider() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); !s.sending && by != s.told && !now.Before(s.next) {
-		s.begin(now)
+	if now := time.Now(); !s.sending && by != s.delivered && !now.Before(s.next) {
+		s.schedule(now)
 	}
 }
 
-// begin makes the record due. The caller holds the mutex.
-func (s *summary) begin(now time.Time) {
+// schedule makes the record due. The caller holds the mutex.
+func (s *summary) schedule(now time.Time) {
 	s.due, s.sending, s.next, s.done = true, true, now.Add(reportEvery), make(chan struct{})
 	s.nudge()
 }
@@ -69,13 +69,13 @@ func (s *summary) record(q *queue) (shipping.Record, bool) {
 	var total uint64
 	var by []any
 	for why := range reasons {
-		if n := s.sent[why] - s.told[why]; n > 0 {
+		if n := s.sent[why] - s.delivered[why]; n > 0 {
 			total += n
 			by = append(by, slog.Uint64(why.String(), n))
 		}
 	}
 	now := time.Now()
-	r := slog.NewRecord(now, slog.LevelWarn, dropNotice, 0)
+	r := slog.NewRecord(now, slog.LevelWarn, dropMessage, 0)
 	r.AddAttrs(slog.Uint64("dropped", total), slog.Group("dropped_by", by...))
 	value, _ := s.encoder.Append(nil, context.Background(), r)
 	var id [recordid.Length]byte
@@ -86,30 +86,30 @@ func (s *summary) record(q *queue) (shipping.Record, bool) {
 	}, true
 }
 
-// Resolved takes the outcome of the record. One that failed is said again with the next.
+// Resolved handles the outcome of the record. After a failure the next record repeats its counts.
 func (s *summary) Resolved(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.told = s.sent
+		s.delivered = s.sent
 	}
 	s.sending = false
 	close(s.done)
 }
 
-// last sends what is not said yet, and waits for that until ctx ends.
+// last sends unreported counts, and waits for the outcome until ctx ends.
 func (s *summary) last(ctx context.Context) {
 	s.await(ctx)
 	n, by := s.missed()
 	s.mu.Lock()
-	if !s.sending && n > 0 && by != s.told {
-		s.begin(time.Now())
+	if !s.sending && n > 0 && by != s.delivered {
+		s.schedule(time.Now())
 	}
 	s.mu.Unlock()
 	s.await(ctx)
 }
 
-// await waits until no record is sending, or ctx ends.
+// await waits until no record is being sent, or ctx ends.
 func (s *summary) await(ctx context.Context) {
 	s.mu.Lock()
 	sending, done := s.sending, s.done

@@ -26,13 +26,13 @@ const (
 	timeout = 30 * time.Second
 	// reserve is what a wait leaves of the test binary's own time, so that it is the wait that fails and says why.
 	reserve = 2 * time.Second
-	// pollInterval is the pause between two looks at a state.
+	// pollInterval is the pause between two polls of a state.
 	pollInterval = 2 * time.Millisecond
-	// drainTimeout is short, because a handler that hangs should fail its test soon.
+	// drainTimeout is short, so that a handler that hangs soon fails its test.
 	drainTimeout = 5 * time.Second
 )
 
-// Option is an option of [NewApp]. A nil one changes nothing.
+// Option is an option of [NewApp]. A nil option has no effect.
 type Option func(*bus.App)
 
 // Config sets the fields of the App's configuration that are set in c. By default Servers is the Kafka of NewApp,
@@ -49,7 +49,7 @@ func Config(c bus.Config) Option {
 	}
 }
 
-// quickSettings have an App of a test see new topics and new members at once. An App of a service asks less often.
+// quickSettings make an App of a test see new topics and new members at once. The App of a service polls less often.
 func quickSettings() bus.Settings {
 	return bus.Settings{"metadata_max_age_ms": 100, "heartbeat_interval_ms": 100}
 }
@@ -117,7 +117,7 @@ func StartKafka() (servers []string, end func() error, err error) {
 // from their first record when they appear. An error of [bus.App.Run] fails the test.
 func Run(t testing.TB, app *bus.App) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // functions of Cleanup may publish
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // Cleanup functions may publish
 	ended := make(chan struct{})
 	var err error // valid once ended is closed
 	go func() {
@@ -148,8 +148,8 @@ func Run(t testing.TB, app *bus.App) {
 	}
 }
 
-// assigned reports whether the member of every subscription has its partitions. Members of one group have theirs when
-// all are of the same generation: a member that joins later makes a new one.
+// assigned reports whether the member of every subscription has its partitions. Members of one group have them when
+// all are in the same generation: a member that joins later begins a new one.
 func assigned(s bus.Stats) bool {
 	if !s.Running {
 		return false
@@ -171,11 +171,11 @@ func assigned(s bus.Stats) bool {
 	return true
 }
 
-// opening reports whether it is not known yet where reading begins: with auto_offset_reset latest, what is published
-// meanwhile is not read. With a committed offset reading begins there.
+// opening reports whether the first position is still unknown. Records that are published meanwhile are not read with
+// auto_offset_reset latest. A committed offset is the position at once.
 func opening(p bus.PartitionStats) bool { return p.Position < 0 && p.Committed < 0 }
 
-// members lists the subscriptions with what their members do.
+// members lists the subscriptions with the states of their members.
 func members(s bus.Stats) string {
 	var b strings.Builder
 	for _, m := range s.Subscriptions {
@@ -183,7 +183,7 @@ func members(s bus.Stats) string {
 			m.Patterns, m.Group, m.State, m.Generation, len(m.Assigned))
 		for _, p := range m.Assigned {
 			if opening(p) {
-				fmt.Fprintf(&b, ", where to read %s/%d from is not known", p.Topic, p.Partition)
+				fmt.Fprintf(&b, ", the position of %s/%d is unknown", p.Topic, p.Partition)
 			}
 		}
 		if m.LastError != nil {
@@ -201,7 +201,7 @@ func members(s bus.Stats) string {
 func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	t.Helper()
 	if n < 1 {
-		t.Fatalf("bustest: published: %d records: give a number from 1", n)
+		t.Fatalf("bustest: published: %d records: n must be at least 1", n)
 	}
 	limit, cancel := context.WithTimeout(t.Context(), timeLeft(t))
 	defer cancel()
@@ -213,7 +213,7 @@ func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	values, read := readUpTo[T](running, t, app, stream, n)
 	why := ""
 	if len(values) < n && limit.Err() == nil {
-		why = fmt.Sprintf(", and will have no more: %v", context.Cause(running))
+		why = fmt.Sprintf(", and gets no more: %v", context.Cause(running))
 		values, read = readUpTo[T](limit, t, app, stream, n, bus.StopAtEnd()) // what was published before Run failed
 	}
 	if len(values) < n {
@@ -222,7 +222,7 @@ func Published[T any](t testing.TB, app *bus.App, stream string, n int) []T {
 	return values
 }
 
-// waitForFailure returns why the App's Run has failed, or, when ctx ends before, nil.
+// waitForFailure returns the error of the App's Run, or nil when ctx ends first.
 func waitForFailure(ctx context.Context, app *bus.App) error {
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
@@ -243,7 +243,7 @@ func waitForFailure(ctx context.Context, app *bus.App) error {
 // hasRun reports whether a subscription is or was part of a Run.
 func hasRun(s bus.SubscriptionStats) bool { return s.State != "idle" }
 
-// readUpTo reads up to n records, until ctx ends, and describes all that it has read.
+// readUpTo reads up to n records until ctx ends, and describes all that it has read.
 func readUpTo[T any](
 	ctx context.Context, t testing.TB, app *bus.App, stream string, n int, opts ...bus.TailOption,
 ) (values []T, read string) {

@@ -16,7 +16,7 @@ import (
 // and commits, by its bus.Message or by bus.Forward and bus.Commit, with the context of [Message.Context] or one made
 // of it. With that context bus.Records returns its record, and bus.Attempt 1. The methods may be called concurrently.
 type Message[X any] struct {
-	// Message is the handler's argument. A test may change it, and its Record, before it calls the handler.
+	// Message is the handler's argument. A test may change it and its Record before it calls the handler.
 	*bus.Message[X]
 
 	ctx      context.Context
@@ -46,7 +46,7 @@ func NewMessage[X any](t testing.TB, stream string, data X) *Message[X] {
 	return m
 }
 
-// Context returns the context for the call of the handler. It ends with the test.
+// Context returns the context to call the handler with. It ends with the test.
 func (m *Message[X]) Context() context.Context { return m.ctx }
 
 // Forwarded returns the records that the handler forwarded, in order. Stream and Topic are where to, Key and Headers
@@ -57,7 +57,7 @@ func (m *Message[X]) Forwarded() []*bus.Record { return m.recorder.get(&m.record
 // Committed returns the records for which Commit was called, in order.
 func (m *Message[X]) Committed() []*bus.Record { return m.recorder.get(&m.recorder.committed) }
 
-// recorder is what bus finds in the context of the call.
+// recorder is the value that bus finds in the context of the call.
 type recorder struct {
 	record *bus.Record
 

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 )
 
-// api adds what is served below /api/v1/. Each answer is an object with the time of generation and what was asked for.
+// api registers the paths below /api/v1/. Each answer is an object with its time of generation and the requested
+// data.
 func (m *monitor) api(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/info", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, m.info(r.Context()))
@@ -54,12 +55,12 @@ func (m *monitor) api(mux *http.ServeMux) {
 	})
 }
 
-// generated is the part that all answers have.
+// generated is the common part of all answers.
 type generated struct {
 	GeneratedAt time.Time `json:"generated_at"`
 }
 
-// answer answers with v, or with why the brokers did not say it.
+// answer writes v, or the error of the brokers.
 func answer(w http.ResponseWriter, at time.Time, err error, v any) {
 	if err != nil {
 		writeJSON(w, http.StatusServiceUnavailable, struct {
@@ -71,18 +72,18 @@ func answer(w http.ResponseWriter, at time.Time, err error, v any) {
 	writeJSON(w, http.StatusOK, v)
 }
 
-// info is what the program is, and how it is connected.
+// info describes the program and its connections.
 type info struct {
 	generated
 	Program   string    `json:"program"`
 	Version   string    `json:"version"`
 	GoVersion string    `json:"go_version"`
 	StartedAt time.Time `json:"started_at"`
-	// Servers are those that are configured.
+	// Servers are the configured brokers.
 	Servers          []string `json:"servers"`
 	TopicPrefix      string   `json:"topic_prefix"`
 	SecurityProtocol string   `json:"security_protocol"`
-	// Brokers are those that the cluster says are up; null, with the reason, when they could not be asked.
+	// Brokers are the live brokers of the cluster; null, with the reason, when they could not be asked.
 	Brokers      []inspect.Broker `json:"brokers"`
 	BrokersError string           `json:"brokers_error,omitempty"`
 	Connections  []connection     `json:"connections"`
@@ -91,7 +92,7 @@ type info struct {
 	Producer     producer         `json:"producer"`
 }
 
-// connection counts those to one address.
+// connection has the statistics of the connections to one address.
 type connection struct {
 	Address      string `json:"address"`
 	Open         int    `json:"open"`
@@ -141,7 +142,7 @@ func (m *monitor) info(ctx context.Context) info {
 	return i
 }
 
-// subscription is bus.SubscriptionStats. Times are null for what has not happened yet.
+// subscription is bus.SubscriptionStats. The time of an event that has not happened is null.
 type subscription struct {
 	Patterns      []string    `json:"patterns"`
 	Group         string      `json:"group"`
@@ -177,7 +178,7 @@ type subscription struct {
 	LastErrorAt   *time.Time  `json:"last_error_at"`
 }
 
-// partition is bus.PartitionStats. Numbers are null while they are not known.
+// partition is bus.PartitionStats. Unknown numbers are null.
 type partition struct {
 	Stream    string     `json:"stream"`
 	Partition int        `json:"partition"`

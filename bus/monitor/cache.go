@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// cacheTime is how long an answer of the brokers is served again.
+	// cacheTime is how long an answer of the brokers is reused.
 	cacheTime = 5 * time.Second
-	// askTimeout bounds the questions to the brokers for one answer.
+	// askTimeout bounds the requests to the brokers for one answer.
 	askTimeout = 10 * time.Second
 )
 
-// errNotInitialized says that there is no connection to ask through.
+// errNotInitialized is the error of a request before the App has connections.
 var errNotInitialized = errors.New("the App is not initialized: it has not reached a broker yet")
 
-// cached is what brokers answered. However many ask at once, the brokers are asked once in cacheTime, also when they
-// do not answer.
+// cached holds an answer of the brokers. They are asked once in cacheTime, also when they do not answer, however many
+// callers there are.
 type cached[T any] struct {
 	ask func(context.Context) (T, error)
 
@@ -28,7 +28,7 @@ type cached[T any] struct {
 	mu    sync.Mutex
 	value T
 	err   error
-	at    time.Time // when the brokers were asked; zero before
+	at    time.Time // time of the last request; zero before the first
 }
 
 // get returns the answer and when it was given. It waits for it until ctx ends, and at most askTimeout; the question

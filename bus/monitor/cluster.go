@@ -10,7 +10,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
 )
 
-// cluster is what the brokers say of the App's streams and groups.
+// cluster holds the brokers' view of the App's streams and groups.
 type cluster struct {
 	info    cached[inspect.Info]
 	streams cached[[]inspect.Stream]
@@ -30,7 +30,7 @@ func newCluster(app *bus.App) *cluster {
 			func(i *inspect.Inspector, ctx context.Context) ([]inspect.Group, error) {
 				groups := groupsOf(app)
 				if len(groups) == 0 {
-					return []inspect.Group{}, nil // no name would ask for all groups of the cluster
+					return []inspect.Group{}, nil // no name means all groups of the cluster
 				}
 				return i.Groups(ctx, groups...)
 			})},
@@ -47,7 +47,7 @@ func newCluster(app *bus.App) *cluster {
 	}
 }
 
-// refresh asks what the page shows, if it is older than cacheTime.
+// refresh updates the data of the page that are older than cacheTime.
 func (c *cluster) refresh(ctx context.Context) {
 	var asking sync.WaitGroup
 	asking.Go(func() { _, _, _ = c.streams.get(ctx) })
@@ -70,7 +70,7 @@ func (c *cluster) keepFresh(ctx context.Context) {
 	}
 }
 
-// through asks through the App's connections.
+// through calls ask with an Inspector on the App's connections.
 func through[T any](app *bus.App, ask func(*inspect.Inspector, context.Context) (T, error)) func(context.Context) (
 	T, error,
 ) {

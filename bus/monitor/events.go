@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// maxStreams is how many streams have series of their own: an application may make streams' names out of data.
+	// maxStreams is the number of streams with series of their own: an application may derive stream names from data.
 	maxStreams = 1000
-	// otherStreams is what the others are called. No stream can have a name with a bracket.
+	// otherStreams is the label of all other streams. No stream name can contain a parenthesis.
 	otherStreams = "(other)"
 )
 
-// events counts and times what the App tells of each record.
+// events counts and measures the App's records.
 type events struct {
 	streams streamLabels
-	python  *pythonEvents // nil without the option
+	python  *pythonEvents // nil without PythonMetrics
 
 	consumed  *prometheus.CounterVec
 	handler   *prometheus.HistogramVec
@@ -34,26 +34,26 @@ type events struct {
 	publish   *prometheus.HistogramVec
 }
 
-// newEvents has the App tell of each record, and registers what counts them.
+// newEvents registers the metrics and the App's callbacks that count.
 func newEvents(app *bus.App, reg prometheus.Registerer, python bool) *events {
 	e := &events{streams: streamLabels{seen: make(map[string]*streamCounts), other: streamCounts{stream: otherStreams}}}
 	consumed, published := []string{"stream", "group", "outcome"}, []string{"stream", "error"}
 	if python {
-		// These two names are Python's, too. One series has the labels of both, so that no sum counts a record twice.
+		// Python has the same two names. One series has the labels of both, so that no sum counts a record twice.
 		consumed = append(consumed, "stream_id", "group_id", "partition", "error")
 		published = append(published, "stream_id", "partition")
 		e.python = newPythonEvents(app, reg)
 	}
 	e.consumed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafkaesk_consumed_messages_total",
-		Help: "Records that a subscription has worked on, by what became of them."}, consumed)
+		Help: "Records that a subscription has finished, by outcome."}, consumed)
 	e.handler = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_handler_duration_seconds",
-		Help:    "Work on a record: all attempts, the pauses between them, and the writing of its dead letter.",
+		Help:    "Time to finish a record: all attempts, the pauses between them, and the writing of its dead letter.",
 		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"stream", "group"})
 	e.lead = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_message_lead_time_seconds",
-		Help:    "From the timestamp of a record to the end of the work on it.",
+		Help:    "From the timestamp of a record until it is finished.",
 		Buckets: []float64{.01, .1, .5, 1, 3, 5, 10, 30, 60, 120, 300, 900, 3600}}, []string{"stream", "group"})
 	e.published = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafkaesk_published_messages_total",
-		Help: "Publishes by what went wrong; none when the record was acknowledged. Those of log handlers are not in it."},
+		Help: "Publishes by error; none when the record was acknowledged. Records of log handlers are not counted."},
 		published)
 	e.publish = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kafkaesk_publish_duration_seconds",
 		Help:    "From the call of a publish to its outcome.",
@@ -81,14 +81,14 @@ func (e *events) onConsumed(_ context.Context, c bus.Consumed) {
 	e.consumed.WithLabelValues(labels...).Inc()
 }
 
-// recordMetrics are those of the records of a group and a stream. Looking them up by their labels for each record would
-// cost as much as reading the record.
+// recordMetrics are the metrics of one group and stream. A lookup by labels for each record would cost as much as
+// reading the record.
 type recordMetrics struct {
-	outcomes      map[bus.Outcome]prometheus.Counter // nil with Python's labels, which are those of the record
+	outcomes      map[bus.Outcome]prometheus.Counter // nil with Python's labels, which differ by record
 	handler, lead prometheus.Observer
 }
 
-// group returns the metrics of a group and a stream. Each outcome has a series from then on: Prometheus sees no
+// group returns the metrics of a group and a stream, and creates the series of every outcome: Prometheus sees no
 // increase in a counter that it never saw at 0.
 func (e *events) group(counts *streamCounts, group string) *recordMetrics {
 	if g, ok := counts.groups.Load(group); ok {
@@ -108,7 +108,7 @@ func (e *events) group(counts *streamCounts, group string) *recordMetrics {
 	return known.(*recordMetrics)
 }
 
-// expect makes the series of what subscriptions have now, before the first record.
+// expect creates the series of all current subscriptions before their first record.
 func (e *events) expect(stats *bus.Stats) {
 	for i := range stats.Subscriptions {
 		s := &stats.Subscriptions[i]
@@ -132,7 +132,7 @@ func (e *events) onPublished(p bus.Published) {
 	e.publish.WithLabelValues(stream).Observe(p.Duration.Seconds())
 }
 
-// errorLabel returns one of a few words for an error.
+// errorLabel classifies an error by one of a fixed set of words.
 func errorLabel(err error) string {
 	invalid, isInvalid := errors.AsType[*bus.ValidationError](err)
 	switch {
@@ -156,21 +156,21 @@ func errorLabel(err error) string {
 	return "other"
 }
 
-// streamLabels bounds how many streams have a label of their own, and counts for each.
+// streamLabels bounds the number of streams with a label of their own, and counts for each.
 type streamLabels struct {
 	mu    sync.RWMutex
 	seen  map[string]*streamCounts
 	other streamCounts
 }
 
-// streamCounts are the rates of a stream on the page.
+// streamCounts are the counts from which the page shows the rates of a stream.
 type streamCounts struct {
 	stream              string // the label
 	published, consumed atomic.Uint64
 	groups              sync.Map // of names of groups to *recordMetrics
 }
 
-// of returns the label of a stream, and its counts. It may be called concurrently.
+// of returns the counts of a stream. It may be called concurrently.
 func (s *streamLabels) of(stream string) *streamCounts {
 	s.mu.RLock()
 	counts := s.seen[stream]
@@ -191,14 +191,15 @@ func (s *streamLabels) of(stream string) *streamCounts {
 	return counts
 }
 
-// all returns the counts of the streams that have a label of their own.
+// all returns the counts of the streams with a label of their own.
 func (s *streamLabels) all() []*streamCounts {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Collect(maps.Values(s.seen))
 }
 
-// validLabel reports whether a stream may have this name. The bus refuses to publish to others, and tells of it.
+// validLabel reports whether Kafka allows this stream name. The bus refuses to publish to other names and reports
+// that.
 func validLabel(stream string) bool {
 	return stream != "" && len(stream) <= 249 && !strings.ContainsFunc(stream, func(c rune) bool {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'

@@ -10,21 +10,21 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 )
 
-// reason is one of an answer of /livez or /readyz.
+// reason is one reason of /livez or /readyz.
 type reason struct {
-	// Group is that of the subscription that it is about; "" when it is about no subscription.
+	// Group is the group of the affected subscription; "" if it is not about a subscription.
 	Group string `json:"group,omitempty"`
 	Error string `json:"error"`
 }
 
-// healthAnswer is what /livez and /readyz answer.
+// healthAnswer is the answer of /livez and /readyz.
 type healthAnswer struct {
 	OK      bool     `json:"ok"`
 	Reasons []reason `json:"reasons"`
 }
 
-// notReady returns why the App cannot do its work now: what is unhealthy, that its subscriptions do not run, and that
-// no broker answers, which the App's own health sees only when the session of a member is over.
+// notReady returns the reasons why the App cannot work now: it is unhealthy, its subscriptions do not run, or no
+// broker answers. The App's own health reports the last one only when a member's session has expired.
 func notReady(stats *bus.Stats, app monitoring.App) []reason {
 	var reasons []reason
 	for _, p := range app.Problems() {
@@ -40,8 +40,8 @@ func notReady(stats *bus.Stats, app monitoring.App) []reason {
 	return reasons
 }
 
-// notLive returns what only a new process can mend. A broker that is away is none of it: after a restart it is away as
-// well.
+// notLive returns the problems that only a new process can fix. An unreachable broker is none of them: it is still
+// unreachable after a restart.
 func notLive(stats *bus.Stats) []reason {
 	var reasons []reason
 	for i := range stats.Subscriptions {
@@ -50,7 +50,7 @@ func notLive(stats *bus.Stats) []reason {
 			reasons = append(reasons, reason{s.Group, "the member has ended, and the App runs on without it"})
 		case s.Abandoned > 0:
 			reasons = append(reasons, reason{s.Group,
-				"handlers have not returned although their context ended, and hold up their partitions"})
+				"handlers have not returned although their context ended, and block their partitions"})
 		}
 	}
 	return reasons
@@ -84,7 +84,7 @@ func answerHealth(w http.ResponseWriter, reasons []reason) {
 	writeJSON(w, status, healthAnswer{OK: len(reasons) == 0, Reasons: append([]reason{}, reasons...)})
 }
 
-// writeJSON answers with v, indented for people.
+// writeJSON writes v, indented for people.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -93,5 +93,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // whoever asked is gone
+	_, _ = w.Write(append(text, '\n')) // the client has disconnected
 }

@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// sampleEvery is the least time between two samples, and maxSamples how many are kept. They are taken when somebody
-	// looks: a scrape of Prometheus, or an open page.
+	// sampleEvery is the minimum time between two samples, and maxSamples the number that is kept. A scrape of
+	// Prometheus or an open page takes a sample.
 	sampleEvery = 2 * time.Second
 	maxSamples  = 120
-	// rateOver is the time that rates are averaged over.
-	rateOver = 20 * time.Second
-	// The size of a trend's drawing.
+	// ratePeriod is the time over which rates are averaged.
+	ratePeriod = 20 * time.Second
+	// The size of a trend's drawing in its own units.
 	trendWidth, trendHeight = 100, 20
 )
 
-// sample is what was counted at one moment.
+// sample holds all counts at one moment.
 type sample struct {
 	at     time.Time
 	counts map[string]float64
 }
 
-// history keeps samples of counts, for rates and trends. Its methods may be called concurrently.
+// history keeps samples of counts for rates and trends. Its methods may be called concurrently.
 type history struct {
 	mu      sync.Mutex
 	samples []sample
@@ -75,7 +75,7 @@ func oldestOf(s *bus.SubscriptionStats) (oldest time.Time) {
 	return oldest
 }
 
-// rate returns how much a count grew per second, over rateOver or what is known of it.
+// rate returns the growth of a count per second over the last ratePeriod, or over the known part of it.
 func (h *history) rate(name string) (perSecond float64, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,15 +85,15 @@ func (h *history) rate(name string) (perSecond float64, known bool) {
 	}
 	last := h.samples[n-1]
 	first := h.samples[n-2]
-	for i := n - 2; i >= 0 && last.at.Sub(h.samples[i].at) <= rateOver; i-- {
+	for i := n - 2; i >= 0 && last.at.Sub(h.samples[i].at) <= ratePeriod; i-- {
 		first = h.samples[i]
 	}
 	grown := last.counts[name] - first.counts[name]
-	return max(grown, 0) / last.at.Sub(first.at).Seconds(), true // a count begins again with a new Run
+	return max(grown, 0) / last.at.Sub(first.at).Seconds(), true // a new Run starts its counts at 0
 }
 
-// trend returns the points of a line through the samples of a count, as SVG's polyline has them, from 0 at the bottom
-// to the largest at the top; "" when there is nothing to draw.
+// trend returns the points of a line through the samples of a count for an SVG polyline: 0 is at the bottom, the
+// maximum at the top. It returns "" for less than two samples.
 func (h *history) trend(name string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// metric turns a value of T into a metric.
+// metric converts a value of T to a metric.
 type metric[T any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -47,8 +47,8 @@ type logStats struct {
 	stream string
 }
 
-// statsCollector collects what an App says of itself at the moment of the scrape. A series that the App does not know
-// any more, that of a revoked partition say, is not in the next scrape: nothing has to be removed.
+// statsCollector collects the App's Stats at each scrape. A series that no longer exists, such as that of a revoked
+// partition, is missing from the next scrape, so nothing has to be deleted.
 type statsCollector struct {
 	app        *bus.App
 	monitoring monitoring.App
@@ -72,15 +72,15 @@ func newStatsCollector(app *bus.App, python bool) *statsCollector {
 			"version", "go_version"),
 		ready: desc("kafkaesk_ready", "1 when /readyz is 200, else 0."),
 		lag: desc("kafkaesk_consumer_lag", "Records of a partition that the group has not finished, up to the end of the "+
-			"partition; open transactions count. None while it is not known.", "stream", "group", "partition"),
+			"partition; open transactions count. No series while it is unknown.", "stream", "group", "partition"),
 		oldest: desc("kafkaesk_consumer_oldest_unhandled_timestamp_seconds", "Time of the first record of a partition "+
-			"that was read and is not finished. None when there is no such record.", "stream", "group", "partition"),
-		rebalances: []*prometheus.Desc{desc("kafkaesk_consumer_rebalances_total", "Generations of the group by what "+
-			"became of the App's members: assigned, when they got partitions; revoked, when they gave them back in "+
-			"order; lost, when the group went on without them.", "group", "event")},
+			"that was read and is not finished. No series without such a record.", "stream", "group", "partition"),
+		rebalances: []*prometheus.Desc{desc("kafkaesk_consumer_rebalances_total", "Rebalances of the App's members by "+
+			"event: assigned when they get partitions; revoked when they return them in order; lost when the group "+
+			"continues without them.", "group", "event")},
 		logDropped: desc("kafkaesk_log_dropped_total", "Log records that are lost to Kafka, by reason.", "stream", "reason"),
-		logOldest: desc("kafkaesk_log_oldest_timestamp_seconds", "Time of the oldest log record that is queued. None "+
-			"when none is.", "stream"),
+		logOldest: desc("kafkaesk_log_oldest_timestamp_seconds", "Time of the oldest log record that is queued. No "+
+			"series when none is.", "stream"),
 		groups: groupMetrics(), producer: producerMetrics(), logs: logMetrics(), brokers: brokerMetrics(),
 	}
 	if python {
@@ -101,7 +101,7 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-// seconds returns a time as Prometheus has it, to the millisecond, as Kafka has it.
+// seconds returns a time in seconds for Prometheus, with Kafka's precision of a millisecond.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1e3 }
 
 func groupMetrics() []metric[*groupStats] {
@@ -111,9 +111,10 @@ func groupMetrics() []metric[*groupStats] {
 			healthy, group),
 		gauge("kafkaesk_consumer_assigned_partitions", "Partitions that the App's members of the group have.",
 			func(g *groupStats) float64 { return float64(len(g.Assigned)) }, group),
-		gauge("kafkaesk_consumer_paused_partitions", "Partitions that are not read now: enough waits, or what waits has to.",
+		gauge("kafkaesk_consumer_paused_partitions", "Partitions whose fetching is paused: their buffer is full, or a "+
+			"retry waits.",
 			func(g *groupStats) float64 { return float64(g.paused) }, group),
-		gauge("kafkaesk_consumer_blocked_partitions", "Partitions that stand still because a dead letter or retry cannot "+
+		gauge("kafkaesk_consumer_blocked_partitions", "Partitions that are stopped because a dead letter or retry cannot "+
 			"be written.", func(g *groupStats) float64 { return float64(g.blocked) }, group),
 		gauge("kafkaesk_consumer_breaker_open", "1 while a breaker of the group is open, else 0.",
 			func(g *groupStats) float64 { return boolean(!g.PausedSince.IsZero()) }, group),
@@ -125,17 +126,17 @@ func groupMetrics() []metric[*groupStats] {
 			func(g *groupStats) float64 { return float64(g.Waiting) }, group),
 		gauge("kafkaesk_consumer_buffered_bytes", "Memory of records that are handled, wait, or were fetched.",
 			func(g *groupStats) float64 { return float64(g.Bytes) }, group),
-		counter("kafkaesk_consumer_finished_records_total", "Records that are done with, whatever became of them.",
+		counter("kafkaesk_consumer_finished_records_total", "Finished records of every outcome.",
 			func(g *groupStats) float64 { return float64(g.Finished) }, group),
 		counter("kafkaesk_consumer_retries_total", "Attempts after the first one.",
 			func(g *groupStats) float64 { return float64(g.Retried) }, group),
-		counter("kafkaesk_consumer_dead_letters_total", "Records that went to the dead letters.",
+		counter("kafkaesk_consumer_dead_letters_total", "Records that were written as dead letters.",
 			func(g *groupStats) float64 { return float64(g.DeadLettered) }, group),
-		counter("kafkaesk_consumer_rejected_total", "Records that were given up without a dead letter.",
+		counter("kafkaesk_consumer_rejected_total", "Rejected records without a dead letter.",
 			func(g *groupStats) float64 { return float64(g.Rejected) }, group),
-		counter("kafkaesk_consumer_broken_batches_total", "Batches that could not be read and were passed over.",
+		counter("kafkaesk_consumer_broken_batches_total", "Unreadable batches that were skipped.",
 			func(g *groupStats) float64 { return float64(g.Broken) }, group),
-		counter("kafkaesk_consumer_out_of_range_total", "How often the broker no longer had the offset to read on from.",
+		counter("kafkaesk_consumer_out_of_range_total", "Times when the broker no longer had the next offset.",
 			func(g *groupStats) float64 { return float64(g.OutOfRange) }, group),
 	}
 }
@@ -147,17 +148,17 @@ func producerMetrics() []metric[*bus.ProducerStats] {
 			func(s stats) float64 { return float64(s.Records) }),
 		gauge("kafkaesk_producer_buffered_bytes", "Memory of these records.",
 			func(s stats) float64 { return float64(s.Bytes) }),
-		gauge("kafkaesk_producer_requests_in_flight", "Produce requests that wait for their answer.",
+		gauge("kafkaesk_producer_requests_in_flight", "Produce requests without a response yet.",
 			func(s stats) float64 { return float64(s.InFlight) }),
 		counter("kafkaesk_producer_sent_records_total", "Records that were acknowledged.",
 			func(s stats) float64 { return float64(s.Sent) }),
-		counter("kafkaesk_producer_failed_records_total", "Records that never will be acknowledged.",
+		counter("kafkaesk_producer_failed_records_total", "Records that failed for good.",
 			func(s stats) float64 { return float64(s.Failed) }),
 		counter("kafkaesk_producer_requests_total", "Produce requests that were sent.",
 			func(s stats) float64 { return float64(s.Requests) }),
 		counter("kafkaesk_producer_batch_retries_total", "Batches that were sent again.",
 			func(s stats) float64 { return float64(s.Retries) }),
-		counter("kafkaesk_producer_id_resets_total", "How often a partition went on under another producer id: only there "+
+		counter("kafkaesk_producer_id_resets_total", "Times when a partition changed its producer id. Only then "+
 			"can a record be written twice.", func(s stats) float64 { return float64(s.Resets) }),
 	}
 }
@@ -165,17 +166,17 @@ func producerMetrics() []metric[*bus.ProducerStats] {
 func logMetrics() []metric[*logStats] {
 	const stream = "stream"
 	return []metric[*logStats]{
-		counter("kafkaesk_log_accepted_total", "Log records that the handlers of the stream got.",
+		counter("kafkaesk_log_accepted_total", "Log records that the stream's handlers accepted.",
 			func(s *logStats) float64 { return float64(s.Accepted) }, stream),
 		counter("kafkaesk_log_recovered_total", "Log records that an earlier process left on disk.",
 			func(s *logStats) float64 { return float64(s.Recovered) }, stream),
 		counter("kafkaesk_log_delivered_total", "Log records that Kafka has acknowledged.",
 			func(s *logStats) float64 { return float64(s.Delivered) }, stream),
-		counter("kafkaesk_log_lost_total", "Dropped log records that reached neither Kafka nor a fallback, but for those "+
+		counter("kafkaesk_log_lost_total", "Dropped log records that reached neither Kafka nor a fallback, except those "+
 			"dropped on purpose.", func(s *logStats) float64 { return float64(s.Lost) }, stream),
-		counter("kafkaesk_log_fallback_total", "Dropped log records that the fallback took.",
+		counter("kafkaesk_log_fallback_total", "Dropped log records that the fallback accepted.",
 			func(s *logStats) float64 { return float64(s.Fallback) }, stream),
-		counter("kafkaesk_log_fallback_dropped_total", "Dropped log records that the fallback did not take.",
+		counter("kafkaesk_log_fallback_dropped_total", "Dropped log records that the fallback did not accept.",
 			func(s *logStats) float64 { return float64(s.FallbackDropped) }, stream),
 		counter("kafkaesk_log_sampled_total", "Log records that sampling left out. They are not accepted.",
 			func(s *logStats) float64 { return float64(s.Sampled) }, stream),
@@ -185,7 +186,7 @@ func logMetrics() []metric[*logStats] {
 			func(s *logStats) float64 { return float64(s.Truncated) }, stream),
 		counter("kafkaesk_log_retries_total", "Attempts after the first one to deliver a log record.",
 			func(s *logStats) float64 { return float64(s.Retries) }, stream),
-		gauge("kafkaesk_log_buffer_records", "Log records that are queued, or on their way and not acknowledged.",
+		gauge("kafkaesk_log_buffer_records", "Log records that are queued or sent, and not acknowledged.",
 			func(s *logStats) float64 { return float64(s.Queued) }, stream),
 		gauge("kafkaesk_log_buffer_bytes", "Memory of these records.",
 			func(s *logStats) float64 { return float64(s.QueuedBytes) }, stream),
@@ -202,11 +203,11 @@ func brokerMetrics() []metric[*kafka.ConnStats] {
 			func(s stats) float64 { return float64(s.Open) }, broker),
 		counter("kafkaesk_broker_connects_total", "Connections that were made.",
 			func(s stats) float64 { return float64(s.Connects) }, broker),
-		counter("kafkaesk_broker_connect_errors_total", "Attempts to connect that failed, in TLS too.",
+		counter("kafkaesk_broker_connect_errors_total", "Failed attempts to connect, including TLS handshakes.",
 			func(s stats) float64 { return float64(s.Refused) }, broker),
-		counter("kafkaesk_broker_read_bytes_total", "Bytes that were read, inside of TLS.",
+		counter("kafkaesk_broker_read_bytes_total", "Bytes read, inside of TLS.",
 			func(s stats) float64 { return float64(s.Read) }, broker),
-		counter("kafkaesk_broker_written_bytes_total", "Bytes that were written, inside of TLS.",
+		counter("kafkaesk_broker_written_bytes_total", "Bytes written, inside of TLS.",
 			func(s stats) float64 { return float64(s.Written) }, broker),
 	}
 }
@@ -273,8 +274,8 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// noneDropped has the values of the label reason. Each has a series from the start: Prometheus sees no increase in a
-// counter that it never saw at 0.
+// noneDropped has a zero for each value of the label reason, so that each has a series from the start: Prometheus
+// sees no increase in a counter that it never saw at 0.
 func noneDropped() map[string]uint64 {
 	return map[string]uint64{
 		slogkafka.DroppedFull: 0, slogkafka.DroppedTooLarge: 0, slogkafka.DroppedRejected: 0, slogkafka.DroppedClosed: 0,
@@ -283,14 +284,14 @@ func noneDropped() map[string]uint64 {
 	}
 }
 
-// emit sends the value that each metric has of v.
+// emit sends each metric with its value of v.
 func emit[T any](to chan<- prometheus.Metric, metrics []metric[T], v T, labels ...string) {
 	for _, m := range metrics {
 		to <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(v), labels...)
 	}
 }
 
-// sumGroups returns the groups of the App's subscriptions, in the order in which they were declared.
+// sumGroups returns the groups of the App's subscriptions in the order of their declaration.
 func sumGroups(stats *bus.Stats, problems []monitoring.Problem) []*groupStats {
 	var groups []*groupStats
 	for i := range stats.Subscriptions {
@@ -312,7 +313,8 @@ func sumGroups(stats *bus.Stats, problems []monitoring.Problem) []*groupStats {
 
 func (g *groupStats) add(s *bus.SubscriptionStats) {
 	for _, p := range s.Assigned {
-		// A member that has not heard of a rebalance yet still has what another one of the same App has been given.
+		// A member that does not know of a rebalance yet still has partitions that are already assigned to another
+		// one of the App.
 		if slices.ContainsFunc(g.Assigned, func(have bus.PartitionStats) bool {
 			return have.Partition == p.Partition && have.Stream == p.Stream
 		}) {
@@ -344,7 +346,7 @@ func (g *groupStats) add(s *bus.SubscriptionStats) {
 	g.OutOfRange += s.OutOfRange
 }
 
-// labelValue returns a text as the value of a label may be: for one that is no UTF-8 the whole scrape would fail.
+// labelValue replaces invalid UTF-8: it would make the whole scrape fail.
 func labelValue(text string) string { return strings.ToValidUTF8(text, "\ufffd") }
 
 // sumLogs returns the counts of the App's log handlers, by stream.
@@ -355,7 +357,7 @@ func sumLogs(app monitoring.App) []*logStats {
 		if !ok {
 			continue
 		}
-		stream := labelValue(a.Stream) // nobody has checked it: a handler never fails
+		stream := labelValue(a.Stream) // unchecked: creating a handler never fails
 		at := slices.IndexFunc(all, func(s *logStats) bool { return s.stream == stream })
 		if at < 0 {
 			all = append(all, &logStats{h.Stats(), stream})

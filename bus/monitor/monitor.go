@@ -27,7 +27,7 @@ type options struct {
 // are answered under every name.
 func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(o.hosts, names...) } }
 
-// PythonMetrics adds the metrics of Python's kafkaesk under their own names and labels, for dashboards that exist:
+// PythonMetrics adds the metrics of Python's kafkaesk under their names and labels, for existing dashboards:
 // consumed_message_elapsed_time, message_lead_time, published_messages_time, consumed_topic_offset,
 // produced_topic_offset, consumer_health, and consumer_rebalanced_total without its label partition.
 // published_messages_total and consumed_messages_total exist in both: they get Python's labels beside ours, which are
@@ -35,7 +35,7 @@ func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(
 // own, until it is revoked.
 func PythonMetrics() Option { return func(o *options) { o.python = true } }
 
-// monitor is what a Handler answers from.
+// monitor is the state of a Handler.
 type monitor struct {
 	app        *bus.App
 	monitoring monitoring.App
@@ -43,7 +43,7 @@ type monitor struct {
 	metrics    http.Handler
 	cluster    *cluster
 	history    history
-	started    time.Time // when the handler was made, which is when the program begins
+	started    time.Time // when the handler was created, at the program's start
 }
 
 // Handler returns a handler that shows the App: see the package comment. It adds a function to [bus.App.OnConsumed]:
@@ -51,7 +51,7 @@ type monitor struct {
 // starts no goroutine.
 func Handler(app *bus.App, opts ...Option) http.Handler {
 	if app == nil {
-		app = bus.New(bus.Config{}) // which says that it is not initialized
+		app = bus.New(bus.Config{}) // it reports that it is not initialized
 	}
 	var o options
 	for _, opt := range opts {

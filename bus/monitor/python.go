@@ -9,7 +9,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// pythonEvents are the metrics of Python's kafkaesk that have another name or form than ours.
+// pythonEvents are the metrics of Python's kafkaesk with a name or form that ours have not.
 type pythonEvents struct {
 	prefix func() string
 
@@ -20,7 +20,7 @@ type pythonEvents struct {
 	publishedOffset *prometheus.GaugeVec
 
 	mu         sync.Mutex
-	partitions map[consumedPartition]bool // that have series
+	partitions map[consumedPartition]bool // with series
 }
 
 func newPythonEvents(app *bus.App, reg prometheus.Registerer) *pythonEvents {
@@ -39,7 +39,7 @@ func newPythonEvents(app *bus.App, reg prometheus.Registerer) *pythonEvents {
 			[]float64{.1, .5, 1, 3, 5, 10, 30, 60, 120, 300}, "stream_id", "group_id", "partition"),
 		publishedTime: histogram("kafkaesk_published_messages_time", "As kafkaesk_publish_duration_seconds.",
 			prometheus.DefBuckets, "stream_id"),
-		consumedOffset: offset("kafkaesk_consumed_topic_offset", "Offset of the last record that was worked on.",
+		consumedOffset: offset("kafkaesk_consumed_topic_offset", "Offset of the last record that was finished.",
 			"group_id", "partition", "stream_id"),
 		publishedOffset: offset("kafkaesk_produced_topic_offset", "Offset of the last record that was published.",
 			"stream_id", "partition"),
@@ -48,7 +48,7 @@ func newPythonEvents(app *bus.App, reg prometheus.Registerer) *pythonEvents {
 	return p
 }
 
-// topic returns Python's stream_id, which has the prefix.
+// topic returns Python's stream_id, which includes the prefix.
 func (p *pythonEvents) topic(stream string) string {
 	if stream == otherStreams {
 		return stream
@@ -59,7 +59,7 @@ func (p *pythonEvents) topic(stream string) string {
 // onConsumed counts a record, and returns the values of the labels stream_id, group_id, partition and error.
 func (p *pythonEvents) onConsumed(c *bus.Consumed, stream string) []string {
 	topic, partition := p.topic(stream), strconv.Itoa(c.Record.Partition)
-	if stream != otherStreams { // whose series are those of many topics: no revoke is theirs
+	if stream != otherStreams { // the series of otherStreams are shared by many topics and stay
 		p.mu.Lock()
 		p.partitions[consumedPartition{topic, c.Group, partition}] = true
 		p.mu.Unlock()
@@ -83,7 +83,7 @@ func (p *pythonEvents) onPublished(r *bus.Published, stream string) []string {
 // consumedPartition is a partition of a group, by the values of its labels.
 type consumedPartition struct{ topic, group, partition string }
 
-// forget removes the series of partitions that no member of the App has any more.
+// forget removes the series of partitions that no member of the App has.
 func (p *pythonEvents) forget(stats *bus.Stats, consumed *prometheus.CounterVec) {
 	assigned := make(map[consumedPartition]bool)
 	for i := range stats.Subscriptions {

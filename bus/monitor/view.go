@@ -19,8 +19,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/monitoring"
 )
 
-// view is what the page shows, as texts. The page's template and its script both show it, so that a reader without
-// JavaScript sees the same.
+// view is the content of the page, as texts. The page's template and its script both render it, so that a reader
+// without JavaScript sees the same.
 type view struct {
 	Program  string    `json:"program"`
 	State    cell      `json:"state"`
@@ -32,11 +32,11 @@ type view struct {
 type section struct {
 	ID      string   `json:"id"`
 	Title   string   `json:"title"`
-	Note    string   `json:"note"`  // what it is, or what to do about it
+	Note    string   `json:"note"`  // explanation or advice
 	Empty   string   `json:"empty"` // shown instead of rows
 	Columns []column `json:"columns"`
 	Rows    []row    `json:"rows"`
-	// Omitted says how many rows are left out; "" for none.
+	// Omitted describes the rows that are left out; "" for none.
 	Omitted string `json:"omitted"`
 }
 
@@ -51,18 +51,18 @@ type row struct {
 	Cells []cell `json:"cells"`
 }
 
-// cell is a text, in the colour of its class: good, warn, bad or dim. Trend is the points of a line beside it.
+// cell is a text in the color of its class: good, warn, bad or dim. Trend is the points of a line beside it.
 type cell struct {
 	Text  string `json:"text"`
 	Class string `json:"class,omitempty"`
 	Trend string `json:"trend,omitempty"`
 }
 
-// maxRows bounds a table; the API has all rows.
+// maxRows bounds a table; the API returns all rows.
 const maxRows = 200
 
-// A text of the page comes through one of these. Names and errors may come from anybody who writes to Kafka: characters
-// that act are shown and do not act.
+// Each text of the page passes through one of these functions. Names and errors may come from anyone who writes to
+// Kafka: control characters are shown as escapes.
 func text(s string) cell { return cell{Text: string(logtext.AppendText(nil, s))} }
 
 func (c cell) as(class string) cell {
@@ -81,7 +81,7 @@ func grouped(n int64) string {
 	return digits
 }
 
-// count is a number that is bad when it is not 0.
+// count returns a number that has the class unless it is 0.
 func count[N int | int64 | uint64](n N, class string) cell {
 	if n == 0 {
 		return number(n).as("dim")
@@ -91,7 +91,7 @@ func count[N int | int64 | uint64](n N, class string) cell {
 
 var unknown = cell{Text: "-", Class: "dim"}
 
-// age writes how long ago something was.
+// age formats an age.
 func age(d time.Duration) cell {
 	switch d = max(d, 0); {
 	case d < time.Second:
@@ -106,7 +106,7 @@ func age(d time.Duration) cell {
 	return cell{Text: fmt.Sprintf("%dd", int(d.Hours()/24))}
 }
 
-// since writes how long before now a time was; unknown when there is none.
+// since formats the age of a time; unknown for nil.
 func since(now time.Time, at *time.Time) cell {
 	if at == nil || at.IsZero() {
 		return unknown
@@ -166,7 +166,7 @@ func (s *section) bound() {
 		s.Rows, s.Omitted = s.Rows[:maxRows], fmt.Sprintf("%d more; the API has all of them", n-maxRows)
 	}
 	if s.Rows == nil {
-		s.Rows = []row{} // no null for the script
+		s.Rows = []row{} // [] and not null for the script
 	}
 }
 
@@ -188,7 +188,7 @@ func right(names ...string) (all []column) {
 	return all
 }
 
-// problemSection has what is wrong now, and the last error of each subscription.
+// problemSection lists the current problems, and the last error of each subscription.
 func problemSection(now time.Time, stats *bus.Stats, reasons []reason, ofCluster ...error) section {
 	s := section{ID: "problems", Title: "What is wrong", Empty: "Nothing.",
 		Note: "Errors say what to change.", Columns: slices.Concat(left("About"), right("Age"), left("Error"))}
@@ -220,7 +220,7 @@ func problemSection(now time.Time, stats *bus.Stats, reasons []reason, ofCluster
 	return s
 }
 
-// groupSection has the App's groups: as the brokers see them, and where they have not said it yet, the App's own part.
+// groupSection shows the App's groups: the brokers' view, or the App's own while it is missing.
 func (m *monitor) groupSection(now time.Time, stats *bus.Stats, groups []inspect.Group) section {
 	s := section{ID: "groups", Title: "Groups", Empty: "The App has no subscriptions.",
 		Note: "Lag and the oldest record are those of the whole group; the trend and what follows are this process's.",
@@ -308,7 +308,7 @@ func memberSection(groups []inspect.Group) section {
 	return s
 }
 
-// ranges writes partitions as in "content 0-3 5, orders 2".
+// ranges formats partitions, as in "content 0-3 5, orders 2".
 func ranges(partitions []inspect.Partition) string {
 	const most = 400
 	var b strings.Builder
@@ -335,7 +335,7 @@ func ranges(partitions []inspect.Partition) string {
 	return b.String()
 }
 
-// partitionSection has the partitions that are behind, the one with the largest lag first.
+// partitionSection lists the partitions with a lag, the largest first.
 func partitionSection(groups []inspect.Group) section {
 	s := section{ID: "partitions", Title: "Partitions that are behind", Empty: "None.",
 		Columns: slices.Concat(left("Group", "Stream"), right("Partition", "Committed", "End", "Lag", "Oldest"),

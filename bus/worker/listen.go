@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// The time limits of the monitor's server. A stream of events sets its own for writing.
+	// Time limits of the monitor's server. A stream of events sets its own write timeout.
 	readTimeout  = 10 * time.Second
 	writeTimeout = 30 * time.Second
 	idleTimeout  = 2 * time.Minute
 	// maxRequestHeader is far more than a scrape or a browser sends.
 	maxRequestHeader = 16 << 10
-	// shutdownTimeout is how long a request that is under way may take when the program ends.
+	// shutdownTimeout bounds the requests that are in progress when the program ends.
 	shutdownTimeout = time.Second
 )
 
 // monitorServer serves the monitor until it is closed.
 type monitorServer struct {
 	http   http.Server
-	cancel context.CancelFunc // ends streams of events
+	cancel context.CancelFunc // ends event streams
 	ended  chan struct{}
 }
 
@@ -36,7 +36,7 @@ func startMonitor(ctx context.Context, address string, handler http.Handler, log
 	if err != nil {
 		return nil, fmt.Errorf("listen for the monitor: %w", err)
 	}
-	// Requests end with the server, not with the App: what drains can be watched.
+	// Requests end with the server, not with the App, so that a drain can be watched.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &monitorServer{cancel: cancel, ended: make(chan struct{}), http: http.Server{
 		Handler: handler, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -53,7 +53,7 @@ func startMonitor(ctx context.Context, address string, handler http.Handler, log
 	return s, nil
 }
 
-// close ends the server, and waits for it. A nil server is one that was not asked for.
+// close stops the server and waits for it. A nil server means that --listen was not given.
 func (s *monitorServer) close() {
 	if s == nil {
 		return
@@ -62,7 +62,7 @@ func (s *monitorServer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close() // requests that do not end are cut off
+		_ = s.http.Close() // cut off the requests that did not end
 	}
 	<-s.ended
 }

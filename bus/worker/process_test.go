@@ -270,7 +270,7 @@ func TestHowAProcessEnds(t *testing.T) {
 func TestAProcessThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, program, stderr string }{
-		{name: "nil App", program: "nil", stderr: "nil App"},
+		{name: "nil App", program: "nil", stderr: "the App is nil"},
 		{name: "no servers", program: "wait", stderr: "--kafka-servers"},
 	}
 	for _, tt := range tests {

@@ -7,8 +7,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// recordHandler adds to what handlers log with their context which record they work on. The attributes stand in the
-// groups that the logger has opened.
+// recordHandler adds the attributes of the handled record to log records of its context. They are in the groups that
+// the logger has opened.
 type recordHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.

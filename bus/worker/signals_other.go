@@ -4,5 +4,5 @@ package worker
 
 import "os"
 
-// notifyDebug does nothing: there is no SIGUSR1.
+// notifyDebug does nothing: the system has no SIGUSR1.
 func notifyDebug(chan<- os.Signal) {}

@@ -8,5 +8,5 @@ import (
 	"syscall"
 )
 
-// notifyDebug has SIGUSR1 sent to c.
+// notifyDebug delivers SIGUSR1 to c.
 func notifyDebug(c chan<- os.Signal) { signal.Notify(c, syscall.SIGUSR1) }

@@ -29,15 +29,15 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
-	exitSignal = 128 // and the signal's number: ended at once by a second signal
+	exitSignal = 128 // plus the signal's number: a second signal ended the process
 )
 
-// sameStop is how long after the first signal others belong to the same stop: timeout(1) signals a process and then its
-// group, and a process manager may send SIGINT and SIGTERM at once.
+// sameStop is the time after the first signal in which further signals belong to the same stop: timeout(1) signals a
+// process and then its group, and a process manager may send SIGINT and SIGTERM at once.
 const sameStop = time.Second
 
-// closeTimeout is what bus.App.Close has after the handlers are done: for the functions of OnFinalize, and for what
-// they and the handlers have published.
+// closeTimeout bounds bus.App.Close after the drain: the functions of OnFinalize, and the delivery of the records
+// that they and the handlers have published.
 const closeTimeout = 10 * time.Second
 
 // Main runs the App as this process, with its command line, environment and signals, and ends the process. The
@@ -47,13 +47,13 @@ func Main(app *bus.App) {
 	p := process{
 		name: filepath.Base(os.Args[0]), args: os.Args[1:], env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
 		unsetenv:   os.Unsetenv,
-		signals:    make(chan os.Signal, 8), // room for those of one stop, and one more
+		signals:    make(chan os.Signal, 8), // the signals of one stop, and one more
 		debug:      make(chan os.Signal, 1),
 		setDefault: setDefault,
 		monitor:    func() http.Handler { return monitor.Handler(app) },
 	}
 	if app == nil {
-		p.complain(errors.New("worker.Main has got a nil App: make it with bus.New"))
+		p.complain(errors.New("worker.Main: the App is nil: create it with bus.New"))
 		os.Exit(exitUsage)
 	}
 	signal.Notify(p.signals, os.Interrupt, syscall.SIGTERM)
@@ -61,17 +61,17 @@ func Main(app *bus.App) {
 	os.Exit(p.run(context.Background(), app))
 }
 
-// process is what a process gives to the worker. A test brings its own.
+// process is the environment of a worker. Tests replace it.
 type process struct {
 	name           string
-	args           []string // without the name
+	args           []string // without the program's name
 	env            func(string) (string, bool)
 	unsetenv       func(string) error
 	stdout, stderr io.Writer
 	signals        chan os.Signal
 	debug          chan os.Signal      // SIGUSR1
-	setDefault     func(*slog.Logger)  // is told the worker's logger
-	monitor        func() http.Handler // makes the App's monitor, before the App runs
+	setDefault     func(*slog.Logger)  // receives the worker's logger
+	monitor        func() http.Handler // creates the App's monitor before the App runs
 }
 
 // application is the part of a *bus.App that the worker needs.
@@ -84,8 +84,8 @@ type application interface {
 	Close(context.Context) error
 }
 
-// run runs the application until it ends or a signal ends it, and returns the exit code. After a signal that comes
-// later than sameStop after the first it returns while the application still runs: the process is to end then.
+// run runs the application until it ends or a signal ends it, and returns the exit code. For a signal later than
+// sameStop after the first one it returns while the application still runs: the process must exit then.
 func (p process) run(ctx context.Context, app application) int {
 	o, err := parse(p.args, p.env)
 	switch {
@@ -118,7 +118,7 @@ func (p process) run(ctx context.Context, app application) int {
 	if o.warning != "" {
 		log.Warn("worker: settings: " + o.warning)
 	}
-	// What the handlers start has no business with the password.
+	// Child processes of the handlers must not get the password.
 	if err := p.unsetenv(cliflags.Variable("kafka-settings")); err != nil {
 		log.Warn("worker: hiding the settings from child processes", "error", err)
 	}
@@ -138,7 +138,7 @@ func (p process) run(ctx context.Context, app application) int {
 	defer end()
 	ended := make(chan int, 1)
 	go func() { ended <- serve(ctx, app, log) }()
-	var first time.Time // when the first signal came
+	var first time.Time // time of the first signal
 	for {
 		select {
 		case code := <-ended:
@@ -164,7 +164,7 @@ func (p process) run(ctx context.Context, app application) int {
 	}
 }
 
-// toggleDebug changes the level of the worker's log between debug and what was asked for.
+// toggleDebug switches the level of the worker's log between debug and the configured one.
 func toggleDebug(log *slog.Logger, level *slog.LevelVar, o options) {
 	switch {
 	case o.config.Logger == nil:
@@ -179,7 +179,7 @@ func toggleDebug(log *slog.Logger, level *slog.LevelVar, o options) {
 		"level", level.Level())
 }
 
-// setDefault makes the worker's logger slog's default, so that what handlers log by slog has the form and the level
+// setDefault makes the worker's logger slog's default, so that handlers that log by slog use the form and the level
 // of the worker's log. A default that the program has set itself stays.
 func setDefault(log *slog.Logger) {
 	if ownlog.IsDefault(slog.Default().Handler()) && !ownlog.IsDefault(log.Handler()) {
@@ -209,7 +209,7 @@ func serve(ctx context.Context, app application, log *slog.Logger) int {
 	return code
 }
 
-// describe prints what the application declares.
+// describe prints the application's declarations.
 func (p process) describe(app application) int {
 	if err := json.NewEncoder(p.stdout).Encode(app.Describe()); err != nil {
 		p.complain(fmt.Errorf("describing the app: %w", err))
@@ -218,12 +218,12 @@ func (p process) describe(app application) int {
 	return exitOK
 }
 
-// complain says what is wrong with the command line, in one line.
+// complain reports an error of the command line in one line.
 func (p process) complain(err error) {
 	fmt.Fprintf(p.stderr, "%s: %s (--help lists the flags)\n", p.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
-// atOnce returns the exit code of a process that a signal ends.
+// atOnce returns the exit code for a signal that ends the process.
 func atOnce(s os.Signal) int {
 	if n, ok := s.(syscall.Signal); ok {
 		return exitSignal + int(n)

@@ -198,11 +198,11 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{name: "unknown flag", args: []string{"--kafka-setings=" + canary}, want: "-kafka-setings"},
 		{name: "flag without a value", args: []string{"--kafka-settings"}, want: "-kafka-settings"},
-		{name: "argument", args: []string{"-b", "a:1", canary, "more"}, want: "argument 3 is no flag"},
+		{name: "argument", args: []string{"-b", "a:1", canary, "more"}, want: "argument 3 is not a flag"},
 		{name: "Python's flag", args: []string{"--api-version", "auto"}, want: "Python"},
 		{name: "server without a port", args: []string{"-b", "a:1,user:" + canary + "@b"},
 			want: "--kafka-servers: server 2: want host:port"},
-		{name: "no server", args: []string{"-b", ","}, want: "there is no server"},
+		{name: "no server", args: []string{"-b", ","}, want: "the list is empty"},
 		{name: "server of the environment", env: map[string]string{"KAFKAESK_KAFKA_SERVERS": canary},
 			want: "$KAFKAESK_KAFKA_SERVERS: server 1"},
 		{name: "settings that are no JSON", args: []string{"--kafka-settings", "{" + canary}, want: "--kafka-settings: "},

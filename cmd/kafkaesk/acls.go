@@ -23,7 +23,7 @@ func newACLs(streams Streams) *cobra.Command {
 	var o aclOptions
 	cmd := &cobra.Command{
 		Use:   "acls ./pkg:App",
-		Short: "Tell which ACLs an app needs",
+		Short: "List the ACLs that an app needs",
 		Long: cli.Wrap("acls lists what the brokers have to allow an app: for the streams of its schemas, its " +
 			"subscriptions and their dead letters and retries. Streams that it writes without a schema, those " +
 			"of logs say, are not declared: name them by --publish. No broker is asked. With --commands it " +
@@ -38,19 +38,19 @@ func newACLs(streams Streams) *cobra.Command {
 	}
 	output := cli.AddOutput(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.prefix, "topic-prefix", "", "`PREFIX` of the topics' names (default: what the app has)")
-	flags.StringArrayVar(&o.needs.Publish, "publish", nil, "also allow to write `STREAM`; may be repeated")
-	flags.BoolVar(&o.needs.NoCreate, "no-create", false, "the topics exist: the app need not create them")
-	flags.BoolVar(&o.needs.Replay, "replay", false, "also what kafkaesk dead replay and drop need")
+	flags.StringVar(&o.prefix, "topic-prefix", "", "`PREFIX` of the topics' names (default: the app's)")
+	flags.StringArrayVar(&o.needs.Publish, "publish", nil, "also allow writing `STREAM`; may be repeated")
+	flags.BoolVar(&o.needs.NoCreate, "no-create", false, "the topics exist: the app does not create them")
+	flags.BoolVar(&o.needs.Replay, "replay", false, "also allow kafkaesk dead replay and dead drop")
 	flags.BoolVar(&o.commands, "commands", false, "print commands of kafka-acls")
-	flags.StringVar(&o.principal, "principal", "User:app", "who is allowed, in --commands")
+	flags.StringVar(&o.principal, "principal", "User:app", "the principal in --commands")
 	addTags(flags, &o.tags)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := output.Check(); err != nil {
 			return err
 		}
 		if o.commands && output.JSON() {
-			return cli.UsageError(errors.New("--commands prints lines for a shell, and no JSON: give one of them"))
+			return cli.UsageError(errors.New("--commands prints commands and not JSON: give one of them"))
 		}
 		app, err := describeApp(cmd.Context(), args[0], o.tags, streams)
 		if err != nil {
@@ -81,7 +81,7 @@ func aclColumns() []cli.Column[acls.ACL] {
 	}
 }
 
-// aclCommand is the line of kafka-acls that allows a.
+// aclCommand returns the kafka-acls command that allows a.
 func aclCommand(a acls.ACL, principal string) string {
 	var b strings.Builder
 	b.WriteString("kafka-acls --bootstrap-server \"$KAFKA\" --add --allow-principal " + quoteShell(principal))

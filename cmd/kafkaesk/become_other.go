@@ -12,8 +12,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
-// become runs the program and waits for it. Ctrl-C reaches it by the console they share, and what it does then is its
-// own affair: this process only waits.
+// become runs the program and waits for it. Ctrl-C reaches the program through the console that both share; this
+// process only waits for its exit.
 func become(file string, argv []string) error {
 	signal.Ignore(os.Interrupt)
 	cmd := exec.Command(file)

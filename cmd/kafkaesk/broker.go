@@ -44,21 +44,21 @@ func newBroker(streams Streams) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:9092", "the `host:port` to listen on; port 0 takes a free one")
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:9092", "the `host:port` to listen on; port 0 means any free port")
 	flags.StringVar(&o.dataDir, "data-dir", "", "the `directory` to keep data in (default: kafkaesk/broker in the "+
 		"user's data directory)")
-	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing when the broker ends")
-	flags.IntVar(&o.partitions, "partitions", 4, "partitions of topics whose creator does not say how many")
+	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep no data after the broker ends")
+	flags.IntVar(&o.partitions, "partitions", 4, "partitions of a topic whose creator does not set a number")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "permit an --addr that other machines can reach: whoever "+
 		"connects can do everything")
 	return cmd
 }
 
-// complete checks the flags and fills in what was left out.
+// complete validates the flags and sets the defaults.
 func (o *brokerOptions) complete() error {
 	switch {
 	case o.ephemeral && o.dataDir != "":
-		return cli.UsageError(errors.New("--ephemeral keeps nothing and --data-dir says where: give one of them"))
+		return cli.UsageError(errors.New("--ephemeral keeps no data and --data-dir sets where: give one of them"))
 	case o.partitions < 1:
 		return cli.UsageError(fmt.Errorf("--partitions %d: a topic has at least one", o.partitions))
 	case o.ephemeral || o.dataDir != "":
@@ -82,7 +82,7 @@ func (o *brokerOptions) run(ctx context.Context, streams Streams) error {
 		Logger:      slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program listens there: end it, or give --addr 127.0.0.1:0, which takes a free port",
+		return fmt.Errorf("%w: another program listens there: end it, or give --addr 127.0.0.1:0 for any free port",
 			err)
 	}
 	if err != nil {
@@ -107,8 +107,8 @@ It is for development: no replication, no authentication, no promise of durabili
 	return nil
 }
 
-// userDataDir is where a program keeps its user's data: $XDG_DATA_HOME or ~/.local/share, and on macOS and Windows the
-// place for application data.
+// userDataDir returns the directory for user data: $XDG_DATA_HOME or ~/.local/share, and on macOS and Windows the
+// directory for application data.
 func userDataDir() (string, error) {
 	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return dir, nil

@@ -35,7 +35,7 @@ func newBuild(streams Streams) *cobra.Command {
 			if dash := cmd.ArgsLenAtDash(); dash == 1 || dash < 0 && len(args) == 1 {
 				return nil
 			}
-			return errors.New("name one target, like ./pkg:App, in front of --")
+			return errors.New("give one target, like ./pkg:App, before --")
 		}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), args[0], args[1:], streams)
@@ -47,7 +47,7 @@ func newBuild(streams Streams) *cobra.Command {
 	return cmd
 }
 
-// run builds the target. The flags are for go build.
+// run builds the target. The flags are passed to go build.
 func (o *buildOptions) run(ctx context.Context, arg string, flags []string, streams Streams) (err error) {
 	t, err := parseTarget(arg)
 	if err != nil {
@@ -77,7 +77,7 @@ func (o *buildOptions) run(ctx context.Context, arg string, flags []string, stre
 	return p.build(ctx, g, scratch, output)
 }
 
-// file returns the absolute name of the file to write: the go command runs elsewhere.
+// file returns the absolute name of the output file: the go command runs in another directory.
 func (o *buildOptions) file(name string) (string, error) {
 	output := o.output
 	if output == "" {
@@ -89,7 +89,7 @@ func (o *buildOptions) file(name string) (string, error) {
 	return filepath.Abs(output)
 }
 
-// executable returns the file name of a program of this name, on the system it is built for.
+// executable returns the file name of a program on the target system.
 func executable(name string) string {
 	system := os.Getenv("GOOS")
 	if system == "" {

@@ -16,14 +16,15 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/privatedir"
 )
 
-// keepFor is how long a program stays in the cache after its last start. Another start is quick until then.
+// keepFor is how long an unused program stays in the cache. A start within that time builds little.
 const keepFor = 7 * 24 * time.Hour
 
-// cache keeps the programs that were started, so that the next start has little to build. It is a directory with one
-// directory for every target, and beside each its lock, which stays when the directory goes.
+// cache stores the programs that were started, so that the next start is quick. Its directory has one directory for
+// each target, and beside each its lock file, which stays when the directory is removed.
 type cache struct{ dir string }
 
-// userCache is in the user's directory for such things: $XDG_CACHE_HOME/kafkaesk/workers, ~/.cache/kafkaesk/workers.
+// userCache returns the cache in the user's cache directory: $XDG_CACHE_HOME/kafkaesk/workers or
+// ~/.cache/kafkaesk/workers.
 func userCache() (cache, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -32,21 +33,21 @@ func userCache() (cache, error) {
 	return cache{filepath.Join(dir, "kafkaesk", "workers")}, nil
 }
 
-// entry is a directory of the cache that is locked: no other kafkaesk builds or starts what is in it.
+// entry is a locked directory of the cache: no other kafkaesk builds or starts its program.
 type entry struct {
 	dir  string
 	lock *filelock.Lock
 }
 
-// open returns the entry of a key, and waits for whoever has it until ctx ends. The lock goes with the process when the
-// entry is not closed: a file that is closed on exec holds it. What is in the cache is started, so nobody else may be
-// able to write there.
+// open returns the entry of a key. It waits for the entry's lock until ctx ends. The lock file is closed on exec, so
+// the lock ends with the process even if the entry is not closed. The programs in the cache are started, so no other
+// user may be able to write there.
 func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 	sum := sha256.Sum256([]byte(strings.Join(key, "\x00")))
 	e := &entry{dir: filepath.Join(c.dir, hex.EncodeToString(sum[:12]))}
 	for _, dir := range []string{filepath.Dir(c.dir), c.dir} {
 		if err := privatedir.Make(dir); err != nil {
-			return nil, fmt.Errorf("opening the cache: %w (XDG_CACHE_HOME says where the cache is)", err)
+			return nil, fmt.Errorf("opening the cache: %w (XDG_CACHE_HOME sets the directory)", err)
 		}
 	}
 	var err error
@@ -54,7 +55,7 @@ func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 		return nil, fmt.Errorf("opening the cache: %w", err)
 	}
 	now := time.Now()
-	err = e.removeForeign()
+	err = e.removeUntrusted()
 	if err == nil {
 		err = errors.Join(privatedir.Make(e.dir), os.Chtimes(e.dir, now, now))
 	}
@@ -64,9 +65,9 @@ func (c cache) open(ctx context.Context, key ...string) (*entry, error) {
 	return e, nil
 }
 
-// removeForeign removes the entry when it, or a file in it, is a link, another user's, or one that others can write:
-// from a time when others could write in the cache. The go command would take such a program for its own.
-func (e *entry) removeForeign() error {
+// removeUntrusted removes the entry if it, or a file in it, is a link, belongs to another user, or is writable by
+// others. The go command would otherwise accept such a program as its own.
+func (e *entry) removeUntrusted() error {
 	info, err := os.Lstat(e.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -88,8 +89,8 @@ func (e *entry) removeForeign() error {
 
 func (e *entry) close() error { return e.lock.Unlock() }
 
-// prune removes what has not been started for long. What cannot be removed stays until the next time: no start fails
-// for it. A program that runs goes on without its file.
+// prune removes programs that were not started for keepFor. It ignores errors: they must not fail a start, and the
+// next start tries again. A running program does not need its file.
 func (c cache) prune() {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {

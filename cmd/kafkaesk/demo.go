@@ -31,7 +31,7 @@ import (
 // demoOptions are the flags of `kafkaesk demo`.
 type demoOptions struct {
 	addr, listen, logs string
-	logtail            string // the program; "" when there is none
+	logtail            string // path of the program; "" if it is not installed
 }
 
 func newDemo(streams Streams) *cobra.Command {
@@ -50,13 +50,13 @@ func newDemo(streams Streams) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "the `host:port` of the broker; port 0 takes a free one")
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "the `host:port` of the broker; port 0 means any free port")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `host:port` of the monitor")
 	flags.StringVar(&o.logs, "logs-listen", "127.0.0.1:0", "the `host:port` of the page of the logs")
 	return cmd
 }
 
-// findLogtail returns the program logtail that stands beside this one, or that the shell would find; "" for none.
+// findLogtail returns the program logtail in this program's directory or in PATH; "" for none.
 func findLogtail() string {
 	name := executable("logtail")
 	if own, err := os.Executable(); err == nil {
@@ -71,7 +71,7 @@ func findLogtail() string {
 	return found
 }
 
-// run runs all of it until ctx ends.
+// run runs all parts until ctx ends.
 func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: slog.LevelError}))
 	broker, err := devkafka.Start(devkafka.Options{Addr: o.addr, Logger: log})
@@ -91,7 +91,7 @@ func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	if err := shop.declare(); err != nil {
 		return err
 	}
-	handler := monitor.Handler(app) // it watches what runs, so it is there before
+	handler := monitor.Handler(app) // the monitor must be created before the app runs
 	if err := app.Initialize(ctx); err != nil {
 		return err
 	}
@@ -106,15 +106,15 @@ func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	if o.logtail != "" {
 		all.Go(func() error { return o.serveLogs(running, address, streams) })
 	}
-	o.tell(streams, address, webpage.URL(o.listen, listener.Addr()))
+	o.printAddresses(streams, address, webpage.URL(o.listen, listener.Addr()))
 	if err := all.Wait(); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-// tell says where everything is.
-func (o *demoOptions) tell(streams Streams, broker, monitor string) {
+// printAddresses prints the addresses of all parts.
+func (o *demoOptions) printAddresses(streams Streams, broker, monitor string) {
 	logs := "the program logtail is not installed: go install github.com/kafkaesk/kafkaesk/cmd/logtail@latest"
 	if o.logtail != "" {
 		logs = "its address is on the line of logtail"
@@ -153,7 +153,7 @@ func (o *demoOptions) serveLogs(ctx context.Context, broker string, streams Stre
 	// The demo's broker asks for no login and knows no prefix, whatever the variables say of another Kafka.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KAFKAESK_") })
 	cmd.Stdout, cmd.Stderr = streams.Err, streams.Err
-	if runtime.GOOS != "windows" { // where only a kill ends a process
+	if runtime.GOOS != "windows" { // Windows can only kill a process
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	}
 	cmd.WaitDelay = 5 * time.Second
@@ -187,7 +187,7 @@ func (s *demoShop) declare() error {
 	return bus.Subscribe(s.app, "orders", s.ship, bus.Group("shipping"), bus.Concurrency(4, bus.ByKey))
 }
 
-// sellEvery is how often an order comes in.
+// sellEvery is the interval between orders.
 const sellEvery = 200 * time.Millisecond
 
 // sell publishes orders until ctx ends.
@@ -223,7 +223,7 @@ func (s *demoShop) bill(ctx context.Context, order demoOrder) error {
 	return nil
 }
 
-// ship takes a while, and longer for each seventh order, so that there is a lag to be seen.
+// ship takes some time, and longer for each seventh order, so that a lag can be seen.
 func (s *demoShop) ship(ctx context.Context, order demoOrder) error {
 	pause := 100 * time.Millisecond
 	if order.Number%7 == 0 {

@@ -11,14 +11,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 )
 
-// describeApp returns what the App of a target declares: it builds the program that `kafkaesk ./pkg:App` would run, and
-// has it describe itself, which asks no broker.
+// describeApp returns the declarations of a target's App: it builds the program that `kafkaesk ./pkg:App` runs, and
+// runs it with --describe, which asks no broker.
 func describeApp(ctx context.Context, arg, tags string, streams Streams) (app *appinfo.App, err error) {
 	t, err := parseTarget(arg)
 	if err != nil {
 		return nil, cli.UsageError(err)
 	}
-	// A package main is not run: it may not call worker.Main, and would begin to work.
+	// A package main is not run: it may not call worker.Main, and would start its work.
 	t.symbol = cmp.Or(t.symbol, defaultSymbol)
 	g, err := newGoCommand(t.dir, tagFlags(tags), streams.Err)
 	if err != nil {

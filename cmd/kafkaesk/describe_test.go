@@ -15,8 +15,8 @@ func TestAppsThatCannotBeDescribed(t *testing.T) {
 		"main.go":    "package main\n\nfunc main() { println(\"it runs\") }\n",
 	})
 	for target, want := range map[string]string{
-		"./pkg": "./pkg: the app's description is no JSON", ".": "is a program (package main), which nothing can import",
-		"./none": "there is no directory ./none", "name": "name",
+		"./pkg": "./pkg: the app's description is not JSON", ".": "is a program (package main), which nothing can import",
+		"./none": "no directory ./none", "name": "name",
 	} {
 		got := kafkaesk(t, dir, nil, "asyncapi", target)
 		if got.code == cli.OK || got.stdout != "" || !strings.Contains(got.stderr, want) {

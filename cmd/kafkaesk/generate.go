@@ -7,10 +7,10 @@ import (
 	"text/template"
 )
 
-// source is what a generated main is made of.
+// source is the data of the generated main.
 type source struct {
 	form
-	Target  string // as it was written
+	Target  string // as the user wrote it
 	Package string // the import path
 	Symbol  string
 }
@@ -60,7 +60,7 @@ func check(err error) {
 }
 {{end}}`
 
-// generate writes the main.
+// generate returns the generated main.go.
 func generate(s source) ([]byte, error) {
 	parsed, err := template.New("main").Parse(mainTemplate)
 	if err != nil {

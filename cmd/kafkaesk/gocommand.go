@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// goCommand runs the go command, the way its user would in that directory: with their GOFLAGS, workspace and vendor
-// directory. It changes nothing in their tree once keepTree was called.
+// goCommand runs the go command as its user would in that directory: with their GOFLAGS, workspace and vendor
+// directory. After keepTree it changes nothing in their tree.
 type goCommand struct {
 	path     string
 	dir      string
 	flags    []string  // build flags, for list as for build
-	allFlags []string  // those of GOFLAGS, and flags as they were given
-	env      []string  // beside this process's own
-	stderr   io.Writer // gets what go build says
+	allFlags []string  // the flags in GOFLAGS, and flags
+	env      []string  // in addition to this process's environment
+	stderr   io.Writer // receives the output of go build
 }
 
-// newGoCommand looks for the go command.
+// newGoCommand finds the go command.
 func newGoCommand(dir string, flags []string, stderr io.Writer) (*goCommand, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
@@ -69,13 +69,13 @@ func (g *goCommand) announce(target string) (done func()) {
 	}
 }
 
-// listed is what go list says of a package.
+// listed is the output of go list for a package.
 type listed struct {
 	ImportPath string
 	Name       string
 	Dir        string
-	Export     string // the file with the types of what it exports
-	Standard   bool   // it belongs to Go itself
+	Export     string // file with the export data
+	Standard   bool   // part of the standard library
 	Module     *struct {
 		Path, Dir string
 		Main      bool
@@ -84,7 +84,7 @@ type listed struct {
 	DepsErrors []*struct{ Err string }
 }
 
-// err returns what is wrong with the package, in the go command's words.
+// err returns the errors of the package as the go command reports them.
 func (p *listed) err() error {
 	switch {
 	case p.Error != nil:
@@ -95,8 +95,8 @@ func (p *listed) err() error {
 	return nil
 }
 
-// list compiles the packages, which is quick when it has been done before, and returns what they are: also those with
-// errors.
+// list compiles the packages, which is quick after the first time, and returns their descriptions, including those of
+// packages with errors.
 func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, error) {
 	args := append([]string{"list", "-e", "-export", "-json=ImportPath,Name,Dir,Export,Standard,Module,Error,DepsErrors"},
 		g.flags...)
@@ -117,7 +117,7 @@ func (g *goCommand) list(ctx context.Context, patterns ...string) ([]*listed, er
 	}
 }
 
-// output runs the go command and returns what it prints on standard output.
+// output runs the go command and returns its standard output.
 func (g *goCommand) output(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := g.command(ctx, args)
 	var stdout, stderr bytes.Buffer
@@ -131,7 +131,7 @@ func (g *goCommand) output(ctx context.Context, args ...string) ([]byte, error) 
 	return stdout.Bytes(), nil
 }
 
-// build builds the program at a package, given as go build takes it, into a file.
+// build builds the program in a package, a pattern for go build, into a file.
 func (g *goCommand) build(ctx context.Context, output, pattern string, flags ...string) error {
 	args := append(append([]string{"build", "-o", output}, g.flags...), flags...)
 	cmd := g.command(ctx, append(args, "--", pattern))
@@ -149,7 +149,8 @@ func (g *goCommand) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Dir = g.dir
 	cmd.Env = append(cmd.Environ(), g.env...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has temporary files to remove
+	// an interrupt lets it remove its temporary files
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }

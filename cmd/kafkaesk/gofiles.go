@@ -15,9 +15,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// keepTree has the go command change copies, in a directory for them, of the files that it would otherwise change in
-// the user's tree: go.mod and go.sum with -mod=mod, and go.work.sum, which it writes in every workspace that has no
-// vendor directory.
+// keepTree makes the go command change copies of the files that it would otherwise change in the user's tree: go.mod
+// and go.sum with -mod=mod, and go.work.sum, which it writes in every workspace without a vendor directory.
 func (g *goCommand) keepTree(ctx context.Context, copies string) error {
 	out, err := g.output(ctx, "env", "-json", "GOFLAGS", "GOMOD", "GOWORK")
 	if err != nil {
@@ -40,7 +39,7 @@ func (g *goCommand) keepTree(ctx context.Context, copies string) error {
 	return nil
 }
 
-// copyModule has the go command use a copy of go.mod, or of the file that -modfile names, and of the go.sum beside it.
+// copyModule makes the go command use a copy of go.mod, or of the file of -modfile, and of the go.sum beside it.
 func (g *goCommand) copyModule(gomod, copies string) error {
 	if other := stringFlag(g.allFlags, "modfile"); other != "" {
 		gomod = other
@@ -54,7 +53,7 @@ func (g *goCommand) copyModule(gomod, copies string) error {
 		copyFileIfThere(filepath.Join(copies, "go.sum"), strings.TrimSuffix(gomod, ".mod")+".sum"))
 }
 
-// copyWorkspace has the go command use a copy of go.work, in which relative directories are absolute, and of the
+// copyWorkspace makes the go command use a copy of go.work, in which relative directories are absolute, and of the
 // go.work.sum beside it.
 func (g *goCommand) copyWorkspace(ctx context.Context, gowork, copies string) error {
 	out, err := g.output(ctx, "work", "edit", "-json", gowork)
@@ -99,8 +98,8 @@ func (g *goCommand) copyWorkspace(ctx context.Context, gowork, copies string) er
 	return nil
 }
 
-// overlay returns the file of an overlay that has what the user's own overlay has, and main.go in place of the
-// generated one.
+// overlay returns the JSON of an overlay with the content of the user's own overlay, and file as the generated
+// main.go.
 func (g *goCommand) overlay(generated, file string) ([]byte, error) {
 	var list struct{ Replace map[string]string }
 	if theirs := stringFlag(g.allFlags, "overlay"); theirs != "" {
@@ -123,9 +122,9 @@ func (g *goCommand) overlay(generated, file string) ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// coverFlags returns the flags that a build with coverage needs: the go command's cover tool looks for the generated
-// main where it is not, as it does not see overlays. It is given the file by coverTool, for what has the main begin and
-// end the counting; the main itself is not counted.
+// coverFlags returns the flags of a build with coverage. The go command's cover tool ignores overlays and does not
+// find the generated main. coverTool gives it the file, so that the main starts and ends the counting; the main
+// itself is not counted.
 func (g *goCommand) coverFlags(main, generated, file string) ([]string, error) {
 	packages := stringFlag(g.allFlags, "coverpkg")
 	if packages == "" && !boolFlag(g.allFlags, "cover") && stringFlag(g.allFlags, "covermode") == "" {
@@ -150,8 +149,8 @@ func (g *goCommand) coverFlags(main, generated, file string) ([]string, error) {
 	return flags, nil
 }
 
-// coverTool is the command by which the go command runs its tools in a build with coverage, after the name of the
-// generated main and that of the file which holds it.
+// coverTool is the command by which the go command runs its tools in a build with coverage, followed by the name of
+// the generated main and that of the file with its content.
 const coverTool = "__tool"
 
 func newCoverTool() *cobra.Command {
@@ -165,7 +164,7 @@ func newCoverTool() *cobra.Command {
 			if i := slices.Index(argv, generated); i >= 0 {
 				argv[i] = file
 				if mode := slices.Index(argv, "-mode"); mode >= 0 {
-					argv[mode+1] = "regonly" // registers the packages that are counted, and is not counted itself
+					argv[mode+1] = "regonly" // registers the counted packages, and is not counted itself
 				}
 			}
 			path, err := exec.LookPath(argv[0])

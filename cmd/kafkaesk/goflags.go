@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// splitGoFlags splits what $GOFLAGS holds as the go command does: at blanks, but for an element that stands in quotes.
-// The go command itself refuses a quote that never ends.
+// splitGoFlags splits $GOFLAGS as the go command does: at blanks that are not in quotes. The go command itself
+// refuses an unterminated quote.
 func splitGoFlags(s string) []string {
 	var flags []string
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
@@ -20,8 +20,8 @@ func splitGoFlags(s string) []string {
 	return flags
 }
 
-// stringFlag returns the value of the last flag of this name that takes one, given as -name=value or as -name value; ""
-// when there is none.
+// stringFlag returns the value of the last flag with this name, given as -name=value or as -name value; "" without
+// one.
 func stringFlag(flags []string, name string) (value string) {
 	for i, flag := range flags {
 		given, v, ok := strings.Cut(flag, "=")
@@ -36,7 +36,7 @@ func stringFlag(flags []string, name string) (value string) {
 	return value
 }
 
-// boolFlag reports whether the last flag of this name that is on or off says on.
+// boolFlag reports whether the last boolean flag with this name is true.
 func boolFlag(flags []string, name string) (on bool) {
 	for _, flag := range flags {
 		given, v, ok := strings.Cut(flag, "=")

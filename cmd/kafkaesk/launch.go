@@ -13,8 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
 )
 
-// launch builds the program of a target, unless it is there, and becomes it. The program gets args, and the environment
-// as it is. launch returns only when it could not, or on systems where a process cannot become another, when the
+// launch builds the program of a target unless it is up to date, and replaces this process with it. The program gets
+// args and this process's environment. launch returns only after an error, or, on systems without exec, when the
 // program has ended.
 func launch(ctx context.Context, arg string, args, flags []string, streams Streams) error {
 	t, err := parseTarget(arg)
@@ -31,7 +31,7 @@ func launch(ctx context.Context, arg string, args, flags []string, streams Strea
 	if err != nil {
 		return err
 	}
-	// From here on a signal ends this process as it ends any other: the program is to get it, or nobody.
+	// From here on a signal ends this process, so that it cannot be lost between this process and the program.
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), e.close())
@@ -39,8 +39,7 @@ func launch(ctx context.Context, arg string, args, flags []string, streams Strea
 	return errors.Join(become(file, append([]string{file}, args...)), e.close())
 }
 
-// buildInCache builds the program of a target in the user's cache, and returns its file and the entry that holds it,
-// which is locked.
+// buildInCache builds the program of a target in the user's cache, and returns its file and its locked cache entry.
 func (g *goCommand) buildInCache(ctx context.Context, t target) (file string, e *entry, err error) {
 	copies, err := os.MkdirTemp("", "kafkaesk-")
 	if err != nil {
@@ -64,10 +63,10 @@ func (g *goCommand) buildInCache(ctx context.Context, t target) (file string, e 
 		return "", nil, err
 	}
 	file = filepath.Join(e.dir, executable(p.name()))
-	// The commit is not stamped in: asking for it takes longer than the rest of a start.
+	// The commit is not stamped: determining it takes longer than the rest of a start.
 	err = p.build(ctx, g, e.dir, file, "-buildvcs=false")
 	if err == nil {
-		err = os.Chmod(file, 0o700) // whatever the umask: the next start takes no program that others could have written
+		err = os.Chmod(file, 0o700) // the umask may allow writing by others, and the next start refuses such a program
 	}
 	if err != nil {
 		return "", nil, errors.Join(err, e.close())

@@ -232,11 +232,11 @@ func TestLaunchUsage(t *testing.T) {
 		stderr string
 	}{
 		{name: "unknown flag in front", args: []string{"--nonsense", "./pkg:App"}, code: cli.Usage, stderr: "--nonsense"},
-		{name: "no directory", args: []string{"./nowhere:App"}, code: cli.Usage, stderr: "there is no directory"},
+		{name: "no directory", args: []string{"./nowhere:App"}, code: cli.Usage, stderr: "no directory"},
 		{name: "no command, no target", args: []string{"pkg"}, code: cli.Usage, stderr: `unknown command "pkg"`},
 		{name: "help tells both ways", args: []string{"--help"}, stdout: "worker.Main(app)"},
-		{name: "build without a target", args: []string{"build"}, code: cli.Usage, stderr: "name one target"},
-		{name: "build with two", args: []string{"build", "./pkg", "./pkg"}, code: cli.Usage, stderr: "name one target"},
+		{name: "build without a target", args: []string{"build"}, code: cli.Usage, stderr: "give one target"},
+		{name: "build with two", args: []string{"build", "./pkg", "./pkg"}, code: cli.Usage, stderr: "give one target"},
 		{name: "build into a directory", args: []string{"build", "./pkg:App"}, code: cli.Usage,
 			stderr: "pkg is a directory: name the program's file by -o"},
 		{name: "build with flags that go does not know", args: []string{"build", "./pkg:App", "-o", "w", "--", "-nonsense"},

@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// virtualDir is the directory of the generated main, below that of the package it runs: from there it may import the
-// package even when that is internal. The go command is made to see it; it never is on the disk.
+// virtualDir is the directory of the generated main, below that of its package: from there it may import an internal
+// package too. It exists only in the go command's overlay, never on disk.
 const virtualDir = "kafkaesk_worker_main"
 
-// plan is what is to be built of a target.
+// plan describes what to build for a target.
 type plan struct {
 	target target
 	pkg    *listed
 	symbol string
-	main   []byte // the generated main; nil for a package main, which is built as it is
+	main   []byte // the generated main; nil for a package main, which needs none
 }
 
-// resolve finds out what the target is, and says what to do when nothing can be built of it.
+// resolve finds the package of the target. Its errors say what to do when the target cannot be built.
 func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	packages, err := g.list(ctx, t.pattern, workerPath)
 	if err != nil {
@@ -43,9 +43,9 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	case p.pkg.Name == "main" && p.pkg.err() == nil:
 		return p, nil
 	case p.pkg.Standard:
-		return nil, fmt.Errorf("%s is a package of Go itself: name one of yours, like ./pkg:App", p.pkg.ImportPath)
+		return nil, fmt.Errorf("%s is a package of the standard library: name one of yours, like ./pkg:App", p.pkg.ImportPath)
 	case p.pkg.Module == nil && p.pkg.err() == nil:
-		return nil, fmt.Errorf("%s is in no module: make one, by go mod init", p.pkg.ImportPath)
+		return nil, fmt.Errorf("%s is not in a module: create one with go mod init", p.pkg.ImportPath)
 	case p.pkg.Module != nil && !p.pkg.Module.Main:
 		return nil, fmt.Errorf("%s belongs to the module %s, which this one only requires: run it in its own module, or "+
 			"write a main that calls worker.Main",
@@ -60,7 +60,7 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 		return nil, err
 	}
 	if dir := p.virtualDir(); !missing(dir) {
-		return nil, fmt.Errorf("%s is there: kafkaesk needs the name for the main that it generates, which is never "+
+		return nil, fmt.Errorf("%s exists: kafkaesk needs this name for the main that it generates, which is never "+
 			"written to the disk", dir)
 	}
 	p.main, err = generate(source{form: f, Target: t.given, Package: p.pkg.ImportPath, Symbol: p.symbol})
@@ -70,8 +70,8 @@ func resolve(ctx context.Context, t target, g *goCommand) (*plan, error) {
 	return p, nil
 }
 
-// withoutWorker says what to do when the module does not have the package that the generated main imports, or not what
-// that needs.
+// withoutWorker returns the advice for a module that lacks the package that the generated main imports, or a
+// dependency of it.
 func withoutWorker(module, dir string, err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "-mod=vendor"):
@@ -82,8 +82,8 @@ func withoutWorker(module, dir string, err error) error {
 		return fmt.Errorf("the module %s does not require kafkaesk, and nothing is changed in it here. Run, in %s,\n\n\tgo "+
 			"get %s", module, dir, workerPath)
 	case strings.Contains(text, "missing go.sum entry"):
-		// go mod tidy alone does not help: it sums what the module's own packages import, and nothing of theirs imports a
-		// worker.
+		// go mod tidy alone does not help: it adds sums for the imports of the module's own packages, and none of
+		// them imports worker.
 		return fmt.Errorf("the module %s lacks sums of what the generated main imports, and nothing is changed in it here: "+
 			"%w\nRun, in %s,\n\n\tgo mod edit -tool=%s\n\tgo mod tidy", module, err, dir, commandPath)
 	default:
@@ -93,7 +93,7 @@ func withoutWorker(module, dir string, err error) error {
 
 func (p *plan) virtualDir() string { return filepath.Join(p.pkg.Dir, virtualDir) }
 
-// build builds the program into a file. What it needs is written into scratch, a directory that is not the user's.
+// build builds the program into a file. It writes its own files into scratch, a directory that is not the user's.
 func (p *plan) build(ctx context.Context, g *goCommand, scratch, output string, flags ...string) error {
 	if p.main == nil {
 		return g.build(ctx, output, p.target.pattern, flags...)
@@ -116,8 +116,8 @@ func (p *plan) build(ctx context.Context, g *goCommand, scratch, output string, 
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// name is what the program's file is called: the last part of the import path that is not a version, as go build has
-// it.
+// name returns the name of the program's file: the last element of the import path that is not a version, as go build
+// does.
 func (p *plan) name() string {
 	base := path.Base(p.pkg.ImportPath)
 	if up := path.Base(path.Dir(p.pkg.ImportPath)); majorVersion.MatchString(base) && up != "." {

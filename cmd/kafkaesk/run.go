@@ -17,16 +17,16 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// Streams are where the program reads and writes.
+// Streams are the program's input and output.
 type Streams = cli.Streams
 
-// Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns its
+// Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns the
 // exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	root := newRoot(streams)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if cliflags.ReaderGone(err) { // the reader has seen enough
+	if cliflags.ReaderGone(err) { // the reader of the output has ended, as head does
 		return cli.OK
 	}
 	code, err := cli.Code(err)
@@ -39,8 +39,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	return code
 }
 
-// complain writes an error to standard error. Brokers have their part in its text, so that nothing of it may control
-// the terminal; but what to write into a file, which some errors say, has tabs.
+// complain writes an error to standard error. Its text may come from a broker, so control characters are escaped,
+// except tabs: some errors show the content of a file.
 func complain(streams Streams, err error) {
 	escaped := logtext.Writer{W: streams.Err}
 	for n, text := range strings.Split(fmt.Sprintf("kafkaesk: %v\n", err), "\t") {
@@ -94,7 +94,7 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetErr(streams.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError(err) })
 	addTags(root.Flags(), &tags)
-	root.Flags().SetInterspersed(false) // what stands behind the target is the worker's
+	root.Flags().SetInterspersed(false) // everything behind the target belongs to the worker
 	root.AddCommand(newBuild(streams), newBroker(streams), newDemo(streams), newACLs(streams), newVersion(streams),
 		newCoverTool())
 	root.AddCommand(operate.Commands(streams)...)
@@ -119,7 +119,7 @@ func tagFlags(tags string) []string {
 	return []string{"-tags=" + tags}
 }
 
-// completeTarget has a shell complete directories where a target is due. It leaves alone what may yet become a command.
+// completeTarget completes directories for a target, unless the text may become a command.
 func completeTarget(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 || !looksLikeTarget(toComplete) {
 		return nil, cobra.ShellCompDirectiveDefault

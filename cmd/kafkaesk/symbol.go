@@ -20,15 +20,15 @@ const (
 	commandPath = "github.com/kafkaesk/kafkaesk/cmd/kafkaesk"
 )
 
-// form is how to get an App out of a symbol.
+// form describes how to get an App from a symbol.
 type form struct {
-	Call   bool // it is a function, to be called
-	Fails  bool // which returns an error, too
-	Router bool // what it holds or returns is a *bus.Router, to be mounted in an App
+	Call   bool // a function that must be called
+	Fails  bool // the function also returns an error
+	Router bool // the symbol is or returns a *bus.Router, which an App must mount
 }
 
-// findSymbol looks for a name among what the package exports, and says what to write when it is not there or cannot be
-// run.
+// findSymbol finds a name in the package's exports. Its errors say what to write when the name is missing or cannot
+// be run.
 func findSymbol(pkg *listed, name string) (form, error) {
 	scope, err := exported(pkg)
 	if err != nil {
@@ -50,11 +50,10 @@ func findSymbol(pkg *listed, name string) (form, error) {
 	return form{}, fmt.Errorf("%s.%s cannot be run as it is: %s\n%s", pkg.ImportPath, name, is, expected(name))
 }
 
-// exported reads the compiler's export data: the package was compiled, so this is exactly what a main that imports it
-// sees.
+// exported reads the compiler's export data: exactly what a main that imports the package sees.
 func exported(pkg *listed) (scope *types.Scope, err error) {
 	defer func() {
-		if problem := recover(); problem != nil { // what go/importer does with the data of a newer Go
+		if problem := recover(); problem != nil { // go/importer panics on the data of a newer Go
 			err = fmt.Errorf("reading the types of %s: %v: kafkaesk was built with %s; if your Go is newer, install kafkaesk "+
 				"again with it", pkg.ImportPath, problem, runtime.Version())
 		}
@@ -67,7 +66,7 @@ func exported(pkg *listed) (scope *types.Scope, err error) {
 	return p.Scope(), nil
 }
 
-// formOf reports how to get an App out of the object, and whether there is a way.
+// formOf returns how to get an App from the object, and whether that is possible.
 func formOf(object types.Object) (f form, ok bool) {
 	t := object.Type()
 	switch object.(type) {
@@ -98,7 +97,7 @@ func formOf(object types.Object) (f form, ok bool) {
 	return f, f.Router || named.Obj().Name() == "App"
 }
 
-// others tells which names of the package could be run.
+// others lists the names of the package that can be run.
 func others(scope *types.Scope) string {
 	names := slices.DeleteFunc(scope.Names(), func(name string) bool {
 		_, ok := formOf(scope.Lookup(name))
@@ -110,7 +109,7 @@ func others(scope *types.Scope) string {
 	return "; it has " + strings.Join(names, ", ")
 }
 
-// expected shows what can be run.
+// expected describes what can be run.
 func expected(name string) string {
 	return fmt.Sprintf(`kafkaesk runs one of these:
 	var %[1]s *bus.App

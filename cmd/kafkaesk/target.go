@@ -9,24 +9,25 @@ import (
 	"strings"
 )
 
-// target is what a command line names to be run: a package and, behind a colon, an exported name in it.
+// target is what to run: a package and, behind a colon, an exported name in it.
 type target struct {
-	given   string // as it was written
-	dir     string // where the go command is to run; "" is the current directory
-	pattern string // the package, as the go command takes it there
-	symbol  string // "" when none was given
+	given   string // as the user wrote it
+	dir     string // working directory of the go command; "" is the current one
+	pattern string // the package, as a pattern of the go command in dir
+	symbol  string // "" if none was given
 }
 
-// defaultSymbol is the name that is looked for when a target gives none.
+// defaultSymbol is the default name.
 const defaultSymbol = "App"
 
-// looksLikeTarget tells a target from a mistyped command: it holds a colon or a slash, or is a directory's dot.
+// looksLikeTarget distinguishes a target from a mistyped command: it contains a colon or a slash, or is a dot
+// directory.
 func looksLikeTarget(arg string) bool {
 	return strings.ContainsAny(arg, `:/\`) || arg == "." || arg == ".."
 }
 
-// parseTarget reads ./dir:App, /dir:App, example.com/m/pkg:App, and as Python writes it, pkg.sub:App for ./pkg/sub. It
-// looks at the directories to tell the last two from each other.
+// parseTarget parses ./dir:App, /dir:App, example.com/m/pkg:App, and Python's form pkg.sub:App for ./pkg/sub. It
+// checks the directories to distinguish the last two.
 func parseTarget(arg string) (target, error) {
 	t := target{given: arg}
 	path := arg
@@ -38,7 +39,7 @@ func parseTarget(arg string) (target, error) {
 	}
 	switch dotted := filepath.Join(strings.Split(path, ".")...); {
 	case path == "":
-		return target{}, fmt.Errorf("%s names no package: write ./pkg:%[2]s, or .%[1]s for the one in this directory", arg,
+		return target{}, fmt.Errorf("%s has no package: write ./pkg:%[2]s, or .%[1]s for the package in this directory", arg,
 			defaultSymbol)
 	case strings.Contains(path, "..."):
 		return target{}, fmt.Errorf("%s means many packages: name one", arg)
@@ -51,18 +52,18 @@ func parseTarget(arg string) (target, error) {
 		return t, nil
 	}
 	if !isDir(t.dir) {
-		return target{}, fmt.Errorf("%s: there is no directory %s", arg, t.dir)
+		return target{}, fmt.Errorf("%s: no directory %s", arg, t.dir)
 	}
 	return t, nil
 }
 
-// checkSymbol says what is wrong with the name behind the colon.
+// checkSymbol validates the name behind the colon.
 func checkSymbol(t target) error {
 	switch {
 	case t.symbol == "":
 		return fmt.Errorf("%s: a name is missing behind the colon: write %[1]s%s", t.given, defaultSymbol)
 	case !token.IsIdentifier(t.symbol):
-		return fmt.Errorf("%s: %q is no name of a Go variable or function", t.given, t.symbol)
+		return fmt.Errorf("%s: %q is not the name of a Go variable or function", t.given, t.symbol)
 	case !token.IsExported(t.symbol):
 		return fmt.Errorf("%s: %s is not exported, so no other package sees it: begin its name with a capital letter",
 			t.given, t.symbol)
@@ -84,7 +85,7 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// missing reports whether nothing has the name, not even a link that leads nowhere.
+// missing reports whether no file has the name, not even a broken link.
 func missing(name string) bool {
 	_, err := os.Lstat(name)
 	return errors.Is(err, os.ErrNotExist)

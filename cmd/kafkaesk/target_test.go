@@ -43,14 +43,14 @@ func TestParseTarget(t *testing.T) {
 		{arg: "example.org:App", want: target{pattern: "example.org", symbol: "App"}},
 		{arg: "pkg:Ärger", want: target{dir: "pkg", pattern: ".", symbol: "Ärger"}},
 		{arg: "./pkg:", err: "write ./pkg:App"},
-		{arg: ":App", err: "names no package"},
+		{arg: ":App", err: "has no package"},
 		{arg: "./pkg:app", err: "capital letter"},
-		{arg: "./pkg:App.Method", err: "no name of a Go variable"},
-		{arg: "./pkg:func", err: "no name of a Go variable"},
+		{arg: "./pkg:App.Method", err: "not the name of a Go variable"},
+		{arg: "./pkg:func", err: "not the name of a Go variable"},
 		{arg: "./...:App", err: "name one"},
 		{arg: "example.com/...", err: "name one"},
-		{arg: "./nowhere:App", err: "there is no directory ./nowhere"},
-		{arg: "./file:App", err: "there is no directory"},
+		{arg: "./nowhere:App", err: "no directory ./nowhere"},
+		{arg: "./file:App", err: "no directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.arg, func(t *testing.T) {

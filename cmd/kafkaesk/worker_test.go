@@ -109,7 +109,7 @@ func New() (*bus.Router, error) { return nil, nil }
 `}.write(t, dir)
 	for symbol, want := range map[string]said{
 		"App": {code: 2,
-			stderr: "nothing: worker.Main has got a nil App: make it with bus.New (--help lists the flags)\n"},
+			stderr: "nothing: worker.Main: the App is nil: create it with bus.New (--help lists the flags)\n"},
 		"Router": {code: 1, stderr: "example.com/shop/nothing.Router: bus: mount: the Router is nil: make it with " +
 			"bus.NewRouter\n"},
 		"New": {code: 1, stderr: "example.com/shop/nothing.New: bus: mount: the Router is nil: make it with " +

@@ -12,43 +12,43 @@ import (
 const about = `Logtail prints the log records of the Kafka streams that match a PATTERN, and follows them. It joins no
 consumer group and commits nothing.
 
-A pattern is that of a shell: * stands for any text, dots included; quote it. One that ends in .* also takes
-the stream named before the dot: 'logs.*' takes logs too. Streams that appear later are followed too.
-Streams of retries and dead letters are read only by a pattern that names them, such as 'orders.*.dead'.
-STREAM/PARTITION@OFFSET, as errors name a record, prints that record.
-A stream that is deleted and made again within two seconds is taken for the old one: its first records
-may be missing.
+A PATTERN is a shell pattern: * matches any text, dots included. Quote it for your shell. A pattern that
+ends in .* also matches the stream before the dot: 'logs.*' matches logs too. New streams that match are
+followed too. Streams of retries and dead letters need a pattern that names them, such as 'orders.*.dead'.
+STREAM/PARTITION@OFFSET, the form in which errors name a record, prints that record.
+Logtail cannot see that a stream is deleted and recreated within two seconds: the first new records may be
+missing.
 
-What is there at the start is sorted by time: the log record's own timestamp, or Kafka's where it has none.
-What comes later waits for older records of other partitions, for --window at most.
+Records that exist at the start are sorted by time: the log record's own timestamp, or else Kafka's. A new
+record waits for older records of other partitions, for --window at most.
 `
 
-const examples = `  logtail -b localhost:9092 'logs.*'                 the last 10 records, then what comes
-  logtail -l error 'logs.*'                          the last 10 errors, then what comes
-  logtail -l w --since 2h 'logs.*' 'audit.*'         two hours of warnings and worse, and what comes
+const examples = `  logtail -b localhost:9092 'logs.*'                 the last 10 records, then new ones
+  logtail -l error 'logs.*'                          the last 10 errors, then new ones
+  logtail -l w --since 2h 'logs.*' 'audit.*'         warnings and above of two hours, then new ones
   logtail --field 'status>=500' -g timeout 'logs.*'  by a field, and by a text
   logtail --trace 4bf92f3577b34da6a3ce929d0e0e4736   all records of a trace
-  logtail --from start --no-follow 'logs.*' | jq .   everything there is, as JSON lines
+  logtail --from start --no-follow 'logs.*' | jq .   all existing records, as JSON lines
 `
 
-const exits = `  0  all is printed, or a follow was interrupted
-  1  an error while running: records may be missing
+const exits = `  0  everything is printed, or following was interrupted
+  1  an error: records may be missing
   2  a wrong command line
   3  no broker could be reached at the start, within 10 seconds
-A broker that is lost later is waited for: with --no-follow for a minute, which then ends with 1.
+Logtail waits for a broker that it loses later; with --no-follow it exits with 1 after a minute.
 A second interrupt ends the program at once.
 `
 
 const jsonHelp = `Each line is an object: the record's own fields as they were written, then _topic, _partition,
-_offset, _time (Kafka's, null when there is none), _key when there is one (text, or {"base64":"..."} when it is no
-UTF-8), and _headers with --headers. What is no envelope has _note, and _value or _base64 where it is no object. A
-field of the record with one of these names is printed as attr_NAME.
+_offset, _time (Kafka's, null when there is none), _key if there is one (text, or {"base64":"..."} if it is not
+UTF-8), and _headers with --headers. A value that is not an envelope has _note, and one that is not an object has
+_value or _base64. A field of the record with one of these names is printed as attr_NAME.
 `
 
-// helpWidth is how many columns the help takes at most.
+// helpWidth is the maximum width of the help in columns.
 const helpWidth = 100
 
-// help is the whole help, of which the reference page is made too.
+// help returns the help text. The reference page contains it too.
 func (o *options) help() string {
 	var b strings.Builder
 	b.WriteString(wrap(about))
@@ -62,7 +62,7 @@ func (o *options) help() string {
 	return b.String()
 }
 
-// newCommand returns the command line over o.
+// newCommand returns the root command, which fills in o.
 func newCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "logtail [flags] PATTERN...",

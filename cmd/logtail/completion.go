@@ -12,7 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// newCompletion prints the script that completes command lines in a shell.
+// newCompletion returns the command that prints a shell's completion script.
 func newCompletion(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish",
@@ -32,7 +32,7 @@ func newCompletion(o *options) *cobra.Command {
 	}
 }
 
-// completeFlags has the values of flags completed.
+// completeFlags registers the completion of flag values.
 func (o *options) completeFlags(cmd *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"level": {"debug", "info", "warning", "error", "critical"}, "output": {"auto", "pretty", "json", "raw",
@@ -51,10 +51,10 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 	}
 }
 
-// completeTime is how long a shell waits for the names of streams.
+// completeTime bounds how long a shell waits for the names of streams.
 const completeTime = 2 * time.Second
 
-// completeStreams asks the brokers that the command line names for the streams that begin so.
+// completeStreams asks the brokers of the command line for streams that begin with the typed text.
 func (o *options) completeStreams(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(contextOf(cmd)), completeTime)
 	defer cancel()

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// count is a flag that takes a number from 0.
+// count is a flag whose value is a number of at least 0.
 type count struct{ n *int }
 
 func newCount(n *int, value int) count {
@@ -16,7 +16,7 @@ func newCount(n *int, value int) count {
 func (c count) Set(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return errors.New("give a number from 0")
+		return errors.New("give a number of at least 0")
 	}
 	*c.n = n
 	return nil

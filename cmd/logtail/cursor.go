@@ -14,12 +14,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
-// cursorFile is what --cursor-file keeps: by topic and partition, the offset of the first record that was not printed.
+// cursorFile is the content of --cursor-file: by topic and partition, the offset of the first record that was not
+// printed.
 type cursorFile struct {
 	Offsets map[string]map[string]int64 `json:"offsets"`
 }
 
-// cursor reads the file of --cursor-file, nil where there is none yet, and returns the function that writes it.
+// cursor reads the file of --cursor-file, nil if it does not exist yet, and returns the function that writes it.
 func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 	save func(map[kafka.TopicPartition]int64) error, err error) {
 	if o.cursorFile == "" {
@@ -33,7 +34,7 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 		return nil, nil, failure(fmt.Errorf("--cursor-file: %w", err))
 	default:
 		if err := json.Unmarshal(text, &file); err != nil || file.Offsets == nil {
-			return nil, nil, failure(fmt.Errorf("--cursor-file: %s is not a file that logtail has written; "+
+			return nil, nil, failure(fmt.Errorf("--cursor-file: %s was not written by logtail; "+
 				"remove it to begin anew", o.cursorFile))
 		}
 		positions = make(map[kafka.TopicPartition]int64)
@@ -41,7 +42,7 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 			for id, offset := range partitions {
 				n, err := strconv.ParseInt(id, 10, 32)
 				if err != nil || offset < 0 {
-					return nil, nil, failure(fmt.Errorf("--cursor-file: %s: %s/%s is no partition", o.cursorFile,
+					return nil, nil, failure(fmt.Errorf("--cursor-file: %s: %s/%s is not a partition", o.cursorFile,
 						topic, id))
 				}
 				if o.match(topic) {
@@ -64,7 +65,7 @@ func (o *options) cursor() (positions map[kafka.TopicPartition]int64,
 	}, nil
 }
 
-// checkCursor tries whether the file can be written, before anything is printed.
+// checkCursor checks that the file can be written before anything is printed.
 func (o *options) checkCursor() error {
 	if info, err := os.Stat(o.cursorFile); err == nil && info.IsDir() {
 		return usageErrorf("--cursor-file: %s is a directory", o.cursorFile)
@@ -78,7 +79,7 @@ func (o *options) checkCursor() error {
 	return nil
 }
 
-// reason is an error of package os without the name of the file, which is a temporary one.
+// reason returns an error of package os without the file's name, which is that of a temporary file.
 func reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -89,21 +90,21 @@ func reason(err error) error {
 	return err
 }
 
-// createBeside makes a temporary file that can be renamed to path.
+// createBeside creates a temporary file that can be renamed to path.
 func createBeside(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 }
 
-// beginAtCursor has the cursor win over the flags that say where to begin, and says so.
-func (o *options) beginAtCursor() {
-	if len(o.beginGiven) > 0 {
-		o.notice("--cursor-file: %s says where to begin: %s %s no effect", o.cursorFile, strings.Join(o.beginGiven, ", "),
-			map[bool]string{true: "has", false: "have"}[len(o.beginGiven) == 1])
+// startAtCursor reports that the cursor overrides the flags that say where to begin.
+func (o *options) startAtCursor() {
+	if len(o.startGiven) > 0 {
+		o.notice("--cursor-file: %s sets the start: %s %s no effect", o.cursorFile, strings.Join(o.startGiven, ", "),
+			map[bool]string{true: "has", false: "have"}[len(o.startGiven) == 1])
 	}
 	o.begin, o.lastLines, o.offset, o.filter.Since = tail.First, -1, nil, 0
 }
 
-// replaceFile writes a file as a whole or not at all.
+// replaceFile writes a file atomically: the old content stays until the new one is complete.
 func replaceFile(path string, content any) error {
 	text, err := json.Marshal(content)
 	if err != nil {

@@ -137,19 +137,19 @@ func TestADeniedPartitionIsTriedAgain(t *testing.T) {
 	f.interrupt()
 }
 
-// When nothing of what matches may be read, following ends with an error.
+// When no stream may be read, following ends with an error.
 func TestNothingMayBeRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Kfake(kfake.NumBrokers(1)))
 	b.publish("logs.denied", logValue("denied", "INFO", 20), time.Now())
 	b.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	stdout, stderr, code := b.run("--from", "start", "logs.*")
-	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "nothing of what matches may be read") {
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "no right to read any of the streams that match") {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
 
-// A cursor from before a stream was made anew is not taken for a place in the new one.
+// A cursor from before a stream was recreated is not used as a position in the new one.
 func TestACursorBehindTheEnd(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -160,7 +160,7 @@ func TestACursorBehindTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := b.run("--no-follow", "--cursor-file", file, "logs.a")
-	if code != exitOK || messages(t, stdout) != "one" || !strings.Contains(stderr, "has been made anew") {
+	if code != exitOK || messages(t, stdout) != "one" || !strings.Contains(stderr, "was recreated") {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
@@ -234,7 +234,7 @@ func TestABrokerThatIsLostEndsARunThatDoesNotFollow(t *testing.T) {
 	if _, err := io.Copy(io.Discard, read); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), "logtail: nothing has come from Kafka for "+
+	if got := <-code; got != exitFailed || !strings.Contains(stderr.String(), "logtail: Kafka has sent nothing for "+
 		"5s: ") ||
 		!strings.HasSuffix(stderr.String(), "; records are missing\n") {
 		t.Errorf("exit code %d; %s", got, stderr.String())
@@ -436,7 +436,7 @@ func TestHostileRecords(t *testing.T) {
 	for _, output := range []string{"json", "pretty"} {
 		stdout, stderr, code := b.run("--no-follow", "--from=start", "--stats", "-o", output, "logs.*")
 		if code != exitOK || strings.Count(stdout, "\n") != records+1 || strings.ContainsAny(stdout, "\x1b\u202e") ||
-			!strings.Contains(stderr, fmt.Sprintf("printed: %d; left out: 0; without a level: 0; no envelopes: %d",
+			!strings.Contains(stderr, fmt.Sprintf("printed: %d; left out: 0; without a level: 0; not envelopes: %d",
 				records+1, records)) {
 			t.Errorf("%s: code %d, %d lines, %s", output, code, strings.Count(stdout, "\n"), stderr)
 		}

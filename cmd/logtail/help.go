@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usages lists flags, each with its text beside it, within helpWidth columns.
+// usages formats flags with their texts beside them, within helpWidth columns.
 func usages(fs *pflag.FlagSet) string {
 	const column = 28
 	var b strings.Builder
@@ -29,7 +29,7 @@ func usages(fs *pflag.FlagSet) string {
 	return b.String()
 }
 
-// flagHead is how a flag is written.
+// flagHead formats a flag with its short form and the name of its value.
 func flagHead(f *pflag.Flag) string {
 	head := "      --" + f.Name
 	if f.Shorthand != "" {
@@ -41,7 +41,7 @@ func flagHead(f *pflag.Flag) string {
 	return head
 }
 
-// flagText is what a flag does, and what it defaults to.
+// flagText returns a flag's text with its default.
 func flagText(f *pflag.Flag) string {
 	_, text := pflag.UnquoteUsage(f)
 	text = strings.ReplaceAll(text, "\n", " ")
@@ -53,7 +53,7 @@ func flagText(f *pflag.Flag) string {
 
 func wrap(text string) string { return wrapTo(text, helpWidth) }
 
-// wrapTo breaks paragraphs into lines of at most width columns, each with its end.
+// wrapTo breaks paragraphs into lines of at most width columns, each with a line end.
 func wrapTo(text string, width int) string {
 	return cliflags.Wrap(strings.Trim(text, "\n"), width) + "\n"
 }
@@ -66,7 +66,7 @@ func indent(text string) string {
 	return b.String()
 }
 
-// newManual prints the manual page, and with --markdown the reference page of the documentation.
+// newManual returns the command that prints the manual page, or with --markdown the reference page.
 func newManual(o *options) *cobra.Command {
 	var markdown bool
 	cmd := &cobra.Command{
@@ -85,7 +85,7 @@ func newManual(o *options) *cobra.Command {
 	return cmd
 }
 
-// manual is the page for man.
+// manual returns the manual page in man's format.
 func manual(o *options) string {
 	escape := strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace
 	var b strings.Builder
@@ -105,11 +105,11 @@ func manual(o *options) string {
 	})
 	b.WriteString(".SH JSON LINES\n" + escape(wrap(jsonHelp)) + ".SH EXIT STATUS\n.nf\n" + escape(exits) + ".fi\n" +
 		".SH EXAMPLES\n.nf\n" + escape(examples) + ".fi\n")
-	// The macros of a paragraph within a text are macros, though a point at a line's beginning is escaped.
+	// Paragraph macros within a text stay macros; a period at the start of any other line is escaped.
 	return strings.ReplaceAll(b.String(), "\n\\&.PP\n", "\n.PP\n")
 }
 
-// reference is the page of the documentation.
+// reference returns the reference page of the documentation.
 func reference(o *options) string {
 	return "# logtail\n\nThis page is what `logtail --help` prints; `go test ./cmd/logtail -run " +
 		"TestReferencePages -update` writes it.\n\n" +

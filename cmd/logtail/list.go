@@ -17,7 +17,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// listStreams prints the streams that match: their partitions, how many offsets they hold, and the time of the last
+// listStreams prints the streams that match: their partitions, their number of offsets, and the time of the last
 // record.
 func (o *options) listStreams(ctx context.Context, client *kafka.Client) error {
 	var f faults
@@ -47,7 +47,7 @@ func (o *options) listStreams(ctx context.Context, client *kafka.Client) error {
 		start := s.Starts[tp]
 		records[tp.Topic] += end - start
 		if start < end {
-			from[tp] = max(start, end-2) // the last may be the marker of a transaction
+			from[tp] = max(start, end-2) // the last one may be a transaction marker
 		}
 	}
 	if err := s.Read(ctx, from, s.Ends); err != nil {

@@ -2,9 +2,9 @@
 //
 //	logtail -b localhost:9092 'logs.*'
 //
-// It joins no consumer group and commits nothing. On a terminal it prints for people, into a pipe one JSON object per
-// line. Standard output carries records only; everything else is on standard error. No byte of a record can control
-// the terminal. docs/logtail.md is what --help prints.
+// It joins no consumer group and commits nothing. On a terminal it prints for people, into a pipe one JSON object for
+// each record. Standard output contains only records; everything else goes to standard error. No byte of a record can
+// control the terminal. docs/logtail.md has the output of --help.
 package main
 
 import (
@@ -17,6 +17,6 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal finds Go's default again and ends the program at once
+	context.AfterFunc(ctx, stop) // restore Go's default, so that a second signal ends the program at once
 	os.Exit(Run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr, getenv: os.Getenv}))
 }

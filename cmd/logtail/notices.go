@@ -12,22 +12,22 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// notices writes what the rooms below have to say as lines for people: what happens to brokers and partitions, and
-// that it is over. An outage is one line, whoever notices it.
+// notices is a slog.Handler that prints the messages of the packages below as lines for people. It reports an outage
+// of brokers once, however many parts of the program see it, and its end.
 type notices struct {
 	o     *options
 	attrs []slog.Attr
 	state *outage
 }
 
-// outage is what has been said about brokers that do not answer.
+// outage is the reported state of unreachable brokers.
 type outage struct {
-	mu   sync.Mutex
-	told bool
-	over time.Time // when the last one was over
+	mu       sync.Mutex
+	reported bool
+	ended    time.Time // end of the last outage
 }
 
-// echo is how long after an outage somebody may still notice it: an answer that was waited for meanwhile.
+// echo is how long after an outage a late failure may still be reported: that of a request that was waiting.
 const echo = 3 * time.Second
 
 func newNotices(o *options) notices { return notices{o: o, state: new(outage)} }
@@ -43,7 +43,7 @@ func (n notices) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return n
 }
 
-// WithGroup implements slog.Handler. Nothing below uses groups.
+// WithGroup implements slog.Handler. The packages below use no groups.
 func (n notices) WithGroup(string) slog.Handler { return n }
 
 // Handle implements slog.Handler.
@@ -52,7 +52,7 @@ func (n notices) Handle(_ context.Context, r slog.Record) error {
 	switch {
 	case strings.Contains(text, "does not answer"), strings.Contains(text, "cannot be looked up"),
 		strings.Contains(text, "try again until"), strings.Contains(text, "where partitions begin"):
-		if !n.state.begin() {
+		if !n.state.start() {
 			return nil
 		}
 		if strings.Contains(text, "try again until") {
@@ -96,24 +96,24 @@ func (n notices) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// begin notes that brokers do not answer, and returns whether that is to be said.
-func (s *outage) begin() bool {
+// start marks the brokers as unreachable, and returns whether to report that.
+func (s *outage) start() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told || time.Since(s.over) < echo {
+	if s.reported || time.Since(s.ended) < echo {
 		return false
 	}
-	s.told = true
+	s.reported = true
 	return true
 }
 
-// end notes that brokers answer again, and returns whether that is to be said.
+// end marks the brokers as reachable, and returns whether to report that.
 func (s *outage) end() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.told {
+	if !s.reported {
 		return false
 	}
-	s.told, s.over = false, time.Now()
+	s.reported, s.ended = false, time.Now()
 	return true
 }

@@ -22,14 +22,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// windowDefault is how long a new record waits for older ones of other partitions.
+// windowDefault is the default of --window.
 const windowDefault = 250 * time.Millisecond
 
-// connectionsMaxIdle is how many milliseconds a connection is kept that nothing uses: those that looked up where
-// partitions begin are not needed again. One waits for records, and one looks for new topics.
+// connectionsMaxIdle is how many milliseconds an unused connection stays open: those that looked up offsets are not
+// needed again. One connection waits for records, and one looks for new topics.
 const connectionsMaxIdle = 5000.0
 
-// options are the command line: what was given, then what [options.complete] makes of it.
+// options are the parsed command line and what [options.complete] derives from it.
 type options struct {
 	streams
 
@@ -52,38 +52,38 @@ type options struct {
 	utc                              bool
 	window                           time.Duration
 	list, stats, quiet               bool
-	listen                           string // of serve
+	listen                           string // address of serve
 
 	// reach is how long to wait for a broker at the start.
 	reach time.Duration
-	// away is how long to wait for Kafka later, without following.
+	// away is how long to wait for Kafka later, when not following.
 	away time.Duration
-	// queueRows is how many rows may wait for a page.
+	// queueRows bounds the rows that wait for a page.
 	queueRows int
-	// now is the time that durations in --since and --until count back from.
+	// now is the time from which durations in --since and --until count back.
 	now time.Time
-	// zone is the time zone of times that are given without one, and of those printed for people.
+	// zone is the time zone of times without one, and of printed times.
 	zone *time.Location
 
 	servers            []string
-	prefix             string // of the topics
+	prefix             string // topic prefix
 	patterns, excluded []pattern
-	place              *place                  // the one record that is printed
-	within             func(topic string) bool // the topics that the patterns choose from; nil: from all
+	place              *place                  // the only record to print
+	within             func(topic string) bool // the topics that the patterns may match; nil: all
 	kafkaSettings      kafka.Settings
-	beginGiven         []string // which flags that say where to begin were given
+	startGiven         []string // the given flags that say where to begin
 	begin              tail.From
-	begins             time.Time // with tail.Time
-	offset             *place    // where --from says; of any partition where it has no topic
-	ends               time.Time // that --until says
-	lastLines          int       // as reading.Options.Lines has it
+	begins             time.Time // start time with tail.Time
+	offset             *place    // the offset of --from; for every partition if it has no topic
+	ends               time.Time // the time of --until
+	lastLines          int       // reading.Options.Lines
 	lookTime           time.Duration
 	lookRecords        int
 	filter             filter.Filter
 	printer            func() form.Printer
 	pretty             bool
 	streamWidth        widest
-	writing            atomic.Int64 // since when a write is under way; see idleWriter
+	writing            atomic.Int64 // when the current write began; see idleWriter
 }
 
 func newOptions(s streams) *options {
@@ -91,7 +91,7 @@ func newOptions(s streams) *options {
 		zone: time.Local}
 }
 
-// connection takes what is missing from the environment and the profile, and reads what both say about the connection.
+// connection reads missing flags from the environment and the profile, and parses the connection settings.
 func (o *options) connection(fs *pflag.FlagSet) error {
 	target, err := o.connectFlags.Resolve(fs, o.getenv, map[string]any{
 		"client_id": "logtail", "connections_max_idle_ms": connectionsMaxIdle,
@@ -106,7 +106,7 @@ func (o *options) connection(fs *pflag.FlagSet) error {
 	return nil
 }
 
-// complete turns texts into what they mean, and refuses what cannot be. last are the steps that not all commands have.
+// complete parses and validates the options. last are steps that not all commands have.
 func (o *options) complete(fs *pflag.FlagSet, args []string, last ...func(*pflag.FlagSet, []string) error) error {
 	if err := o.connection(fs); err != nil {
 		return err
@@ -132,26 +132,26 @@ func (o *options) complete(fs *pflag.FlagSet, args []string, last ...func(*pflag
 func (o *options) zones(*pflag.FlagSet, []string) error {
 	switch {
 	case o.utc && o.tz != "":
-		return usageErrorf("--utc and --tz both say the time zone: give one")
+		return usageErrorf("--utc and --tz both set the time zone: give one")
 	case o.utc:
 		o.zone = time.UTC
 	case o.tz != "":
 		zone, err := time.LoadLocation(o.tz)
 		if err != nil {
-			return usageErrorf("--tz: %q is no time zone; give one such as Europe/Berlin", o.tz)
+			return usageErrorf("--tz: %q is not a time zone; give one such as Europe/Berlin", o.tz)
 		}
 		o.zone = zone
 	default:
 		if name := strings.TrimPrefix(o.getenv("TZ"), ":"); name != "" && !strings.HasPrefix(name, "/") {
 			if _, err := time.LoadLocation(name); err != nil {
-				o.notice("TZ=%s is no time zone that is known here: times are in UTC", name)
+				o.notice("TZ=%s is not a known time zone: times are in UTC", name)
 			}
 		}
 	}
 	return nil
 }
 
-// selectStreams reads the patterns.
+// selectStreams compiles the patterns.
 func (o *options) selectStreams(_ *pflag.FlagSet, args []string) (err error) {
 	if len(args) == 0 && o.trace != "" {
 		args = []string{"*"}
@@ -161,7 +161,7 @@ func (o *options) selectStreams(_ *pflag.FlagSet, args []string) (err error) {
 	}
 	if p, ok := parsePlace(o.prefix, args[0]); ok {
 		if len(args) > 1 {
-			return usageErrorf("%s is the place of one record: give it alone", args[0])
+			return usageErrorf("%s is a single record: give it alone", args[0])
 		}
 		o.place = &p
 		args = []string{strings.TrimPrefix(p.tp.Topic, o.prefix)}
@@ -175,7 +175,7 @@ func (o *options) selectStreams(_ *pflag.FlagSet, args []string) (err error) {
 	return nil
 }
 
-// selectTimes says where to begin and to end.
+// selectTimes parses where to begin and to end.
 func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 	if o.until != "" {
 		if o.ends, err = when.Parse(o.until, o.now, o.zone); err != nil {
@@ -183,7 +183,7 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 		}
 		o.filter.Until = o.ends.UnixNano()
 		if o.ends.After(o.now) {
-			o.notice("--until: %s is in the future: what comes is printed until then", o.shown(o.ends))
+			o.notice("--until: %s is in the future: new records are printed until then", o.shown(o.ends))
 		} else {
 			o.noFollow = true
 		}
@@ -192,18 +192,18 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 		return usageErrorf("--look-back: %q: %w", o.lookBack, err)
 	}
 	if fs.Changed("from") && (fs.Changed("since") || fs.Changed("lines")) {
-		return usageErrorf("--from and %s both say where to begin: give one", map[bool]string{true: "--since",
+		return usageErrorf("--from and %s both set the start: give one", map[bool]string{true: "--since",
 			false: "--lines"}[fs.Changed("since")])
 	}
 	for _, flag := range []string{"lines", "from", "since"} {
 		if fs.Changed(flag) {
-			o.beginGiven = append(o.beginGiven, "--"+flag)
+			o.startGiven = append(o.startGiven, "--"+flag)
 		}
 	}
 	o.lastLines = -1
 	for _, flag := range []string{"lines", "from", "since", "cursor-file"} {
 		if o.place != nil && fs.Changed(flag) {
-			return usageErrorf("%s is the place of one record, and --%s says where to begin: give one",
+			return usageErrorf("%s is a single record, and --%s sets the start: give one",
 				o.placeName(o.place), flag)
 		}
 	}
@@ -215,7 +215,7 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 			return usageErrorf("--since: %q: %w", o.since, err)
 		}
 		if o.begins.After(o.now) {
-			o.notice("--since: %s is in the future: nothing is printed before then", o.shown(o.begins))
+			o.notice("--since: %s is in the future: no record is printed before then", o.shown(o.begins))
 		}
 		o.begin, o.filter.Since = tail.Time, o.begins.UnixNano()
 		if fs.Changed("lines") {
@@ -235,10 +235,10 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 	return nil
 }
 
-// shown is a time as it is said to people.
+// shown formats a time for a message.
 func (o *options) shown(t time.Time) string { return t.In(o.zone).Format("2006-01-02 15:04:05 MST") }
 
-// parseFrom reads an offset of all partitions, or of one.
+// parseFrom parses an offset of all partitions, or of one.
 func (o *options) parseFrom() error {
 	p, ok := parsePlace(o.prefix, o.from)
 	if !ok {
@@ -252,7 +252,7 @@ func (o *options) parseFrom() error {
 	return nil
 }
 
-// parseLookBack reads a time, a number of records, or both, separated by a comma.
+// parseLookBack parses a time, a number of records, or both, separated by a comma.
 func (o *options) parseLookBack() error {
 	if o.lookBack == "all" {
 		return nil
@@ -263,13 +263,13 @@ func (o *options) parseLookBack() error {
 		} else if d, err := time.ParseDuration(part); err == nil && d > 0 {
 			o.lookTime = d
 		} else {
-			return fmt.Errorf("give a time such as 5s, a number of records, both with a comma between them, or all")
+			return fmt.Errorf("give a time such as 5s, a number of records, both separated by a comma, or all")
 		}
 	}
 	return nil
 }
 
-// selectRecords reads the filters.
+// selectRecords parses the filters.
 func (o *options) selectRecords(*pflag.FlagSet, []string) (err error) {
 	f := &o.filter
 	if o.level != "" {
@@ -301,13 +301,13 @@ func (o *options) selectRecords(*pflag.FlagSet, []string) (err error) {
 		}
 	}
 	if f.Invert = o.invert; o.invert && f.Grep == nil {
-		return usageErrorf("--invert turns --grep around: give that too")
+		return usageErrorf("--invert inverts --grep: give that too")
 	}
 	f.Trace = o.trace
 	return nil
 }
 
-// printing chooses the form of the output.
+// printing selects the output format.
 func (o *options) printing(*pflag.FlagSet, []string) error {
 	terminal := isTerminal(o.out)
 	color, err := logtext.UseColor(o.color, terminal, o.getenv)
@@ -319,7 +319,7 @@ func (o *options) printing(*pflag.FlagSet, []string) error {
 		o.output = "template"
 	}
 	if o.window < 0 {
-		return usageErrorf("--window: %v: give a time from 0", o.window)
+		return usageErrorf("--window: %v: give a duration of at least 0", o.window)
 	}
 	switch {
 	case o.output == "pretty", o.output == "auto" && terminal:
@@ -343,7 +343,7 @@ func (o *options) printing(*pflag.FlagSet, []string) error {
 	return nil
 }
 
-// hiddenByDefault are the fields that say where a record was made: JSON lines and --long have them.
+// hiddenByDefault lists the fields that describe the record's origin: JSON lines and --long include them.
 func hiddenByDefault() []string { return []string{"hostname", "namespace", "cluster"} }
 
 func (o *options) printPretty(color, terminal bool, selection form.Selection) error {
@@ -383,10 +383,10 @@ func (o *options) printPretty(color, terminal bool, selection form.Selection) er
 	return nil
 }
 
-// logger takes what the rooms below have to say, such as that a broker is away.
+// logger returns the logger of the packages below, for events such as a lost broker.
 func (o *options) logger() *slog.Logger { return slog.New(newNotices(o)) }
 
-// bounds is where a partition begins and ends that From of reading.Options does not say.
+// bounds adjusts where a partition begins and ends beyond reading.Options.From.
 func (o *options) bounds(tp kafka.TopicPartition, start, end int64) (int64, int64) {
 	switch {
 	case o.place != nil && tp == o.place.tp:

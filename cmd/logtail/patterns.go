@@ -14,16 +14,16 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/near"
 )
 
-// nameCharacters are those that a topic's name can have.
+// nameCharacters are the characters that the name of a topic can have.
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-// pattern is one of the command line: what it takes, and the stream that one ending in .* takes too.
+// pattern is a pattern of the command line, and the stream that a pattern ending in .* also matches.
 type pattern struct {
 	text     string
 	compiled []fnmatch.Pattern
 }
 
-// compilePatterns refuses what no stream can match: nothing would ever be read, and nothing say so.
+// compilePatterns refuses patterns that no stream can match: logtail would wait without output.
 func compilePatterns(prefix string, texts []string) ([]pattern, error) {
 	patterns := make([]pattern, len(texts))
 	for i, text := range texts {
@@ -31,9 +31,8 @@ func compilePatterns(prefix string, texts []string) ([]pattern, error) {
 			return nil, errors.New("a pattern is empty; '*' matches every stream")
 		}
 		if part, _ := fnmatch.Impossible(text, nameCharacters); part != "" && len(text) <= fnmatch.MaxPattern {
-			return nil, fmt.Errorf("the pattern %q matches no stream: no name has %q in it; a pattern is that of "+
-				"a shell, not a "+
-				"regular expression, and several are given one by one", text, part)
+			return nil, fmt.Errorf("the pattern %q matches no stream: no name contains %q; a pattern is a shell "+
+				"pattern, not a regular expression, and several are separate arguments", text, part)
 		}
 		patterns[i].text = text
 		for _, t := range alsoNamed(text) {
@@ -47,7 +46,7 @@ func compilePatterns(prefix string, texts []string) ([]pattern, error) {
 	return patterns, nil
 }
 
-// alsoNamed adds to a pattern that ends in .* the stream that is named before the dot.
+// alsoNamed returns, for a pattern that ends in .*, the stream before the dot.
 func alsoNamed(text string) []string {
 	if name, ok := strings.CutSuffix(text, ".*"); ok && name != "" {
 		return []string{text, name}
@@ -55,8 +54,7 @@ func alsoNamed(text string) []string {
 	return []string{text}
 }
 
-// ownStream is how the bus names its own streams, as bus/streamset.go has it: they are read only where a pattern names
-// them.
+// ownStream matches the bus's own streams, as bus/streamset.go does: only a pattern that names them reads them.
 var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
 
 func (p *pattern) namesOwn() bool {
@@ -64,7 +62,7 @@ func (p *pattern) namesOwn() bool {
 		strings.HasSuffix(strings.TrimSuffix(p.text, ".log"), ".replay")
 }
 
-// match reports whether the pattern takes a topic.
+// match reports whether the pattern matches a topic.
 func (p *pattern) match(prefix, topic string) bool {
 	return p.matches(topic) && (p.namesOwn() || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
 }
@@ -80,7 +78,7 @@ func (o *options) match(topic string) bool {
 		(o.within == nil || o.within(topic))
 }
 
-// named are the topics that alone can match; nil where a pattern can match any.
+// named returns the only topics that can match; nil if a pattern can match any.
 func (o *options) named() []string {
 	var topics []string
 	for _, p := range o.patterns {
@@ -92,7 +90,7 @@ func (o *options) named() []string {
 	return topics
 }
 
-// opened says which patterns match none of the topics that there are.
+// opened reports the patterns that match no existing topic.
 func (o *options) opened(matched map[string]int, all []string) {
 	for _, p := range o.patterns {
 		if slices.ContainsFunc(all, func(topic string) bool {
@@ -115,15 +113,15 @@ func (o *options) opened(matched map[string]int, all []string) {
 		}
 		names := near.Matching(p.text, slices.Values(streams))
 		if len(names) == 0 {
-			o.notice("no stream matches %q%s; there are %d streams: logtail --streams '*' lists them", p.text, then,
+			o.notice("no stream matches %q%s; of %d streams; logtail --streams '*' lists them", p.text, then,
 				len(streams))
 			continue
 		}
-		o.notice("no stream matches %q%s; near it: %s", p.text, then, strings.Join(names, ", "))
+		o.notice("no stream matches %q%s; similar names: %s", p.text, then, strings.Join(names, ", "))
 	}
 }
 
-// place is a record by its partition and offset.
+// place is a position: the partition and offset of a record.
 type place struct {
 	tp     kafka.TopicPartition
 	offset int64
@@ -131,7 +129,7 @@ type place struct {
 
 var placeForm = regexp.MustCompile(`^(.+)/([0-9]{1,9})@([0-9]{1,18})$`)
 
-// parsePlace reads STREAM/PARTITION@OFFSET.
+// parsePlace parses STREAM/PARTITION@OFFSET.
 func parsePlace(prefix, text string) (place, bool) {
 	m := placeForm.FindStringSubmatch(text)
 	if m == nil {
@@ -146,8 +144,8 @@ func (o *options) placeName(p *place) string {
 	return fmt.Sprintf("%s/%d@%d", strings.TrimPrefix(p.tp.Topic, o.prefix), p.tp.Partition, p.offset)
 }
 
-// nowhere says why the place of --from does not exist, and is nil where it does. The end of a partition is a place: the
-// next record comes there.
+// nowhere returns why the offset of --from does not exist; nil if it does. The end of a partition exists: the next
+// record is written there.
 func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]int64) error {
 	if o.offset == nil || o.offset.tp.Topic == "" {
 		return nil
@@ -158,7 +156,7 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	end, readable := ends[tp]
 	switch {
 	case !ok:
-		why = strings.TrimPrefix(tp.Topic, o.prefix) + " is none of the streams that match"
+		why = strings.TrimPrefix(tp.Topic, o.prefix) + " does not match"
 	case int(tp.Partition) >= partitions:
 		why = "the stream has " + cliflags.Count(partitions, "partition") + ", from 0 on"
 	case readable && o.offset.offset > end:
@@ -166,10 +164,10 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	default:
 		return nil
 	}
-	return fmt.Errorf("--from: there is no record at %s: %s", o.placeName(o.offset), why)
+	return fmt.Errorf("--from: no record at %s: %s", o.placeName(o.offset), why)
 }
 
-// noticeDeleted says where the records that --from asks for are there no longer. starts are the first records of the
+// noticeDeleted reports where records that --from asks for are deleted. starts are the first records of the
 // partitions.
 func (o *options) noticeDeleted(starts map[kafka.TopicPartition]int64) {
 	if o.offset == nil {

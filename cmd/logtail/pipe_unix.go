@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchReader calls gone when nobody reads the pipe w any more, which a write would notice, but only when there is
-// something to write. The function that it returns ends that, and waits for it.
-func watchReader(w io.Writer, gone func()) (stop func()) {
+// watchReader calls closed when the reader of the pipe w has closed it. A write would detect that too, but only when
+// there is something to write. The returned function stops the watch and waits for it.
+func watchReader(w io.Writer, closed func()) (stop func()) {
 	f, ok := w.(*os.File)
 	if !ok || !isPipe(f) {
 		return func() {}
@@ -33,7 +33,7 @@ func watchReader(w io.Writer, gone func()) (stop func()) {
 			case err != nil || fds[1].Revents != 0:
 				return
 			case fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
-				gone()
+				closed()
 				return
 			}
 		}

@@ -15,25 +15,25 @@ import (
 
 // The exit codes.
 const (
-	exitOK          = 0 // all is printed, or a follow was interrupted
-	exitFailed      = 1 // an error while running
+	exitOK          = 0 // everything is printed, or following was interrupted
+	exitFailed      = 1 // an error: records may be missing
 	exitUsage       = 2 // a wrong command line
 	exitUnreachable = 3 // no broker answered at the start
 )
 
-// streams are what the program shares with the world.
+// streams are the program's input and output.
 type streams struct {
 	out, err io.Writer
 	getenv   func(string) string
 }
 
-// isTerminal tells whether w is one.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// exitError is an error that has its own exit code.
+// exitError is an error with its own exit code.
 type exitError struct {
 	code int
 	err  error
@@ -48,8 +48,7 @@ func usageErrorf(format string, args ...any) error {
 
 func failure(err error) error { return &exitError{exitFailed, err} }
 
-// Run runs logtail with args, which do not include the program's name, until it is done or ctx ends, and returns the
-// exit code.
+// Run runs logtail with args, without the program's name, until it is done or ctx ends, and returns the exit code.
 func Run(ctx context.Context, args []string, s streams) int { return newOptions(s).main(ctx, args) }
 
 func (o *options) main(ctx context.Context, args []string) int {
@@ -59,10 +58,10 @@ func (o *options) main(ctx context.Context, args []string) int {
 	cmd.SetOut(o.out)
 	cmd.SetErr(stderr)
 	ran, err := cmd.ExecuteContextC(ctx)
-	if err == nil || cliflags.ReaderGone(err) { // the reader has seen enough
+	if err == nil || cliflags.ReaderGone(err) { // the reader has ended, as head does
 		return exitOK
 	}
-	code := exitUsage // what cobra says by itself is about the command line
+	code := exitUsage // errors of cobra itself are about the command line
 	if e := (*exitError)(nil); errors.As(err, &e) {
 		code = e.code
 	}
@@ -73,7 +72,7 @@ func (o *options) main(ctx context.Context, args []string) int {
 	return code
 }
 
-// notice says something that is neither a record nor an error.
+// notice prints a message that is neither a record nor an error.
 func (o *options) notice(format string, args ...any) {
 	if !o.quiet {
 		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: "+format+"\n", args...)

@@ -38,12 +38,12 @@ var (
 
 const (
 	listenDefault = "127.0.0.1:8787"
-	// mostViewers bounds the pages that read at one time, and so the memory for them.
+	// mostViewers bounds the pages that read at one time, and with them the memory.
 	mostViewers = 16
-	// fetchBytes and fetchPartitionBytes bound what is fetched ahead for each viewer.
+	// fetchBytes and fetchPartitionBytes bound the fetched data of each viewer.
 	fetchBytes          = 8 << 20
 	fetchPartitionBytes = 512 << 10
-	// recordTimeout is how long one record is looked for.
+	// recordTimeout bounds the search for one record.
 	recordTimeout = 20 * time.Second
 	// writeTimeout is how long an answer may take, from its request on. A stream of events has a limit for each write.
 	writeTimeout = time.Minute
@@ -52,25 +52,25 @@ const (
 )
 
 const aboutServe = `Serve shows the log records of the Kafka streams that match a PATTERN as a page in the browser:
-live rows, with filters and a search that read what is there already too, all fields of a record, and its trace.
-The flags that say where to begin and which records are the page's first settings; a reader can change them, but sees
-no other streams than those of the PATTERNs.
+live rows, filters and a search that also read existing records, all fields of a record, and its trace. The flags for
+the start and the records are the page's first settings. A reader can change them, but can only see the streams that
+match a PATTERN.
 
-There is no login: everyone who can reach the address reads these streams. Requests for another host than an IP
-address, localhost, or this machine's name are refused. Each page reads Kafka for itself, in bounded memory, at most
-16 at one time; one that is too slow is told how many rows it missed.
+There is no login: everyone who can reach the address reads these streams. The host of a request must be an IP
+address, localhost, or this machine's name. Each page reads Kafka itself, in bounded memory, at most 16 at one time; a
+page that is too slow shows how many rows it missed.
 `
 
-// serveGroups are the flags of serve.
+// serveGroups returns the flags of serve.
 func (o *options) serveGroups() []group {
 	page := newFlags()
 	page.StringVar(&o.listen, "listen", listenDefault,
-		"`ADDRESS` to serve the page on, HOST:PORT; port 0 takes a free one")
+		"`ADDRESS` to serve the page on, HOST:PORT; port 0 means any free port")
 	begin, other := newFlags(), newFlags()
-	o.beginFlags().VisitAll(func(f *pflag.Flag) {
+	o.startFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
 		case "lines":
-			f.DefValue = strconv.Itoa(rowsDefault) // as viewer has it, where the flag is not given
+			f.DefValue = strconv.Itoa(rowsDefault) // viewer uses it if the flag is not given
 			begin.AddFlag(f)
 		case "since", "exclude":
 			begin.AddFlag(f)
@@ -85,7 +85,7 @@ func (o *options) serveGroups() []group {
 		{"Connection", o.connectionFlags()}, {"Other", other}}
 }
 
-// newServe is the command that serves the page.
+// newServe returns the command that serves the page.
 func newServe(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve [flags] PATTERN...", Long: aboutServe, Args: cobra.ArbitraryArgs, ValidArgsFunction: o.completeStreams,
@@ -94,7 +94,7 @@ func newServe(o *options) *cobra.Command {
 				return err
 			}
 			if o.place != nil {
-				return usageErrorf("%s is the place of one record: serve its stream, and ask the page for /?record=%s", args[0],
+				return usageErrorf("%s is a single record: serve its stream, and open /?record=%s", args[0],
 					args[0])
 			}
 			if _, port, err := net.SplitHostPort(o.listen); err != nil || port == "" {
@@ -109,7 +109,7 @@ func newServe(o *options) *cobra.Command {
 	return cmd
 }
 
-// serveHelp is the help of serve.
+// serveHelp returns the help of serve.
 func (o *options) serveHelp() string {
 	var b strings.Builder
 	b.WriteString(wrap(aboutServe) + "\nUsage:\n  logtail serve [flags] PATTERN...\n")
@@ -119,7 +119,7 @@ func (o *options) serveHelp() string {
 	return b.String()
 }
 
-// firstSettings are the flags that were given, as the query of a page.
+// firstSettings returns the given flags as the query of a page.
 func firstSettings(fs *pflag.FlagSet) url.Values {
 	query := make(url.Values)
 	for _, name := range pageFlags() {
@@ -135,12 +135,12 @@ func firstSettings(fs *pflag.FlagSet) url.Values {
 	return query
 }
 
-// pageServer answers the page and what it asks for.
+// pageServer serves the page and its data.
 type pageServer struct {
 	o       *options
 	client  *kafka.Client
 	first   []byte        // the page's first settings, as JSON
-	viewers chan struct{} // has a token for each that reads
+	viewers chan struct{} // has a token for each reading page
 }
 
 // serve serves the page until ctx ends.
@@ -184,7 +184,7 @@ func (o *options) serve(ctx context.Context, first url.Values) error {
 	reserve, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveReserve)
 	defer cancel()
 	if server.Shutdown(reserve) != nil {
-		_ = server.Close() // of a viewer that takes nothing
+		_ = server.Close() // cuts off viewers that do not read
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return failure(fmt.Errorf("serve the page: %w", err))
@@ -231,8 +231,8 @@ func (s *pageServer) handler() http.Handler {
 	return mux
 }
 
-// rows sends the records that the query of the request selects, as events: row, notice, missed, and at last failed with
-// the reason, or end. What is wrong with the query is an event too, as a browser shows no other answer to a script.
+// rows sends the records that the query of the request selects, as events: row, notice, missed, and at last end, or
+// failed with the reason. An invalid query is an event too, because a browser shows a script no other response.
 func (s *pageServer) rows(w http.ResponseWriter, r *http.Request) {
 	q := webpage.NewQueue(s.o.queueRows, mostWaitingBytes)
 	ctx, cancel := context.WithCancel(r.Context())
@@ -244,7 +244,7 @@ func (s *pageServer) rows(w http.ResponseWriter, r *http.Request) {
 		q.Add("failed", []byte(err.Error()))
 		close(done)
 	case !s.enter():
-		q.Add("failed", fmt.Appendf(nil, "%d pages read already, which is the most: close one", mostViewers))
+		q.Add("failed", fmt.Appendf(nil, "the limit of %d open pages is reached: close one", mostViewers))
 		close(done)
 	default:
 		go func() {
@@ -253,12 +253,12 @@ func (s *pageServer) rows(w http.ResponseWriter, r *http.Request) {
 			s.leave()
 		}()
 	}
-	_ = q.Serve(ctx, w, done) // whose error is that the viewer is gone
+	_ = q.Serve(ctx, w, done) // its error means that the viewer has disconnected
 	cancel()
 	<-done
 }
 
-// enter takes one of the places of viewers.
+// enter acquires a viewer's token.
 func (s *pageServer) enter() bool {
 	select {
 	case s.viewers <- struct{}{}:
@@ -270,27 +270,27 @@ func (s *pageServer) enter() bool {
 
 func (s *pageServer) leave() { <-s.viewers }
 
-// close waits for those who read, and lets nobody in any more.
+// close waits for the viewers, and refuses further ones.
 func (s *pageServer) close() {
 	for range mostViewers {
 		s.viewers <- struct{}{}
 	}
 }
 
-// record answers with the record of a place, as [form.Whole] has it.
+// record serves one record in the format of [form.Whole].
 func (s *pageServer) record(w http.ResponseWriter, r *http.Request) {
 	place := r.URL.Query().Get("place")
 	p, ok := parsePlace(s.o.prefix, place)
 	switch {
 	case !ok:
-		http.Error(w, fmt.Sprintf("%q is not the place of a record, which is STREAM/PARTITION@OFFSET", place),
+		http.Error(w, fmt.Sprintf("%q is not a record: want STREAM/PARTITION@OFFSET", place),
 			http.StatusBadRequest)
 		return
 	case !s.o.match(p.tp.Topic):
-		http.Error(w, "the stream of this record is none that this page shows", http.StatusNotFound)
+		http.Error(w, "this page does not show the record's stream", http.StatusNotFound)
 		return
 	case !s.enter():
-		http.Error(w, fmt.Sprintf("%d pages read already, which is the most: close one", mostViewers),
+		http.Error(w, fmt.Sprintf("the limit of %d open pages is reached: close one", mostViewers),
 			http.StatusServiceUnavailable)
 		return
 	}
@@ -307,7 +307,7 @@ func (s *pageServer) record(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := v.read(ctx, s.client); err != nil {
 		if errors.Is(err, errInterrupted) {
-			err = fmt.Errorf("the record was not found within %v: Kafka may be away", recordTimeout)
+			err = fmt.Errorf("the record was not found within %v: Kafka may be unreachable", recordTimeout)
 		}
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return

@@ -182,7 +182,7 @@ func TestThePageShowsNoOtherStreams(t *testing.T) {
 	s := b.serve(nil, "logs.*", "-x", "logs.b")
 	for _, query := range []string{"", "stream=*", "stream=secret", "stream=logs.b", "stream=secret/0@0"} {
 		_, text := s.answer(t, "api/rows?no-follow=true&"+query, "")
-		if strings.Contains(text, `"stream":"secret"`) || strings.Contains(text, "near it: logs.b") ||
+		if strings.Contains(text, `"stream":"secret"`) || strings.Contains(text, "similar names: logs.b") ||
 			strings.Contains(text, `"stream":"logs.b"`) || !strings.Contains(text, "event: end") {
 			t.Errorf("%s: got %s", query, text)
 		}
@@ -352,7 +352,7 @@ func TestOnlySoManyPagesRead(t *testing.T) {
 		}
 		defer answer.Body.Close()
 	}
-	const refused = "16 pages read already"
+	const refused = "the limit of 16"
 	if _, text := s.answer(t, "api/rows", ""); !strings.Contains(text, "event: failed\ndata: "+refused) {
 		t.Errorf("one too many got %s", text)
 	}

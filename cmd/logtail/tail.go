@@ -21,14 +21,14 @@ import (
 
 var (
 	errInterrupted = errors.New("interrupted before the end")
-	errReaderGone  = errors.New("the reader of the output is gone")
-	errUntil       = errors.New("the time of --until has come")
+	errPipeClosed  = errors.New("the reader of the output has closed it")
+	errUntil       = errors.New("the time of --until is reached")
 )
 
-// lastWrite is how long a write that is stuck may keep an interrupted program.
+// lastWrite is how long a blocked write may delay the end of an interrupted program.
 const lastWrite = 500 * time.Millisecond
 
-// run prints the records until all is read, ctx ends, or the reader of the output is gone.
+// run prints the records until everything is read, ctx ends, or the reader closes the output.
 func (o *options) run(ctx context.Context) error {
 	client, err := o.connect(ctx)
 	if err != nil || client == nil {
@@ -38,9 +38,9 @@ func (o *options) run(ctx context.Context) error {
 		defer client.Close()
 		return o.listStreams(ctx, client)
 	}
-	reader, gone := context.WithCancelCause(ctx)
-	defer gone(nil)
-	stop := watchReader(o.out, func() { gone(errReaderGone) })
+	reader, closePipe := context.WithCancelCause(ctx)
+	defer closePipe(nil)
+	stop := watchReader(o.out, func() { closePipe(errPipeClosed) })
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
@@ -52,18 +52,18 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	case <-reader.Done():
 	}
-	if err, ok := o.waitForEnd(ended); !ok { // the goroutine ends with the process
-		if o.noFollow && !errors.Is(context.Cause(reader), errReaderGone) {
+	if err, ok := o.waitForEnd(ended); !ok { // a write blocks: the goroutine ends with the process
+		if o.noFollow && !errors.Is(context.Cause(reader), errPipeClosed) {
 			return failure(errInterrupted)
 		}
 		return nil
-	} else if !errors.Is(context.Cause(reader), errReaderGone) {
+	} else if !errors.Is(context.Cause(reader), errPipeClosed) {
 		return err
 	}
 	return nil
 }
 
-// waitForEnd waits for what was interrupted, but not for a write that is stuck: ok is false then.
+// waitForEnd waits for the interrupted run, but not for a blocked write: ok is false then.
 func (o *options) waitForEnd(ended <-chan error) (err error, ok bool) {
 	look := time.NewTicker(lastWrite / 5)
 	defer look.Stop()
@@ -79,7 +79,7 @@ func (o *options) waitForEnd(ended <-chan error) (err error, ok bool) {
 	}
 }
 
-// connect waits for a broker, for a limited time. The client is nil without an error when a follow was interrupted.
+// connect waits for a broker, for a limited time. The client is nil without an error when following was interrupted.
 func (o *options) connect(ctx context.Context) (*kafka.Client, error) {
 	client, err := kafka.NewClient(o.servers, o.kafkaSettings, o.logger())
 	if err != nil {
@@ -107,11 +107,11 @@ func (o *options) connect(ctx context.Context) (*kafka.Client, error) {
 	}
 }
 
-// faults are what could not be read.
+// faults counts the partitions that could not be read.
 type faults struct {
 	mu    sync.Mutex
 	count int
-	lost  int // partitions whose brokers could not be reached
+	lost  int // partitions with unreachable brokers
 }
 
 // read reads and prints.
@@ -129,10 +129,10 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 		return err
 	}
 	if positions != nil {
-		o.beginAtCursor()
+		o.startAtCursor()
 	}
 	var f faults
-	var nowhere error // that the place of --from does not exist
+	var nowhere error // the offset of --from does not exist
 	idle := o.announceIdle()
 	defer idle.Stop()
 	counts, err := reading.Run(ctx, reading.Options{
@@ -150,7 +150,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 			o.noticeDeleted(starts)
 		},
 		LookedBack: func(records, found int, oldest time.Time) {
-			o.notice("--lines: %d found among the last %d records, back to %s; --look-back looks further", found,
+			o.notice("--lines: %d found among the last %d records, back to %s; --look-back extends the search", found,
 				records, o.shown(oldest))
 		},
 		Save: save,
@@ -163,7 +163,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 	return err
 }
 
-// outcome is how the program ends.
+// outcome returns the error with which the program ends.
 func (o *options) outcome(ctx context.Context, client *kafka.Client, counts reading.Counts, f *faults,
 	err error) error {
 	f.mu.Lock()
@@ -175,31 +175,31 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 	case o.noFollow && ctx.Err() != nil:
 		return failure(errInterrupted)
 	case errors.Is(err, reading.ErrAway):
-		return failure(fmt.Errorf("nothing has come from Kafka for %v: %w; records are missing", o.away,
+		return failure(fmt.Errorf("Kafka has sent nothing for %v: %w; records are missing", o.away,
 			cmp.Or(last, err)))
 	case err != nil:
 		return failure(err)
 	case o.noFollow && counts.Read == 0 && f.lost > 0 && f.lost == f.count && last != nil:
-		return &exitError{exitUnreachable, fmt.Errorf("no broker that has the records could be reached within "+
+		return &exitError{exitUnreachable, fmt.Errorf("no broker with the records could be reached within "+
 			"%v: %w", o.reach, last)}
 	}
 	if f.count > 0 && !o.noFollow && ctx.Err() == nil && (o.count == 0 || counts.Printed < uint64(o.count)) {
-		return failure(errors.New("nothing of what matches may be read"))
+		return failure(errors.New("no right to read any of the streams that match"))
 	}
 	if f.count > 0 && o.noFollow {
 		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
 	}
 	if o.place != nil && counts.Read == 0 {
-		return failure(fmt.Errorf("there is no record at %s", o.placeName(o.place)))
+		return failure(fmt.Errorf("no record at %s", o.placeName(o.place)))
 	}
 	return nil
 }
 
-// fault tells what could not be read.
+// fault reports what could not be read.
 func (o *options) fault(f *faults, e *fetch.PartitionError) {
 	tp := kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}
 	if o.place != nil && (tp != o.place.tp || e.Offset > o.place.offset) {
-		return // the one record that is asked for is in another partition, or before what cannot be read
+		return // the requested record is in another partition, or before the fault
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -224,12 +224,12 @@ func (o *options) fault(f *faults, e *fetch.PartitionError) {
 		e.Partition, what, e.Err, again)
 }
 
-// openedStreams sets the columns, and says which patterns match nothing.
+// openedStreams sets the width of the streams, and reports the patterns that match nothing.
 func (o *options) openedStreams(ctx context.Context, client *kafka.Client, matched map[string]int, all []string) {
 	for topic := range matched {
 		o.streamWidth.see(strings.TrimPrefix(topic, o.prefix))
 	}
-	if len(matched) < len(o.patterns) && o.named() != nil && !o.quiet { // only these were asked for
+	if len(matched) < len(o.patterns) && o.named() != nil && !o.quiet { // only these were looked up
 		if cluster, err := client.AllTopics(ctx); err == nil {
 			all = all[:0]
 			for topic := range cluster.Topics {
@@ -240,23 +240,23 @@ func (o *options) openedStreams(ctx context.Context, client *kafka.Client, match
 	o.opened(matched, all)
 }
 
-// summary says what is worth knowing of what was left out, and with --stats all.
+// summary reports the records that were left out, and with --stats all counts.
 func (o *options) summary(c reading.Counts) {
 	if o.stats {
 		_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: records read: %d; printed: %d; left out: %d; "+
-			"without a level: %d; no envelopes: %d\n",
+			"without a level: %d; not envelopes: %d\n",
 			c.Read, c.Printed, c.Rejected, c.NoLevel, c.NoEnvelope)
 		return
 	}
 	if c.NoEnvelope > 0 {
-		o.notice("records that are no envelopes: %d", c.NoEnvelope)
+		o.notice("records that are not envelopes: %d", c.NoEnvelope)
 	}
 	if c.NoLevel > 0 {
-		o.notice("records that --level has left out because they have no level: %d", c.NoLevel)
+		o.notice("records that --level left out because they have no level: %d", c.NoLevel)
 	}
 }
 
-// zoneName is a zone as people know it.
+// zoneName returns the common name of a zone.
 func zoneName(t time.Time) string {
 	name, offset := t.Zone()
 	if zone := t.Location().String(); zone != "Local" && zone != name {
@@ -268,10 +268,11 @@ func zoneName(t time.Time) string {
 	return name + " (" + t.Format("-07:00") + ")"
 }
 
-// idleAfter is how long nothing has to come until a reader is told that we wait.
+// idleAfter is the silence after which logtail prints that it waits.
 const idleAfter = time.Second
 
-// announceIdle says once, on a terminal, that nothing has come for a while, lest waiting look like hanging.
+// announceIdle reports once, on a terminal, that no record has arrived for a while, so that waiting does not look
+// like hanging.
 func (o *options) announceIdle() *time.Timer {
 	once := sync.OnceFunc(func() {
 		if !o.noFollow && isTerminal(o.err) {
@@ -281,11 +282,11 @@ func (o *options) announceIdle() *time.Timer {
 	return time.AfterFunc(idleAfter, once)
 }
 
-// idleWriter resets the timer at each write, and keeps since when one is under way.
+// idleWriter resets the timer at each write, and stores when the current write began.
 type idleWriter struct {
 	w       io.Writer
 	timer   *time.Timer
-	writing *atomic.Int64 // nanoseconds since 1970; 0 for none
+	writing *atomic.Int64 // nanoseconds since 1970; 0: no write
 }
 
 func (i *idleWriter) Write(p []byte) (int, error) {
@@ -296,7 +297,7 @@ func (i *idleWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// isPipe reports whether a file is one that somebody reads.
+// isPipe reports whether a file is a pipe or socket.
 func isPipe(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0

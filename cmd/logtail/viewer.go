@@ -13,28 +13,29 @@ import (
 )
 
 const (
-	// mostWaiting rows of mostWaitingBytes may wait for a viewer, and a page may begin with as many.
+	// mostWaiting and mostWaitingBytes bound the rows that wait for a viewer, and mostWaiting those that a page
+	// begins with.
 	mostWaiting      = 2000
 	mostWaitingBytes = 4 << 20
-	// rowsDefault is how many records a page begins with.
+	// rowsDefault is the number of records that a page begins with.
 	rowsDefault = 200
 )
 
-// pageFlags are the flags that a page may set for itself: where it begins and what it shows.
+// pageFlags lists the flags that a page may set: where it begins and what it shows.
 func pageFlags() []string {
 	return []string{"lines", "since", "until", "no-follow", "count", "exclude", "level", "service", "logger",
 		"schema", "key",
 		"field", "grep", "invert", "trace"}
 }
 
-// viewer returns the options of one viewer of the page: the streams and the connection of the program, and what the
-// query says in the names of the flags. The parameter stream narrows the streams.
+// viewer returns the options of one viewer: the streams and the connection of the program, and the flags in the
+// query. The parameter stream narrows the streams.
 func (o *options) viewer(query url.Values, q *webpage.Queue) (*options, error) {
 	v := newOptions(streams{eventWriter{q, "row"}, eventWriter{q, "notice"}, o.getenv})
 	v.prefix, v.zone, v.kafkaSettings, v.reach, v.within = o.prefix, o.zone, o.kafkaSettings, o.reach, o.match
 	v.window, v.printer = windowDefault, form.Row
 	fs := newFlags()
-	fs.AddFlagSet(v.beginFlags())
+	fs.AddFlagSet(v.startFlags())
 	fs.AddFlagSet(v.filterFlags())
 	for _, name := range pageFlags() {
 		for _, value := range query[name] {
@@ -71,7 +72,7 @@ func (o *options) view(ctx context.Context, client *kafka.Client, q *webpage.Que
 	q.Add("end", nil)
 }
 
-// eventWriter makes an event of each line that is written.
+// eventWriter converts each written line to an event.
 type eventWriter struct {
 	q    *webpage.Queue
 	name string

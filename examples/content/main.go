@@ -1,10 +1,10 @@
-// Content publishes a few records, has them handled by a subscription, and ends:
+// Content publishes a few records, handles them with a subscription, and exits:
 //
 //	go run ./examples/content
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
-// own. On a Kafka that stays, run it twice: the group goes on where it was. (A worker of the same app beside it would
-// take its share of the records, and this program would wait for the rest.)
+// It needs only Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. On
+// a permanent Kafka, run it twice: the group continues at its committed offset. (A worker of the same app would
+// handle a part of the records, and this program would wait for the rest.)
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	// A Kafka that cannot be reached is waited for until the context ends, so give it a deadline.
+	// The bus waits for an unreachable Kafka until the context ends, so set a deadline.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 
@@ -58,8 +58,8 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	// ConsumeFor handles so many records, commits them and leaves the group. A service goes on until it is told to end: by
-	// Run, or by worker.Main, which adds flags and signals.
+	// ConsumeFor handles this many records, commits them and leaves the group. A service uses Run, or worker.Main,
+	// which adds flags and signals, and handles records until it is ended.
 	handled, err := service.ConsumeFor(ctx, published)
 	if err != nil {
 		return err
@@ -68,18 +68,19 @@ func run(ctx context.Context) (err error) {
 	return nil
 }
 
-// publish publishes content, and returns how many records that were.
+// publish publishes content, and returns the number of records.
 func publish(ctx context.Context, service *bus.App) (published int, err error) {
 	for _, c := range []struct{ stream, page, title string }{
-		// Records of one key keep their order within a stream. Between two streams, or two keys, there is none.
+		// Records with one key are in order within a stream. Different streams or keys have no common order.
 		{"content.created.Page", "home", "Welcome"},
 		{"content.edited.Page", "home", "Welcome!"},
 		{"content.edited.Page", "about", "Who we are"},
 		{"content.edited.Page", "home", "Welcome back"},
-		{"content.edited.Page", "about", ""}, // breaks a rule of the schema, and never leaves
+		{"content.edited.Page", "about", ""}, // violates the schema, and is not sent
 		{"content.deleted.Page", "about", "Who we are"},
 	} {
-		// No error means that all in-sync replicas have the record. The stream is made before the first record, if need be.
+		// A nil error means that all in-sync replicas have the record. A missing stream is created before the first
+		// record.
 		err := service.Publish(ctx, c.stream, app.Content{Title: c.title}, bus.Key([]byte(c.page)))
 		if invalid, ok := errors.AsType[*bus.ValidationError](err); ok {
 			fmt.Printf("refused    %-20s %-6s %s: %s\n", c.stream, c.page, invalid.Field, invalid.Rule)

@@ -2,8 +2,8 @@
 //
 //	go run ./examples/logger
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
-// own. With a Kafka that stays, you can watch the records come in: logtail 'logs.*'
+// It needs only Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own.
+// With a permanent Kafka, follow the records with: logtail 'logs.*'
 package main
 
 import (
@@ -28,9 +28,9 @@ import (
 	"github.com/kafkaesk/kafkaesk/slogkafka"
 )
 
-// OrderLog is a log model: a struct that embeds logrecord.Model becomes part of the log record, field by field,
-// wherever it is logged. The jsonschema tags are checked; a field that breaks its rule is not lost, but moved to the
-// record's "invalid".
+// OrderLog is a log model: a struct that embeds logrecord.Model. Its fields become fields of the log record. The
+// constraints in the jsonschema tags are checked; a field that violates them is moved to the record's field
+// "invalid".
 type OrderLog struct {
 	logrecord.Model
 	Order  string `json:"order" jsonschema:"minLength=1"`
@@ -47,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	// A Kafka that cannot be reached is waited for until the context ends, so give it a deadline.
+	// The bus waits for an unreachable Kafka until the context ends, so set a deadline.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 
@@ -61,7 +61,8 @@ func run(ctx context.Context) (err error) {
 		servers = own
 	}
 
-	// An app is a program's place on the bus. It connects when it is first used. Close delivers what is still on its way.
+	// An App is a program's connection to the bus. It connects when it is first used. Close delivers the buffered
+	// records.
 	app := bus.New(bus.Config{Servers: servers})
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -69,11 +70,11 @@ func run(ctx context.Context) (err error) {
 		err = errors.Join(err, app.Close(ctx))
 	}()
 
-	// Records go to two places: as lines to standard error, and to the stream logs.example. The second costs the caller
-	// the encoding only; a worker ships the records in batches, and creates the stream if need be.
+	// Records go to standard error as lines, and to the stream logs.example. For the second, the log call only
+	// encodes the record; a worker sends records in batches, and creates a missing stream.
 	var local []slogkafka.StreamOption
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		local = append(local, slogkafka.Text()) // for people; else the lines are JSON
+		local = append(local, slogkafka.Text()) // for people; without it the lines are JSON
 	}
 	shipped := slogkafka.NewHandler(app, "logs.example")
 	logger := slog.New(slogmulti.Fanout(slogkafka.NewStreamHandler(os.Stderr, local...), shipped))
@@ -81,28 +82,28 @@ func run(ctx context.Context) (err error) {
 	started := time.Now()
 	work(logger)
 
-	// Flush returns when Kafka has everything that was logged before it.
+	// Flush returns when Kafka has all records that were logged before it.
 	if err := shipped.Flush(ctx); err != nil {
 		return err
 	}
 	return readBack(ctx, app, started)
 }
 
-// work logs in the ways that there are.
+// work shows the forms of a log call.
 func work(logger *slog.Logger) {
-	logger = logger.With("shop", "north") // in every record from here on
+	logger = logger.With("shop", "north") // in every further record
 	logger.Info("shop opens", "doors", 2)
 	logger.Info("order placed", logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
 	logger.Warn("stock is low", slog.Group("item", "id", 42, "left", 1)) // a group is an object in the record
-	// An error under "err" or "error" also gives the record its exception and its stack.
+	// An error as an attribute also sets the record's fields exception and stack.
 	logger.Error("payment failed", slog.Any("err", fmt.Errorf("charge the card: %w", io.ErrUnexpectedEOF)),
 		logrecord.Attr(OrderLog{Order: "A-17", Amount: 3}))
 }
 
-// readBack prints what the log streams have had since then, oldest first.
+// readBack prints the records of the log streams since a time, oldest first.
 func readBack(ctx context.Context, app *bus.App, since time.Time) error {
 	var records []logrecord.Record
-	// Tail reads every stream that matches, without a consumer group. Without StopAtEnd it would go on with what comes.
+	// Tail reads every stream that matches, without a consumer group. Without StopAtEnd it would follow new records.
 	for r, err := range app.Tail(ctx, "logs.*", bus.FromTime(since), bus.StopAtEnd()) {
 		if err != nil {
 			return err
@@ -113,7 +114,7 @@ func readBack(ctx context.Context, app *bus.App, since time.Time) error {
 		}
 		records = append(records, record)
 	}
-	// A stream has several partitions, and there is no order between them.
+	// A stream has several partitions. Records of different partitions have no order.
 	slices.SortStableFunc(records, func(a, b logrecord.Record) int {
 		return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano())
 	})

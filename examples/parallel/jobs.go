@@ -10,12 +10,12 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// Job is a piece of work. It tells how it will go, which is what jobs do in examples.
+// Job is a piece of work. Its fields determine how it ends, which only jobs of an example do.
 type Job struct {
 	Name     string        `json:"name" jsonschema:"minLength=1"`
 	Customer string        `json:"customer" jsonschema:"minLength=1"`
 	Takes    time.Duration `json:"takes"`
-	Fails    int           `json:"fails,omitempty"` // so often, before it succeeds
+	Fails    int           `json:"fails,omitempty"` // number of failures before it succeeds
 	Broken   bool          `json:"broken,omitempty"`
 }
 
@@ -38,11 +38,11 @@ func morning() []Job {
 	)
 }
 
-// do does the job. Attempts is how often that has been tried before.
+// do does the job. attempts is the number of earlier attempts.
 func (j Job) do(ctx context.Context, attempts int) error {
 	switch {
 	case j.Broken:
-		return bus.Reject(errors.New("it cannot be read")) // no use to try again
+		return bus.Reject(errors.New("it cannot be read")) // a retry would not help
 	case attempts < j.Fails:
 		return errors.New("the printer is out of paper")
 	}
@@ -54,23 +54,24 @@ func (j Job) do(ctx context.Context, attempts int) error {
 	}
 }
 
-// How long a job may take with the quick workers, and with the slow ones.
+// Limits of a job's duration with the quick workers and with the slow ones.
 const (
 	shortest = 300 * time.Millisecond
 	longest  = 1500 * time.Millisecond
 )
 
-// newApp returns an App with the workers.
+// newApp returns an App with the two subscriptions.
 func newApp(servers []string, t *tally) *bus.App {
 	app := bus.New(bus.Config{Servers: servers})
 	bus.MustSchema[Job](app, "Job", bus.Streams("jobs", "jobs.slow"), bus.Retention(24*time.Hour))
 
-	// Eight at once; records of one key keep their order. What fails is handled again after 200 ms, and once more after
-	// 500 ms, from streams of its own, so that nothing waits for it; what fails then goes to jobs.quick-workers.dead.
+	// Eight handlers run at once; records with one key stay in order. A failed record is handled again after 200 ms
+	// and after 500 ms, from retry streams, so that it does not block others; then it becomes a dead letter in
+	// jobs.quick-workers.dead.
 	bus.MustSubscribe(app, "jobs", t.quick, bus.Group("quick-workers"),
 		bus.Concurrency(8, bus.ByKey), bus.RetryTopics(200*time.Millisecond, 500*time.Millisecond))
 
-	// Two at once, in any order. Timeout bounds all attempts at a record.
+	// Two handlers run at once, in any order. Timeout bounds all attempts at a record.
 	bus.MustSubscribe(app, "jobs.slow", t.slow, bus.Group("slow-workers"),
 		bus.Concurrency(2, bus.Unordered), bus.Timeout(longest), bus.DeadLetter())
 
@@ -82,7 +83,7 @@ func newApp(servers []string, t *tally) *bus.App {
 	return app
 }
 
-// quick does a job, or sends it on to the slow workers when it takes too long.
+// quick does a job, or forwards it to the slow workers when it takes too long.
 func (t *tally) quick(ctx context.Context, m *bus.Message[Job]) error {
 	limited, cancel := context.WithTimeout(ctx, shortest)
 	defer cancel()
@@ -93,14 +94,14 @@ func (t *tally) quick(ctx context.Context, m *bus.Message[Job]) error {
 		t.end(m.Record, "done at another attempt")
 	case err == nil:
 		t.end(m.Record, "done")
-	case limited.Err() != nil && ctx.Err() == nil: // our limit, and not the end of the program
-		// Value, key and headers go with it. This record is finished when that one is acknowledged.
+	case limited.Err() != nil && ctx.Err() == nil: // our limit has passed, not the program's context
+		// Forward keeps value, key and headers. This record is finished when the forwarded one is acknowledged.
 		return m.Forward(ctx, "jobs.slow")
 	}
 	return err
 }
 
-// slow does a job, in its own time.
+// slow does a job without the limit of quick.
 func (t *tally) slow(ctx context.Context, m *bus.Message[Job]) error {
 	err := m.Data.do(ctx, attemptsAt(m.Record))
 	if err == nil {
@@ -109,11 +110,11 @@ func (t *tally) slow(ctx context.Context, m *bus.Message[Job]) error {
 	return err
 }
 
-// attemptsAt returns how often a record has been tried before it came to the stream that it is in.
+// attemptsAt returns how often a record was tried before it came to its current stream.
 func attemptsAt(r *bus.Record) int {
 	n, err := strconv.Atoi(header(r, bus.AttemptsHeader))
 	if err != nil {
-		return 0 // it is in its first stream
+		return 0 // the record is in its first stream
 	}
 	return n
 }

@@ -1,10 +1,10 @@
-// Parallel has workers do jobs side by side. Slow jobs are sent on to workers that have more time; jobs that fail are
-// tried again later, out of the way of the others, and at last become dead letters:
+// Parallel has workers do jobs concurrently. Slow jobs are forwarded to workers with more time. Failed jobs are tried
+// again later without blocking others, and finally become dead letters:
 //
 //	go run ./examples/parallel
 //
-// It needs nothing but Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its
-// own. It ends when every job has come to an end, and tells how.
+// It needs only Go: without KAFKAESK_KAFKA_SERVERS=host:port in the environment, it runs a small Kafka of its own. It
+// exits when every job has ended, and prints the results.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	// A Kafka that cannot be reached is waited for until the context ends, so give it a deadline.
+	// The bus waits for an unreachable Kafka until the context ends, so set a deadline.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 
@@ -58,25 +58,25 @@ func run(ctx context.Context) (err error) {
 		err = errors.Join(err, app.Close(ctx))
 	}()
 	for _, j := range jobs {
-		// Jobs of one customer have one key, and are begun in this order.
+		// Jobs of one customer have one key, so they start in this order.
 		if err := app.Publish(ctx, "jobs", j, bus.Key([]byte(j.Customer)), bus.AddHeader(runHeader, t.run)); err != nil {
 			return err
 		}
 	}
 
-	// Run handles records until its context ends: here when the last job has come to an end. What runs then may finish,
-	// what is done is committed, and the groups are left.
+	// Run handles records until its context ends, here when the last job has ended. Then running handlers may finish,
+	// finished records are committed, and the members leave their groups.
 	if err := app.Run(running); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%d jobs have not come to an end: %w", t.left(), context.Cause(ctx))
+		return fmt.Errorf("%d jobs have not ended: %w", t.left(), context.Cause(ctx))
 	}
 	t.print(os.Stdout)
 	return readDeadLetters(ctx, app, began, t.run)
 }
 
-// readDeadLetters prints the dead letters of a run that began then. They are streams like any other.
+// readDeadLetters prints the dead letters of a run that started at began. Their stream can be read like any other.
 func readDeadLetters(ctx context.Context, app *bus.App, began time.Time, run string) error {
 	var letters []string
 	for r, err := range app.Tail(ctx, "jobs*.dead", bus.FromTime(began), bus.StopAtEnd()) {
@@ -86,11 +86,11 @@ func readDeadLetters(ctx context.Context, app *bus.App, began time.Time, run str
 		if header(r, runHeader) != run {
 			continue
 		}
-		// The record is what it was, and headers tell what happened to it.
+		// The record is unchanged. Its headers describe the failure.
 		letters = append(letters, fmt.Sprintf("%s\n    %s\n    first in %s, attempts %s: %s\n",
 			r.Stream, r.Value, header(r, bus.FirstTopicHeader), header(r, bus.AttemptsHeader), header(r, bus.ErrorHeader)))
 	}
-	slices.Sort(letters) // they come from several partitions
+	slices.Sort(letters) // records of several partitions have no order
 	fmt.Printf("\n%d dead letters:\n%s", len(letters), strings.Join(letters, ""))
 	return nil
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// runHeader names the run that a job belongs to: on a Kafka that stays there may be jobs of a run that was interrupted.
-// They are done, but not counted.
+// runHeader is the header with the id of the run that a job belongs to: a permanent Kafka may have jobs of an earlier
+// run that was interrupted. They are done, but not counted.
 const runHeader = "run"
 
-// tally knows what became of the jobs of a run. A record may be handled more than once, so it counts jobs, not calls.
+// tally counts the jobs of a run by result. A record may be handled more than once, so it counts jobs, not calls.
 type tally struct {
 	run  string
 	want int
-	over func() // called when all have come to an end
+	over func() // called when all jobs have ended
 
 	mu   sync.Mutex
-	ends map[string]string // how, by the id that a record keeps wherever it is sent on
+	ends map[string]string // result by the record's id, which forwarding keeps
 }
 
 func newTally(run string, want int, over func()) *tally {
 	return &tally{run: run, want: want, over: over, ends: make(map[string]string)}
 }
 
-// end notes how a job has come to its end. The first word stands.
+// end records the result of a job. Its first result counts.
 func (t *tally) end(r *bus.Record, how string) {
 	if header(r, runHeader) != t.run {
 		return
@@ -45,14 +45,14 @@ func (t *tally) end(r *bus.Record, how string) {
 	}
 }
 
-// left returns how many jobs have not come to an end.
+// left returns the number of jobs that have not ended.
 func (t *tally) left() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.want - len(t.ends)
 }
 
-// print writes how many jobs ended in which way.
+// print writes the number of jobs by result.
 func (t *tally) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

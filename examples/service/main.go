@@ -1,5 +1,5 @@
-// Service is a small system that is complete: an HTTP API that publishes orders, a worker that bills them, logs that go
-// to Kafka and to standard error, a monitor, and tests. It uses what every module may import, so that it can be copied.
+// Service is a small complete system: an HTTP API that publishes orders, a worker that bills them, logs to Kafka and
+// to standard error, a monitor, and tests. It imports only public packages, so that it can be copied.
 //
 //	make service                                   with a Kafka of its own, which needs only Go
 //	docker compose --profile service up --build    with Apache Kafka, Prometheus and Grafana
@@ -9,9 +9,9 @@
 //	curl -d '{"id":"a1","amount":5}' localhost:8080/orders
 //	curl localhost:8080/orders/a1
 //
-// It takes a worker's flags and variables (--help lists them): KAFKAESK_KAFKA_SERVERS, KAFKAESK_LISTEN for the monitor.
-// Its own are SERVICE_ADDRESS, where the API listens (127.0.0.1:8080), and SERVICE_SPOOL, a directory for logs that
-// Kafka does not take yet (none).
+// It has a worker's flags and variables (--help lists them), such as KAFKAESK_KAFKA_SERVERS and KAFKAESK_LISTEN for
+// the monitor. SERVICE_ADDRESS sets the address of the API (127.0.0.1:8080), and SERVICE_SPOOL a directory for log
+// records that Kafka cannot accept yet (none).
 package main
 
 import (
@@ -26,9 +26,9 @@ import (
 )
 
 func main() {
-	app := bus.New(bus.Config{}) // the worker's flags and variables complete it
+	app := bus.New(bus.Config{}) // the worker's flags and variables configure it
 
-	// The logs of this process, for people and for Kafka. The bus's own never go through the bus.
+	// The logs of this process go to people and to Kafka. The bus's own log records never go through the bus.
 	local := slogkafka.NewStreamHandler(os.Stderr, slogkafka.Text())
 	var spool slogkafka.Option
 	if dir := os.Getenv("SERVICE_SPOOL"); dir != "" {
@@ -40,5 +40,5 @@ func main() {
 
 	service := orders.New(app)
 	orders.Serve(app, service.Handler(), cmp.Or(os.Getenv("SERVICE_ADDRESS"), "127.0.0.1:8080"))
-	worker.Main(app) // runs until a signal, and closes the App, which ships the last logs
+	worker.Main(app) // runs until a signal, then closes the App, which delivers the last logs
 }

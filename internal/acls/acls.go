@@ -1,4 +1,4 @@
-// Package acls tells what the brokers of a cluster with an authorizer have to allow an application.
+// Package acls lists the ACLs that an application needs on a cluster with an authorizer.
 package acls
 
 import (
@@ -19,7 +19,7 @@ const (
 	Prefixed = "prefixed"
 )
 
-// ACL is what has to be allowed on one resource, or on those whose names have a prefix.
+// ACL is a set of operations to allow on one resource, or on all resources whose names begin with a prefix.
 type ACL struct {
 	Resource   string   `json:"resource"` // topic or group
 	Name       string   `json:"name"`
@@ -28,19 +28,19 @@ type ACL struct {
 	Why        string   `json:"why"`
 }
 
-// Options say what an application needs beside what it declares.
+// Options are the needs of an application beyond its declarations.
 type Options struct {
-	// Prefix is that of the topics' names.
+	// Prefix begins the name of each topic.
 	Prefix string
-	// Publish are further streams that it writes to.
+	// Publish lists further streams that the application writes to.
 	Publish []string
-	// NoCreate: its topics exist.
+	// NoCreate leaves out Create: the topics exist already.
 	NoCreate bool
-	// Replay adds what it takes to replay and to drop dead letters.
+	// Replay adds the operations that replaying and dropping dead letters need.
 	Replay bool
 }
 
-// Needed returns the ACLs that an application needs, topics first, by name.
+// Needed returns the ACLs that an application needs, topics first, sorted by name.
 func Needed(app *appinfo.App, o Options) []ACL {
 	n := needs{options: o, found: make(map[resource]*need)}
 	for _, stream := range app.Streams() {
@@ -55,7 +55,7 @@ func Needed(app *appinfo.App, o Options) []ACL {
 	return n.list()
 }
 
-// resource is what an ACL is about.
+// resource identifies the resource of an ACL.
 type resource struct{ kind, name, pattern string }
 
 type need struct{ operations, reasons []string }
@@ -82,7 +82,7 @@ func (n *needs) add(kind, name, pattern, why string, operations ...string) {
 	}
 }
 
-// write allows to publish. Write implies Describe, and allows the idempotent producer its id.
+// write allows publishing. Kafka's Write implies Describe, and IdempotentWrite for the producer id.
 func (n *needs) write(name, pattern, why string) {
 	operations := []string{"Write"}
 	if !n.options.NoCreate {
@@ -91,7 +91,7 @@ func (n *needs) write(name, pattern, why string) {
 	n.add(Topic, name, pattern, why, operations...)
 }
 
-// subscription allows to read what matches, to commit, and to move failed records.
+// subscription allows reading the streams that match, committing, and moving failed records.
 func (n *needs) subscription(s appinfo.Subscription) {
 	n.add(Group, s.Group, Literal, "consume as "+s.Group, "Read")
 	for _, pattern := range s.Patterns {
@@ -106,13 +106,13 @@ func (n *needs) subscription(s appinfo.Subscription) {
 	}
 }
 
-// failures allows to move the failed records of a pattern's streams. Their topics are made like those they come from,
-// whose settings are asked for.
+// failures allows moving failed records of the streams that match a pattern. Their topics are created with the
+// settings of the source topic, so these may be described.
 func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
 	if !n.options.NoCreate {
 		n.add(Topic, name, kind, s.Group+" reads "+pattern, "DescribeConfigs")
 	}
-	if kind == Prefixed { // the streams are not known, but their names begin as the pattern does
+	if kind == Prefixed { // the streams are unknown, but their names begin as the pattern does
 		n.write(name, Prefixed, "failed records of "+s.Group)
 		return
 	}
@@ -132,10 +132,10 @@ func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
 	}
 }
 
-// literalPrefix is what every name begins with that a pattern matches.
+// literalPrefix returns the part of a pattern before its first meta character.
 func literalPrefix(pattern string) string { return pattern[:strings.IndexAny(pattern, "*?[")] }
 
-// list returns what was collected. A prefix that is empty is every topic: Kafka writes it as the literal *.
+// list returns the collected ACLs. An empty prefix means every topic, which Kafka writes as the literal *.
 func (n *needs) list() []ACL {
 	all := []ACL{}
 	for r, found := range n.found {

@@ -1,5 +1,5 @@
-// Package appinfo is what an application declares: its schemas and subscriptions, as a worker prints them for
-// --describe and the commands of kafkaesk read them. It holds no secret.
+// Package appinfo describes an application by its declared schemas and subscriptions. A worker prints the description
+// for --describe, and the commands of kafkaesk read it. It holds no secret.
 package appinfo
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 )
 
-// App is what an application declares, before it has asked any broker.
+// App describes an application before it connects to a broker.
 type App struct {
-	// Servers and TopicPrefix are what the program configured, with the worker's flags and variables over it.
+	// Servers and TopicPrefix are the App's configuration, overridden by the worker's flags and variables.
 	Servers     []string `json:"servers"`
 	TopicPrefix string   `json:"topic_prefix"`
-	// SecurityProtocol is how the servers are connected to, as in SASL_SSL; "" when the settings are wrong.
+	// SecurityProtocol is the setting security_protocol, such as SASL_SSL; "" when the settings are invalid.
 	SecurityProtocol string `json:"security_protocol"`
-	// ReplicationFactor is that of the topics the App creates; 0: one replica for each broker, at most 3.
+	// ReplicationFactor of the topics that the App creates; 0: one replica on each broker, at most 3.
 	ReplicationFactor int `json:"replication_factor"`
 	// Schemas are ordered by id and version.
 	Schemas       []Schema       `json:"schemas"`
@@ -33,9 +33,9 @@ type App struct {
 type Schema struct {
 	ID      string `json:"id"`
 	Version int    `json:"version"`
-	// RetentionMS is the retention of its streams' topics in milliseconds; 0: the broker's.
+	// RetentionMS is the retention of the streams' topics in milliseconds; 0: the broker's default.
 	RetentionMS int64 `json:"retention_ms"`
-	// Partitions of its streams' topics; 0: 7.
+	// Partitions of each of the streams' topics; 0: 7.
 	Partitions   int               `json:"partitions"`
 	TopicConfigs map[string]string `json:"topic_configs"`
 	Streams      []string          `json:"streams"`
@@ -45,14 +45,14 @@ type Schema struct {
 // Name returns the schema's name as envelopes have it, "Content:1".
 func (s Schema) Name() string { return s.ID + ":" + strconv.Itoa(s.Version) }
 
-// IsName reports whether a text has the form of a schema's name: an id, a colon, and a version from 1.
+// IsName reports whether text has the form of a schema's name: an id, a colon, and a version of at least 1.
 func IsName(text string) bool {
 	id, version, ok := strings.Cut(text, ":")
 	n, err := strconv.Atoi(version)
 	return ok && id != "" && err == nil && n > 0
 }
 
-// Retention returns how long the schema's streams keep their records; 0: as long as the broker says.
+// Retention returns how long the schema's streams keep their records; 0: the broker's default.
 func (s Schema) Retention() time.Duration { return time.Duration(s.RetentionMS) * time.Millisecond }
 
 // Subscription is a declared subscription.
@@ -61,9 +61,9 @@ type Subscription struct {
 	Group    string   `json:"group"`
 	// Handler is the name of the function; "" for a function literal.
 	Handler string `json:"handler"`
-	// DeadLetter says that records that are given up go to the stream <stream>.<group>.dead.
+	// DeadLetter reports whether failed records go to the stream <stream>.<group>.dead.
 	DeadLetter bool `json:"dead_letter"`
-	// RetryMS are the delays of the streams <stream>.<group>.retry.<n> in milliseconds.
+	// RetryMS are the delays in milliseconds of the streams <stream>.<group>.retry.<n>.
 	RetryMS []int64 `json:"retry_ms"`
 }
 
@@ -84,7 +84,7 @@ func (a *App) Schema(name string) (Schema, bool) {
 	return a.Schemas[i], true
 }
 
-// Of returns the schemas that were declared for a stream, by version.
+// Of returns the schemas that are declared for a stream, sorted by version.
 func (a *App) Of(stream string) []Schema {
 	var all []Schema
 	for _, s := range a.Schemas {
@@ -95,7 +95,7 @@ func (a *App) Of(stream string) []Schema {
 	return all
 }
 
-// Streams returns the streams that schemas declare, by name.
+// Streams returns the streams that schemas declare, sorted by name.
 func (a *App) Streams() []string {
 	var all []string
 	for _, s := range a.Schemas {
@@ -105,16 +105,17 @@ func (a *App) Streams() []string {
 	return slices.Compact(all)
 }
 
-// Parse reads what a worker has printed for --describe.
+// Parse decodes the output of a worker's --describe.
 func Parse(text []byte) (*App, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 {
-		return nil, errors.New("the app has described nothing: does its program call worker.Main?")
+		return nil, errors.New("the app printed no description: does its program call worker.Main?")
 	}
 	app := new(App)
 	if err := json.Unmarshal(text, app); err != nil {
-		return nil, fmt.Errorf("the app's description is no JSON: does its program print to standard output before it calls "+
-			"worker.Main? %w", err)
+		return nil,
+			fmt.Errorf("the app's description is not JSON: does its program print to standard output before it calls "+
+				"worker.Main? %w", err)
 	}
 	return app, nil
 }

@@ -1,2 +1,2 @@
-// Package archtest holds the project to the arrows of its design: which package may import which. It has tests only.
+// Package archtest tests the structure of the module, such as which package may import which. It has tests only.
 package archtest

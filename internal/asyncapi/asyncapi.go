@@ -1,5 +1,5 @@
-// Package asyncapi writes what an application declares as an AsyncAPI 3.0 document: its streams as channels, its
-// schemas as messages, what it publishes as operations that send, and its subscriptions as operations that receive.
+// Package asyncapi describes an application as an AsyncAPI 3.0 document. Streams become channels, schemas become
+// messages, publishing becomes send operations, and subscriptions become receive operations.
 package asyncapi
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 )
 
-// Info is what a document says about itself.
+// Info is the document's own description.
 type Info struct {
 	Title   string `json:"title"`
 	Version string `json:"version"`
 }
 
-// Document is an AsyncAPI document. Its maps are written in the order of their keys, so that one App always has one
-// text.
+// Document is an AsyncAPI document. Maps are encoded in the order of their keys, so the same App always gives the
+// same text.
 type Document struct {
 	AsyncAPI           string               `json:"asyncapi"`
 	Info               Info                 `json:"info"`
@@ -37,7 +37,7 @@ type server struct {
 }
 
 type channel struct {
-	Address     *string        `json:"address"` // null: not known
+	Address     *string        `json:"address"` // null: unknown
 	Description string         `json:"description,omitempty"`
 	Messages    map[string]ref `json:"messages"`
 	Bindings    *bindings      `json:"bindings,omitempty"`
@@ -71,14 +71,14 @@ type bindings struct {
 
 const bindingVersion = "0.5.0"
 
-// defaultPartitions is how many partitions a topic gets whose schema does not say.
+// defaultPartitions is the number of partitions of a topic whose schema declares none.
 const defaultPartitions = 7
 
 // builder makes one document.
 type builder struct {
 	app  *appinfo.App
 	doc  *Document
-	used map[string]string // keys, by kind and name, of what has one: names that differ must not share one
+	used map[string]string // the assigned keys by kind and name: two names never share a key
 }
 
 // New makes the document of an App.
@@ -115,8 +115,8 @@ func (b *builder) servers() {
 
 var notInKeys = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
-// key returns the key of a name in the document: letters, digits, dots, dashes and underscores, and another one for
-// each name.
+// key returns the key of a name in the document. It consists of letters, digits, dots, dashes and underscores.
+// Different names have different keys.
 func (b *builder) key(kind, name string) string {
 	key := notInKeys.ReplaceAllString(name, ".")
 	for n := 2; ; n++ {
@@ -167,7 +167,7 @@ func (b *builder) stream(stream string) {
 		Messages: sent}
 }
 
-// topicBindings says how the topic of a schema's streams is created.
+// topicBindings describes how the topic of a schema's streams is created.
 func topicBindings(s appinfo.Schema) *bindings {
 	configuration := make(map[string]any)
 	if s.RetentionMS > 0 {
@@ -187,7 +187,8 @@ func topicBindings(s appinfo.Schema) *bindings {
 	return &bindings{kafka}
 }
 
-// configValue returns a topic's setting as the bindings of AsyncAPI have it: a list for cleanup.policy, and numbers.
+// configValue converts a topic's setting for the Kafka binding of AsyncAPI: cleanup.policy is a list, times and sizes
+// are numbers.
 func configValue(name, value string) any {
 	if name == "cleanup.policy" {
 		return strings.Split(strings.ReplaceAll(value, " ", ""), ",")
@@ -198,8 +199,8 @@ func configValue(name, value string) any {
 	return value
 }
 
-// subscription adds the operations that receive: one for each stream that is known to match, and one for each pattern
-// that matches none of them.
+// subscription adds the receive operations: one for each known stream that matches, and one for each pattern that
+// matches no known stream.
 func (b *builder) subscription(s appinfo.Subscription) {
 	kafka := &bindings{map[string]any{
 		"groupId": map[string]any{"type": "string", "enum": []string{s.Group}}, "bindingVersion": bindingVersion,
@@ -220,8 +221,8 @@ func (b *builder) subscription(s appinfo.Subscription) {
 	}
 }
 
-// unknown adds the channel of a pattern that no declared stream matches: a stream of others, or streams with names that
-// are not known.
+// unknown adds the channel of a pattern that matches no declared stream. Its streams belong to other applications, or
+// their names are unknown.
 func (b *builder) unknown(pattern string) {
 	c := channel{Messages: make(map[string]ref), Description: "streams that match the pattern " + pattern}
 	if !strings.ContainsAny(pattern, "*?[") {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// schemas moves the schema of a message into the components of the document, where references are to the document's
-// root.
+// schemas moves the schema of a message into the components of the document and rewrites its references, which are
+// relative to the document's root there.
 type schemas struct {
 	prefix     string // the message's key
 	components map[string]any
@@ -17,11 +17,11 @@ func schemaRef(key string) map[string]any {
 	return map[string]any{"$ref": "#/components/schemas/" + key}
 }
 
-// add puts a schema, and those of its $defs, into the components.
+// add stores a schema and its $defs in the components.
 func (s schemas) add(key string, root any) {
 	object, ok := root.(map[string]any)
 	switch {
-	case root == true: // AsyncAPI takes these two inside of a schema only
+	case root == true: // AsyncAPI allows a boolean only inside a schema
 		object = map[string]any{}
 	case root == false:
 		object = map[string]any{"not": map[string]any{}}
@@ -37,19 +37,19 @@ func (s schemas) add(key string, root any) {
 	s.components[key] = s.moved(object)
 }
 
-// definition returns the key of a member of $defs: another one for each name.
+// definition returns the component key of a member of $defs. Different names have different keys.
 func (s schemas) definition(name string) string {
 	return s.prefix + "." + notInKeys.ReplaceAllStringFunc(name, func(c string) string { return fmt.Sprintf("-%x", c) })
 }
 
-// verbatim are keywords whose value is data, and no schema.
+// verbatim lists the keywords whose value is data and not a schema.
 var verbatim = []string{"const", "enum", "default", "examples", "required"}
 
-// named are keywords whose members are schemas by names of the user's choice.
+// named lists the keywords whose members are schemas under names that the user chose.
 var named = []string{"properties", "patternProperties", "dependentSchemas"}
 
-// moved returns a schema as it is written at its new place: without what only a document's root has, and with its
-// references to where their targets are now.
+// moved returns a copy of a schema for the components: without the keywords that only a root schema has, and with its
+// references rewritten.
 func (s schemas) moved(schema any) any {
 	switch schema := schema.(type) {
 	case map[string]any:
@@ -90,7 +90,7 @@ func (s schemas) members(value any) any {
 	return out
 }
 
-// reference returns where a reference within the schema's document leads to in the new one.
+// reference returns the new target of a reference within the schema's document.
 func (s schemas) reference(value any) any {
 	target, ok := value.(string)
 	if !ok || !strings.HasPrefix(target, "#") {

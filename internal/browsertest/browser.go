@@ -1,5 +1,5 @@
-// Package browsertest opens pages in a headless Chromium for tests. It talks to the browser by its DevTools protocol
-// over two pipes, which needs no library, no port and no WebSocket.
+// Package browsertest opens pages in a headless Chromium for tests. It uses the DevTools protocol over two pipes,
+// which needs no library, no port and no WebSocket.
 package browsertest
 
 import (
@@ -19,14 +19,14 @@ import (
 	"time"
 )
 
-// patience is the longest wait for a state of a page.
-const patience = time.Minute
+// waitTimeout is the longest wait for a state of a page.
+const waitTimeout = time.Minute
 
 // Browser is a running Chromium.
 type Browser struct {
 	t     testing.TB
 	to    io.Writer
-	ended chan struct{} // closed when nothing more is received
+	ended chan struct{} // closed when the browser's output has ended
 
 	mu      sync.Mutex
 	next    int
@@ -34,7 +34,7 @@ type Browser struct {
 	pages   map[string]*Page
 }
 
-// message is what the protocol sends: an answer with an ID, or an event.
+// message is a message from the browser: a response with an ID, or an event.
 type message struct {
 	ID        int             `json:"id"`
 	SessionID string          `json:"sessionId"`
@@ -46,7 +46,7 @@ type message struct {
 	} `json:"error"`
 }
 
-// New starts a browser that ends with the test. A machine without Chromium skips the test.
+// New starts a browser that is closed when the test ends. Without Chromium on the machine the test is skipped.
 func New(t testing.TB) *Browser {
 	t.Helper()
 	var path string
@@ -57,7 +57,7 @@ func New(t testing.TB) *Browser {
 		}
 	}
 	if path == "" {
-		t.Skip("no Chromium here: apt-get install chromium")
+		t.Skip("Chromium is not installed: apt-get install chromium")
 	}
 	fromUs, toBrowser, err := os.Pipe()
 	if err != nil {
@@ -67,7 +67,7 @@ func New(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	//nolint:usetesting // t would fail when the browser's last processes still write there
+	//nolint:usetesting // t.TempDir would fail while the browser's last processes still write there
 	profile, err := os.MkdirTemp("", "browsertest")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func New(t testing.TB) *Browser {
 		"--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update",
 		"--disable-extensions", "--hide-scrollbars", "--force-color-profile=srgb", "--user-data-dir="+profile,
 		"about:blank")
-	cmd.ExtraFiles = []*os.File{fromUs, toUs} // 3 and 4, as the flag has it
+	cmd.ExtraFiles = []*os.File{fromUs, toUs} // file descriptors 3 and 4, as --remote-debugging-pipe expects
 	cmd.Stderr = log
 	ownGroup(cmd)
 	err = cmd.Start()
@@ -93,17 +93,17 @@ func New(t testing.TB) *Browser {
 		pages: make(map[string]*Page)}
 	go b.receive(fromBrowser)
 	t.Cleanup(func() {
-		_ = toBrowser.Close() // which ends the browser
+		_ = toBrowser.Close() // the browser ends when its input ends
 		hurry := time.AfterFunc(5*time.Second, func() { killGroup(cmd) })
 		_ = cmd.Wait()
 		hurry.Stop()
-		killGroup(cmd) // the processes that it has left
+		killGroup(cmd) // the browser's remaining child processes
 		<-b.ended
 		_ = fromBrowser.Close()
 		_ = log.Close()
 		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
 			for line := range strings.Lines(string(text)) {
-				if !strings.Contains(line, "dbus/") { // which a container has not
+				if !strings.Contains(line, "dbus/") { // containers have no D-Bus
 					t.Logf("Chromium: %s", line)
 				}
 			}
@@ -113,7 +113,7 @@ func New(t testing.TB) *Browser {
 	return b
 }
 
-// receive hands answers to those who wait for them, and events to their pages.
+// receive delivers responses to their callers and events to their pages.
 func (b *Browser) receive(r io.Reader) {
 	defer close(b.ended)
 	in := bufio.NewReader(r)
@@ -141,7 +141,7 @@ func (b *Browser) receive(r io.Reader) {
 	}
 }
 
-// send sends a command without waiting for its answer, which comes on the channel.
+// send sends a command and returns the channel of its response.
 func (b *Browser) send(session, method string, params any) (<-chan message, error) {
 	answer := make(chan message, 1)
 	b.mu.Lock()
@@ -165,7 +165,7 @@ func (b *Browser) call(session, method string, params, result any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), waitTimeout)
 	defer cancel()
 	select {
 	case m := <-answer:
@@ -177,7 +177,7 @@ func (b *Browser) call(session, method string, params, result any) error {
 		}
 		return json.Unmarshal(m.Result, result)
 	case <-b.ended:
-		return fmt.Errorf("%s: the browser has ended", method)
+		return fmt.Errorf("%s: the browser has exited", method)
 	case <-ctx.Done():
 		return fmt.Errorf("%s: no answer: %w", method, ctx.Err())
 	}
@@ -192,7 +192,7 @@ type Page struct {
 	problems []string
 }
 
-// Open opens a page of that width and height, and waits until it is loaded.
+// Open opens a page of the given width and height and waits until it is loaded.
 func (b *Browser) Open(url string, width, height int) *Page {
 	b.t.Helper()
 	var target struct{ TargetID string }
@@ -222,7 +222,7 @@ func (b *Browser) Open(url string, width, height int) *Page {
 	return p
 }
 
-// Go leads the page to another URL.
+// Go navigates to another URL.
 func (p *Page) Go(url string) {
 	p.b.t.Helper()
 	var result struct{ ErrorText string }
@@ -236,23 +236,23 @@ func (p *Page) Go(url string) {
 	p.Until("document.readyState === 'complete'")
 }
 
-// Problems are what has gone wrong in the page, and what no page of ours does: exceptions, errors of the console, what
-// the content policy has stopped, and dialogs.
+// Problems returns what the pages under test must never cause: exceptions, errors on the console, violations of the
+// content security policy, and dialogs.
 func (p *Page) Problems() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.problems...)
 }
 
-// NoProblems fails the test, and goes on, when there are [Page.Problems].
+// NoProblems reports [Page.Problems] as an error of the test.
 func (p *Page) NoProblems() {
 	p.b.t.Helper()
 	if problems := p.Problems(); len(problems) > 0 {
-		p.b.t.Errorf("the browser has seen: %s", strings.Join(problems, "\n"))
+		p.b.t.Errorf("problems of the page: %s", strings.Join(problems, "\n"))
 	}
 }
 
-// event keeps problems.
+// event records problems.
 func (p *Page) event(m message) {
 	problem := false
 	switch m.Method {
@@ -266,7 +266,7 @@ func (p *Page) event(m message) {
 		var call struct{ Type string }
 		_ = json.Unmarshal(m.Params, &call)
 		problem = call.Type == "error" || call.Type == "assert"
-	case "Page.javascriptDialogOpening": // which stops the page until it is answered
+	case "Page.javascriptDialogOpening": // the page blocks until the dialog is closed
 		problem = true
 		_, _ = p.b.send(p.session, "Page.handleJavaScriptDialog", map[string]any{"accept": false})
 	}
@@ -277,7 +277,7 @@ func (p *Page) event(m message) {
 	}
 }
 
-// eval evaluates an expression, and waits where it is a promise. The result is JSON.
+// eval evaluates an expression, awaits a promise, and returns the result as JSON.
 func (p *Page) eval(expression string) (json.RawMessage, error) {
 	var answer struct {
 		Result           struct{ Value json.RawMessage }
@@ -294,7 +294,7 @@ func (p *Page) eval(expression string) (json.RawMessage, error) {
 	return answer.Result.Value, err
 }
 
-// Eval evaluates a JavaScript expression, whose value goes into result, where that is not nil.
+// Eval evaluates a JavaScript expression and decodes its value into result unless result is nil.
 func (p *Page) Eval(expression string, result any) {
 	p.b.t.Helper()
 	value, err := p.eval(expression)
@@ -306,31 +306,32 @@ func (p *Page) Eval(expression string, result any) {
 	}
 }
 
-// Text is the text of the page as a reader sees it.
+// Text returns the visible text of the page.
 func (p *Page) Text() (text string) {
 	p.b.t.Helper()
 	p.Eval("document.body.innerText", &text)
 	return text
 }
 
-// Until waits until an expression is true. It fails the test with the text of the page.
+// Until waits until an expression is true. On failure the test shows the text of the page.
 func (p *Page) Until(expression string) {
 	p.b.t.Helper()
-	end := time.Now().Add(patience)
+	end := time.Now().Add(waitTimeout)
 	for {
 		value, err := p.eval("!!(" + expression + ")")
 		if err == nil && string(value) == "true" {
 			return
 		}
 		if time.Now().After(end) {
-			p.b.t.Fatalf("waited in vain for %s (last error: %v); the page shows:\n%s\nproblems: %q", expression, err, p.Text(),
+			p.b.t.Fatalf("timed out waiting for %s (last error: %v); the page shows:\n%s\nproblems: %q", expression,
+				err, p.Text(),
 				p.Problems())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// Fill sets the value of a form's element as a user would, with the events that follow.
+// Fill sets the value of a form's element and dispatches the events of a user's input.
 func (p *Page) Fill(selector, value string) {
 	p.b.t.Helper()
 	p.Eval(fmt.Sprintf("{ const e = document.querySelector(%q); e.value = %q; "+
@@ -344,7 +345,7 @@ func (p *Page) Click(selector string) {
 	p.Eval(fmt.Sprintf("document.querySelector(%q).click()", selector), nil)
 }
 
-// Dark has the page think that its reader likes dark colours.
+// Dark emulates the preference for dark colours.
 func (p *Page) Dark() {
 	p.b.t.Helper()
 	err := p.b.call(p.session, "Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{
@@ -354,7 +355,7 @@ func (p *Page) Dark() {
 	}
 }
 
-// WithoutScripts loads the page again for a reader without JavaScript.
+// WithoutScripts reloads the page with JavaScript disabled.
 func (p *Page) WithoutScripts(url string) {
 	p.b.t.Helper()
 	if err := p.b.call(p.session, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil); err != nil {
@@ -363,7 +364,7 @@ func (p *Page) WithoutScripts(url string) {
 	p.Go(url)
 }
 
-// Screenshot writes a picture of what is seen of the page, as PNG.
+// Screenshot writes the visible part of the page as PNG.
 func (p *Page) Screenshot(path string) {
 	p.b.t.Helper()
 	var shot struct{ Data string }
@@ -376,6 +377,6 @@ func (p *Page) Screenshot(path string) {
 		err = os.WriteFile(path, picture, 0o644)
 	}
 	if err != nil {
-		p.b.t.Fatalf("take a picture: %v", err)
+		p.b.t.Fatalf("take a screenshot: %v", err)
 	}
 }

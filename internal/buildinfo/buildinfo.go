@@ -1,4 +1,4 @@
-// Package buildinfo tells which versions a program was built from.
+// Package buildinfo reports the versions that a program was built from.
 package buildinfo
 
 import (
@@ -8,7 +8,7 @@ import (
 
 const module = "github.com/kafkaesk/kafkaesk"
 
-// Version returns the version of kafkaesk that is part of the program; "unknown" when it was built in a work tree.
+// Version returns the version of the kafkaesk module in the program; "unknown" for a build in a work tree.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -22,8 +22,8 @@ func Version() string {
 	return "unknown"
 }
 
-// Line is what a program prints for --version: its version when it was installed by one, the commit when it was built
-// in a work tree, the kafkaesk that is part of it, and the version of Go.
+// Line returns the output of --version: the program's version when it was installed by version, the commit when it
+// was built in a work tree, the version of the kafkaesk module, and the version of Go.
 func Line(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -41,7 +41,7 @@ func line(program string, info *debug.BuildInfo) string {
 	if commit := settings["vcs.revision"]; commit != "" {
 		text += ", commit " + commit
 		if settings["vcs.modified"] == "true" {
-			text += " with changes"
+			text += " (modified)"
 		}
 	}
 	for _, m := range info.Deps {

@@ -17,7 +17,7 @@ func TestLine(t *testing.T) {
 			want: "kafkaesk v0.3.0, go1.26.8"},
 		{name: "built in a work tree", info: debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"},
 			Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}},
-			want: "kafkaesk (devel), commit abc with changes, go1.26.8"},
+			want: "kafkaesk (devel), commit abc (modified), go1.26.8"},
 		{name: "a worker of another module", info: debug.BuildInfo{GoVersion: "go1.26.8",
 			Main: debug.Module{Version: "v2.0.0"},
 			Deps: []*debug.Module{{Path: "other", Version: "v9"}, {Path: module, Version: "v0.3.0"}}},

@@ -37,7 +37,7 @@ func TestCollect(t *testing.T) {
 			want: []result{
 				{Package: "p", Test: "TestA", Status: passed},
 				{Package: "p", Test: "TestB", Status: skipped, Reason: "needs a moon: full"},
-				{Package: "p", Test: "TestC", Status: skipped, Reason: "no reason given"},
+				{Package: "p", Test: "TestC", Status: skipped, Reason: "no reason"},
 			},
 			tested: 1,
 			prints: []string{"ok    p  1.5s  (1 passed, 0 failed, 2 skipped)"},

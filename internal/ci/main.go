@@ -1,16 +1,16 @@
-// Command ci runs the test suites for .ci/run and says what came of them:
+// Command ci runs the test suites for .ci/run and reports their results:
 //
 //	ci suite -name NAME [-kafka apache[:VERSION]] [-dir DIR] -out FILE [-- go test arguments]
 //	ci verdict [-checks FILE] FILE...
 //
-// suite runs `go test` once, with the KAFKA that it is told, prints packages, failures, counts and every skipped test
+// suite runs `go test` once, with KAFKA set from -kafka. It prints packages, failures, counts and each skipped test
 // with its reason, and writes the results to a file. With -kafka apache it starts one Apache Kafka that all packages
 // share; tests that need a cluster of their own start it themselves.
 //
-// verdict reads the results of all suites. A test that was skipped in one suite because it belongs to another is fine;
-// one that ran in none fails the run, unless this machine has not what it needs. It ends with a line of plain counts.
+// verdict reads the results of all suites. A test that one suite skipped and another ran is fine. A test that no
+// suite ran fails the run, unless the machine lacks what the test needs. The last line has the counts.
 //
-// The exit status is 0 when everything passed, 1 when something failed, 2 when the command was called wrongly.
+// The exit status is 0 when everything passed, 1 when something failed, 2 for wrong arguments.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 const usage = "usage: ci suite -name NAME [-kafka apache[:VERSION]] [-dir DIR] -out FILE [-- go test arguments]\n" +
 	"       ci verdict [-checks FILE] FILE..."
 
-// errFailed says that what was to be reported has been.
+// errFailed is the error of a run whose failures are printed already.
 var errFailed = errors.New("ci: there are failures")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -47,17 +47,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "suite":
 		var s suite
-		flags.StringVar(&s.name, "name", "", "what to call the suite")
-		flags.StringVar(&s.kafka, "kafka", "", "the suite's KAFKA")
-		flags.StringVar(&s.dir, "dir", ".", "the work tree to test")
-		flags.StringVar(&s.out, "out", "", "the file for the results")
+		flags.StringVar(&s.name, "name", "", "name of the suite")
+		flags.StringVar(&s.kafka, "kafka", "", "value of KAFKA for the suite")
+		flags.StringVar(&s.dir, "dir", ".", "work tree to test")
+		flags.StringVar(&s.out, "out", "", "file for the results")
 		if flags.Parse(args[1:]) != nil {
 			return 2
 		}
 		s.args = flags.Args()
 		err = s.run(ctx, stdout, stderr)
 	case "verdict":
-		checks := flags.String("checks", "", "a file with a line `ok NAME` or `FAIL NAME` for every check that is not a test")
+		checks := flags.String("checks", "", "file with a line `ok NAME` or `FAIL NAME` for each check that is not a test")
 		if flags.Parse(args[1:]) != nil {
 			return 2
 		}

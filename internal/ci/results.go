@@ -22,7 +22,7 @@ const (
 	skipped status = "skip"
 )
 
-// result is one test, or subtest, of a suite. A package that failed outside of its tests is a result without a Test.
+// result is one test or subtest of a suite. A package that failed outside of its tests has a result without a Test.
 type result struct {
 	Package, Test string
 	Status        status
@@ -36,10 +36,10 @@ func (r result) name() string {
 	return r.Package + " " + r.Test
 }
 
-// results are what a suite leaves for the verdict.
+// results are the results file of a suite.
 type results struct {
 	Suite    string
-	Packages int // that have tests
+	Packages int // packages with tests
 	Tests    []result
 }
 
@@ -53,7 +53,7 @@ func (r results) count(s status) int {
 	return n
 }
 
-// counts is the line that sums a suite up.
+// counts returns the summary line of a suite.
 func (r results) counts() string {
 	return fmt.Sprintf("suite %q: %d packages, %d tests passed, %d failed, %d skipped", r.Suite, r.Packages,
 		r.count(passed), r.count(failed), r.count(skipped))
@@ -67,15 +67,15 @@ type event struct {
 	Output  string
 	Elapsed float64 // seconds
 
-	Key, Value string // of a test's attribute
+	Key, Value string // of an attr event
 
-	ImportPath string // of a build's output, instead of Package
+	ImportPath string // of a build-output event, instead of Package
 }
 
-// figures is the key of the attribute (t.Attr) in which a test tells what it measured.
+// figures is the key of the attribute (t.Attr) that holds a test's measurements.
 const figures = "figures"
 
-// collect reads the output of `go test -json` to its end, tells w about every package, and what failing tests said, and
+// collect reads the output of `go test -json` to its end, writes packages and the output of failed tests to w, and
 // returns the results.
 func collect(r io.Reader, w io.Writer) (tests []result, packages int, err error) {
 	c := collector{w: w, packages: make(map[string]*packageTests)}
@@ -85,7 +85,7 @@ func collect(r io.Reader, w io.Writer) (tests []result, packages int, err error)
 		if len(line) > 0 {
 			var e event
 			if json.Unmarshal(line, &e) != nil {
-				fmt.Fprintf(w, "%s", line) // the go command itself speaks
+				fmt.Fprintf(w, "%s", line) // output of the go command itself
 			} else {
 				c.add(e)
 			}
@@ -103,12 +103,12 @@ func collect(r io.Reader, w io.Writer) (tests []result, packages int, err error)
 // collector gathers events by package.
 type collector struct {
 	w        io.Writer
-	packages map[string]*packageTests // those that are running
+	packages map[string]*packageTests // running packages
 	done     []result
 	tested   int
 }
 
-// packageTests is a package whose tests run.
+// packageTests are the tests of a running package.
 type packageTests struct {
 	output map[string]*strings.Builder // by test; "" is the package's own
 	tests  map[string]status           // "" while it runs
@@ -150,10 +150,10 @@ func (c *collector) add(e event) {
 	}
 }
 
-// endPackage reports a package and keeps its results.
+// endPackage prints a package and stores its results.
 func (c *collector) endPackage(e event, p *packageTests) {
 	if len(p.tests) == 0 && e.Action != string(failed) {
-		return // nothing to test
+		return // no test files
 	}
 	c.tested++
 	counts := make(map[status]int)
@@ -161,7 +161,7 @@ func (c *collector) endPackage(e event, p *packageTests) {
 		r := result{Package: e.Package, Test: test, Status: p.tests[test]}
 		switch r.Status {
 		case "":
-			r.Status = failed // it was running when the package ended
+			r.Status = failed // it still ran when the package ended
 			fallthrough
 		case failed:
 			fmt.Fprintf(c.w, "--- FAIL %s\n%s", r.name(), p.said(test))
@@ -184,7 +184,7 @@ func (c *collector) endPackage(e event, p *packageTests) {
 		counts[skipped])
 }
 
-// finish counts packages that never ended, because the go command did.
+// finish ends the packages whose last event is missing because the go command stopped.
 func (c *collector) finish() {
 	for _, name := range slices.Sorted(maps.Keys(c.packages)) {
 		c.endPackage(event{Action: string(failed), Package: name}, c.packages[name])
@@ -198,14 +198,14 @@ func (p *packageTests) said(test string) string {
 	return ""
 }
 
-// logLine is what t.Skip and t.Log print: an indented file:line and the text.
+// logLine matches a line of t.Skip or t.Log: an indented file:line and the text.
 var logLine = regexp.MustCompile(`(?m)^\s+[^\s:]+\.go:\d+: (.*)$`)
 
-// skipReason finds the text that a skipped test gave to t.Skip, which is the last that it said.
+// skipReason returns the text of t.Skip, which is the last text in the output of a skipped test.
 func skipReason(output string) string {
 	said := logLine.FindAllStringSubmatch(output, -1)
 	if len(said) == 0 {
-		return "no reason given"
+		return "no reason"
 	}
 	return strings.TrimSpace(said[len(said)-1][1])
 }

@@ -49,7 +49,7 @@ func (s suite) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1"}, s.args...)...)
 	cmd.Dir, cmd.Env, cmd.Stderr = s.dir, env, stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the go command ends its tests
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the go command passes it on to the tests
 	cmd.WaitDelay = 10 * time.Second
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
@@ -82,7 +82,7 @@ func (s suite) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	return nil
 }
 
-// end judges the exit status of the go command: a failure that no test showed is one more result.
+// end evaluates the exit status of the go command: a failure without a failed test becomes a result of its own.
 func (s suite) end(err error, tests *[]result) error {
 	var exit *exec.ExitError
 	if err == nil {
@@ -97,7 +97,7 @@ func (s suite) end(err error, tests *[]result) error {
 	return nil
 }
 
-// withoutKafka drops what would turn the tests to a Kafka that the suite does not mean.
+// withoutKafka removes variables that would select another Kafka for the suite.
 func withoutKafka(env []string) []string {
 	var kept []string
 	for _, v := range env {

@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// excuses are what a machine may lack. A test with another reason could have run here.
+// excuses are the reasons to skip that depend on the machine. A test with any other reason must run in one suite.
 var excuses = []string{"no Docker daemon"}
 
-// outcome is what all suites together say of one test.
+// outcome is the result of one test over all suites.
 type outcome struct {
 	passed, failed bool
-	reason         string // the last suite's that skipped it
+	reason         string // of the last suite that skipped it
 }
 
-// verdict compares the suites and prints one line of counts at the end; it returns errFailed unless all is well. Each
-// test counts once, however many suites ran it, and so does each check.
+// verdict merges the suites and prints the counts as its last line. It returns errFailed unless everything passed.
+// Each test and each check counts once, however many suites ran it.
 func verdict(w io.Writer, checksFile string, files []string) error {
 	var nPassed, nFailed, nSkipped int
 	tests := make(map[string]outcome)
@@ -83,7 +83,7 @@ func readResults(file string) (r results, err error) {
 	return r, json.Unmarshal(data, &r)
 }
 
-// readChecks reads the file of checks; no file is no checks.
+// readChecks reads the file of checks. A missing file has no checks.
 func readChecks(file string) (ok, bad []string, err error) {
 	if file == "" {
 		return nil, nil, nil
@@ -100,7 +100,7 @@ func readChecks(file string) (ok, bad []string, err error) {
 		case "FAIL":
 			bad = append(bad, name)
 		default:
-			return nil, nil, fmt.Errorf("ci: %s has a line that is no check: %q", file, line)
+			return nil, nil, fmt.Errorf("ci: %s has a malformed line: %q", file, line)
 		}
 	}
 	return ok, bad, nil

@@ -1,5 +1,5 @@
-// Package cliflags is what the programs' command lines have in common: the environment variables that stand in for
-// flags, and the form of what both hold. Its errors never hold a value, because a value may be a secret.
+// Package cliflags holds what the command lines of the programs share: the environment variables that replace flags,
+// and the parsers of their values. Errors never contain a value, because a value may be a secret.
 package cliflags
 
 import (
@@ -16,13 +16,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Variable returns the name of the environment variable that stands in for a flag, as KAFKAESK_TOPIC_PREFIX for
-// topic-prefix. An empty variable counts as not set.
+// Variable returns the name of the environment variable that replaces a flag: KAFKAESK_TOPIC_PREFIX for topic-prefix.
+// An empty variable counts as unset.
 func Variable(flag string) string {
 	return "KAFKAESK_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// Servers reads lists of brokers, each host:port, separated by commas.
+// Servers parses lists of brokers, each a comma-separated list of host:port.
 func Servers(lists ...string) ([]string, error) {
 	var servers []string
 	for server := range strings.SplitSeq(strings.Join(lists, ","), ",") {
@@ -35,13 +35,13 @@ func Servers(lists ...string) ([]string, error) {
 		servers = append(servers, server)
 	}
 	if len(servers) == 0 {
-		return nil, errors.New("there is no server in it: want host:port, like localhost:9092")
+		return nil, errors.New("the list is empty: want host:port, like localhost:9092")
 	}
 	return servers, nil
 }
 
-// ListenAddress reads an address to listen at. Without a host it is on loopback: what is to be reached from outside
-// says so, as 0.0.0.0:9100 does.
+// ListenAddress parses an address to listen on. Without a host the address is on loopback;
+// 0.0.0.0:9100 listens on all interfaces.
 func ListenAddress(value string) (string, error) {
 	host, port, err := net.SplitHostPort(value)
 	if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil {
@@ -53,9 +53,8 @@ func ListenAddress(value string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// Contents returns value, or, when it is @ and the name of a file, what that file holds: settings with a password
-// should stand neither on a command line nor in the environment. A file with a password that others can read gives a
-// warning.
+// Contents returns value, or the content of the file when value is @FILE, so that passwords need not be on a command
+// line or in the environment. It warns when a file with a password is readable by other users.
 func Contents(value string) (text, warning string, err error) {
 	name, ok := strings.CutPrefix(value, "@")
 	if !ok {
@@ -81,7 +80,7 @@ func Contents(value string) (text, warning string, err error) {
 	return string(bytes.TrimSpace(content)), warning, nil
 }
 
-// ReplicationFactor reads how many replicas a topic has.
+// ReplicationFactor parses a number of replicas.
 func ReplicationFactor(value string) (int, error) {
 	n, err := strconv.ParseInt(value, 10, 16)
 	if err != nil || n < 1 {
@@ -90,7 +89,7 @@ func ReplicationFactor(value string) (int, error) {
 	return int(n), nil
 }
 
-// Duration reads a time above zero.
+// Duration parses a positive duration.
 func Duration(value string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
 	if err != nil || d <= 0 {

@@ -29,8 +29,8 @@ func TestServers(t *testing.T) {
 		{lists: []string{"a:65536"}, err: "server 1" + want},
 		{lists: []string{":1"}, err: "server 1" + want},
 		{lists: []string{"user:secret@b:1"}, err: "server 1" + want},
-		{lists: []string{"", " , "}, err: "there is no server in it" + want},
-		{err: "there is no server in it" + want},
+		{lists: []string{"", " , "}, err: "the list is empty" + want},
+		{err: "the list is empty" + want},
 	} {
 		servers, err := cliflags.Servers(tt.lists...)
 		text := ""

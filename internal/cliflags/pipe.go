@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// ReaderGone reports whether err is the end of the program that reads the output, as of head in `logtail | head -1`. A
-// connection to a broker that breaks while it is written to gives the same errno and is a failure.
+// ReaderGone reports whether err means that the program that reads the output has ended, as head does in `logtail |
+// head -1`. The same errno from a connection to a broker is a failure.
 func ReaderGone(err error) bool {
 	_, network := errors.AsType[*net.OpError](err)
 	return errors.Is(err, syscall.EPIPE) && !network

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Wrap breaks the paragraphs of a help text, which an empty line parts, into lines of at most width columns. The last
-// line has no end.
+// Wrap breaks the paragraphs of a help text into lines of at most width columns. Empty lines separate paragraphs. The
+// last line has no line end.
 func Wrap(text string, width int) string {
 	var b strings.Builder
 	for n, paragraph := range strings.Split(text, "\n\n") {

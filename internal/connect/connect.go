@@ -1,5 +1,5 @@
-// Package connect is how the command lines of kafkaesk and logtail say which Kafka they mean: by flags, by environment
-// variables, and by a profile. Its errors never hold a value, because a value may be a secret.
+// Package connect resolves which Kafka a command line of kafkaesk or logtail connects to, from flags, environment
+// variables and a profile. Errors never contain a value, because a value may be a secret.
 package connect
 
 import (
@@ -16,26 +16,26 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/profile"
 )
 
-// Flags are the flags of a command line, as they were given.
+// Flags are the values of the flags.
 type Flags struct {
 	servers                   []string
 	prefix, settings, profile string
 }
 
-// Target is the Kafka that a command line means.
+// Target is a resolved connection.
 type Target struct {
-	// Servers are the brokers to ask first, each host:port; none where the command line says none.
+	// Servers are the initial brokers, each host:port; none when the command line has none.
 	Servers []string
-	// Prefix is that of the topics' names.
+	// Prefix begins the name of each topic.
 	Prefix string
-	// Raw are the client's settings in aiokafka's names, and Settings what they mean.
+	// Raw are the client settings by aiokafka's names, Settings their parsed form.
 	Raw      map[string]any
 	Settings kafka.Settings
-	// Warnings are for standard error.
+	// Warnings are to be printed on standard error.
 	Warnings []string
 }
 
-// FlagSet returns the flags. Each can be given by an environment variable instead.
+// FlagSet returns the flags. An environment variable can replace each of them.
 func (f *Flags) FlagSet() *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fs.SortFlags = false
@@ -51,11 +51,11 @@ func (f *Flags) FlagSet() *pflag.FlagSet {
 	return fs
 }
 
-// names are the flags that a variable stands in for, in the order in which they are looked at.
+// names lists the flags that a variable can replace, in the order in which they are resolved.
 func names() []string { return []string{"kafka-servers", "kafka-settings", "topic-prefix", "profile"} }
 
-// Resolve takes what is missing from the environment and the profile, and reads what they say. given has the flags of
-// FlagSet. defaults are settings that count where the command line has none of that name.
+// Resolve reads missing values from the environment and the profile, and parses them. given contains the flags of
+// FlagSet. defaults are settings that the command line overrides by name.
 func (f *Flags) Resolve(given *pflag.FlagSet, getenv func(string) string, defaults map[string]any) (Target, error) {
 	source, err := f.complete(given, getenv)
 	if err != nil {
@@ -93,7 +93,7 @@ func (f *Flags) Resolve(given *pflag.FlagSet, getenv func(string) string, defaul
 	return t, nil
 }
 
-// complete sets the flags that were not given, and returns where the value of each comes from, for errors.
+// complete fills in the missing flags. It returns the source of each value, for errors.
 func (f *Flags) complete(given *pflag.FlagSet, getenv func(string) string) (source map[string]string, err error) {
 	source = make(map[string]string)
 	for _, name := range names() {
@@ -128,11 +128,11 @@ func (f *Flags) complete(given *pflag.FlagSet, getenv func(string) string) (sour
 	return source, nil
 }
 
-// ErrNoServers says that the command line names no broker.
+// ErrNoServers is the error of a command line without a broker.
 var ErrNoServers = errors.New("which brokers? Give --kafka-servers HOST:PORT or --profile NAME, or set " +
 	cliflags.Variable("kafka-servers"))
 
-// ProfileNames returns the names of the profiles that there are, for completion.
+// ProfileNames returns the names of all profiles, for shell completion.
 func ProfileNames(getenv func(string) string) []string {
 	path, err := profile.Path(getenv)
 	if err != nil {

@@ -1,13 +1,14 @@
-// Package devkafka is the embedded development broker: a Kafka that runs inside a Go process, with nothing to install.
+// Package devkafka is the embedded development broker: a Kafka that runs inside a Go process, with nothing to
+// install.
 //
-// It is kfake (of franz-go) behind a guard. It speaks the Kafka protocol well enough to publish, to consume in a group,
-// to administer topics and to keep all of it in a data directory between runs, and any Kafka client can connect to it.
+// It is kfake (of franz-go) behind a guard. It implements the parts of the Kafka protocol that publishing, consumer
+// groups and the administration of topics need, and can keep its data in a directory between runs. Any Kafka client
+// can connect to it.
 //
-// It is for development, for examples and for tests. It is not for production: there is no replication and no
-// authentication, one goroutine serves every request, a failed fsync goes unnoticed, and no promise is made that data
-// written by this version can be read by the next. It therefore listens on loopback only, unless told otherwise, and
-// the guard closes connections that would take kfake down: frames of an absurd size, unknown requests, too many of
-// them.
+// It is for development, examples and tests, not for production: it has no replication and no authentication, one
+// goroutine serves every request, a failed fsync goes unnoticed, and another version may be unable to read its data.
+// It therefore listens on loopback only, unless configured otherwise. The guard closes connections that would crash
+// kfake: oversized frames, unknown requests, and too many connections.
 package devkafka
 
 import (
@@ -28,63 +29,63 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/privatedir"
 )
 
-// lockName is the file in the data directory that says a broker is using it. kfake ignores files it does not know.
+// lockName is the lock file of the data directory. kfake ignores files that it does not know.
 const lockName = "devkafka.lock"
 
-// Options says how a development broker runs. The zero Options is a broker of one node on a free loopback port, whose
-// data is gone when it is closed.
+// Options configure a development broker. The zero Options is one broker on a free loopback port, whose data is
+// deleted by Close.
 type Options struct {
-	// Addr is the host:port to listen on; port 0 takes a free one. With several Brokers and a port, they take that port
-	// and the ones after it. The host is also the address that clients are told to connect to, so it must be one that they
-	// can reach: 0.0.0.0 is refused. Defaults to "127.0.0.1:0".
+	// Addr is the host:port to listen on; port 0 means any free port. Several Brokers with a port use that port and
+	// the following ones. The host is also the advertised address, so clients must be able to reach it: 0.0.0.0 is
+	// refused. Defaults to "127.0.0.1:0".
 	Addr string
 
-	// DataDir is where topics, records, groups and offsets are kept; it is created if need be. One broker at a time may
-	// use it. Defaults to a temporary directory that Close removes.
+	// DataDir holds topics, records, groups and offsets; it is created if it is missing. One broker at a time may use
+	// it. Defaults to a temporary directory that Close removes.
 	DataDir string
 
-	// Partitions is how many partitions a topic gets when whoever creates it does not say (Kafka's num.partitions).
+	// Partitions is the number of partitions of a topic whose creator does not specify one (Kafka's num.partitions).
 	// Defaults to 4.
 	Partitions int
 
 	// Brokers is the number of brokers in the cluster, all of them in this process. Defaults to 1.
 	Brokers int
 
-	// NoAutoCreate refuses to create a topic because a producer asked for its metadata (Kafka's auto.create.topics.enable
-	// set to false).
+	// NoAutoCreate keeps a producer's metadata request from creating a topic (Kafka's
+	// auto.create.topics.enable=false).
 	NoAutoCreate bool
 
-	// AllowRemote permits an Addr that other machines can reach. There is no authentication: whoever can connect can read,
-	// write and delete everything.
+	// AllowRemote permits an Addr that other machines can reach. There is no authentication: anyone who can connect
+	// can read, write and delete everything.
 	AllowRemote bool
 
-	// MaxConnections is how many connections may be open on one broker; more are closed at once. Defaults to 1000.
+	// MaxConnections bounds the open connections of each broker; further ones are closed at once. Defaults to 1000.
 	MaxConnections int
 
-	// IdleTimeout closes a connection on which no request begins, or a request that began does not go on, for that long
-	// (Kafka's connections.max.idle.ms). Defaults to 10m.
+	// IdleTimeout closes a connection without a new request, or with an incomplete request that does not progress,
+	// for that long (Kafka's connections.max.idle.ms). Defaults to 10m.
 	IdleTimeout time.Duration
 
-	// Logger gets kfake's warnings and errors. Defaults to none.
+	// Logger receives kfake's warnings and errors. Defaults to none.
 	Logger *slog.Logger
 
-	// Kfake are further options for kfake, applied last: SASL users, ACLs, group timeouts and what else a test needs.
+	// Kfake are further options of kfake, applied last, such as SASL users, ACLs and group timeouts.
 	Kfake []kfake.Opt
 }
 
-// Broker is a development broker that runs. Its methods may be called by several goroutines.
+// Broker is a running development broker. Its methods may be called concurrently.
 type Broker struct {
 	cluster *kfake.Cluster
 	addrs   []string
 	guards  []*guard
 	lock    *filelock.Lock
-	tempDir string // removed by Close; empty when the caller gave a DataDir
+	tempDir string // removed by Close; empty with a configured DataDir
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
-// Start starts a development broker; it accepts connections when Start returns. The caller closes it.
+// Start starts a development broker that accepts connections when Start returns. The caller must close it.
 func Start(o Options) (*Broker, error) {
 	o = o.withDefaults()
 	host, port, err := o.listenOn()
@@ -116,7 +117,8 @@ func (b *Broker) start(o Options, host string, port int) (err error) {
 	if err != nil {
 		return fmt.Errorf("devkafka: locking the data directory: %w", err)
 	}
-	// kfake calls this once per broker, in order and from one goroutine, and always names 127.0.0.1: the address is ours.
+	// kfake calls listen once for each broker, in order and from one goroutine. It always names
+	// 127.0.0.1, so that the address of the Options is used instead.
 	listen := func(network, _ string) (net.Listener, error) {
 		p := port
 		if p != 0 {
@@ -152,12 +154,11 @@ func (b *Broker) start(o Options, host string, port int) (err error) {
 // Addrs returns the host:port of every broker, in the order of their ids.
 func (b *Broker) Addrs() []string { return append([]string(nil), b.addrs...) }
 
-// Cluster returns the kfake cluster behind the guard, with which a test injects faults.
+// Cluster returns the kfake cluster behind the guard, so that a test can inject faults.
 func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
 
-// Close writes what is to be kept, closes every connection, waits until they are closed and gives the data directory
-// free, or removes it if it was temporary. Requests that are being answered may be cut off. Further calls return what
-// the first one returned.
+// Close flushes the data, closes every connection, waits until all are closed, and unlocks the data directory or
+// removes a temporary one. Responses may be cut off. Further calls return the result of the first.
 func (b *Broker) Close() error {
 	b.closeOnce.Do(func() {
 		b.cluster.Close()
@@ -166,7 +167,7 @@ func (b *Broker) Close() error {
 	return b.closeErr
 }
 
-// release gives back everything but the kfake cluster, which must not run any more.
+// release frees everything except the kfake cluster, which must have stopped.
 func (b *Broker) release() error {
 	var errs []error
 	for _, g := range b.guards {
@@ -203,7 +204,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// listenOn resolves and judges Addr. The host comes back as an IP address, because it is what clients will be sent to.
+// listenOn resolves and validates Addr. It returns the host as an IP address, because clients receive it as the
+// broker's address.
 func (o Options) listenOn() (host string, port int, err error) {
 	a, err := net.ResolveTCPAddr("tcp", o.Addr)
 	if err != nil {
@@ -211,7 +213,7 @@ func (o Options) listenOn() (host string, port int, err error) {
 	}
 	switch {
 	case a.IP == nil || a.IP.IsUnspecified():
-		return "", 0, fmt.Errorf("devkafka: address %q names no host that clients could be sent to: use 127.0.0.1 or one "+
+		return "", 0, fmt.Errorf("devkafka: address %q cannot be advertised to clients: use 127.0.0.1 or one "+
 			"address of this machine", o.Addr)
 	case !a.IP.IsLoopback() && !o.AllowRemote:
 		return "", 0, fmt.Errorf("devkafka: address %q is not on loopback, and the development broker has no "+
@@ -220,7 +222,7 @@ func (o Options) listenOn() (host string, port int, err error) {
 	return a.IP.String(), a.Port, nil
 }
 
-// logger sends what kfake says at warning level and above to slog.
+// logger passes kfake's messages of level warning and above to slog.
 type logger struct{ to *slog.Logger }
 
 // Logf implements kfake.Logger.

@@ -13,27 +13,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kfake believes its clients: it allocates as many bytes as a frame claims to have, a request key that it does not know
-// is a nil dereference, and a head that claims four billion tags keeps a processor busy until it has counted them. The
-// guard stands between the socket and kfake and reads every request's head before kfake sees a byte of it. (The bodies
-// are kfake's: one that is made for it can still waste a processor's time. It cannot reach the broker from another
-// machine.)
+// kfake trusts its clients: it allocates as many bytes as a frame claims, dereferences nil for an unknown request
+// key, and loops over as many tags as a request header claims, up to four billion. The guard sits between the socket
+// and kfake and checks each request's header before kfake reads it. kfake reads the bodies unchecked: a crafted body
+// can still waste CPU time, but not from another machine.
 const (
-	// The size in front of every frame.
+	// The size in front of each frame.
 	sizeBytes = 4
-	// A frame has at least the fixed part of a request's head: key, version, correlation id.
+	// A frame contains at least the fixed part of a request header: key, version, correlation id.
 	minFrame = 8
-	// Kafka's own default for socket.request.max.bytes.
+	// Kafka's default for socket.request.max.bytes.
 	maxFrame = 100 << 20
-	// A head's tags are counted in one byte. No client is known to send any.
+	// The guard accepts tag counts of one byte. No known client sends tags.
 	maxTags = 127
 )
 
-// errFrame is why the guard closes a connection.
+// errFrame is the reason for which the guard closes a connection.
 var errFrame = errors.New("devkafka: not a Kafka request")
 
-// guard is a net.Listener whose connections let only well-formed frames through, and that owns them: shutdown closes
-// all and waits until kfake has closed them too.
+// guard is a net.Listener whose connections pass only well-formed frames. shutdown closes all of them and waits until
+// kfake has closed them too.
 type guard struct {
 	net.Listener
 	max  int
@@ -49,8 +48,8 @@ func newGuard(ln net.Listener, max int, idle time.Duration) *guard {
 	return &guard{Listener: ln, max: max, idle: idle, done: make(chan struct{}), conns: make(map[*guardedConn]struct{})}
 }
 
-// Accept implements net.Listener. It fails only when the listener is closed: kfake stops listening at the first error,
-// and running out of file descriptors for a moment must not be the end of the broker.
+// Accept implements net.Listener. It fails only when the listener is closed: kfake stops listening at the first
+// error, and a temporary lack of file descriptors must not stop the broker.
 func (g *guard) Accept() (net.Conn, error) {
 	for {
 		conn, err := g.Listener.Accept()
@@ -72,7 +71,7 @@ func (g *guard) Accept() (net.Conn, error) {
 	}
 }
 
-// admit takes a connection in unless there are too many, or the guard is shut down.
+// admit registers a connection unless there are too many or the guard is shut down.
 func (g *guard) admit(conn net.Conn) (*guardedConn, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -90,7 +89,7 @@ func (g *guard) admit(conn net.Conn) (*guardedConn, bool) {
 	return c, true
 }
 
-// shutdown closes the listener and every connection, and returns when all are closed. It may be called again.
+// shutdown closes the listener and every connection, and waits until all are closed. It may be called again.
 func (g *guard) shutdown() {
 	g.mu.Lock()
 	select {
@@ -110,19 +109,19 @@ func (g *guard) shutdown() {
 	g.open.Wait()
 }
 
-// guardedConn checks the head of every frame that is read from the connection. kfake reads with one goroutine and
-// writes with another; only the reading one touches head and body.
+// guardedConn checks the header of each frame that is read. kfake reads with one goroutine and writes with another;
+// only the reading one uses head and body.
 type guardedConn struct {
 	net.Conn
 	guard *guard
 	once  sync.Once
 
-	buf  []byte // where heads are read into
-	head []byte // what of buf is not handed on yet
-	body int    // bytes of the frame that follow the head and are not handed on yet
+	buf  []byte // holds the header
+	head []byte // the part of buf that Read has not returned yet
+	body int    // bytes of the frame behind the header that Read has not returned yet
 }
 
-// Read implements net.Conn. It hands out nothing of a frame whose head is wrong.
+// Read implements net.Conn. It returns no byte of a frame with an invalid header.
 func (c *guardedConn) Read(p []byte) (int, error) {
 	if len(c.head) == 0 && c.body == 0 {
 		if err := c.readHead(); err != nil {
@@ -145,7 +144,7 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readHead reads size, key, version, correlation id and, where the version has them, client id and the number of tags.
+// readHead reads size, key, version, correlation id and, in flexible versions, client id and the number of tags.
 func (c *guardedConn) readHead() error {
 	if err := c.Conn.SetReadDeadline(time.Now().Add(c.guard.idle)); err != nil {
 		return err
@@ -178,13 +177,13 @@ func (c *guardedConn) readHead() error {
 	return nil
 }
 
-// readFlexibleHead reads the rest of the head of a version that has tags.
+// readFlexibleHead reads the rest of the header of a flexible version.
 func (c *guardedConn) readFlexibleHead() error {
 	length, err := c.readAhead(2)
 	if err != nil {
 		return err
 	}
-	if n := int16(binary.BigEndian.Uint16(length)); n > 0 { // -1 is a client without an id
+	if n := int16(binary.BigEndian.Uint16(length)); n > 0 { // -1: no client id
 		if _, err := c.readAhead(int(n)); err != nil {
 			return err
 		}
@@ -199,7 +198,7 @@ func (c *guardedConn) readFlexibleHead() error {
 	return nil
 }
 
-// readAhead reads n of the frame's bytes into buf and returns them; they are good until the next call.
+// readAhead reads n bytes of the frame into buf and returns them; they are valid until the next call.
 func (c *guardedConn) readAhead(n int) ([]byte, error) {
 	if n > c.body {
 		return nil, fmt.Errorf("%w: a frame that ends in its head", errFrame)

@@ -16,7 +16,7 @@ const (
 	codeGroupDenied  kafka.CodeError = 30
 )
 
-// permissions looks at what the user may do.
+// permissions checks the user's rights.
 func (d *doctor) permissions(ctx context.Context, conn *kafka.ProbeConn, seen *kafka.Permissions) {
 	if len(d.Needs) == 0 && len(d.Groups) == 0 {
 		d.step(ctx, stepACL, d.Prefix+"*", func(context.Context) (string, error) { return d.visible(seen) })
@@ -32,14 +32,14 @@ func (d *doctor) permissions(ctx context.Context, conn *kafka.ProbeConn, seen *k
 
 // visible counts the topics that the user may see, read and write.
 func (d *doctor) visible(seen *kafka.Permissions) (string, error) {
-	var all, told, read, written int
+	var all, reported, read, written int
 	for name, t := range seen.Topics {
 		if t.Internal || t.Err != nil || !strings.HasPrefix(name, d.Prefix) {
 			continue
 		}
 		all++
 		if t.Allowed != 0 {
-			told++
+			reported++
 		}
 		if t.Allowed&kafka.OperationRead != 0 {
 			read++
@@ -48,14 +48,14 @@ func (d *doctor) visible(seen *kafka.Permissions) (string, error) {
 			written++
 		}
 	}
-	if all > 0 && told == 0 {
-		return "", &skip{fmt.Sprintf("%d topics can be seen; the brokers do not tell what may be done to them", all), ""}
+	if all > 0 && reported == 0 {
+		return "", &skip{fmt.Sprintf("%d topics can be seen; the brokers do not report the rights on them", all), ""}
 	}
 	return fmt.Sprintf("%d topics can be seen, %d of them read and %d written (--app checks what an app needs)", all, read,
 		written), nil
 }
 
-// topic checks the rights that a stream's topic needs.
+// topic checks the rights on a stream's topic.
 func (d *doctor) topic(n Need, seen *kafka.Permissions) (string, error) {
 	name := d.Prefix + n.Stream
 	needed := map[kafka.Operations]string{kafka.OperationDescribe: "Describe"}
@@ -81,7 +81,7 @@ func (d *doctor) topic(n Need, seen *kafka.Permissions) (string, error) {
 	case t.Err != nil:
 		return "", t.Err
 	case t.Allowed == 0:
-		return "", &skip{"the brokers do not tell what may be done to it", ""}
+		return "", &skip{"the brokers do not report the rights on it", ""}
 	}
 	var has, lacks []string
 	for _, o := range order {
@@ -97,13 +97,13 @@ func (d *doctor) topic(n Need, seen *kafka.Permissions) (string, error) {
 	return "allowed: " + strings.Join(has, ", "), nil
 }
 
-// missingTopic is about a topic that is not there, which a publisher may create.
+// missingTopic handles a topic that does not exist; a publisher may create it.
 func (d *doctor) missingTopic(name string, n Need, seen *kafka.Permissions) (string, error) {
 	switch {
 	case !n.Publish:
-		return "the topic does not exist yet: it is waited for", nil
-	case seen.Cluster == 0: // the brokers tell it only to users with Describe on the cluster
-		return "", &skip{"the topic does not exist yet, and whether this user may create it cannot be told", ""}
+		return "the topic does not exist yet: subscriptions wait for it", nil
+	case seen.Cluster == 0: // brokers report it only to users with Describe on the cluster
+		return "", &skip{"the topic does not exist yet, and the brokers do not report whether this user may create it", ""}
 	case seen.Cluster&kafka.OperationCreate == 0:
 		return "", &problem{fmt.Errorf("the topic %s does not exist, and this user may not create topics", name),
 			"create it (`kafkaesk topics apply` with a user who may), or allow it by " +
@@ -113,8 +113,8 @@ func (d *doctor) missingTopic(name string, n Need, seen *kafka.Permissions) (str
 	return "the topic does not exist yet: the app creates it", nil
 }
 
-// group checks the rights that a consumer group needs. A new cluster makes its topic of groups when it is first asked
-// for one.
+// group checks the rights on a consumer group. A new cluster creates __consumer_offsets at the first request for a
+// coordinator.
 func (d *doctor) group(ctx context.Context, conn *kafka.ProbeConn, group string) (string, error) {
 	allowed, err := d.askGroup(ctx, conn, group)
 	for err != nil && kafka.Classify(err).Retriable() && kafka.Sleep(ctx, 100*time.Millisecond) == nil {
@@ -126,14 +126,14 @@ func (d *doctor) group(ctx context.Context, conn *kafka.ProbeConn, group string)
 	case err != nil:
 		return "", err
 	case allowed == 0:
-		return "", &skip{"the brokers do not tell what may be done to it", ""}
+		return "", &skip{"the brokers do not report the rights on it", ""}
 	case allowed&kafka.OperationRead == 0:
 		return "", d.denied("group", group, []string{"Read"})
 	}
 	return "allowed: Read", nil
 }
 
-// askGroup asks the group's coordinator, which alone knows it.
+// askGroup asks the group's coordinator: no other broker knows the group.
 func (d *doctor) askGroup(ctx context.Context, conn *kafka.ProbeConn, group string) (kafka.Operations, error) {
 	b, err := conn.Coordinator(ctx, group)
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *doctor) askGroup(ctx context.Context, conn *kafka.ProbeConn, group stri
 	return coordinator.Group(ctx, group)
 }
 
-// connect goes through all steps of a connection without a report.
+// connect performs all steps of a connection without reporting them.
 func (d *doctor) connect(ctx context.Context, b kafka.Broker) (conn *kafka.ProbeConn, err error) {
 	if conn, err = d.probe.Dial(ctx, b.Address()); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (d *doctor) denied(kind, name string, operations []string) error {
 		"allow it by " + d.command(kind, name, operations)}
 }
 
-// command is what an administrator of Apache Kafka types to give rights.
+// command returns the command that grants the rights on Apache Kafka.
 func (d *doctor) command(kind, name string, operations []string) string {
 	user := d.Settings.SASLUsername
 	if user == "" {

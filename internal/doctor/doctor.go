@@ -1,5 +1,5 @@
-// Package doctor finds out why a Kafka cannot be used from here: it goes through what a connection needs, one step
-// after another, times each, and says what is wrong and how to mend it. It writes nothing to the cluster.
+// Package doctor finds out why this machine cannot use a Kafka. It performs the steps of a connection one after
+// another, measures each, and reports what is wrong and how to fix it. It writes nothing to the cluster.
 package doctor
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// The steps, in their order.
+// The steps in the order in which they run.
 const (
 	stepDNS        = "dns"
 	stepTCP        = "tcp"
@@ -26,60 +26,61 @@ const (
 	stepClock      = "clock"
 )
 
-// Status of a step.
+// The status of a step.
 const (
 	OK      = "ok"
 	Failed  = "failed"
-	Skipped = "skipped" // it cannot be told, or depends on a step that failed
+	Skipped = "skipped" // the answer is unknown, or an earlier step has failed
 )
 
-// Result is what one step has found.
+// Result is the result of one step.
 type Result struct {
 	Step string `json:"step"`
-	// Target is what was looked at: an address, a topic, a group.
+	// Target is the object of the step: an address, a topic or a group.
 	Target string  `json:"target"`
 	Status string  `json:"status"`
 	Millis float64 `json:"duration_ms"`
-	// Detail is what was found, or what is wrong.
+	// Detail is the finding, or the problem.
 	Detail string `json:"detail"`
-	// Fix says how to mend it; "" where nothing is wrong.
+	// Fix is the remedy; "" without a problem.
 	Fix string `json:"fix"`
 }
 
-// Need is what an application does with a stream.
+// Need is how an application uses a stream.
 type Need struct {
 	Stream           string
 	Publish, Consume bool
 }
 
-// Options are what to look at. Servers and Settings are needed.
+// Options configure a run. Servers and Settings are required.
 type Options struct {
 	Servers  []string
 	Settings kafka.Settings
 	Prefix   string // of the topics
-	// Needs and Groups are streams and consumer groups that the user has to have the rights for. Without both, the topics
-	// that the user may see are counted.
+	// Needs and Groups are the streams and consumer groups that the user needs rights on. Without both, the visible
+	// topics are counted.
 	Needs  []Need
 	Groups []string
-	// Timeout of each step. Defaults to 5s.
+	// Timeout bounds each step. Defaults to 5s.
 	Timeout time.Duration
-	// Now is the clock that is compared with the brokers'. Defaults to time.Now.
+	// Now returns the time that is compared with the brokers' clocks. Defaults to time.Now.
 	Now func() time.Time
 }
 
-// doctor is one examination.
+// doctor is the state of one run.
 type doctor struct {
 	Options
 	probe  *kafka.Probe
 	report func(Result)
 	failed bool
-	// refused: the brokers have refused the login. It is not tried again: accounts get locked.
+	// refused reports that a broker has refused the login. The doctor does not try it again, because accounts get
+	// locked.
 	refused bool
-	reached []string // servers that passed
+	reached []string // servers whose steps all passed
 }
 
-// Run goes through the steps, and reports each result as it comes. It returns whether all is well; its error is of the
-// settings alone.
+// Run performs the steps and reports each result at once. It returns whether all steps passed. An error means invalid
+// settings.
 func Run(ctx context.Context, o Options, report func(Result)) (healthy bool, err error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
@@ -108,7 +109,7 @@ func Run(ctx context.Context, o Options, report func(Result)) (healthy bool, err
 	return !d.failed, context.Cause(ctx)
 }
 
-// step does one step within its time, and reports it.
+// step performs and reports one step, bounded by the timeout.
 func (d *doctor) step(ctx context.Context, step, target string, do func(context.Context) (string, error)) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
@@ -132,12 +133,12 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// skip is the error of a step that can tell nothing.
+// skip is the error of a step without a finding.
 type skip struct{ reason, fix string }
 
 func (s *skip) Error() string { return s.reason }
 
-// problem is an error that knows how to mend itself.
+// problem is an error with its remedy.
 type problem struct {
 	error
 	fix string
@@ -145,7 +146,7 @@ type problem struct {
 
 func (p *problem) Unwrap() error { return p.error }
 
-// server goes through the steps of one configured server, and returns its connection; nil when a step has failed.
+// server performs the steps of one configured server and returns its connection; nil when a step has failed.
 func (d *doctor) server(ctx context.Context, server string) *kafka.ProbeConn {
 	host, _, err := net.SplitHostPort(server)
 	if err != nil {
@@ -175,7 +176,7 @@ func (d *doctor) server(ctx context.Context, server string) *kafka.ProbeConn {
 	return conn
 }
 
-// talk goes through the steps of a connection behind TCP.
+// talk performs the steps that follow the TCP connection.
 func (d *doctor) talk(ctx context.Context, conn *kafka.ProbeConn, server, host string) bool {
 	if d.probe.UsesTLS() && !d.step(ctx, stepTLS, server, func(ctx context.Context) (string, error) {
 		return d.secure(ctx, conn, host)
@@ -183,20 +184,20 @@ func (d *doctor) talk(ctx context.Context, conn *kafka.ProbeConn, server, host s
 		return false
 	}
 	if !d.step(ctx, stepVersions, server, func(ctx context.Context) (string, error) {
-		return "the broker knows the requests that kafkaesk sends", conn.Versions(ctx)
+		return "the broker supports the requests that kafkaesk sends", conn.Versions(ctx)
 	}) {
 		return false
 	}
 	return !d.probe.UsesSASL() || d.step(ctx, stepSASL, server, func(ctx context.Context) (string, error) {
 		if d.refused {
-			return "", &skip{reason: "the login was refused by another server",
-				fix: "see there: a second wrong login may lock the account"}
+			return "", &skip{reason: "another server refused the login",
+				fix: "fix that first: a second wrong login may lock the account"}
 		}
 		if err := conn.Login(ctx); err != nil {
 			d.refused = errors.Is(err, kafka.ErrAuth)
 			return "", err
 		}
-		return "logged in by " + d.Settings.SASLMechanism + d.asUser(), nil
+		return "logged in with " + d.Settings.SASLMechanism + d.asUser(), nil
 	})
 }
 
@@ -207,7 +208,7 @@ func (d *doctor) asUser() string {
 	return " as " + d.Settings.SASLUsername
 }
 
-// expirySoon is how long before the end of a certificate's time it is said.
+// expirySoon is how long before its expiry a certificate is reported.
 const expirySoon = 14 * 24 * time.Hour
 
 func (d *doctor) secure(ctx context.Context, conn *kafka.ProbeConn, host string) (string, error) {
@@ -220,15 +221,16 @@ func (d *doctor) secure(ctx context.Context, conn *kafka.ProbeConn, host string)
 	detail := fmt.Sprintf("certificate of %s, valid until %s", name(certificate),
 		certificate.NotAfter.Format(time.DateOnly))
 	if left < expirySoon {
-		return "", &problem{fmt.Errorf("%s, which is in %s", detail, left.Round(time.Hour)), "renew the broker's certificate"}
+		return "", &problem{fmt.Errorf("%s: it expires in %s", detail, left.Round(time.Hour)),
+			"renew the broker's certificate"}
 	}
 	return detail, nil
 }
 
-// cluster goes through the steps that need one broker to talk to.
+// cluster performs the steps that need a working connection to one broker.
 func (d *doctor) cluster(ctx context.Context, conn *kafka.ProbeConn) {
 	var seen *kafka.Permissions
-	var topics []string // nil: all that the user may see
+	var topics []string // nil: all topics that the user may see
 	for _, n := range d.Needs {
 		topics = append(topics, d.Prefix+n.Stream)
 	}
@@ -253,7 +255,7 @@ func (d *doctor) cluster(ctx context.Context, conn *kafka.ProbeConn) {
 	d.step(ctx, stepClock, d.reached[0], func(ctx context.Context) (string, error) { return d.clock(ctx, conn) })
 }
 
-// advertised connects to a broker by the address that the cluster gives for it.
+// advertised connects to a broker by its advertised address.
 func (d *doctor) advertised(ctx context.Context, b kafka.Broker) (string, error) {
 	conn, err := d.probe.Dial(ctx, b.Address())
 	if err != nil {
@@ -265,7 +267,7 @@ func (d *doctor) advertised(ctx context.Context, b kafka.Broker) (string, error)
 			return "", &advertisedError{b, err}
 		}
 	}
-	return fmt.Sprintf("broker %d can be reached by the address that it advertises", b.ID), nil
+	return fmt.Sprintf("broker %d can be reached at its advertised address", b.ID), nil
 }
 
 type advertisedError struct {
@@ -279,15 +281,15 @@ func (e *advertisedError) Error() string {
 
 func (e *advertisedError) Unwrap() error { return e.err }
 
-// clockLimit is how far two clocks may be apart. Ages, lags and the delays of retry streams are wrong by the
-// difference.
+// clockLimit is the largest tolerated difference of two clocks. Ages, lags and the delays of retry streams are wrong
+// by this difference.
 const clockLimit = 5 * time.Second
 
 func (d *doctor) clock(ctx context.Context, conn *kafka.ProbeConn) (string, error) {
 	ahead, within, err := conn.Clock(ctx, d.Now)
 	switch {
 	case errors.Is(err, kafka.ErrAuth):
-		return "", &skip{"the brokers tell their time only to users with Describe on the cluster", ""}
+		return "", &skip{"brokers report their time only to users with Describe on the cluster", ""}
 	case errors.Is(err, kafka.ErrNoClock):
 		return "", &skip{err.Error() + ": Kafka 3.3 or later does, without ZooKeeper", ""}
 	case err != nil:
@@ -302,7 +304,7 @@ func (d *doctor) clock(ctx context.Context, conn *kafka.ProbeConn) (string, erro
 		within.Round(time.Millisecond))
 	if ahead.Abs()-within > clockLimit {
 		return "", &problem{errors.New(detail), "set both clocks by NTP: ages, lags in time and the delays of retry " +
-			"streams are wrong by the difference, and brokers refuse records that lie too far ahead of their clock"}
+			"streams are wrong by the difference, and brokers refuse records whose time is too far in their future"}
 	}
 	return detail, nil
 }

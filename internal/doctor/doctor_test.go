@@ -205,7 +205,8 @@ func TestTLS(t *testing.T) {
 	}{
 		{name: "trusted", hosts: here, from: now.Add(-year), until: now.Add(year)},
 		{name: "another authority", hosts: here, from: now.Add(-year), until: now.Add(year), other: true,
-			step: stepTLS, what: "unknown authority", does: "signed by CN=the broker, which is not trusted: set ssl_cafile"},
+			step: stepTLS, what: "unknown authority", does: "signed by CN=the broker, which is not trusted: if this is right, " +
+				"set ssl_cafile"},
 		{name: "another name", hosts: []string{"kafka.example", "k2.example"}, from: now.Add(-year), until: now.Add(year),
 			step: stepTLS, what: "127.0.0.1", does: "is for kafka.example, k2.example"},
 		{name: "expired", hosts: here, from: now.Add(-year), until: now.Add(-time.Hour), step: stepTLS, what: "expired",

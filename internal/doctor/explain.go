@@ -17,13 +17,13 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Codes of Kafka that have a remedy of their own.
+// Kafka's error codes that have a remedy of their own.
 const (
 	codeUnsupportedMechanism kafka.CodeError = 33
 	codeIllegalSASLState     kafka.CodeError = 34
 )
 
-// explain says what is wrong with a step, and how to mend it.
+// explain returns the problem of a failed step and its remedy.
 func (d *doctor) explain(ctx context.Context, step, target string, err error) (detail, fix string) {
 	var own *problem
 	var advertised *advertisedError
@@ -53,10 +53,10 @@ func (d *doctor) explain(ctx context.Context, step, target string, err error) (d
 	case stepSASL:
 		return detail, d.fixOfSASL(err)
 	}
-	return detail, "look into the broker's log for why it answers so"
+	return detail, "look in the broker's log for the reason"
 }
 
-// stepOf tells at which step the connection to an advertised address has failed.
+// stepOf returns the step at which the connection to an advertised address failed.
 func stepOf(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
@@ -88,7 +88,7 @@ func fixOfTCP(ctx context.Context, err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens on this port: is the broker up, and is this the port of its listener?"
 	case timedOut(ctx, err):
-		return "packets get lost: check the address, firewalls and security groups between here and the broker"
+		return "no answer to a TCP connection: check the address, firewalls and security groups between here and the broker"
 	}
 	return "check the address, and the network between here and the broker"
 }
@@ -101,12 +101,12 @@ func fixOfTLS(ctx context.Context, err error, now time.Time) string {
 	var alert tls.AlertError
 	switch {
 	case errors.As(err, &authority):
-		signer := "nobody knows whom"
+		signer := "an unknown authority"
 		if authority.Cert != nil {
 			signer = cmp.Or(authority.Cert.Issuer.String(), signer)
 		}
-		return "the broker's certificate is signed by " + signer + ", which is not trusted: set ssl_cafile to a PEM file " +
-			"of that authority, if it is the right one"
+		return "the broker's certificate is signed by " + signer + ", which is not trusted: if this is right, set " +
+			"ssl_cafile to a PEM file with that authority"
 	case errors.As(err, &host):
 		return "the broker's certificate is for " + names(host.Certificate) +
 			": connect by one of these names, or have the certificate name this host"
@@ -129,7 +129,7 @@ func fixOfTLS(ctx context.Context, err error, now time.Time) string {
 		"security_protocol PLAINTEXT or SASL_PLAINTEXT"
 }
 
-// name returns what a certificate calls its owner.
+// name returns the subject of a certificate.
 func name(c *x509.Certificate) string {
 	return cmp.Or(c.Subject.CommonName, names(c))
 }
@@ -160,9 +160,9 @@ func (d *doctor) fixOfVersions(ctx context.Context, target string, err error) st
 	case timedOut(ctx, err):
 		return "the port takes connections and never answers: is it a listener of a broker, and does the broker hang?"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the connection was closed without an answer: is this a listener of Kafka, and for clients?"
+		return "the connection was closed without an answer: is this Kafka's listener for clients?"
 	}
-	return "the broker answers otherwise than Kafka does: check what listens there, and its version"
+	return "the answer is not Kafka's: check which program listens there, and its version"
 }
 
 func (d *doctor) fixOfSASL(err error) string {
@@ -180,5 +180,5 @@ func (d *doctor) fixOfSASL(err error) string {
 		return "the broker closed the connection during the login: some do so when they refuse it; check user, password " +
 			"and sasl_mechanism"
 	}
-	return "look into the broker's log: the login did not come to its end"
+	return "look into the broker's log: the login ended early"
 }

@@ -1,10 +1,10 @@
-// Package envelope takes a record's value apart: {"schema":"Content:1","data":{...}}.
+// Package envelope parses the value of a record: {"schema":"Content:1","data":{...}}.
 //
-// Parse reads every byte once and allocates nothing, because it stands before every typed handler. It checks the whole
-// value, the data included, although encoding/json checks the data once more when it decodes it (it has no entry that
-// trusts its input): the check costs a small part of the decoding, and in return a value is either an envelope or not,
-// whatever type a handler has. What encoding/json lets pass, and Python's reader does not, is refused here: bytes that
-// are no UTF-8 and halves of surrogate pairs, which encoding/json silently replaces by U+FFFD.
+// Parse reads every byte once and allocates nothing, because it runs before every typed handler. It validates the
+// whole value, including the data, which encoding/json validates again when it decodes them (it cannot skip
+// validation). The validation costs little compared with the decoding, and it makes a value an envelope or not an
+// envelope whatever type the handler has. Parse also refuses what encoding/json accepts and Python's reader does not:
+// invalid UTF-8 and halves of surrogate pairs, which encoding/json silently replaces by U+FFFD.
 package envelope
 
 import (
@@ -14,24 +14,24 @@ import (
 	"fmt"
 )
 
-// MaxDepth is how deep objects and arrays may lie in each other, the envelope itself being the first. It is deeper than
-// what any of our publishers writes that has data worth reading, and shallow enough for every parser behind it.
+// MaxDepth is the maximum nesting of objects and arrays, including the envelope itself. Real data is less deep, and
+// every later parser can handle this depth.
 const MaxDepth = 1000
 
-// Envelope is what a record's value says. Both fields are views into the value and live as long as it does; neither may
-// be changed.
+// Envelope is a parsed value. Both fields are views into the value: they are valid as long as it is, and must not be
+// changed.
 type Envelope struct {
-	// Schema is the name of the schema, as in "Content:1". It is nil when the value has no schema, or one that is no
-	// string. A name that is written with escapes is a copy.
+	// Schema is the name of the schema, such as "Content:1". It is nil when the value has no schema, or one that is
+	// not a string. A name with escapes is a copy.
 	Schema []byte
-	// Data is the JSON of data, without the space around it. It is nil when there is no data, and the four bytes of null
+	// Data is the JSON of data, without surrounding white space. It is nil without data, and the four bytes of null
 	// when data is null.
 	Data []byte
 }
 
-// Parse reads a record's value: one JSON object, with its keys in any order and others among them. Of a key that is
-// there twice, the last counts. An error says what is wrong and at which byte, counted from 0. A nil value, Kafka's
-// tombstone, is an error too.
+// Parse parses a record's value: one JSON object, with its keys in any order and possibly further keys. The last of
+// several equal keys counts. An error states the problem and the byte, counted from 0. A nil value, Kafka's
+// tombstone, is an error.
 func Parse(value []byte) (Envelope, error) {
 	var e Envelope
 	i := space(value, 0)
@@ -51,16 +51,16 @@ func Parse(value []byte) (Envelope, error) {
 	return e, nil
 }
 
-// notAnObject tells a JSON value of another kind from what is no JSON at all.
+// notAnObject distinguishes another kind of JSON value from invalid JSON.
 func notAnObject(value []byte, i int) error {
 	if _, err := anyValue(value, i, 0); err != nil {
 		return err
 	}
-	return fmt.Errorf("at byte %d: the value is no JSON object", i)
+	return fmt.Errorf("at byte %d: the value is not a JSON object", i)
 }
 
-// note keeps a member of the envelope, of which it gets the JSON.
-func (e *Envelope) note(key, value []byte) {
+// set stores a member of the envelope, given its key and value as JSON.
+func (e *Envelope) set(key, value []byte) {
 	switch string(plain(key)) {
 	case "data":
 		e.Data = value
@@ -72,12 +72,12 @@ func (e *Envelope) note(key, value []byte) {
 	}
 }
 
-// plain returns what a checked JSON string means, without its quotes.
+// plain decodes a valid JSON string.
 func plain(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]
 	}
 	var text string
-	_ = json.Unmarshal(quoted, &text) // encoding/json knows no string as wrong that was checked here
+	_ = json.Unmarshal(quoted, &text) // the string is valid, so there is no error
 	return []byte(text)
 }

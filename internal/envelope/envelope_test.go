@@ -79,10 +79,10 @@ func TestParseRefuses(t *testing.T) {
 		{"empty", "", "the value is empty"},
 		{"space", "  ", "not JSON at byte 2: the value ends where a value should be"},
 		{"no JSON", "nope", "not JSON at byte 0: 'n' where a value should be"},
-		{"null", " null", "at byte 1: the value is no JSON object"},
-		{"list", "[1]", "at byte 0: the value is no JSON object"},
-		{"number", "3", "at byte 0: the value is no JSON object"},
-		{"text", `"x"`, "at byte 0: the value is no JSON object"},
+		{"null", " null", "at byte 1: the value is not a JSON object"},
+		{"list", "[1]", "at byte 0: the value is not a JSON object"},
+		{"number", "3", "at byte 0: the value is not a JSON object"},
+		{"text", `"x"`, "at byte 0: the value is not a JSON object"},
 		{"broken list", "[1", "not JSON at byte 2: the value ends where ',' or ']' should be"},
 		{"byte order mark", "\xef\xbb\xbf{}", `not JSON at byte 0: '\ufeff' where a value should be`},
 		{"Avro's magic byte", "\x00\x00\x00\x00\x01{}", `not JSON at byte 0: '\x00' where a value should be`},
@@ -128,9 +128,9 @@ func TestParseRefuses(t *testing.T) {
 		{"first half, then text", `{"data":"\uDBFFabcdef"}`, `not Unicode at byte 9: half a surrogate pair, \uDBFF`},
 		{"second half", `{"data":"\udc00"}`, `not Unicode at byte 9: half a surrogate pair, \udc00`},
 		{"half a pair in a key", `{"\udc00":1}`, `not Unicode at byte 2: half a surrogate pair, \udc00`},
-		{"too deep", `{"data":` + deep, "too deep at byte 1007: more than 1000 objects and arrays lie in each other"},
-		{"too deep with objects", strings.Repeat(`{"a":`, MaxDepth+1), "too deep at byte 5000: more than 1000 objects and " +
-			"arrays lie in each other"},
+		{"too deep", `{"data":` + deep, "too deep at byte 1007: more than 1000 nested objects and arrays"},
+		{"too deep with objects", strings.Repeat(`{"a":`, MaxDepth+1), "too deep at byte 5000: more than 1000 nested " +
+			"objects and arrays"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// text passes a string, eight bytes at a time where nothing in it needs a look.
+// text skips a string, eight bytes at a time while they are plain.
 func text(b []byte, i int) (int, error) {
 	start := i
-	var seen uint64 // every byte so far, or'ed together: its high bits tell whether there was any but ASCII
+	var seen uint64 // every byte so far, or'ed together: its high bits show whether any was not ASCII
 	var err error
 	for i++; i < len(b); {
 		if i+8 <= len(b) {
@@ -48,14 +48,14 @@ const (
 	high = 0x80 * ones
 )
 
-// stops has the high bit set of the first byte in w (the lowest) that ends a run of plain characters: a quote, a
-// backslash or a control character. Above that byte it may have others set. It is zero when there is none.
+// stops sets the high bit of the lowest byte in w that ends a run of plain characters: a quote, a backslash or a
+// control character. Bytes above it may be set wrongly. The result is zero when there is no such byte.
 func stops(w uint64) uint64 {
 	quote, backslash := w^'"'*ones, w^'\\'*ones
 	return ((w-' '*ones)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & high
 }
 
-// escape passes a backslash and what belongs to it; of a surrogate pair, both halves.
+// escape skips an escape sequence; of a surrogate pair, both halves.
 func escape(b []byte, i int) (int, error) {
 	if i+1 == len(b) {
 		return 0, unexpected(b, i+1, "an escape")
@@ -86,7 +86,7 @@ func escape(b []byte, i int) (int, error) {
 	return 0, fmt.Errorf("not Unicode at byte %d: half a surrogate pair, %s", i, b[i:i+6])
 }
 
-// unit reads the four digits of the \u at i.
+// unit decodes the four digits of the \u at i.
 func unit(b []byte, i int) (rune, error) {
 	var r rune
 	for i, end := i+2, i+6; i < end; i++ {
@@ -105,7 +105,7 @@ func unit(b []byte, i int) (rune, error) {
 	return r, nil
 }
 
-// number passes a number.
+// number skips a number.
 func number(b []byte, i int) (int, error) {
 	if b[i] == '-' {
 		i++
@@ -131,7 +131,7 @@ func number(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-// digits passes decimal digits, at least one.
+// digits skips one or more decimal digits.
 func digits(b []byte, i int) (int, error) {
 	start := i
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
@@ -143,7 +143,7 @@ func digits(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-// word passes true, false or null.
+// word skips true, false or null.
 func word(b []byte, i int, want string) (int, error) {
 	if end := i + len(want); end <= len(b) && string(b[i:end]) == want {
 		return end, nil
@@ -158,7 +158,7 @@ func unexpected(b []byte, i int, want string) error {
 	return fmt.Errorf("not JSON at byte %d: %s where %s should be", i, character(b[i:]), want)
 }
 
-// character shows the first character of b. A byte that is none is shown as it is.
+// character formats the first character of b, or its first byte when it is not UTF-8.
 func character(b []byte) string {
 	if r, n := utf8.DecodeRune(b); r != utf8.RuneError || n > 1 {
 		return fmt.Sprintf("%q", r)
@@ -178,5 +178,5 @@ func notUTF8(b []byte, i, end int) error {
 }
 
 func tooDeep(i int) error {
-	return fmt.Errorf("too deep at byte %d: more than %d objects and arrays lie in each other", i, MaxDepth)
+	return fmt.Errorf("too deep at byte %d: more than %d nested objects and arrays", i, MaxDepth)
 }

@@ -1,9 +1,9 @@
 package envelope
 
-// The functions of this file pass over one piece of JSON each: they get the index where it begins and return the one
+// Each function of this file skips one piece of JSON: it takes the index where the piece begins and returns the index
 // behind it.
 
-// anyValue passes one value, which lies in depth objects and arrays.
+// anyValue skips one value that is nested in depth objects and arrays.
 func anyValue(b []byte, i, depth int) (int, error) {
 	if i == len(b) {
 		return 0, unexpected(b, i, "a value")
@@ -28,7 +28,7 @@ func anyValue(b []byte, i, depth int) (int, error) {
 	}
 }
 
-// object passes an object. If it is the envelope itself, its members are noted in e.
+// object skips an object. For the envelope itself it stores the members in e.
 func object(b []byte, i, depth int, e *Envelope) (int, error) {
 	if depth > MaxDepth {
 		return 0, tooDeep(i)
@@ -54,7 +54,7 @@ func object(b []byte, i, depth int, e *Envelope) (int, error) {
 			return 0, err
 		}
 		if e != nil {
-			e.note(b[key:keyEnd], b[value:i:i])
+			e.set(b[key:keyEnd], b[value:i:i])
 		}
 		i = space(b, i)
 		switch {
@@ -92,7 +92,7 @@ func array(b []byte, i, depth int) (int, error) {
 	}
 }
 
-// space passes white space. Mostly there is none.
+// space skips white space. Usually there is none.
 func space(b []byte, i int) int {
 	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++

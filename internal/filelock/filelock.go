@@ -1,10 +1,10 @@
-// Package filelock holds an advisory lock on a file for as long as this process wants it. The kernel drops the lock
-// when the process ends, however it ends, so there is never a stale one to clean up.
+// Package filelock holds an advisory lock on a file. The kernel releases the lock when the process ends for whatever
+// reason, so a stale lock does not exist.
 //
-// The development broker and the spool lock their directories with it, and test binaries that run at the same time use
-// it to fetch Apache Kafka only once. On Solaris and AIX the lock is one of the whole process (fcntl): it keeps other
-// processes out, and not a second caller in the same one. On systems without file locks (Plan 9, WebAssembly) it is
-// always granted.
+// The development broker and the spool lock their directories with it, and test binaries use it so that only one of
+// them downloads Apache Kafka. On Solaris and AIX the lock is held by the whole process (fcntl): it excludes other
+// processes, but not a second caller in the same one. On systems without file locks (Plan 9, WebAssembly) locking
+// always succeeds.
 package filelock
 
 import (
@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// ErrLocked says that another process, or another caller in this one, holds the lock.
+// ErrLocked means that another process, or another caller in this process, holds the lock.
 var ErrLocked = errors.New("filelock: already locked")
 
-// Lock is a lock that is held. Its methods may be called once, by one goroutine.
+// Lock is a held lock. Each of its methods may be called once, by one goroutine.
 type Lock struct{ file *os.File }
 
-// Try takes the lock on the file at path, creating the file if need be. It does not wait: it returns an error that
-// wraps ErrLocked when somebody else has it. A link is an error: through it another user could have a file made or
-// locked elsewhere.
+// Try locks the file at path, which it creates if it is missing. It does not wait: it returns an error that wraps
+// ErrLocked when the lock is held. A symbolic link is an error: through it another user could make this one create or
+// lock a file elsewhere.
 func Try(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o600)
 	if err != nil {
@@ -41,7 +41,7 @@ func TryFile(f *os.File) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// Wait takes the lock like Try, and asks again every 100 ms until it gets it or ctx ends.
+// Wait is Try, repeated every 100 ms until the lock is free or ctx ends.
 func Wait(ctx context.Context, path string) (*Lock, error) {
 	for {
 		l, err := Try(path)
@@ -56,7 +56,7 @@ func Wait(ctx context.Context, path string) (*Lock, error) {
 	}
 }
 
-// Unlock gives the lock back. The file stays: removing it would let two processes lock two files of one name.
+// Unlock releases the lock. The file stays: with its removal two processes could lock two files of one name.
 func (l *Lock) Unlock() error {
 	return l.file.Close()
 }

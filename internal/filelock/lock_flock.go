@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// noFollow makes opening a link an error.
+// noFollow makes opening a symbolic link fail.
 const noFollow = syscall.O_NOFOLLOW
 
 func lock(f *os.File) error {

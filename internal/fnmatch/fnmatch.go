@@ -8,8 +8,8 @@
 // after the opening [ (or [!) is an ordinary member, a [ that is never closed is an ordinary character, and a reversed
 // range like [z-a] holds nothing.
 //
-// In two points we differ from the Python package that shares our topics, on purpose: the configured topic prefix is
-// always literal, whatever characters it has, and a pattern with ? or [ but without * is a pattern too.
+// Two points differ from Python's kafkaesk, which shares our topics: the configured topic prefix is always literal,
+// and a pattern with ? or [ but without * is a pattern too.
 package fnmatch
 
 import (
@@ -18,12 +18,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPattern is the greatest length of a pattern, in characters. Kafka's topic names end at 249, so a longer pattern is
-// a mistake; together the two limits bound the work of a match.
+// MaxPattern is the maximum length of a pattern in characters. Kafka's topic names have at most
+// 249, so a longer pattern is a mistake. Together the two limits bound the work of a match.
 const MaxPattern = 256
 
-// Pattern is a compiled pattern with its prefix. It may be used by several goroutines. The zero Pattern matches the
-// empty name only.
+// Pattern is a compiled pattern with its prefix. It may be used concurrently. The zero Pattern matches the empty name
+// only.
 type Pattern struct {
 	prefix string
 	text   string
@@ -35,7 +35,7 @@ type op struct {
 	kind kind
 	char rune   // of literal
 	set  *set   // of oneOf
-	text string // of oneOf: as it stands in the pattern
+	text string // of oneOf: its text in the pattern
 }
 
 type kind uint8
@@ -47,11 +47,11 @@ const (
 	star
 )
 
-// HasMeta reports whether the pattern has one of the characters * ? [ and so can match more than one name.
+// HasMeta reports whether the pattern contains one of the characters * ? [ and so can match more than one name.
 func HasMeta(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
 
-// Compile prepares a pattern over streams for matching topics, which are prefix + stream. The prefix is literal. It
-// fails for a pattern of more than MaxPattern characters only: every shorter text is a pattern.
+// Compile compiles a pattern of streams for matching topics, which are prefix + stream. The prefix is literal. The
+// only error is a pattern of more than MaxPattern characters: every shorter text is a valid pattern.
 func Compile(prefix, pattern string) (Pattern, error) {
 	if n := utf8.RuneCountInString(pattern); n > MaxPattern {
 		return Pattern{}, fmt.Errorf("fnmatch: pattern of %d characters: at most %d are allowed", n, MaxPattern)
@@ -63,8 +63,8 @@ func Compile(prefix, pattern string) (Pattern, error) {
 	return p, nil
 }
 
-// Impossible returns the part of a pattern that no name over the alphabet matches; "" if there are names that it
-// matches. shortest is how many characters such a name has at least.
+// Impossible returns the part of a pattern that no name over the alphabet matches; "" if some name matches. shortest
+// is the minimum length of a matching name in characters.
 func Impossible(pattern, alphabet string) (part string, shortest int) {
 	for _, o := range compile([]rune(pattern)) {
 		switch {
@@ -80,7 +80,7 @@ func Impossible(pattern, alphabet string) (part string, shortest int) {
 	return "", shortest
 }
 
-// String returns the pattern as it was given, without the prefix.
+// String returns the source pattern, without the prefix.
 func (p Pattern) String() string { return p.text }
 
 // Match reports whether the topic, prefix included, matches. It allocates nothing. Its work is bounded by the product
@@ -97,9 +97,9 @@ func (p Pattern) Match(topic string) bool {
 	return matched
 }
 
-// match walks ops and name together. At a mismatch it goes back to the last star only and lets it take one character
-// more: what earlier stars took can stay, because whatever follows them has been found at its leftmost place. steps is
-// the work done.
+// match compares ops and name in parallel. After a mismatch it returns to the last star only, which then matches one
+// character more. Earlier stars need no change, because everything behind them was found at its leftmost position.
+// steps counts the work.
 func match(ops []op, name string) (matched bool, steps int) {
 	at, pos := 0, 0
 	starAt, starPos := -1, 0 // the op after the last star, and where in name it was last tried
@@ -142,7 +142,7 @@ func (o *op) takes(c rune) bool {
 	}
 }
 
-// compile turns a pattern into ops; stars that follow each other are one.
+// compile converts a pattern into ops; adjacent stars become one.
 func compile(pattern []rune) []op {
 	ops := make([]op, 0, len(pattern))
 	for i := 0; i < len(pattern); i++ {
@@ -168,7 +168,7 @@ func compile(pattern []rune) []op {
 	return ops
 }
 
-// closing finds the ] that ends a set whose content starts at i, or -1.
+// closing returns the index of the ] that ends a set whose content starts at i, or -1.
 func closing(pattern []rune, i int) int {
 	if i < len(pattern) && pattern[i] == '!' {
 		i++

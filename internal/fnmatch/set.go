@@ -2,7 +2,7 @@ package fnmatch
 
 import "slices"
 
-// set is the content of [...]: ranges of characters, or with negated everything but them.
+// set is the content of [...]: ranges of characters, or, when negated, all characters outside of them.
 type set struct {
 	negated bool
 	ranges  []span
@@ -19,12 +19,13 @@ func (s *set) has(c rune) bool {
 	return s.negated
 }
 
-// dash stands for a hyphen that makes a range. An ordinary hyphen is '-'.
+// dash marks a hyphen that makes a range. An ordinary hyphen is '-'.
 const dash rune = -1
 
-// newSet reads the text between the brackets the way CPython 3.10 and later do, in their three steps: cut it at the
-// hyphens that make ranges, throw reversed ranges away, then read what is left as the set of a regular expression. The
-// steps cannot be merged: what follows a reversed range can move to the front, and a ! that gets there negates the set.
+// newSet parses the text between the brackets in the three steps of CPython 3.10 and later: it splits the text at the
+// hyphens that make ranges, removes reversed ranges, then reads the rest as the set of a regular expression. The
+// steps cannot be merged: the text behind a reversed range can move to the front, and a ! that gets there negates the
+// set.
 func newSet(text []rune) *set {
 	members := join(dropReversed(cut(text)))
 	s := &set{}

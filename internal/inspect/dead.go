@@ -14,17 +14,17 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// DeadLetters is a stream of the records that a group has given up.
+// DeadLetters describes a stream of dead letters.
 type DeadLetters struct {
-	// Stream is where the records came from, and Group the one that gave them up.
+	// Stream is the source of the records, and Group the group whose handler failed.
 	Stream string `json:"stream"`
 	Group  string `json:"group"`
-	// DeadStream is the stream that they lie in.
+	// DeadStream is the stream that contains the dead letters.
 	DeadStream string `json:"dead_stream"`
-	// Records is how many there are, whether they have been replayed or not.
+	// Records is the number of dead letters, replayed ones included.
 	Records int64 `json:"records"`
-	// Oldest and Newest are the times when the first and the last of them were given up; null where there are none, or
-	// they could not be read.
+	// Oldest and Newest are the times of the first and the last dead letter; null without any, or when they could not
+	// be read.
 	Oldest *time.Time `json:"oldest"`
 	Newest *time.Time `json:"newest"`
 	// Open is how many of them have been neither replayed nor dropped; null where CountOpen was not called, or could not
@@ -40,7 +40,7 @@ type beginning struct {
 	time   time.Time // of its first record
 }
 
-// Names of headers of dead letters; package bus has the same.
+// The names of the headers of dead letters, as in package bus.
 const (
 	groupHeader       = "kafkaesk-group"
 	firstStreamHeader = "kafkaesk-first-stream"
@@ -54,7 +54,7 @@ const (
 	mostMarks = 20_000
 )
 
-// DeadLetters returns the streams of dead letters, by name.
+// DeadLetters returns the streams of dead letters, sorted by name.
 func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 	cluster, err := i.client.AllTopics(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 		}
 		d := &found[len(found)-1]
 		if first, known := firsts[tp]; known {
-			d.Records += max(ends[tp]-first, 0) // without an end, nothing is known of the partition
+			d.Records += max(ends[tp]-first, 0) // 0 for a partition whose end is unknown
 		}
 		if r, ok := oldest[tp]; ok {
 			d.see(&r)
@@ -177,19 +177,19 @@ func (d *DeadLetters) see(r *wire.Record) {
 		d.Oldest = &t
 	}
 	stream, group := header(r, firstStreamHeader), header(r, groupHeader)
-	if stream+"."+group+deadSuffix == d.DeadStream { // where the names have dots, only the headers tell them apart
+	if stream+"."+group+deadSuffix == d.DeadStream { // names with dots cannot be split: the headers decide
 		d.Stream, d.Group = stream, group
 	}
 }
 
-// splitDead takes what stands behind the last dot for the group.
+// splitDead splits the name of a dead-letter stream at the last dot before its suffix.
 func splitDead(deadStream string) (stream, group string) {
 	name := strings.TrimSuffix(deadStream, deadSuffix)
 	dot := strings.LastIndexByte(name, '.')
 	return name[:dot], name[dot+1:]
 }
 
-// header returns the value of the record's last header of that name.
+// header returns the value of the record's last header with that name.
 func header(r *wire.Record, name string) string {
 	for n := len(r.Headers) - 1; n >= 0; n-- {
 		if r.Headers[n].Name == name {

@@ -18,25 +18,24 @@ const StateDead = "Dead"
 // Group is a consumer group.
 type Group struct {
 	Group string `json:"group"`
-	// State is Kafka's: Stable, Empty (it has no members), PreparingRebalance, CompletingRebalance, or Dead (there is no
-	// such group).
+	// State is Kafka's: Stable, Empty (no members), PreparingRebalance, CompletingRebalance, or Dead (no such group).
 	State string `json:"state"`
-	// Protocol is the assignor that the members have agreed on; empty without members.
+	// Protocol is the assignor of the members; empty without members.
 	Protocol string   `json:"protocol"`
 	Members  []Member `json:"members"`
-	// EmptyMembers is how many members have no partition.
+	// EmptyMembers is the number of members without a partition.
 	EmptyMembers int `json:"empty_members"`
-	// Streams are those that the group has committed offsets of, or that its members have partitions of.
+	// Streams are the streams with a committed offset of the group or with an assigned partition.
 	Streams []string `json:"streams"`
-	// Partitions are the group's, as Lag returns them.
+	// Partitions are the group's partitions, as Lag returns them.
 	Partitions []Lag `json:"partitions"`
-	// Lag is the sum over the partitions whose lag is known; null where none is.
+	// Lag is the sum over the partitions with a known lag; null without any.
 	Lag *int64 `json:"lag"`
-	// AgeSeconds is the largest age of the partitions; null where none is known.
+	// AgeSeconds is the largest age of the partitions; null without a known age.
 	AgeSeconds *float64 `json:"age_seconds"`
 }
 
-// Member is one of a group.
+// Member is a member of a group.
 type Member struct {
 	MemberID   string      `json:"member_id"`
 	InstanceID string      `json:"instance_id,omitempty"`
@@ -45,17 +44,17 @@ type Member struct {
 	Partitions []Partition `json:"partitions"`
 }
 
-// Partition names a partition of a stream.
+// Partition identifies a partition of a stream.
 type Partition struct {
 	Stream    string `json:"stream"`
 	Partition int32  `json:"partition"`
 }
 
-// GroupNames returns the names of the cluster's consumer groups, whatever streams they read.
+// GroupNames returns the names of all consumer groups of the cluster.
 func (i *Inspector) GroupNames(ctx context.Context) ([]string, error) { return i.client.Groups(ctx) }
 
-// Groups returns groups with their members and lag, by name: those that are named, one that does not exist with the
-// state Dead, or, where none is named, all that read a stream of the prefix. Without a prefix these are all groups.
+// Groups returns groups with their members and lag, sorted by name: the named ones, where a missing group has the
+// state Dead, or, without names, all that read a stream of the prefix. Without a prefix these are all groups.
 func (i *Inspector) Groups(ctx context.Context, names ...string) ([]Group, error) {
 	all := len(names) == 0
 	if all {
@@ -83,14 +82,14 @@ func (i *Inspector) Groups(ctx context.Context, names ...string) ([]Group, error
 	return groups, nil
 }
 
-// groupLook is a group while it is looked at.
+// groupLook is a group with the intermediate results of an inspection.
 type groupLook struct {
 	group     Group
 	committed offsets
-	owners    map[kafka.TopicPartition]*Member // of the prefix's partitions that the group has; nil: nobody
+	owners    map[kafka.TopicPartition]*Member // of the group's partitions with the prefix; nil: not assigned
 }
 
-// look asks for one group's members and offsets. Partitions of other prefixes are left out.
+// look queries one group's members and offsets. It leaves out partitions of other prefixes.
 func (i *Inspector) look(ctx context.Context, name string) (groupLook, error) {
 	d, err := i.client.DescribeGroup(ctx, name)
 	if err != nil {
@@ -135,7 +134,7 @@ func (i *Inspector) look(ctx context.Context, name string) (groupLook, error) {
 	return l, nil
 }
 
-// assignment returns the partitions of a member; none while its group rebalances, or where they cannot be read.
+// assignment returns the partitions of a member; none while the group rebalances, or when they cannot be decoded.
 func assignment(d *wire.DescribedMember) []kafka.TopicPartition {
 	parts, _, err := assign.ParseAssignment(d.Assignment)
 	if err != nil {

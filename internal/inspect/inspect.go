@@ -1,6 +1,6 @@
-// Package inspect looks at a cluster from outside: its streams, its groups and their members, how far each group is
-// behind, and how many dead letters wait. The commands of kafkaesk print its structs and bus/monitor serves them, so
-// that both say the same. It only reads.
+// Package inspect reads the state of a cluster from outside: its streams, its groups and their members, the lag of
+// each group, and its dead letters. The commands of kafkaesk print its structs and bus/monitor serves them, so that
+// both show the same. It writes nothing.
 package inspect
 
 import (
@@ -13,38 +13,38 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Inspector looks at the streams of one topic prefix. Its methods may be called by several goroutines, and ask the
-// brokers each time: who is asked often caches what they return. They try again what a retry can mend until ctx ends.
+// Inspector inspects the streams of one topic prefix. Its methods may be called concurrently. Each call asks the
+// brokers: a frequent caller should cache the results. Methods repeat requests after transient errors until ctx ends.
 type Inspector struct {
 	client *kafka.Client
 	prefix string
 	now    func() time.Time
 }
 
-// New returns an Inspector that asks through client, which stays its caller's.
+// New returns an Inspector that uses client. The caller keeps ownership of client and closes it.
 func New(client *kafka.Client, prefix string) *Inspector {
 	return &Inspector{client: client, prefix: prefix, now: time.Now}
 }
 
-// stream returns a topic's stream, and whether the topic is one of the prefix and not Kafka's own.
+// stream returns a topic's stream, and whether the topic has the prefix and is not internal to Kafka.
 func (i *Inspector) stream(topic string) (string, bool) {
 	stream, ok := strings.CutPrefix(topic, i.prefix)
 	return stream, ok && stream != "" && !strings.HasPrefix(topic, "__")
 }
 
-// Info says which cluster is looked at.
+// Info describes the inspected cluster.
 type Info struct {
 	TopicPrefix string   `json:"topic_prefix"`
 	Brokers     []Broker `json:"brokers"`
 }
 
-// Broker is one that is up.
+// Broker is a live broker.
 type Broker struct {
 	ID      int32  `json:"id"`
 	Address string `json:"address"`
 }
 
-// Info returns the brokers that are up.
+// Info returns the live brokers.
 func (i *Inspector) Info(ctx context.Context) (Info, error) {
 	cluster, err := i.client.Topics(ctx)
 	if err != nil {
@@ -57,10 +57,10 @@ func (i *Inspector) Info(ctx context.Context) (Info, error) {
 	return info, nil
 }
 
-// atOnce is how many groups are asked about at the same time.
+// atOnce is the number of groups that are queried concurrently.
 const atOnce = 8
 
-// each calls do for every name, some at a time, and returns the first error, by order of the names.
+// each calls do for every name, up to atOnce concurrently, and returns the first error in the order of the names.
 func each(names []string, do func(n int, name string) error) error {
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup

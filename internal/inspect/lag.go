@@ -10,30 +10,30 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// Lag is how far a group is behind in one partition.
+// Lag is the lag of a group in one partition.
 type Lag struct {
 	Group     string `json:"group"`
 	Stream    string `json:"stream"`
 	Partition int32  `json:"partition"`
-	// Committed is the offset of the next record to be handled; null where the group has committed none.
+	// Committed is the offset of the next record to handle; null without a committed offset.
 	Committed *int64 `json:"committed"`
-	// End is the offset of the next record to be written; null where it could not be looked up.
+	// End is the offset of the next record to be written; null if the lookup failed.
 	End *int64 `json:"end"`
-	// Lag is End less Committed, and null where one of them is.
+	// Lag is End minus Committed; null when one of them is.
 	Lag *int64 `json:"lag"`
-	// AgeSeconds is the age of the oldest record that is not handled, by its own time and this machine's clock; 0 where
-	// none waits, and null where it is not known.
+	// AgeSeconds is the age of the oldest unhandled record, by its timestamp and this machine's clock;
+	// 0 when no record waits, and null when the age is unknown.
 	AgeSeconds *float64 `json:"age_seconds"`
-	// MemberID, ClientID and Host are those of the member that has the partition; empty where nobody has it.
+	// MemberID, ClientID and Host describe the member that has the partition; empty for an unassigned partition.
 	MemberID string `json:"member_id"`
 	ClientID string `json:"client_id"`
 	Host     string `json:"host"`
-	// Note says why a number is not known; empty where all are.
+	// Note is the reason for an unknown number; empty when all are known.
 	Note string `json:"note,omitempty"`
 }
 
-// Lag returns how far groups are behind, by group, stream and partition: of the groups that are named, or of all that
-// read a stream of the prefix.
+// Lag returns the lag of the named groups, or of all that read a stream of the prefix, sorted by group, stream and
+// partition.
 func (i *Inspector) Lag(ctx context.Context, groups ...string) ([]Lag, error) {
 	found, err := i.Groups(ctx, groups...)
 	if err != nil {
@@ -46,16 +46,16 @@ func (i *Inspector) Lag(ctx context.Context, groups ...string) ([]Lag, error) {
 	return rows, nil
 }
 
-// The reasons why a number is not known.
+// The reasons for an unknown number.
 const (
 	noteNoCommit    = "the group has committed no offset"
-	noteNoEnd       = "the partition's end could not be looked up"
-	noteTransaction = "the oldest record may belong to a transaction that is open"
+	noteNoEnd       = "the lookup of the partition's end failed"
+	noteTransaction = "the oldest record may belong to an open transaction"
 	noteNoRecord    = "the oldest record could not be read, or has no time"
 )
 
-// measure fills in the partitions of groups. Ends are looked up after the committed offsets, so that a group that
-// keeps up is not shown ahead of its stream.
+// measure fills in the partitions of groups. It looks up ends after the committed offsets, so that the offset of a
+// group that keeps up is never beyond the end.
 func (i *Inspector) measure(ctx context.Context, looked []groupLook) {
 	wanted := make(map[kafka.TopicPartition]bool)
 	for n := range looked {
@@ -73,32 +73,33 @@ func (i *Inspector) measure(ctx context.Context, looked []groupLook) {
 	}
 }
 
-// measuring is what is known of the partitions of several groups.
+// measuring holds the offsets of the partitions of several groups.
 type measuring struct {
 	inspector *Inspector
-	// highest are the ends, firsts the offsets of the oldest records, and readable the ends before open transactions.
+	// highest are the ends, firsts the offsets of the oldest records, and readable the offsets of the first open
+	// transaction.
 	highest, firsts, readable offsets
-	oldest                    map[place]wire.Record
+	oldest                    map[position]wire.Record
 }
 
-// place is an offset of a partition.
-type place struct {
+// position is an offset of a partition.
+type position struct {
 	kafka.TopicPartition
 	offset int64
 }
 
-// readOldest reads the record that each group has to handle next. Groups may be at different offsets of one partition:
-// each round reads one offset of every partition.
+// readOldest reads the next record of each group. Groups may have different offsets in one partition: each round
+// reads one offset of every partition.
 func (m *measuring) readOldest(ctx context.Context, looked []groupLook) {
-	waiting := make(map[place]bool)
+	waiting := make(map[position]bool)
 	for n := range looked {
 		for tp := range looked[n].owners {
 			if at, ok := m.next(&looked[n], tp); ok {
-				waiting[place{tp, at}] = true
+				waiting[position{tp, at}] = true
 			}
 		}
 	}
-	m.oldest = make(map[place]wire.Record, len(waiting))
+	m.oldest = make(map[position]wire.Record, len(waiting))
 	for len(waiting) > 0 && ctx.Err() == nil {
 		from := make(offsets)
 		for p := range waiting {
@@ -108,12 +109,12 @@ func (m *measuring) readOldest(ctx context.Context, looked []groupLook) {
 			}
 		}
 		for tp, r := range m.inspector.first(ctx, from, m.readable) {
-			m.oldest[place{tp, from[tp]}] = r
+			m.oldest[position{tp, from[tp]}] = r
 		}
 	}
 }
 
-// next returns where the group's oldest unhandled record is looked for, and whether there can be one that is readable.
+// next returns the offset of the group's oldest unhandled record, and whether a readable record can exist there.
 func (m *measuring) next(l *groupLook, tp kafka.TopicPartition) (int64, bool) {
 	committed, ok := l.committed[tp]
 	end, known := m.readable[tp]
@@ -121,7 +122,7 @@ func (m *measuring) next(l *groupLook, tp kafka.TopicPartition) (int64, bool) {
 	return at, ok && known && at < end
 }
 
-// fill writes the group's rows and what follows from them.
+// fill writes the group's rows and its sums.
 func (m *measuring) fill(l *groupLook) {
 	for _, tp := range slices.SortedFunc(maps.Keys(l.owners), kafka.TopicPartition.Compare) {
 		row := m.row(l, tp)
@@ -170,7 +171,7 @@ func (m *measuring) row(l *groupLook, tp kafka.TopicPartition) Lag {
 	return row
 }
 
-// age returns how old the oldest record is that the group has not handled, or why that is not known.
+// age returns the age of the oldest unhandled record, or the reason why it is unknown.
 func (m *measuring) age(l *groupLook, tp kafka.TopicPartition, lag int64) (seconds *float64, note string) {
 	if lag == 0 {
 		return new(0.0), ""
@@ -179,7 +180,7 @@ func (m *measuring) age(l *groupLook, tp kafka.TopicPartition, lag int64) (secon
 	if !readable {
 		return nil, noteTransaction
 	}
-	r, found := m.oldest[place{tp, at}]
+	r, found := m.oldest[position{tp, at}]
 	if !found || !hasTime(r.Time) {
 		return nil, noteNoRecord
 	}

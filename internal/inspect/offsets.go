@@ -12,8 +12,8 @@ import (
 
 type offsets = map[kafka.TopicPartition]int64
 
-// bounds returns where the partitions begin, and up to where they can be read. Those that cannot be looked up are
-// in neither.
+// bounds returns the first and the last readable offset of the partitions. A partition whose lookup fails is in
+// neither.
 func (i *Inspector) bounds(ctx context.Context, parts []kafka.TopicPartition) (firsts, ends offsets) {
 	firsts, _ = i.client.FindOffsets(ctx, parts, kafka.FirstOffset)
 	ends, _ = i.client.FindOffsets(ctx, parts, kafka.EndOffset)
@@ -21,14 +21,14 @@ func (i *Inspector) bounds(ctx context.Context, parts []kafka.TopicPartition) (f
 }
 
 const (
-	// firstWait bounds a look at single records of many partitions.
+	// firstWait bounds the reading of single records from many partitions.
 	firstWait = 10 * time.Second
-	// firstBytes is how much of a partition is asked for to see one record of it; a larger batch comes whole.
+	// firstBytes is the fetch size of a partition for one record; a larger batch is returned whole.
 	firstBytes = 4 << 10
 )
 
-// first returns the first record of each range that has one. A range without one, or that cannot be read within
-// firstWait, is left out.
+// first returns the first record of each range. It leaves out a range without a record, and one that cannot be read
+// within firstWait.
 func (i *Inspector) first(ctx context.Context, from, to offsets) map[kafka.TopicPartition]wire.Record {
 	return i.read(ctx, from, to, func(found map[kafka.TopicPartition]wire.Record, c *fetch.Chunk) bool {
 		if len(c.Records) > 0 {
@@ -38,7 +38,7 @@ func (i *Inspector) first(ctx context.Context, from, to offsets) map[kafka.Topic
 	})
 }
 
-// read reads each range until enough returns true, or the range is over.
+// read reads each range until enough returns true or the range ends.
 func (i *Inspector) read(ctx context.Context, from, to offsets,
 	enough func(map[kafka.TopicPartition]wire.Record, *fetch.Chunk) bool,
 ) map[kafka.TopicPartition]wire.Record {
@@ -66,7 +66,7 @@ func (i *Inspector) read(ctx context.Context, from, to offsets,
 			continue
 		}
 		if err != nil {
-			return found // the time is over, or nothing may be read
+			return found // timeout, or no partition may be read
 		}
 		tp := kafka.TopicPartition{Topic: chunk.Topic, Partition: chunk.Partition}
 		if enough(found, chunk) || chunk.Next >= to[tp] {
@@ -77,12 +77,12 @@ func (i *Inspector) read(ctx context.Context, from, to offsets,
 	return found
 }
 
-// newest returns the time of the newest record of each topic, by the last records of its partitions.
+// newest returns the time of the newest record of each topic, from the last records of its partitions.
 func (i *Inspector) newest(ctx context.Context, firsts, ends offsets) map[string]time.Time {
 	from := make(offsets, len(ends))
 	for tp, end := range ends {
 		if first, ok := firsts[tp]; ok && first < end {
-			from[tp] = max(first, end-2) // the last may be the marker of a transaction
+			from[tp] = max(first, end-2) // the last one may be a transaction marker
 		}
 	}
 	last := i.read(ctx, from, ends, func(found map[kafka.TopicPartition]wire.Record, c *fetch.Chunk) bool {
@@ -103,5 +103,6 @@ func (i *Inspector) newest(ctx context.Context, firsts, ends offsets) map[string
 	return times
 }
 
-// hasTime reports whether a record has a time that can be shown: Kafka's -1 is none, and JSON has no year beyond 9999.
+// hasTime reports whether JSON can represent the time of a record: Kafka's -1 means no time, and JSON ends at year
+// 9999.
 func hasTime(t time.Time) bool { return t.UnixMilli() > 0 && t.UTC().Year() <= 9999 }

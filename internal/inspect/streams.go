@@ -17,20 +17,20 @@ type Stream struct {
 	Partitions int    `json:"partitions"`
 	// ReplicationFactor is that of the partition with the most replicas.
 	ReplicationFactor int `json:"replication_factor"`
-	// WithoutLeader is how many partitions nobody leads: they can neither be written nor read.
+	// WithoutLeader is the number of partitions without a leader: these can neither be written nor read.
 	WithoutLeader int `json:"without_leader"`
-	// Records is the number of offsets from the oldest record to the end: it counts records that compaction has
-	// removed, and the markers of transactions. Null where a partition could not be looked up.
+	// Records is the number of offsets from the first record to the end. It includes records that compaction has
+	// removed and transaction markers. It is null if a lookup failed.
 	Records *int64 `json:"records"`
-	// LastRecordTime is the time of the newest record; null where there is none, or it could not be read.
+	// LastRecordTime is the time of the newest record; null without a record, or if it could not be read.
 	LastRecordTime *time.Time `json:"last_record_time"`
-	// RetentionMS is how long records are kept, in milliseconds, -1 for ever; null where it may not be read.
+	// RetentionMS is the retention in milliseconds, -1 for unlimited; null without the right to read it.
 	RetentionMS *int64 `json:"retention_ms"`
-	// CleanupPolicy is Kafka's: delete, compact, or both; empty where it may not be read.
+	// CleanupPolicy is Kafka's: delete, compact, or both; empty without the right to read it.
 	CleanupPolicy string `json:"cleanup_policy"`
 }
 
-// Streams returns the streams that match, by name. A nil match takes all of them.
+// Streams returns the streams that match, sorted by name. A nil match selects all.
 func (i *Inspector) Streams(ctx context.Context, match func(stream string) bool) ([]Stream, error) {
 	cluster, err := i.client.AllTopics(ctx)
 	if err != nil {
@@ -75,7 +75,7 @@ func (i *Inspector) Streams(ctx context.Context, match func(stream string) bool)
 	return streams, nil
 }
 
-// count adds up the offsets of the stream's partitions, if all of them are known.
+// count adds up the offsets of the stream's partitions if all of them are known.
 func (s *Stream) count(firsts, ends offsets) {
 	var records int64
 	for p := range s.Partitions {

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	startTimeout   = 5 * time.Minute // the first start on a machine fetches Kafka
+	startTimeout   = 5 * time.Minute // the first start on a machine downloads Kafka
 	restartTimeout = 2 * time.Minute
 )
 
-// apacheProvider runs Apache Kafka as Java processes. When several test binaries run, whoever runs them can start one
-// broker for all and name it in KAFKATEST_SHARED; tests that ask for a cluster of their own get one all the same.
+// apacheProvider runs Apache Kafka as Java processes. A runner of several test binaries can start one broker for all
+// and name it in KAFKATEST_SHARED. Tests that ask for a cluster of their own still get one.
 type apacheProvider struct{ version, shared string }
 
 func (apacheProvider) cannot(r request) string {
@@ -40,7 +40,7 @@ func (p apacheProvider) start(r request) (backend, error) {
 	return processes{c}, nil
 }
 
-// processes is a cluster of Java processes.
+// processes is a backend of Java processes.
 type processes struct{ cluster *apache.Cluster }
 
 func (p processes) servers() []string    { return p.cluster.Servers() }

@@ -11,10 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// image is Kafka 3.5 of Confluent, the kind of image that the module of testcontainers can configure.
+// image is Confluent's Kafka 3.5, because the Kafka module of testcontainers can configure only such images.
 const image = "confluentinc/confluent-local:7.5.0"
 
-// errContainer is why a container is not killed: Docker would give it another port at its next start.
+// errContainer is why a container cannot be killed: Docker gives it another port at its next start.
 var errContainer = errors.New("a container cannot be restarted on its port")
 
 // dockerProvider runs containers of one broker each.
@@ -35,7 +35,7 @@ func (dockerProvider) cannot(r request) string {
 	return ""
 }
 
-// dockerHealth asks for the daemon. testcontainers panics where it finds no way to one.
+// dockerHealth pings the daemon. testcontainers panics when it finds no address of one.
 func dockerHealth() (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -28,7 +28,7 @@ func (embeddedProvider) start(r request) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Tests of sessions that expire cannot wait for Kafka's six seconds.
+	// Tests of expired sessions cannot wait for Kafka's minimum of six seconds.
 	opts := []kfake.Opt{kfake.GroupMinSessionTimeout(100 * time.Millisecond)}
 	if r.user != "" {
 		opts = append(opts, kfake.EnableSASL())
@@ -37,7 +37,7 @@ func (embeddedProvider) start(r request) (backend, error) {
 		}
 	}
 	e := &embedded{dir: dir, options: devkafka.Options{DataDir: dir, Brokers: r.nodes, Kfake: append(opts, r.kfake...)}}
-	if err := e.begin(r.nodes); err != nil {
+	if err := e.start(r.nodes); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
@@ -45,9 +45,9 @@ func (embeddedProvider) start(r request) (backend, error) {
 	return e, nil
 }
 
-// begin starts the broker. One that may be killed gets a port that nobody is given meanwhile; another test binary may
-// be as fast to take a port that was free, so a taken one is no failure yet.
-func (e *embedded) begin(nodes int) (err error) {
+// start starts the broker. A broker that may be killed needs a port that no other process gets meanwhile. Another
+// test binary may win the race for a free port, so start tries again when the port is in use.
+func (e *embedded) start(nodes int) (err error) {
 	const tries = 5
 	for range tries {
 		if nodes == 1 {
@@ -64,8 +64,8 @@ func (e *embedded) begin(nodes int) (err error) {
 	return err
 }
 
-// embedded is a development broker. It is used by one test at a time where it is killed and restarted, so nothing is
-// locked.
+// embedded is a development broker. Only one test at a time uses a broker that is killed and restarted, so it needs
+// no lock.
 type embedded struct {
 	options devkafka.Options
 	dir     string
@@ -78,7 +78,7 @@ func (e *embedded) real() bool           { return false }
 func (e *embedded) fake() *kfake.Cluster { return e.broker.Cluster() }
 func (e *embedded) log() string          { return "" }
 
-// canKill is for one broker only: kfake's brokers are one cluster in one process, and go together.
+// canKill requires a single broker: all brokers of a kfake cluster stop together.
 func (e *embedded) canKill() bool { return e.options.Brokers == 1 }
 
 func (e *embedded) kill(int) error { return e.broker.Close() }

@@ -11,10 +11,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest/apache"
 )
 
-// errNotOurs is why a cluster that somebody else runs is not killed.
+// errNotOurs is why an external cluster is not killed.
 var errNotOurs = errors.New("this Kafka is not ours to kill")
 
-// externalProvider gives out the cluster that KAFKA names.
+// externalProvider provides the cluster that KAFKA names.
 type externalProvider struct{ addrs []string }
 
 func (p externalProvider) cannot(r request) string {
@@ -22,9 +22,9 @@ func (p externalProvider) cannot(r request) string {
 	case r.needsKfake:
 		return needsEmbedded
 	case r.own:
-		return "needs a cluster of its own, and KAFKA=host:port is everybody's: run with KAFKA=apache"
+		return "needs a cluster of its own, and KAFKA=host:port is shared: run with KAFKA=apache"
 	case r.nodes > 1:
-		// One that does not answer is not a reason to skip: start will say so.
+		// A cluster that does not answer is not a reason to skip: start reports it.
 		if ids, err := apache.Brokers(context.Background(), p.addrs[0]); err == nil && len(ids) < r.nodes {
 			return fmt.Sprintf("needs %d brokers and %s has %d: run with KAFKA=apache", r.nodes,
 				strings.Join(p.addrs, ","), len(ids))
@@ -43,7 +43,7 @@ func (p externalProvider) start(request) (backend, error) {
 	return external(p), nil
 }
 
-// external is a cluster that somebody else runs.
+// external is a cluster that this package does not run.
 type external struct{ addrs []string }
 
 func (e external) servers() []string    { return e.addrs }

@@ -16,8 +16,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// PutManyHeaders writes a record of n headers without names and values, and then one whose value is "behind", as one
-// batch of a few kilobytes, into partition 0 of a topic that is there.
+// PutManyHeaders writes a batch of a few kilobytes to partition 0 of an existing topic: a record with n headers
+// without names and values, and then a record whose value is "behind".
 func (c *Cluster) PutManyHeaders(t testing.TB, topic string, n int) {
 	t.Helper()
 	var packed bytes.Buffer
@@ -50,7 +50,8 @@ func (c *Cluster) PutManyHeaders(t testing.TB, topic string, n int) {
 	partition.Records = raw
 	in.Partitions = append(in.Partitions, partition)
 	request.Topics = append(request.Topics, in)
-	old, err := kgo.NewClient(kgo.SeedBrokers(c.Servers()...), kgo.MaxVersions(kversion.V2_8_0())) // topics by name
+	// the last version that names topics
+	old, err := kgo.NewClient(kgo.SeedBrokers(c.Servers()...), kgo.MaxVersions(kversion.V2_8_0()))
 	if err != nil {
 		t.Fatal(err)
 	}

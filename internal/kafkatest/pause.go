@@ -6,14 +6,14 @@ type pauser interface {
 	resume(node int) error
 }
 
-// CanPause says whether Pause and Resume work: on a cluster of the test's own with KAFKA=apache, on a Unix.
+// CanPause reports whether Pause and Resume work: on a cluster of the test's own with KAFKA=apache on Unix.
 func (c *Cluster) CanPause() bool {
 	_, ok := c.b.(pauser)
 	return c.own && ok
 }
 
-// Pause stops a broker (nodes count from 0) as SIGSTOP does: its connections stay open, new ones are accepted, and
-// nothing is answered. The test is skipped where CanPause is false.
+// Pause stops a broker (nodes count from 0) as SIGSTOP does: its connections stay open, new ones are accepted, and no
+// request is answered. It skips the test when CanPause is false.
 func (c *Cluster) Pause(node int) {
 	c.t.Helper()
 	if err := c.pauser().pause(node); err != nil {
@@ -21,7 +21,7 @@ func (c *Cluster) Pause(node int) {
 	}
 }
 
-// Resume lets a paused broker go on.
+// Resume continues a paused broker.
 func (c *Cluster) Resume(node int) {
 	c.t.Helper()
 	if err := c.pauser().resume(node); err != nil {

@@ -8,12 +8,12 @@ import (
 
 // provider starts clusters of one kind.
 type provider interface {
-	// cannot says why there is no cluster like this here, or "".
+	// cannot returns why it cannot provide such a cluster, or "".
 	cannot(r request) string
 	start(r request) (backend, error)
 }
 
-// newProvider reads KAFKA. A value that means nothing fails the test.
+// newProvider parses KAFKA. An invalid value fails the test.
 func newProvider(t testing.TB) provider {
 	t.Helper()
 	switch kafka := os.Getenv("KAFKA"); {

@@ -13,9 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest/apache"
 )
 
-// ShortSessions asks for brokers that let the session of a group's member be as short as tests need it. Kafka's own
-// least is 6 s. The brokers that this package starts allow it; on a cluster that somebody else runs (KAFKA=host:port)
-// the test is skipped unless that one does, too.
+// ShortSessions asks for brokers that allow the short sessions that tests need; Kafka's minimum is 6 s. The brokers
+// of this package allow them. With KAFKA=host:port the test is skipped unless that cluster allows them.
 func ShortSessions() Option { return func(r *request) { r.shortSessions = true } }
 
 const (
@@ -23,11 +22,11 @@ const (
 	shortestWanted = 1000 // milliseconds
 )
 
-// refusesShortSessions says why the brokers at addr do not allow short sessions, or "".
+// refusesShortSessions returns why the brokers at addr do not allow short sessions, or "".
 func refusesShortSessions(addr string) string {
 	settings, err := brokerSettings(addr)
 	if err != nil {
-		return "" // start will say what is wrong
+		return "" // start reports the error
 	}
 	if n, err := strconv.Atoi(settings[minSession]); err != nil || n > shortestWanted {
 		return fmt.Sprintf("needs brokers with %s=%d or less, and %s has %q: set it there, or run with KAFKA=apache",

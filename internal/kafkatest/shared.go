@@ -7,25 +7,24 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// shared are the clusters that the tests of this binary have in common, by their number of brokers. It is the one
-// variable of the package, because a test binary has no better place for what outlives a test.
+// shared holds the clusters that the tests of this binary share, by their number of brokers. It is the package's only
+// variable: a test binary has no better place for state that outlives a test.
 var shared = &pool{clusters: make(map[int]*sharedCluster)}
 
-// pool counts who uses a shared cluster, and stops it after the last.
+// pool counts the users of each shared cluster, and stops the cluster after the last one.
 type pool struct {
 	mu       sync.Mutex
-	keep     bool // Main is running: clusters stay until it ends
+	keep     bool // Main runs: clusters stay until it ends
 	clusters map[int]*sharedCluster
 }
 
 type sharedCluster struct {
 	b     backend
-	err   error // why it did not start; told to every test that asks
+	err   error // the error of the start, for every test that asks
 	users int
 }
 
-// get returns the shared cluster for the test, starting it if it is the first to ask, and gives it back when the test
-// ends.
+// get returns the shared cluster for the test, which the first test starts, and releases it when the test ends.
 func (p *pool) get(t testing.TB, from provider, r request) backend {
 	t.Helper()
 	p.mu.Lock()
@@ -60,7 +59,7 @@ func (p *pool) release(nodes int) error {
 	return c.b.stop()
 }
 
-// stop ends what Main kept.
+// stop stops the clusters that Main kept.
 func (p *pool) stop() (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,12 +75,12 @@ func (p *pool) stop() (err error) {
 	return err
 }
 
-// Main is [testkit.Main] that keeps the shared cluster among a package's tests and stops it after the last. Call it
-// from TestMain:
+// Main is [testkit.Main] that also keeps the shared cluster between the package's tests and stops it after the last.
+// Call it from TestMain:
 //
 //	func TestMain(m *testing.M) { kafkatest.Main(m) }
 //
-// The functions of end are called behind the last test.
+// The functions of end are called after the last test.
 func Main(m *testing.M, end ...func() error) {
 	shared.mu.Lock()
 	shared.keep = true

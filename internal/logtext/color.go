@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// Style is an ANSI sequence that begins a style; empty for none.
+// Style is the ANSI sequence that begins a style; empty for none.
 type Style string
 
 const (
@@ -21,8 +21,8 @@ const (
 	reset         = "\x1b[0m"
 )
 
-// UseColor decides by the flag, then the environment (no-color.org, force-color.org, bixense.com/clicolors), then the
-// terminal.
+// UseColor decides from the flag, then from the environment (no-color.org, force-color.org, bixense.com/clicolors),
+// then from whether the output is a terminal.
 func UseColor(flag string, terminal bool, getenv func(string) string) (bool, error) {
 	switch flag {
 	case "always":
@@ -43,7 +43,7 @@ func UseColor(flag string, terminal bool, getenv func(string) string) (bool, err
 	return terminal && getenv("TERM") != "dumb" && getenv("CLICOLOR") != "0", nil
 }
 
-// LevelStyle gives a level its colour.
+// LevelStyle returns the color of a level.
 func LevelStyle(l slog.Level) Style {
 	switch {
 	case l > slog.LevelError:
@@ -59,8 +59,8 @@ func LevelStyle(l slog.Level) Style {
 	}
 }
 
-// StreamStyle gives a stream its colour, the same in every run. Red and yellow are not among them: they mean errors and
-// warnings.
+// StreamStyle returns the color of a stream, which is the same in every run. Red and yellow are reserved for errors
+// and warnings.
 func StreamStyle(stream string) Style {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(stream))

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// durationFrom is the number from which on a duration's field is taken for nanoseconds: below a millisecond it may as
-// well count milliseconds or seconds.
+// durationFrom is the smallest number that counts as nanoseconds: a smaller one may as well be milliseconds or
+// seconds.
 const durationFrom = int64(time.Millisecond)
 
-// duration returns the text of a number that is a time.Duration by the name of its field: Go's loggers write
-// durations as nanoseconds. Fields whose name has another unit in it (took_ms) end otherwise.
+// duration formats a number as a duration if the field's name means one: Go's loggers write a time.Duration as
+// nanoseconds. The name of a field with another unit ends with the unit (took_ms) and is not matched.
 func duration(name string, value []byte) (text string, ok bool) {
 	if len(value) < 7 || len(value) > 20 || !isDuration(name) {
 		return "", false

@@ -8,13 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// Nothing that comes from a record, or from a broker, reaches the output as it is: who can log could otherwise move
-// the cursor, retitle the window, hide text or forge lines in the terminal of whoever reads (CVE-2009-4487 is of this
-// class).
+// No text of a record or of a broker reaches the output unescaped: an attacker who can log could otherwise move the
+// cursor, change the title of the window, hide text or forge lines in the reader's terminal (compare CVE-2009-4487).
 
-// Active tells whether a rune does something other than stand for itself: controls (C0, DEL, C1), the separators that
-// some programs take for the end of a line, and format characters, which turn the direction of text around or cannot
-// be seen.
+// Active reports whether a rune has an effect on a terminal: controls (C0, DEL, C1), the separators that some
+// programs treat as line ends, and format characters, which are invisible or change the direction of text.
 func Active(r rune) bool {
 	switch {
 	case r < 0x20 || r >= 0x7f && r < 0xa0:
@@ -25,18 +23,17 @@ func Active(r rune) bool {
 	return r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Cf, r)
 }
 
-// ActiveInText is Active for running text, in which the two joiners have their place: in Persian, and in emoji.
+// ActiveInText is Active for running text, where the two joiners are allowed: Persian and emoji need them.
 func ActiveInText(r rune) bool { return r != '\u200c' && r != '\u200d' && Active(r) }
 
-// AppendText appends text for people: as it is, with what is active as \n, \x1b, \u202e, and bytes that are no UTF-8
-// as \xff.
+// AppendText appends text for people. Active runes are written as \n, \x1b or \u202e, invalid UTF-8 as \xff.
 func AppendText(dst []byte, text string) []byte { return appendEscaped(dst, text, ActiveInText) }
 
-// AppendName is AppendText for names of things, in which nothing may hide.
+// AppendName is AppendText for names of things, in which nothing may be invisible.
 func AppendName(dst []byte, name string) []byte { return appendEscaped(dst, name, Active) }
 
 func appendEscaped(dst []byte, text string, active func(rune) bool) []byte {
-	start := 0 // of what is not yet copied
+	start := 0 // of the part that is not copied yet
 	for i := 0; i < len(text); {
 		r, size := rune(text[i]), 1
 		if r >= utf8.RuneSelf {
@@ -67,7 +64,7 @@ func appendEscaped(dst []byte, text string, active func(rune) bool) []byte {
 	return append(dst, text[start:]...)
 }
 
-// Writer escapes what is written through it but for the ends of lines. A Write is taken for whole characters.
+// Writer escapes everything that is written through it, except line ends. Each Write must contain whole characters.
 type Writer struct{ W io.Writer }
 
 func (e Writer) Write(p []byte) (int, error) {

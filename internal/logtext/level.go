@@ -8,16 +8,16 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// Level returns the level of a log record by the JSON of its fields "level" and "severity", nil where it has none:
-// the level's number, or the name that loggers of other kinds write there, or else the severity's name. An unknown
-// name of a severity is INFO. ok is false for a record that says no level.
+// Level returns the level of a log record from the JSON of its fields "level" and "severity", which are nil if
+// absent. It uses the number in level, or else a level name there (other loggers write one), or else the severity. An
+// unknown severity is INFO. ok is false without both fields.
 func Level(level, name []byte) (l slog.Level, ok bool) {
 	if len(level) > 0 {
 		if level[0] == '"' {
 			if l, ok := severity.Word(jsonscan.Text(level[1 : len(level)-1])); ok {
 				return l, true
 			}
-		} else if len(level) <= 2 && level[0] >= '1' && level[0] <= '9' { // as nearly every record has it
+		} else if len(level) <= 2 && level[0] >= '1' && level[0] <= '9' { // the usual form
 			n := int(level[0] - '0')
 			if len(level) == 2 {
 				if level[1] < '0' || level[1] > '9' {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendWord appends a value or a name that is a text: as it is where it is one plain word, else in Go's quotes, so
-// that nothing in it can be read as another field.
+// appendWord appends a text value or name: unquoted if it is one plain word, else in Go's quotes, so that no part of
+// it looks like another field.
 func appendWord(dst []byte, text string) []byte {
 	if text == "" || strings.ContainsAny(text, " =\"\\") || !printable(text) {
 		return strconv.AppendQuote(dst, text)
@@ -17,8 +17,7 @@ func appendWord(dst []byte, text string) []byte {
 	return append(dst, text...)
 }
 
-// appendMessage appends a message: as it is, with what is active escaped, or in Go's quotes where it has what fields
-// are made of.
+// appendMessage appends a message: with active runes escaped, or in Go's quotes if it contains the syntax of fields.
 func appendMessage(dst []byte, text string) []byte {
 	if strings.ContainsAny(text, "=\"\\") {
 		return strconv.AppendQuote(dst, text)
@@ -26,7 +25,7 @@ func appendMessage(dst []byte, text string) []byte {
 	return AppendText(dst, text)
 }
 
-// printable reports whether the text is nothing but what can be seen.
+// printable reports whether the text has only visible characters.
 func printable(text string) bool {
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {
@@ -45,7 +44,7 @@ func printable(text string) bool {
 	return true
 }
 
-// cut returns what is shown of a text of which most bytes are shown, and whether that is not all.
+// cut returns the first bytes of a text, at most most, and whether it left out any.
 func cut(text string, most int) (string, bool) {
 	if most <= 0 || len(text) <= most {
 		return text, false
@@ -56,10 +55,10 @@ func cut(text string, most int) (string, bool) {
 	return text[:most], true
 }
 
-// appendSize appends the mark of a value that was cut: how large it is.
+// appendSize appends the mark of a cut value: its full size.
 func appendSize(dst []byte, n int) []byte { return fmt.Appendf(dst, "…(%s)", Size(n)) }
 
-// Size returns a number of bytes as people read it: 812 B, 300 kB, 1.2 MB.
+// Size formats a number of bytes for people: 812 B, 300 kB, 1.2 MB.
 func Size(n int) string {
 	switch {
 	case n < 1000:
@@ -80,8 +79,8 @@ func pad(text []byte, width int) []byte {
 	return append(text, bytes.Repeat([]byte{' '}, max(0, width-columns(string(text))))...)
 }
 
-// columns returns how many columns of a terminal a text takes: letters of East Asia and emoji take two, marks that
-// stand over others none.
+// columns returns the width of a text in columns of a terminal: East Asian letters and emoji are two wide, combining
+// marks zero.
 func columns(text string) (n int) {
 	for _, r := range text {
 		switch {

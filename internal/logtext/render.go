@@ -3,9 +3,9 @@
 //	2026-11-23 17:14:11.495 ERROR    logs.shop  payment failed  order.id=42 took=27ms exception=*net.OpError
 //	    stack | dial tcp 10.0.0.7:443: connection refused
 //
-// It reads the record's JSON where it lies. One record is one line, and the lines of its stacks, indented and
-// labelled, so that no text in a record can pass for another record, nor for another field, nor control a terminal.
-// What comes out is never larger than a small multiple of the record.
+// It reads the record's JSON in place. A record is one line, followed by the lines of its stacks, which are indented
+// and labeled, so that no text in a record can look like another record or field, or control the terminal. The output
+// is at most a small multiple of the record.
 package logtext
 
 import (
@@ -19,54 +19,54 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// Full is the layout of a time with its day, and Short that of one without.
+// Full is the time layout with the date, and Short the one without.
 const (
 	Full  = "2006-01-02 15:04:05.000"
 	Short = "15:04:05.000"
 )
 
-// Record is what a Renderer writes: a log record, or whatever else a Kafka record holds.
+// Record is the input of a Renderer: a log record or any other Kafka record.
 type Record struct {
-	// Object is the JSON object of a log record, found valid; nil for what is none.
+	// Object is the valid JSON object of a log record; nil for any other record.
 	Object []byte
-	// Text is what is shown where there is no Object.
+	// Text is shown instead of a missing Object.
 	Text string
-	// Time is the record's time where Object has no timestamp; zero for none.
+	// Time is used when Object has no timestamp; zero for none.
 	Time time.Time
-	// Stream stands behind the level. Empty for none.
+	// Stream is shown behind the level. Empty for none.
 	Stream string
-	// Note is a mark in front of the message, such as "not JSON". Empty for none.
+	// Note is shown before the message, such as "not JSON". Empty for none.
 	Note string
-	// Schema is shown where there is no message and no field.
+	// Schema is shown when the record has neither a message nor fields.
 	Schema string
-	// Extra are further fields, shown first: a key, headers.
+	// Extra are further fields, shown first, such as the key and the headers.
 	Extra []Extra
 }
 
-// Extra is a field that is not of the record's JSON.
+// Extra is a field outside of the record's JSON.
 type Extra struct{ Name, Value string }
 
-// Renderer writes records. Its methods may be called concurrently; its fields may not be changed meanwhile.
+// Renderer writes records. Its methods may be called concurrently; its fields must not change meanwhile.
 type Renderer struct {
 	// Color uses ANSI sequences.
 	Color bool
 	// Layout of times, in Zone: [Full], [Short], or another of package time.
 	Layout string
 	Zone   *time.Location
-	// Width is that of the terminal in columns: values that take more than about two lines are cut there, and lines of
-	// stacks that are many are left out. 0 cuts nothing.
+	// Width is the width of the terminal in columns: values longer than about two lines are cut, and the middle of
+	// long stacks is left out. 0 cuts nothing.
 	Width int
-	// StreamWidth is how many columns streams are padded to.
+	// StreamWidth is the minimum width of the stream's column.
 	StreamWidth int
 	// Long writes each field on a line of its own.
 	Long bool
-	// Hide says which fields are left out, by the path of their names with dots.
+	// Hide reports whether to leave out a field, given its path of names joined by dots.
 	Hide func(path string) bool
-	// Highlight marks what it matches in messages and values. It needs Color.
+	// Highlight marks its matches in messages and values. It needs Color.
 	Highlight *regexp.Regexp
 }
 
-// Append appends the record's text, its last end of line included.
+// Append appends the record's text, including the last line end.
 func (r *Renderer) Append(dst []byte, rec *Record) []byte {
 	var f fields
 	if rec.Object != nil {
@@ -91,19 +91,19 @@ func (r *Renderer) Append(dst []byte, rec *Record) []byte {
 	return w.dst
 }
 
-// Parts are what the line of a record is made of, for what shows each in a place of its own.
+// Parts are the parts of a record's line, for callers with a layout of their own.
 type Parts struct {
-	// Time is the record's; zero for none.
+	// Time is the record's time; zero for none.
 	Time time.Time
-	// Level is the record's by its number, and LevelName as the record calls it; empty for none.
+	// Level is the numeric level, and LevelName the record's name for it; empty for none.
 	Level     slog.Level
 	LevelName string
-	// Message has the note in front, and Fields are all others, as name=value. Both are inert, and cut as the Renderer
-	// says.
+	// Message includes the note, and Fields are all other fields as name=value. Both are escaped, and cut as the
+	// Renderer is configured.
 	Message, Fields string
 }
 
-// Parts returns the parts of the record's line, without the lines of its stacks.
+// Parts returns the parts of the record's line. Stacks are not included.
 func (r *Renderer) Parts(rec *Record) Parts {
 	var f fields
 	if rec.Object != nil {
@@ -161,7 +161,7 @@ func (r *Renderer) head(dst []byte, rec *Record, f *fields) []byte {
 	return dst
 }
 
-// styled appends text in a style, whose sequences are left out where there is nothing to show.
+// styled appends text in a style. Empty text has no escape sequences.
 func (r *Renderer) styled(dst []byte, s Style, text []byte) []byte {
 	if !r.Color || s == plain || len(text) == 0 {
 		return append(dst, text...)
@@ -171,7 +171,7 @@ func (r *Renderer) styled(dst []byte, s Style, text []byte) []byte {
 	return append(dst, reset...)
 }
 
-// fields are what a record has by the names that are known, as JSON, and the others.
+// fields are the well-known fields of a record, as JSON, and the others.
 type fields struct {
 	timestamp, severity, level, message              []byte
 	logger, exception, trace, stack                  []byte
@@ -197,7 +197,7 @@ func (f *fields) read(object []byte) {
 			f.member(s.Name(m), s.Value(m))
 		}
 	}
-	if f.message == nil { // what other loggers call it
+	if f.message == nil { // the name in other loggers
 		for i, o := range f.others {
 			if o.name == "msg" && o.value[0] == '"' {
 				f.message = o.value
@@ -208,7 +208,7 @@ func (f *fields) read(object []byte) {
 	}
 }
 
-// member takes a member of the record. What has not the type that is usual for its name is a field like any other.
+// member stores a member of the record. A well-known name with an unusual type is an ordinary field.
 func (f *fields) member(name, value []byte) {
 	text := jsonscan.Text(name)
 	var known *[]byte
@@ -270,7 +270,7 @@ func isTime(value []byte) bool {
 	return ok
 }
 
-// severityName is how the record calls its level.
+// severityName returns the record's own name of its level.
 func (f *fields) severityName(level slog.Level) string {
 	for _, name := range [][]byte{f.severity, f.level} {
 		if len(name) > 2 && name[0] == '"' {
@@ -280,7 +280,7 @@ func (f *fields) severityName(level slog.Level) string {
 	return severity.Name(level)
 }
 
-// says tells whether a field of the record has that very text: an error without a trace is in its own attribute
+// says reports whether a field of the record equals text: the text of an error without a trace is an attribute
 // already.
 func (f *fields) says(text []byte) bool {
 	for _, o := range f.others {
@@ -297,17 +297,17 @@ type writer struct {
 	dst     []byte
 	start   int // of the message
 	written int // fields
-	left    int // fields that were left out, as the record is long
+	left    int // fields that were left out of a long record
 	size    int // of their values
 }
 
-// part appends a part of the line, two spaces apart from the one before it.
+// part appends a part of the line behind two spaces.
 func (w *writer) part(s Style, text string) {
 	w.dst = append(w.dst, "  "...)
 	w.dst = w.styled(w.dst, s, []byte(text))
 }
 
-// message appends what is said, or what there is in its place.
+// message appends the message, or its replacement.
 func (w *writer) message(rec *Record, f *fields) {
 	switch {
 	case f.message != nil:
@@ -321,7 +321,7 @@ func (w *writer) message(rec *Record, f *fields) {
 	}
 }
 
-// long appends a text that may have to be cut.
+// long appends a text that may be cut.
 func (w *writer) long(s Style, text string, form func(dst []byte, text string) []byte) {
 	shown, shorter := cut(text, 4*w.most())
 	w.dst = append(w.dst, "  "...)
@@ -331,21 +331,21 @@ func (w *writer) long(s Style, text string, form func(dst []byte, text string) [
 	}
 }
 
-// rest appends what follows the message on its line.
+// rest appends the parts behind the message.
 func (w *writer) rest(rec *Record, f *fields) {
 	for _, e := range rec.Extra {
 		w.text(e.Name, e.Value)
 	}
 	w.fields(f)
 	if rec.Object != nil && f.message == nil && w.written == 0 && rec.Schema != "" {
-		w.dst = bytes.TrimSuffix(w.dst, []byte(" ")) // which was to stand before fields
+		w.dst = bytes.TrimSuffix(w.dst, []byte(" ")) // the separator before the fields
 		w.part(dim, string(AppendName(nil, rec.Schema)))
 	}
 	w.more()
 	w.dst = bytes.TrimRight(w.dst, " ")
 }
 
-// most is how many bytes of a value are shown; 0: all.
+// most returns the maximum number of bytes of a value; 0: unlimited.
 func (w *writer) most() int {
 	if w.Width == 0 {
 		return 0
@@ -357,7 +357,7 @@ func (w *writer) most() int {
 	return n
 }
 
-// fields appends all that the record has beside its message.
+// fields appends all fields except the message.
 func (w *writer) fields(f *fields) {
 	for _, o := range f.others {
 		w.field(o.name, o.value, 0)
@@ -371,7 +371,7 @@ func (w *writer) fields(f *fields) {
 		}
 	}
 	if f.source != nil {
-		if at, ok := place(f.source); ok {
+		if at, ok := callSite(f.source); ok {
 			w.text("source", at)
 		} else {
 			w.field("source", f.source, 0)
@@ -385,8 +385,8 @@ func (w *writer) fields(f *fields) {
 	}
 }
 
-// place is where the log call stands, by slog's Source.
-func place(source []byte) (string, bool) {
+// callSite formats the position of the log call from slog's Source.
+func callSite(source []byte) (string, bool) {
 	file, line := jsonscan.Find(source, "file"), jsonscan.Find(source, "line")
 	if len(file) < 3 || file[0] != '"' || len(line) == 0 || line[0] < '0' || line[0] > '9' {
 		return "", false
@@ -402,11 +402,12 @@ func place(source []byte) (string, bool) {
 }
 
 const (
-	deepest = 8   // groups that are flattened
-	allowed = 256 // bytes that the paths of a group's members may add to it, besides its own size
+	deepest = 8   // maximum depth of flattened groups
+	allowed = 256 // bytes that the paths of its members may add to a group's size
 )
 
-// field appends a field, and those of a group each by its path, unless their paths would be much longer than the group.
+// field appends a field. A group is flattened into its members by path, unless the paths would be much longer than
+// it.
 func (w *writer) field(name string, value []byte, depth int) {
 	if w.Hide != nil && w.Hide(name) {
 		return
@@ -430,13 +431,13 @@ func (w *writer) field(name string, value []byte, depth int) {
 	}
 }
 
-// text appends a field whose value is a text.
+// text appends a text field.
 func (w *writer) text(name, text string) {
 	shown, shorter := cut(text, w.most())
 	w.pair(name, appendWord(nil, shown), shorter, len(text))
 }
 
-// pair appends name=value. A record that fills the terminal's lines says instead how much more there is.
+// pair appends name=value. In a record that is too long for the terminal it counts the field instead.
 func (w *writer) pair(name string, value []byte, shorter bool, size int) {
 	if w.Width > 0 && !w.Long && len(w.dst)-w.start > 12*w.Width {
 		w.left++
@@ -459,14 +460,14 @@ func (w *writer) pair(name string, value []byte, shorter bool, size int) {
 	}
 }
 
-// more says what was left out.
+// more appends the number and size of the fields that were left out.
 func (w *writer) more() {
 	if w.left > 0 {
 		w.part(dim, fmt.Sprintf("… and %d more fields (%s)", w.left, Size(w.size)))
 	}
 }
 
-// highlighted appends text in a style, with what Highlight matches turned around.
+// highlighted appends text in a style, with the matches of Highlight in reverse video.
 func (w *writer) highlighted(dst []byte, s Style, text []byte) []byte {
 	if w.Highlight == nil || !w.Color {
 		return w.styled(dst, s, text)
@@ -482,10 +483,10 @@ func (w *writer) highlighted(dst []byte, s Style, text []byte) []byte {
 	return w.styled(dst, s, text[at:])
 }
 
-// fewLines is how many lines of a stack a terminal shows.
+// fewLines is the maximum number of shown lines of a stack.
 const fewLines = 50
 
-// lines appends a stack: its lines indented behind a bar, the first one behind its name.
+// lines appends a stack: its lines indented behind a bar, the first with its name.
 func (w *writer) lines(name string, literal []byte) {
 	if len(literal) <= 2 || w.Hide != nil && w.Hide(name) {
 		return

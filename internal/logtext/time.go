@@ -6,11 +6,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/jsonscan"
 )
 
-// timeForms are the forms of a timestamp: ours and RFC 3339's at large, then Python's, which has no zone and means UTC.
-// Parse takes a fraction of a second after each.
+// timeForms are the layouts of a timestamp: RFC 3339, then Python's, which has no zone and means UTC. Parse accepts a
+// fraction of a second after each.
 var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"}
 
-// Timestamp reads the JSON of a log record's timestamp.
+// Timestamp parses the JSON of a log record's timestamp.
 func Timestamp(value []byte) (t time.Time, ok bool) {
 	if len(value) < 2 || value[0] != '"' {
 		return time.Time{}, false
@@ -27,8 +27,8 @@ func Timestamp(value []byte) (t time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// Nanos reads the JSON of a log record's timestamp as nanoseconds since 1970. A time that these do not hold, of other
-// centuries, is the first or the last that they do.
+// Nanos parses the JSON of a log record's timestamp as nanoseconds since 1970. A time outside of their range becomes
+// the first or the last one in it.
 func Nanos(value []byte) (nanos int64, ok bool) {
 	if t, ok := Timestamp(value); ok {
 		return clamped(t), true
@@ -47,7 +47,7 @@ func clamped(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// usual reads 2006-01-02T15:04:05 with a fraction and Z, or neither, as kafkaesk for Go and for Python write it.
+// usual parses 2006-01-02T15:04:05 with an optional fraction and Z, the forms of kafkaesk for Go and for Python.
 func usual(b []byte) (nanos int64, ok bool) {
 	const shape = "0000-00-00T00:00:00"
 	if len(b) < len(shape) {
@@ -92,7 +92,7 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// days counts from 1970-01-01, by Howard Hinnant's days_from_civil.
+// days returns the number of days since 1970-01-01, by Howard Hinnant's days_from_civil.
 func days(year, month, day int) int64 {
 	if month <= 2 {
 		year--

@@ -1,4 +1,4 @@
-// Package monitoring is what package monitor needs of an App beside its public methods.
+// Package monitoring is the part of an App that package monitor needs beside the public methods.
 package monitoring
 
 import (
@@ -6,21 +6,21 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/shipping"
 )
 
-// App is a bus.App as the monitor sees it. No method does I/O.
+// App is a bus.App as the monitor uses it. No method does I/O.
 type App interface {
-	// Connections counts those to each broker's address; nil before the App connects.
+	// Connections returns the statistics of the connections to each broker address; nil before the App connects.
 	Connections() []kafka.ConnStats
-	// TopicPrefix stands in front of the name of every topic.
+	// TopicPrefix begins the name of each topic.
 	TopicPrefix() string
-	// Problems are what bus.App.Health returns, one by one.
+	// Problems returns the problems that bus.App.Health joins.
 	Problems() []Problem
-	// LogHandlers are those that ship through the App and are not closed, in the order in which they were made.
+	// LogHandlers returns the open log handlers that ship through the App, in the order of their creation.
 	LogHandlers() []shipping.Attached
 }
 
-// Problem is one thing that is wrong.
+// Problem is one problem of an App.
 type Problem struct {
-	// Group is that of the subscription that it is about; "" when it is about no subscription.
+	// Group is the group of the affected subscription; "" if it is not about a subscription.
 	Group string
 	Err   error
 }

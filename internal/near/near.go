@@ -1,4 +1,4 @@
-// Package near finds the names that a mistyped name may stand for.
+// Package near suggests names for a mistyped name.
 package near
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Names returns up to three of the known names that are near name, the nearest first. Upper and lower case are one.
+// Names returns up to three known names that are near name, the nearest first. Case is ignored.
 func Names(name string, known iter.Seq[string]) []string {
 	name = strings.ToLower(name)
 	return nearest(known, func(k string) (int, bool) {
@@ -22,8 +22,8 @@ func Names(name string, known iter.Seq[string]) []string {
 	})
 }
 
-// Matching returns up to three of the known names that nearly match a pattern, in which * stands for any text and ? for
-// any one character, the nearest first. Upper and lower case are one.
+// Matching returns up to three known names that nearly match a pattern, in which * stands for any text and ? for any
+// one character, the nearest first. Case is ignored.
 func Matching(pattern string, known iter.Seq[string]) []string {
 	pattern = strings.ToLower(pattern)
 	literals := len(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "?")
@@ -33,7 +33,7 @@ func Matching(pattern string, known iter.Seq[string]) []string {
 	})
 }
 
-// DidYouMean returns ": did you mean a, b?" for an error's text; "" where no known name is near.
+// DidYouMean returns ": did you mean a, b?" for an error text; "" when no known name is near.
 func DidYouMean(name string, known iter.Seq[string]) string {
 	names := Names(name, known)
 	if len(names) == 0 {
@@ -42,7 +42,7 @@ func DidYouMean(name string, known iter.Seq[string]) string {
 	return ": did you mean " + strings.Join(names, ", ") + "?"
 }
 
-// nearest returns up to three of the known names that measure, which gets them in lower case, takes for near.
+// nearest returns up to three of the known names for which measure, called with the name in lower case, reports near.
 func nearest(known iter.Seq[string], measure func(lower string) (distance int, near bool)) []string {
 	type candidate struct {
 		name     string
@@ -64,19 +64,19 @@ func nearest(known iter.Seq[string], measure func(lower string) (distance int, n
 	return names
 }
 
-// longest bounds the work for one pair of names, which grows with the product of their lengths: a mistyped name can
-// have any length. The names of topics end at 249 characters, patterns at 256.
+// longest bounds the work for one pair of names, which is the product of their lengths: a mistyped name can have any
+// length. Topic names have at most 249 characters, patterns 256.
 const longest = 256
 
-// Distance counts the bytes to insert, delete or replace to make b out of a.
+// Distance returns the number of bytes to insert, delete or replace to change a into b.
 func Distance(a, b string) int { return distance(a, b, false) }
 
-// distance is Distance where a, if wild, has wildcards, which cost nothing: * for any text, ? for any one byte.
+// distance is Distance; if wild, the wildcards of a cost nothing: * for any text, ? for any one byte.
 func distance(a, b string, wild bool) int {
 	if len(a) > longest || len(b) > longest {
 		return max(len(a), len(b))
 	}
-	row := make([]int, len(b)+1) // of what was read of a: the distance to each beginning of b
+	row := make([]int, len(b)+1) // distances from the processed part of a to each prefix of b
 	for j := range row {
 		row[j] = j
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/aside"
 )
 
-// Aside returns a logger whose records reach l on the runner's goroutine: a handler, or a standard error, that blocks
-// holds up no work. Records that find no room there are lost.
+// Aside returns a logger that passes its records to l on the runner's goroutine, so that a handler or a standard
+// error that blocks delays no work. Records beyond the runner's limit are dropped.
 func Aside(l *slog.Logger, r *aside.Runner) *slog.Logger {
 	return slog.New(asideHandler{l.Handler(), r})
 }

@@ -1,8 +1,8 @@
 // Package ownlog keeps the library's own log records out of the library's own log handler.
 //
-// The bus logs through the logger an application gives it, and that logger may ship its records through the bus. A
-// record about a failing broker would then be sent to the failing broker, fail, and be logged again. So everything the
-// bus logs carries a mark in its context, and slogkafka refuses to ship a record that has it.
+// The bus logs through the application's logger, and that logger may ship its records through the bus. A record about
+// a failing broker would then be sent to the failing broker, fail, and be logged again. The bus therefore marks the
+// context of its log calls, and slogkafka does not ship a marked record.
 package ownlog
 
 import (
@@ -14,20 +14,20 @@ import (
 
 type markKey struct{}
 
-// Mark returns a context whose log records are the library's own.
+// Mark returns a context that marks log records as the library's own.
 func Mark(ctx context.Context) context.Context { return context.WithValue(ctx, markKey{}, true) }
 
 // Marked reports whether ctx carries the mark.
 func Marked(ctx context.Context) bool { return ctx != nil && ctx.Value(markKey{}) != nil }
 
-// IsDefault reports whether h is the handler that slog's default logger has at first. It writes through package log,
-// and package log writes to the default logger once slog.SetDefault has set another: whatever is logged by h then ends
-// there, without its context, and so without its mark.
+// IsDefault reports whether h is the initial handler of slog's default logger. It writes through package log, and
+// package log writes to the default logger after a slog.SetDefault: records of h then arrive there without their
+// context, and so without the mark.
 func IsDefault(h slog.Handler) bool { return fmt.Sprintf("%T", h) == "*slog.defaultHandler" }
 
-// Logger returns l with every record marked. A nil l means warnings and errors as text on standard error: never slog's
-// default logger, which may be the very handler that the marks are for. That logger as it is at first ([IsDefault])
-// stands for standard error too, from its level on.
+// Logger returns l with every record marked. A nil l means text on standard error from level WARN on; it never means
+// slog's default logger, because that may ship its records through the bus. A logger with the initial default handler
+// ([IsDefault]) also means standard error, from that handler's level on.
 func Logger(l *slog.Logger) *slog.Logger {
 	switch {
 	case l == nil:

@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Switch is a logger's destination that can be replaced, also for the loggers that were derived from it before.
+// Switch is a replaceable destination of a logger. Replacing it affects loggers that were derived before.
 type Switch struct{ to atomic.Pointer[slog.Logger] }
 
-// Set replaces the destination: what [Logger] makes of l. It has to be called before the first record.
+// Set sets the destination to [Logger] of l. It must be called before the first record.
 func (s *Switch) Set(l *slog.Logger) { s.to.Store(Logger(l)) }
 
-// Logger returns a logger whose records go to where the Switch stands when they are logged.
+// Logger returns a logger whose records go to the destination that is set when they are logged.
 func (s *Switch) Logger() *slog.Logger { return slog.New(switched{to: s}) }
 
 type switched struct {

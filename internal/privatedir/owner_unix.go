@@ -18,7 +18,7 @@ func owner(info fs.FileInfo) int {
 
 func self() int { return os.Geteuid() }
 
-// writableByOthers leaves out links, whose mode means nothing.
+// writableByOthers ignores symbolic links, whose mode has no meaning.
 func writableByOthers(info fs.FileInfo) bool {
 	return info.Mode()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o022 != 0
 }

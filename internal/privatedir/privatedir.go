@@ -1,5 +1,5 @@
-// Package privatedir makes directories whose files nobody but this user can replace: programs that will be started, and
-// data that will be believed. On systems without Unix permissions only links are refused.
+// Package privatedir creates directories whose files only this user can replace: for programs that will be run, and
+// data that will be trusted. On systems without Unix permissions it refuses symbolic links only.
 package privatedir
 
 import (
@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// Make makes the directory with mode 0700, unless it is there. It refuses, with an error that says what to change, a
-// directory that is a link, belongs to another user or can be written by others, and one below a directory in which
-// another user could replace it. A directory above it may belong to root, and may be writable by all when it is sticky,
-// as /tmp is.
+// Make creates the directory with mode 0700 unless it exists. It refuses a directory that is a link, belongs to
+// another user or is writable by others, and one below a directory in which another user could replace it. Parent
+// directories may belong to root, and may be writable by all if they are sticky, as /tmp is. The error states what to
+// change.
 func Make(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	// What is there is checked first: nothing is made through a link of another user.
+	// Make checks an existing path first, so that it creates nothing behind another user's link.
 	if err := check(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -30,7 +30,7 @@ func Make(dir string) error {
 	return check(dir)
 }
 
-// check checks an absolute path and what is above it.
+// check checks an absolute path and its parents.
 func check(dir string) error {
 	if err := checkAbove(dir); err != nil {
 		return err
@@ -45,8 +45,8 @@ func check(dir string) error {
 	return nil
 }
 
-// Check reports why a file or a directory is not this user's alone: it is a link, it belongs to another user, or others
-// can write it. The error completes a sentence that begins with the name.
+// Check reports why a file or directory is not private to this user: it is a link, belongs to another user, or is
+// writable by others. The error completes a sentence that begins with the name.
 func Check(info fs.FileInfo) error {
 	switch owner := owner(info); {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -59,9 +59,9 @@ func Check(info fs.FileInfo) error {
 	return nil
 }
 
-// sharedError says that others can write a directory, who can replace what is in it.
+// sharedError is the error for a directory in which another user can replace files.
 type sharedError struct {
-	dir  string   // which is this user's or root's, and so are those above it
+	dir  string   // it and its parents belong to this user or root
 	rest []string // the elements of the path below it
 }
 
@@ -119,7 +119,7 @@ func checkToLink(path string) (next string, err error) {
 	return "", nil
 }
 
-// checkOwner reports whether a directory belongs to neither this user nor root.
+// checkOwner returns an error for a directory that belongs to neither this user nor root.
 func checkOwner(dir string, info fs.FileInfo) error {
 	owner := owner(info)
 	if owner == self() || owner == 0 || ownsRoot(owner, filepath.VolumeName(dir)+string(filepath.Separator)) {
@@ -129,7 +129,7 @@ func checkOwner(dir string, info fs.FileInfo) error {
 		dir, owner)
 }
 
-// ownsRoot reports whether the user owns the root of the file system, which in a user namespace is not user 0.
+// ownsRoot reports whether the user owns the root of the file system. In a user namespace that is not user 0.
 func ownsRoot(user int, root string) bool {
 	info, err := os.Lstat(root)
 	return err == nil && owner(info) == user

@@ -1,10 +1,10 @@
-// Package profile reads how to connect to a Kafka from the file that the programs share, kafkaesk/config.json in the
-// user's configuration directory:
+// Package profile reads connection settings from the file that the programs share, kafkaesk/config.json in the user's
+// configuration directory:
 //
 //	{"profiles": {"prod": {"kafka-servers": "broker:9093", "topic-prefix": "shop.",
 //	  "kafka-settings": {"security_protocol": "SASL_SSL"}}}}
 //
-// The names are those of the flags that a profile stands in for. Errors never hold a value, because a value may be a
+// The keys are the names of the flags that a profile replaces. Errors never contain a value, because a value may be a
 // secret.
 package profile
 
@@ -21,17 +21,17 @@ import (
 	"strings"
 )
 
-// Profile is one Kafka.
+// Profile is the connection to one Kafka.
 type Profile struct {
-	// Servers is as --kafka-servers takes it.
+	// Servers is the value of --kafka-servers.
 	Servers string `json:"kafka-servers"`
-	// Prefix is as --topic-prefix takes it.
+	// Prefix is the value of --topic-prefix.
 	Prefix string `json:"topic-prefix"`
-	// Settings is as --kafka-settings takes it: a JSON object, here as it is, or a string such as "@file".
+	// Settings is the value of --kafka-settings: a JSON object, or a string such as "@file".
 	Settings json.RawMessage `json:"kafka-settings"`
 }
 
-// Path is where the file is: in XDG_CONFIG_HOME, by getenv, or else in the user's configuration directory.
+// Path returns the path of the file, in XDG_CONFIG_HOME (from getenv) or else in the user's configuration directory.
 func Path(getenv func(string) string) (string, error) {
 	dir := getenv("XDG_CONFIG_HOME")
 	if dir == "" {
@@ -43,7 +43,7 @@ func Path(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "kafkaesk", "config.json"), nil
 }
 
-// Read reads all profiles of a file. One that has a password and that others may read is refused.
+// Read reads all profiles of a file. It refuses a file with a password that other users can read.
 func Read(path string) (map[string]Profile, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func Read(path string) (map[string]Profile, error) {
 
 const isPosix = os.PathSeparator == '/'
 
-// withoutValue keeps a decoding error from quoting the file.
+// withoutValue removes the content of the file from a decoding error.
 func withoutValue(err error) error {
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		return fmt.Errorf("not JSON at byte %d", syntax.Offset)
@@ -100,7 +100,7 @@ func Named(path, name string) (Profile, error) {
 	return p, nil
 }
 
-// Flags returns the values of the flags that the profile stands in for.
+// Flags returns the values of the flags that the profile replaces.
 func (p Profile) Flags() map[string]string {
 	settings := string(p.Settings)
 	if text := ""; json.Unmarshal(p.Settings, &text) == nil {

@@ -1,4 +1,4 @@
-// Package recordid makes the ids of records.
+// Package recordid generates the ids of records.
 package recordid
 
 import (
@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// Length is the length of an id: of a UUID as text.
+// Length is the length of an id, a UUID as text.
 const Length = 36
 
 // New writes a new UUIDv7 (RFC 9562) as text: the time in milliseconds, then 74 random bits. The bits come from the
-// runtime's ChaCha8 generator, which is as good as the system's and costs no system call: each published record has
-// an id.
+// runtime's ChaCha8 generator: it is as strong as the system's and needs no system call for each published record.
 func New(text *[Length]byte, now time.Time) {
 	const version, variant = 7 << 12, 1 << 63
 	var id [16]byte

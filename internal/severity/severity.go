@@ -1,5 +1,5 @@
-// Package severity names the levels of log records as Python does, and reads such names and numbers: in log records,
-// and on the command lines of the programs.
+// Package severity converts between slog's levels and Python's names and numbers, in log records and on the command
+// lines of the programs.
 package severity
 
 import (
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// critical is the level of CRITICAL, for which slog has no name.
+// critical is the level of CRITICAL; slog has no name for it.
 const critical = slog.LevelError + 4
 
-// Name returns the name of a level: that of the named level at or below it.
+// Name returns the name of the highest named level that is not above l.
 func Name(l slog.Level) string {
 	switch {
 	case l >= critical:
@@ -28,12 +28,12 @@ func Name(l slog.Level) string {
 	}
 }
 
-// Number returns a level in Python's numbers: slog's -4, 0, 4, 8, 12 are 10, 20, 30, 40, 50.
+// Number returns Python's number of a level: slog's -4, 0, 4, 8, 12 are 10, 20, 30, 40, 50.
 func Number(l slog.Level) int64 { return 20 + 10*int64(l)/4 }
 
-// Numbered returns the level of a number. It rounds away from INFO, because [Number] rounds towards it.
+// Numbered returns the level of Python's number. It rounds away from INFO, because [Number] rounds towards it.
 func Numbered(n float64) slog.Level {
-	const most = 1 << 20 // far beyond any level, and safe to convert
+	const most = 1 << 20 // far beyond any level, and convertible to an int
 	d := (max(-most, min(most, n)) - 20) * 4 / 10
 	l := slog.Level(d)
 	if d > float64(l) {
@@ -44,7 +44,7 @@ func Numbered(n float64) slog.Level {
 	return l
 }
 
-// Named returns the level of a severity's name, in any case, and false for another text.
+// Named returns the level of a severity's name, ignoring case; false for any other text.
 func Named(name string) (slog.Level, bool) {
 	switch strings.ToUpper(name) {
 	case "DEBUG":
@@ -61,8 +61,7 @@ func Named(name string) (slog.Level, bool) {
 	return 0, false
 }
 
-// Word is Named for the names that loggers of other kinds write too: those of zap, zerolog and syslog, and slog's
-// "INFO+2".
+// Word is Named for level names of other loggers too: those of zap, zerolog and syslog, and slog's "INFO+2".
 func Word(name string) (slog.Level, bool) {
 	if l, ok := Named(name); ok {
 		return l, true
@@ -82,8 +81,8 @@ func Word(name string) (slog.Level, bool) {
 	return l, err == nil
 }
 
-// Parse reads a level as a person writes it: a severity's name, a short form of it, or the number that log records
-// carry (10 DEBUG to 50 CRITICAL). The error does not hold the text.
+// Parse parses a level on a command line: a severity's name or a prefix of it, or Python's number (10 DEBUG to 50
+// CRITICAL). The error does not contain the text.
 func Parse(text string) (slog.Level, error) {
 	if l, ok := Named(text); ok {
 		return l, nil

@@ -8,17 +8,17 @@ import (
 	"runtime"
 )
 
-// fileSystem is the directory of a spool. Tests put in its place one that fails.
+// fileSystem is the directory of a spool. Tests replace it with one that fails.
 type fileSystem interface {
 	list() ([]string, error)
-	// create makes an empty file, and empties one that is there.
+	// create creates an empty file, or truncates an existing one.
 	create(name string) (file, error)
-	// open opens a file, and makes it if it is missing.
+	// open opens a file, and creates it if it is missing.
 	open(name string) (f file, size int64, err error)
 	// read opens a file for reading; fs.ErrNotExist: it is missing.
 	read(name string) (f file, size int64, err error)
 	remove(name string) error
-	// sync returns when what was made and removed is so on the disk.
+	// sync returns when created and removed names are durable.
 	sync() error
 	close() error
 }
@@ -31,7 +31,7 @@ type file interface {
 	Sync() error
 }
 
-// directory is a directory of the operating system. Nothing in it leads out of it.
+// directory is a directory of the operating system. No name in it leads out of it.
 type directory struct{ root *os.Root }
 
 func (d directory) list() ([]string, error) {
@@ -60,7 +60,7 @@ func (d directory) openFile(name string, flags int) (file, int64, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New(name + " is no file")
+		err = errors.New(name + " is not a regular file")
 	}
 	if err != nil {
 		_ = f.Close()
@@ -73,7 +73,7 @@ func (d directory) remove(name string) error { return d.root.Remove(name) }
 
 func (d directory) sync() error {
 	if runtime.GOOS == "windows" {
-		return nil // which cannot sync a directory, and does not need it
+		return nil // Windows cannot sync a directory, and does not need it
 	}
 	f, err := d.root.Open(".")
 	if err != nil {

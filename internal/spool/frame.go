@@ -6,8 +6,8 @@ import (
 	"hash/crc32"
 )
 
-// A frame is one record on disk: a mark with the version of the format, the length of the record, its number, the
-// checksum of all these and of the record, and the record.
+// A frame is one record on disk: a magic number with the version of the format, the record's length, its number, the
+// checksum of these and of the record, and the record.
 const (
 	frameMark    = "KSP1"
 	lengthAt     = len(frameMark)
@@ -18,7 +18,7 @@ const (
 	frameCorrupt = -1
 )
 
-// checksum is CRC32C, which processors compute by an instruction of their own.
+// checksum returns a CRC32C, which processors compute in hardware.
 func checksum(header, record []byte) uint32 {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	return crc32.Update(crc32.Checksum(header, table), table, record)
@@ -33,9 +33,9 @@ func appendFrame(dst []byte, number uint64, record []byte) []byte {
 	return append(dst, record...)
 }
 
-// parseFrame returns the record of the frame at the beginning of data, its number, and the length of the whole frame. A
-// frame of which a part is missing has a length that is greater than that of data, as far as is known; one that is
-// damaged has the length frameCorrupt. The record is a view into data.
+// parseFrame returns the record of the frame at the start of data, its number, and the length of the whole frame. The
+// length of an incomplete frame is greater than that of data, as far as it is known; the length of a damaged one is
+// frameCorrupt. The record is a view into data.
 func parseFrame(data []byte) (record []byte, number uint64, length int) {
 	if n := min(len(data), len(frameMark)); string(data[:n]) != frameMark[:n] {
 		return nil, 0, frameCorrupt
@@ -58,9 +58,9 @@ func parseFrame(data []byte) (record []byte, number uint64, length int) {
 	return record, binary.LittleEndian.Uint64(data[numberAt:]), length
 }
 
-// scan returns how many whole frames data begins with, numbered from first on, and how long they are together. lost is
-// how many records behind them cannot be read, because one is damaged and others follow it; 0 when nothing but a frame
-// that was not written to its end is behind them.
+// scan returns the number and the total length of the whole frames at the start of data, numbered from first on. lost
+// is the number of unreadable records behind them, when one is damaged and others follow; 0 when only an incomplete
+// frame follows.
 func scan(data []byte, first uint64) (whole, length, lost int) {
 	for rest := data; ; rest = data[length:] {
 		_, number, n := parseFrame(rest)
@@ -70,7 +70,7 @@ func scan(data []byte, first uint64) (whole, length, lost int) {
 		whole, length = whole+1, length+n
 	}
 	rest := data[length:]
-	most := len(rest) / frameHeader // no more frames than that fit in
+	most := len(rest) / frameHeader // upper bound of the frames in rest
 	for {
 		at := bytes.Index(rest, []byte(frameMark))
 		if at < 0 {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// ledger is the file that says up to which number records are finished. It has two places that are written in turn,
-// each in a block of the disk of its own, so that a write that was cut off leaves the one before it. Both are written
-// when the file is made: later writes need no room on the disk, which may be full.
+// ledger is the file with the number below which all records are finished. It has two slots, which are written in
+// turn. Each is in a disk block of its own, so that an incomplete write leaves the other slot intact. Both are
+// written when the file is created: later writes need no free space.
 type ledger struct {
-	file file // nil: to be opened
+	file file // nil: not open
 	turn int64
 }
 
@@ -26,7 +26,7 @@ func ledgerEntry(done uint64) []byte {
 	return binary.LittleEndian.AppendUint32(b, checksum(b, nil))
 }
 
-// open returns what the ledger says: 0 when there is none, or none that can be read.
+// open returns the number in the ledger: 0 when the ledger is missing or unreadable.
 func (l *ledger) open(fs fileSystem) (done uint64, err error) {
 	f, size, err := fs.open(ledgerName)
 	if err != nil {
@@ -63,7 +63,7 @@ func (l *ledger) open(fs fileSystem) (done uint64, err error) {
 	return done, fs.sync()
 }
 
-// write makes the ledger say, on the disk, that all records below done are finished.
+// write records durably that all records below done are finished.
 func (l *ledger) write(fs fileSystem, done uint64) error {
 	if l.file == nil {
 		f, _, err := fs.open(ledgerName)
@@ -77,7 +77,7 @@ func (l *ledger) write(fs fileSystem, done uint64) error {
 		err = l.file.Sync()
 	}
 	if err != nil {
-		l.close() // a second sync of this descriptor would say that all is well
+		l.close() // a second sync of this descriptor could report success wrongly
 		return fmt.Errorf("writing the ledger: %w", err)
 	}
 	l.turn = 1 - l.turn

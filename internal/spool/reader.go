@@ -6,32 +6,33 @@ import (
 	"io/fs"
 )
 
-// reader is the place up to which a spool was read.
+// reader is the position up to which a spool was read.
 type reader struct {
 	next     uint64 // number of the next record to return
 	segment  *segment
-	file     file // nil: the segment is to be opened
+	file     file // nil: the segment is not open
 	at       uint64
-	offset   int64 // of the frame with the number at
-	failures int   // of the disk, one after another
+	offset   int64 // of the frame with number at
+	failures int   // consecutive read errors
 	data     []byte
 }
 
-// Batch is what Read returns.
+// Batch is the result of Read.
 type Batch struct {
 	// First is the number of the first record; the others follow without a gap.
 	First uint64
 	// Records are valid until the next call of Read.
 	Records [][]byte
-	// Lost is how many records before First cannot be read any more, because they are damaged or missing.
+	// Lost is the number of records before First that are damaged or missing.
 	Lost uint64
 }
 
-// readFailures is how often the disk may fail to read a place before that is damage.
+// readFailures is the number of consecutive errors after which an unreadable position counts as damaged.
 const readFailures = 3
 
-// Read returns records that were not returned before, at most n and about so many bytes, at least one; none when all
-// were. After an error it is to be called again later: the third in a row takes what cannot be read as damaged.
+// Read returns the next records: at most n and about maxBytes, at least one; none when all were returned. After an
+// error the caller calls it again later: the third consecutive error makes Read skip the unreadable records as
+// damaged.
 func (s *Spool) Read(n, maxBytes int) (b Batch, err error) {
 	r := &s.reader
 	for r.next < s.next {
@@ -83,7 +84,7 @@ func (s *Spool) readSegment(seg *segment, most, maxBytes int) (records [][]byte,
 		if err != nil {
 			return nil, err
 		}
-		whole := false // the data have at least one
+		whole := false // data has at least one whole frame
 		for r.at < seg.end && len(records) < most {
 			record, number, n := parseFrame(data)
 			if n > len(data) && int64(n) <= seg.size-r.offset { // there is more to load
@@ -119,7 +120,7 @@ func (r *reader) load(n int64) ([]byte, error) {
 	return data, nil
 }
 
-// leave closes the segment, which is to be deleted.
+// leave closes the segment before it is deleted.
 func (r *reader) leave(seg *segment) {
 	if r.segment == seg {
 		r.close()

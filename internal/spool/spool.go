@@ -1,13 +1,13 @@
-// Package spool keeps records on disk, in order, until they are finished: a queue that survives the process. It knows
-// bytes only.
+// Package spool keeps records on disk, in order, until they are finished: a queue that survives the process. It
+// handles bytes only.
 //
-// A spool is a directory of one owner. Its records have numbers without gaps, and lie in segment files, named by the
-// number of their first record, as frames with a checksum (CRC32C). A segment is deleted when all its records are
-// finished, after the ledger, a file that has the number of the first one that is not, says so on the disk. So a crash
-// repeats records that were finished lately, and loses none that was synced.
+// A spool is a directory with one owner. Its records have consecutive numbers, and are stored in segment files, which
+// are named by the number of their first record, as frames with a checksum (CRC32C). The ledger file holds the number
+// of the first unfinished record. A segment is deleted when all its records are finished and the ledger says so on
+// disk. A crash therefore repeats records that were finished lately, and loses none that was synced.
 //
-// Opening cuts off a frame that was not written to its end. What is damaged elsewhere is skipped, up to the next
-// segment, and counted: reading goes on, and never returns a record that was not written.
+// Open truncates an incomplete frame at the end. Damage elsewhere is skipped up to the next segment and counted. Read
+// never returns a record that was not written.
 package spool
 
 import (
@@ -24,44 +24,44 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/privatedir"
 )
 
-// MaxRecord is how long a record may be, in bytes.
+// MaxRecord is the maximum length of a record in bytes.
 const MaxRecord = 16 << 20
 
-// MinBytes is the least that a spool can be bounded to.
+// MinBytes is the minimum bound of a spool.
 const MinBytes = 64 << 10
 
 var (
-	// ErrFull says that a record does not fit within the bound, as long as others are there.
+	// ErrFull means that a record does not fit within the bound until others are finished.
 	ErrFull = errors.New("the spool is full")
-	// ErrTooLarge says that a record is longer than MaxRecord, or does not fit within the bound even alone.
+	// ErrTooLarge means that a record is longer than MaxRecord, or does not fit within the bound even alone.
 	ErrTooLarge = errors.New("the record is too large for the spool")
 )
 
-// Sync says when records are synced to the disk. Before that they survive the end of the process, and not a power
+// Sync selects when records are synced to the disk. Unsynced records survive the end of the process, but not a power
 // failure.
 type Sync uint8
 
 const (
-	// SyncEach has Append return when its records are synced.
+	// SyncEach: Append returns when its records are synced.
 	SyncEach Sync = iota
-	// SyncLater has Sync do it, and the end of a segment.
+	// SyncLater: the Sync method and the end of a segment sync records.
 	SyncLater
-	// SyncNever leaves it to the operating system.
+	// SyncNever: the operating system decides.
 	SyncNever
 )
 
-// Config is what Open needs to know.
+// Config configures Open.
 type Config struct {
-	// Dir is the directory. It is made with mode 0700, files in it with 0600. Where it belongs to root or can be written
-	// by others, the files are in a directory of it, kafkaesk-spool-UID.
+	// Dir is the directory. It is created with mode 0700, files in it with 0600. If it belongs to root or is writable by
+	// others, the files are in its subdirectory kafkaesk-spool-UID.
 	Dir string
-	// MaxBytes bounds all files together. It is at least MinBytes.
+	// MaxBytes bounds the total size of all files. It must be at least MinBytes.
 	MaxBytes int64
 	// Sync defaults to SyncEach.
 	Sync Sync
 }
 
-// Spool is a spool that is open. It is used by one goroutine at a time.
+// Spool is an open spool. It must be used by one goroutine at a time.
 type Spool struct {
 	fs           fileSystem
 	lock         *filelock.Lock
@@ -70,38 +70,38 @@ type Spool struct {
 	sync         Sync
 
 	ledger   ledger
-	done     uint64     // records below it are finished, by the ledger
+	done     uint64     // records below it are finished, as the ledger says
 	next     uint64     // number of the next record
-	segments []*segment // those that are there, the oldest first
-	active   file       // the last segment, while it is being written; nil: a new one is to be made
+	segments []*segment // existing segments, the oldest first
+	active   file       // the last segment while it is written; nil: the next write creates one
 	unsynced bool       // the active segment has records that are not synced
-	created  bool       // and its name is not
-	frames   []byte     // memory of Append
+	created  bool       // the active segment's name is not synced
+	frames   []byte     // reused buffer of Append
 	reader   reader
 }
 
 // segment is a file of records.
 type segment struct {
-	first, end uint64 // numbers of its first record, and of the first behind it
-	size       int64  // of what can be read
+	first, end uint64 // the first record's number, and the number behind the last
+	size       int64  // of the readable part
 }
 
 const segmentSuffix = ".segment"
 
 func (s *segment) name() string { return fmt.Sprintf("%020d%s", s.first, segmentSuffix) }
 
-// parseName returns the number of the first record of a segment; false when the name is of another file.
+// parseName returns the number of the first record of a segment; false for the name of another file.
 func parseName(name string) (first uint64, ok bool) {
 	digits, ok := strings.CutSuffix(name, segmentSuffix)
 	first, err := strconv.ParseUint(digits, 10, 64)
 	return first, ok && err == nil && (&segment{first: first}).name() == name
 }
 
-// Open opens the spool in a directory, and makes it if it is not there. An error that wraps filelock.ErrLocked says
-// that it has an owner already, in this process or another.
+// Open opens the spool in a directory, which it creates if it is missing. An error that wraps filelock.ErrLocked
+// means that the spool is open already, in this process or another.
 func Open(c Config) (*Spool, error) {
 	if c.MaxBytes < MinBytes {
-		return nil, fmt.Errorf("spool %s: %d bytes are too few: it needs %d", c.Dir, c.MaxBytes, MinBytes)
+		return nil, fmt.Errorf("spool %s: a bound of %d bytes is too small: it needs %d", c.Dir, c.MaxBytes, MinBytes)
 	}
 	root, err := privatedir.Open(c.Dir, "kafkaesk-spool")
 	if err != nil {
@@ -122,7 +122,7 @@ func lockAndOpen(root *os.Root, c Config) (*Spool, error) {
 	}
 	lock, err := filelock.TryFile(f)
 	if errors.Is(err, filelock.ErrLocked) {
-		return nil, fmt.Errorf("it has an owner already; each needs a directory of its own: %w", err)
+		return nil, fmt.Errorf("it is in use; each handler needs a directory of its own: %w", err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -136,9 +136,10 @@ func lockAndOpen(root *os.Root, c Config) (*Spool, error) {
 }
 
 const (
-	// minSegments is how many segments a full spool has at least: the room of one that is not quite finished is not free.
+	// minSegments is the minimum number of segments of a full spool. It bounds the space that one unfinished record
+	// holds.
 	minSegments = 16
-	// maxSegment is when a segment ends at the latest, but for its last record.
+	// maxSegment is the size after which a segment ends.
 	maxSegment     = 8 << 20
 	largestSegment = maxSegment + maxFrame
 )
@@ -176,8 +177,8 @@ func open(files fileSystem, c Config) (*Spool, error) {
 	return s, nil
 }
 
-// measure finds out how much of a segment can be read. Of the last one nobody knows yet how many records it has, and
-// what was not written to its end is cut off.
+// measure finds the readable part of a segment. For the last segment it also counts the records, and truncates an
+// incomplete frame.
 func (s *Spool) measure(seg *segment, last bool) error {
 	f, size, err := s.fs.read(seg.name())
 	if err != nil {
@@ -196,7 +197,7 @@ func (s *Spool) measure(seg *segment, last bool) error {
 	seg.end = seg.first + uint64(whole+lost)
 	if lost == 0 && int64(length) < size {
 		seg.size = int64(length)
-		_ = f.Truncate(seg.size) // if it cannot be cut, it is not read all the same
+		_ = f.Truncate(seg.size) // after an error the incomplete frame stays, and is not read
 	}
 	return nil
 }
@@ -207,7 +208,7 @@ func (s *Spool) Done() uint64 { return s.done }
 // Next returns the number of the next record to be written.
 func (s *Spool) Next() uint64 { return s.next }
 
-// Bytes returns how large the files are together.
+// Bytes returns the total size of the files.
 func (s *Spool) Bytes() int64 {
 	n := int64(ledgerSize)
 	for _, seg := range s.segments {
@@ -216,8 +217,8 @@ func (s *Spool) Bytes() int64 {
 	return n
 }
 
-// Append writes records, and returns how many of them are in the spool, which are the first ones. ErrFull says that the
-// next one does not fit yet, ErrTooLarge that it never will. The spool goes on after any error.
+// Append writes records, and returns how many of them, from the first on, are in the spool. ErrFull means that the
+// next one does not fit yet, ErrTooLarge that it never does. The spool stays usable after any error.
 func (s *Spool) Append(records [][]byte) (n int, err error) {
 	for n < len(records) {
 		k, err := s.appendSome(records[n:])
@@ -229,7 +230,7 @@ func (s *Spool) Append(records [][]byte) (n int, err error) {
 	return n, nil
 }
 
-// appendSome writes as many as there is room for in one segment.
+// appendSome writes as many records as fit in one segment.
 func (s *Spool) appendSome(records [][]byte) (n int, err error) {
 	if s.active != nil && s.last().size >= s.segmentBytes {
 		if err := s.endSegment(); err != nil {
@@ -272,7 +273,7 @@ func (s *Spool) appendSome(records [][]byte) (n int, err error) {
 
 func (s *Spool) last() *segment { return s.segments[len(s.segments)-1] }
 
-// write writes frames to the end of the active segment, and syncs them if need be.
+// write appends frames to the active segment, and syncs them with SyncEach.
 func (s *Spool) write(frames []byte) error {
 	if s.active == nil {
 		seg := &segment{first: s.next, end: s.next}
@@ -294,19 +295,19 @@ func (s *Spool) write(frames []byte) error {
 	return nil
 }
 
-// leaveSegment goes on with another segment after a failure: what a failed write has left behind cannot be told, and a
-// second sync after one that failed may say that all is well. What was written before stays.
+// leaveSegment ends the active segment after an error: the effect of a failed write is unknown, and a second sync
+// after a failed one may report success wrongly. Earlier records stay.
 func (s *Spool) leaveSegment() {
-	_ = s.active.Truncate(s.last().size) // if it cannot be cut, the name of the next segment says where this one ends
+	_ = s.active.Truncate(s.last().size) // after an error, the next segment's name says where this one ends
 	_ = s.active.Close()
 	s.active, s.unsynced, s.created = nil, false, false
 	if seg := s.last(); seg.size == 0 {
 		s.segments = s.segments[:len(s.segments)-1]
-		_ = s.fs.remove(seg.name()) // if it cannot be removed, the next segment has its name, and empties it
+		_ = s.fs.remove(seg.name()) // after an error, the next segment has the same name and truncates it
 	}
 }
 
-// Sync returns when all that was written is on the disk. After an error nobody knows whether it is; the spool goes on.
+// Sync returns when all written records are on disk. After an error their state is unknown; the spool stays usable.
 func (s *Spool) Sync() error {
 	if !s.unsynced {
 		return nil
@@ -323,7 +324,7 @@ func (s *Spool) Sync() error {
 	return nil
 }
 
-// endSegment has the next record begin a new segment.
+// endSegment makes the next record begin a new segment.
 func (s *Spool) endSegment() error {
 	if s.sync != SyncNever {
 		if err := s.Sync(); err != nil {
@@ -335,8 +336,8 @@ func (s *Spool) endSegment() error {
 	return err
 }
 
-// Finish says that all records below the number are finished: they will not be read again, also after a crash, and
-// segments that have no others are deleted. After an error it is as if it had not been called.
+// Finish marks all records below done as finished: they are not read again, even after a crash, and segments that
+// have no others are deleted. After an error it has had no effect.
 func (s *Spool) Finish(done uint64) error {
 	if done <= s.done {
 		return nil
@@ -350,23 +351,23 @@ func (s *Spool) Finish(done uint64) error {
 	return nil
 }
 
-// removeFinished deletes the segments that have no unfinished records.
+// removeFinished deletes the segments without unfinished records.
 func (s *Spool) removeFinished() {
 	for len(s.segments) > 0 && s.segments[0].end <= s.done {
 		seg := s.segments[0]
 		if s.active != nil && len(s.segments) == 1 {
-			_ = s.active.Close() // nobody needs what it has
+			_ = s.active.Close() // its records are all finished
 			s.active, s.unsynced, s.created = nil, false, false
 		}
 		s.reader.leave(seg)
 		if err := s.fs.remove(seg.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return // it is tried again when the next one is finished
+			return // the next Finish tries again
 		}
 		s.segments = s.segments[1:]
 	}
 }
 
-// Close syncs what was written, unless that is never done, and gives the directory free. Unfinished records stay.
+// Close syncs the written records, except with SyncNever, and unlocks the directory. Unfinished records stay.
 func (s *Spool) Close() error {
 	var err error
 	if s.active != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// ConnectionsTo returns the local addresses of the connections of this machine to servers, as Linux lists them.
-// Elsewhere it skips the test.
+// ConnectionsTo returns the local addresses of this machine's connections to servers, from Linux's /proc. On other
+// systems it skips the test.
 func ConnectionsTo(t testing.TB, servers []string) (local []string) {
 	t.Helper()
 	const established = "01"

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// inside holds a value in an unexported field, where fmt calls no method.
+// inside holds a value in an unexported field, for which fmt calls no method.
 type inside struct{ value any }
 
-// Printed returns v in every way that fmt, encoding/json, encoding/xml, encoding/gob and slog know. An encoder may
-// refuse: its error is printed.
+// Printed returns v in every format of fmt, encoding/json, encoding/xml, encoding/gob and slog. The output of an
+// encoder that fails is its error.
 func Printed(v any) map[string]string {
 	out := make(map[string]string)
 	for _, verb := range []string{"v", "+v", "#v", "s", "q", "x", "X", "d", "T", "p", "t", "#x", "# x", "U", "08b", "o"} {
@@ -42,7 +42,7 @@ func Printed(v any) map[string]string {
 	return out
 }
 
-// NeverPrints fails the test when a secret, in any encoding, is in what is printed of v.
+// NeverPrints fails the test when any output of Printed contains the secret in any encoding.
 func NeverPrints(t testing.TB, name string, v any, secret string) {
 	t.Helper()
 	forms := FormsOf(secret)

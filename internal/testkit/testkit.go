@@ -1,6 +1,6 @@
-// Package testkit is what the tests of all packages share: waiting for a state, logs that only a failing test prints,
-// the end of a test binary, and a test binary that is the program under test. It knows no Kafka; package kafkatest
-// does.
+// Package testkit contains what the tests of all packages share: waiting for a state, logs that only a failing test
+// prints, the end of a test binary, and running the test binary as the program under test. It does not use Kafka;
+// package kafkatest does.
 package testkit
 
 import (
@@ -20,22 +20,22 @@ import (
 )
 
 const (
-	// patience is the longest wait for a state. It is far more than any state takes, also on a busy machine.
-	patience = time.Minute
-	// reserve is what the wait leaves of the test binary's own time, so that the failure is reported before the binary
-	// is ended.
+	// waitTimeout is the longest wait for a state. It is longer than any state takes on a busy machine.
+	waitTimeout = time.Minute
+	// reserve is the part of the test binary's own timeout that a wait leaves, so that the wait fails first and is
+	// reported.
 	reserve = 5 * time.Second
-	// pollInterval is the pause between two looks at a state.
+	// pollInterval is the pause between two polls of a state.
 	pollInterval = 2 * time.Millisecond
 )
 
-// Eventually polls until holds returns true. It fails the test with what state returns, which says what was seen
-// instead, after a minute or shortly before the deadline of the test binary. Like every Fatal it must be called from
-// the test's goroutine.
+// Eventually polls until holds returns true. It fails the test after a minute, or shortly before the deadline of the
+// test binary, with the text of state, which describes the state instead. Like Fatal it must be called from the
+// test's goroutine.
 func Eventually(t testing.TB, holds func() bool, state func() string) {
 	t.Helper()
 	begin := time.Now()
-	end := begin.Add(patience)
+	end := begin.Add(waitTimeout)
 	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if last, ok := d.Deadline(); ok && last.Add(-reserve).Before(end) {
 			end = last.Add(-reserve)
@@ -43,25 +43,26 @@ func Eventually(t testing.TB, holds func() bool, state func() string) {
 	}
 	for !holds() {
 		if !time.Now().Before(end) {
-			t.Fatalf("waited %s in vain: %s", time.Since(begin).Round(time.Millisecond), state())
+			t.Fatalf("timed out after %s: %s", time.Since(begin).Round(time.Millisecond), state())
 		}
 		time.Sleep(pollInterval)
 	}
 }
 
-// Until is Eventually for a state that has a name and nothing else to show.
+// Until is Eventually for a state that its name describes.
 func Until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	Eventually(t, holds, func() string { return what })
 }
 
-// AllocatedBytes returns how many bytes f allocates: the fewest of three calls, as the allocations of all goroutines
-// are counted. Pools are emptied before each call. A test that calls it must not run in parallel with others.
+// AllocatedBytes returns how many bytes f allocates: the minimum of three calls, because the allocations of all
+// goroutines are counted. Pools are emptied before each call. A test that calls it must not run in parallel with
+// others.
 func AllocatedBytes(f func()) uint64 {
 	fewest := uint64(math.MaxUint64)
 	for range 3 {
 		runtime.GC()
-		runtime.GC() // a pool keeps its contents for one cycle
+		runtime.GC() // a pool keeps its contents for one GC cycle
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		f()
@@ -71,10 +72,10 @@ func AllocatedBytes(f func()) uint64 {
 	return fewest
 }
 
-// logBytes is how much of a log is kept: its end.
+// logBytes bounds the kept end of a log.
 const logBytes = 1 << 20
 
-// tail keeps the end of what is written to it.
+// tail is a writer that keeps the end of its input.
 type tail struct {
 	mu sync.Mutex
 	b  []byte
@@ -95,7 +96,7 @@ func (l *tail) String() string {
 	return string(l.b[max(0, len(l.b)-logBytes):])
 }
 
-// Logger returns a logger whose lines, of all levels, are printed when the test has failed, and by no test that passes.
+// Logger returns a logger whose lines, of all levels, are printed only if the test fails.
 func Logger(t testing.TB) *slog.Logger {
 	log := new(tail)
 	t.Cleanup(func() {
@@ -106,8 +107,8 @@ func Logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// Main runs a package's tests and ends the process. The binary fails if a test does, if one of the end functions
-// does, which are called after the last test, or if a goroutine is left then.
+// Main runs a package's tests and exits. The binary fails if a test fails, if one of the end functions, which run
+// after the last test, returns an error, or if a goroutine still runs then.
 func Main(m *testing.M, end ...func() error) {
 	code := m.Run()
 	fail := func(what string, err error) {
@@ -125,11 +126,10 @@ func Main(m *testing.M, end ...func() error) {
 	os.Exit(code)
 }
 
-// programVariable makes a test binary the program under test.
+// programVariable makes a test binary run the program under test.
 const programVariable = "KAFKAESK_TEST_PROGRAM_MAIN"
 
-// Program makes the test binary the program under test, where [Command] has started it: it calls main and ends the
-// process. TestMain calls it first.
+// Program runs main and exits if [Command] has started the process. TestMain calls it first.
 func Program(main func()) {
 	if os.Getenv(programVariable) != "" {
 		main()
@@ -137,7 +137,7 @@ func Program(main func()) {
 	}
 }
 
-// Command returns the program under test as a process that is yet to be started. Its TestMain must call [Program].
+// Command returns the program under test as a command that is not started. Its TestMain must call [Program].
 func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	binary, err := os.Executable()
@@ -149,11 +149,11 @@ func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output runs the program under test, with more variables in its environment, and returns what it prints. The test
-// fails if the program does.
+// Output runs the program under test, with further variables in its environment, and returns its output. The test
+// fails if the program fails.
 func Output(t testing.TB, env ...string) (stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	cmd := Command(ctx, t)
 	cmd.Env = append(cmd.Env, env...)

@@ -48,9 +48,9 @@ func TestEventually(t *testing.T) {
 	}{
 		{name: "at once", holdsAfter: 1},
 		{name: "at the third look", holdsAfter: 3},
-		{name: "never", text: "waited 1m0s in vain: three of four"},
-		{name: "never, and the binary ends soon", left: 15 * time.Second, text: "waited 10s in vain: three of four"},
-		{name: "never, and the binary ends at once", left: time.Second, text: "waited 0s in vain: three of four"},
+		{name: "never", text: "timed out after 1m0s: three of four"},
+		{name: "never, and the binary ends soon", left: 15 * time.Second, text: "timed out after 10s: three of four"},
+		{name: "never, and the binary ends at once", left: time.Second, text: "timed out after 0s: three of four"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

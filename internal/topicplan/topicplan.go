@@ -1,5 +1,5 @@
-// Package topicplan compares the topics that an application needs with those that a cluster has, and makes the
-// difference good where that is safe.
+// Package topicplan compares the topics that an application needs with those of a cluster, and applies the
+// differences that are safe to apply.
 package topicplan
 
 import (
@@ -16,37 +16,37 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Actions of a row.
+// The actions of a row.
 const (
 	Create = "create" // the topic is missing
 	Alter  = "alter"  // a setting differs
-	Keep   = "keep"   // the topic is as it is needed
-	// Manual is a difference that Apply leaves: Note says why.
+	Keep   = "keep"   // the topic has no difference
+	// Manual is a difference that Apply does not change: Note has the reason.
 	Manual = "manual"
 )
 
-// Row is one difference, or a topic without any.
+// Row is one difference, or a topic without one.
 type Row struct {
 	Stream string `json:"stream"`
 	Topic  string `json:"topic"`
 	Action string `json:"action"`
-	// Setting is what differs: partitions, replication_factor, or a setting of Kafka's such as retention.ms. It is "topic"
-	// for a topic that is missing, or is as it should be.
+	// Setting is the setting that differs: partitions, replication_factor, or one of Kafka's such as retention.ms. It
+	// is "topic" for a missing topic and for one without a difference.
 	Setting string `json:"setting"`
-	// Current is what the cluster has; null where there is no topic.
+	// Current is the cluster's value; null for a missing topic.
 	Current *string `json:"current"`
 	Needed  string  `json:"needed"`
-	// Note says what to know or to do about it.
+	// Note is an explanation or advice.
 	Note string `json:"note"`
-	// Done is what Apply has done: null before, and where it had nothing to do.
+	// Done reports whether Apply has applied the row: null before, and for a row without a change.
 	Done *bool `json:"done"`
-	// Error says why Apply could not.
+	// Error is the error of Apply.
 	Error string `json:"error"`
 
-	spec kafka.TopicSpec // of Create
+	spec kafka.TopicSpec // for Create
 }
 
-// defaultPartitions is how many partitions a topic gets whose schema does not say.
+// defaultPartitions is the number of partitions of a topic whose schema declares none.
 const defaultPartitions = 7
 
 // planner makes one plan.
@@ -59,8 +59,8 @@ type planner struct {
 	rows    []Row
 }
 
-// New compares what the App needs with what the cluster has, and changes nothing. grow says that partitions may be
-// added to topics that have fewer than they need.
+// New compares the App's needs with the cluster, and changes nothing. grow adds partitions to topics that have fewer
+// than declared.
 func New(ctx context.Context, client *kafka.Client, app *appinfo.App, prefix string, grow bool) ([]Row, error) {
 	cluster, err := client.AllTopics(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func New(ctx context.Context, client *kafka.Client, app *appinfo.App, prefix str
 	return p.rows, nil
 }
 
-// stream compares the topic of a declared stream. As in the App, the schema that was declared first counts.
+// stream compares the topic of a declared stream. As in the App, the schema that was declared first decides.
 func (p *planner) stream(stream string) {
 	schema := p.app.Of(stream)[0]
 	topic := p.prefix + stream
@@ -110,7 +110,7 @@ func (p *planner) stream(stream string) {
 		switch {
 		case !known:
 			p.add(Row{Stream: stream, Topic: topic, Action: Manual, Setting: name, Needed: needed[name],
-				Note: "the brokers do not tell what it is: DescribeConfigs on the topic is needed"})
+				Note: "the value is hidden: the right DescribeConfigs on the topic is needed"})
 		case !same(name, current, needed[name]):
 			p.add(Row{Stream: stream, Topic: topic, Action: Alter, Setting: name, Current: &current, Needed: needed[name]})
 		}
@@ -139,7 +139,7 @@ func (p *planner) create(stream string, s appinfo.Schema) {
 		spec: kafka.TopicSpec{Partitions: s.Partitions, ReplicationFactor: p.app.ReplicationFactor, Configs: configsOf(s)}})
 }
 
-// described says what a topic of a schema is like.
+// described summarizes the settings of a schema's topics.
 func (p *planner) described(s appinfo.Schema) string {
 	parts := []string{"partitions=" + strconv.Itoa(partitionsOf(s))}
 	if p.app.ReplicationFactor != 0 {
@@ -152,7 +152,7 @@ func (p *planner) described(s appinfo.Schema) string {
 	return strings.Join(parts, " ")
 }
 
-// configsOf returns the settings of Kafka's that a schema asks for.
+// configsOf returns the topic configuration that a schema declares.
 func configsOf(s appinfo.Schema) map[string]string {
 	configs := make(map[string]string, len(s.TopicConfigs)+1)
 	maps.Copy(configs, s.TopicConfigs)
@@ -162,7 +162,7 @@ func configsOf(s appinfo.Schema) map[string]string {
 	return configs
 }
 
-// same compares two values of a setting. The order of the policies of cleanup.policy means nothing.
+// same compares two values of a setting. The order of the values of cleanup.policy has no meaning.
 func same(name, a, b string) bool {
 	if name != "cleanup.policy" {
 		return a == b
@@ -175,23 +175,23 @@ func same(name, a, b string) bool {
 	return slices.Equal(policies(a), policies(b))
 }
 
-// partitions compares how many there are. A schema that does not say takes any number.
+// partitions compares the number of partitions. A schema without one accepts any number.
 func (p *planner) partitions(stream string, s appinfo.Schema, have int) {
 	if s.Partitions == 0 || have == s.Partitions {
 		return
 	}
 	r := Row{Stream: stream, Topic: p.prefix + stream, Action: Alter, Setting: "partitions", Current: text(have),
-		Needed: strconv.Itoa(s.Partitions), Note: "keyed records go to other partitions from then on"}
+		Needed: strconv.Itoa(s.Partitions), Note: "keys move to other partitions"}
 	switch {
 	case have > s.Partitions:
-		r.Action, r.Note = Manual, "Kafka takes no partition away: make the topic anew, or declare this number"
+		r.Action, r.Note = Manual, "Kafka cannot remove partitions: recreate the topic, or declare this number"
 	case !p.grow:
-		r.Action, r.Note = Manual, "--add-partitions adds them: keyed records go to other partitions from then on"
+		r.Action, r.Note = Manual, "--add-partitions adds them; keys then move to other partitions"
 	}
 	p.add(r)
 }
 
-// subscription looks for the topics that failed records of a subscription go to. Those that exist are left as they are.
+// subscription looks up the topics for the failed records of a subscription. Existing ones are left as they are.
 func (p *planner) subscription(s appinfo.Subscription) {
 	if !s.DeadLetter {
 		return
@@ -206,10 +206,10 @@ func (p *planner) subscription(s appinfo.Subscription) {
 	}
 }
 
-// ownStream is how the bus names its own streams.
+// ownStream matches the names of the bus's own streams.
 var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
 
-// sources returns the streams that a subscription reads, of those that are declared or exist.
+// sources returns the declared or existing streams that a subscription reads.
 func (p *planner) sources(s appinfo.Subscription) []string {
 	streams := p.app.Streams()
 	for topic, t := range p.cluster.Topics {
@@ -236,13 +236,13 @@ func (p *planner) own(stream string, spec kafka.TopicSpec) {
 	p.add(r)
 }
 
-// Changes tells whether a plan has something to do, by Apply or by hand.
+// Changes reports whether a plan has a difference.
 func Changes(rows []Row) bool {
 	return slices.ContainsFunc(rows, func(r Row) bool { return r.Action != Keep })
 }
 
-// Apply does what the rows of a plan say, in their order: sources come before the topics that take their records. It
-// goes on after an error, which stands in its row. It returns how many failed.
+// Apply applies the rows of a plan in their order: sources come before the topics of their failed records. It goes on
+// after an error, which it stores in the row, and returns the number of errors.
 func Apply(ctx context.Context, client *kafka.Client, rows []Row) (failed int) {
 	for i := range rows {
 		r := &rows[i]

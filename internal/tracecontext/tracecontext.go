@@ -1,5 +1,5 @@
-// Package tracecontext writes and reads the OpenTelemetry context of a record: the headers traceparent and tracestate
-// of the W3C.
+// Package tracecontext encodes and decodes the OpenTelemetry context of a record: the W3C headers traceparent and
+// tracestate.
 package tracecontext
 
 import (
@@ -16,7 +16,7 @@ type Header struct {
 	Value []byte
 }
 
-// Headers returns the context's headers, none without a valid span. A nil ctx has none.
+// Headers returns the headers of ctx; none without a valid span or for a nil ctx.
 func Headers(ctx context.Context) []Header {
 	if ctx == nil || !trace.SpanContextFromContext(ctx).IsValid() {
 		return nil
@@ -26,8 +26,7 @@ func Headers(ctx context.Context) []Header {
 	return c
 }
 
-// Of returns the span that a record's headers name, as their last traceparent and tracestate tell; it is not valid if
-// they name none.
+// Of returns the span context of a record's last traceparent and tracestate; it is invalid without them.
 func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
 	parent, ok := header(Parent)
 	if !ok {
@@ -39,13 +38,13 @@ func Of(header func(name string) (value []byte, ok bool)) trace.SpanContext {
 	return trace.SpanContextFromContext(ctx)
 }
 
-// Parent is the header that names the span; without it a record belongs to none.
+// Parent is the header that names the span.
 const Parent = "traceparent"
 
-// State is the header of what vendors add to the span.
+// State is the header with vendor-specific data of the span.
 const State = "tracestate"
 
-// carrier collects what the propagator writes.
+// carrier collects the headers that the propagator writes.
 type carrier []Header
 
 func (c *carrier) Get(string) string      { return "" }
@@ -55,7 +54,7 @@ func (c *carrier) Set(name, value string) { *c = append(*c, Header{name, []byte(
 // ParentLength is the length of a traceparent.
 const ParentLength = 55
 
-// AppendParent appends the value of the header traceparent that names a valid span, as Headers writes it.
+// AppendParent appends the value of the traceparent header for a valid span, as Headers writes it.
 func AppendParent(dst []byte, span trace.SpanContext) []byte {
 	id, parent := span.TraceID(), span.SpanID()
 	flags := span.TraceFlags() & (trace.FlagsSampled | trace.FlagsRandom)

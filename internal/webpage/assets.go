@@ -14,8 +14,8 @@ var script []byte
 //go:embed page.css
 var style []byte
 
-// Assets answers /webpage.js, a module of what the pages' scripts share, /webpage.css, the colours and the letters of
-// the pages, light and dark, and the icon that browsers ask for: there is none.
+// Assets registers /webpage.js, the module that the pages' scripts share, /webpage.css, the light and dark styles,
+// and /favicon.ico, which does not exist.
 func Assets(mux *http.ServeMux) {
 	mux.Handle("GET /webpage.js", Asset("webpage.js", script))
 	mux.Handle("GET /webpage.css", Asset("webpage.css", style))
@@ -24,7 +24,7 @@ func Assets(mux *http.ServeMux) {
 	})
 }
 
-// Asset answers with content, whose type the extension of the name says.
+// Asset serves content; the extension of the name determines its type.
 func Asset(name string, content []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// keepAlive is how long a stream of events may be silent, so that proxies do not end it and a viewer that is gone is
-	// noticed.
+	// keepAlive is the maximum silence of an event stream. It keeps proxies from closing the stream, and detects
+	// viewers that have disconnected.
 	keepAlive = 15 * time.Second
-	// writeTimeout is how long a viewer may take nothing of what is written for it.
+	// writeTimeout is how long a write to a viewer may block.
 	writeTimeout = time.Minute
 )
 
-// Queue holds the events that one viewer has not received yet, in bounded memory: when it is full, the oldest event
-// makes room, and the viewer is told by an event "missed", whose data is the number of those that it did
-// not receive. Its methods may be called concurrently.
+// Queue holds the events that one viewer has not received yet, in bounded memory. When it is full, it drops the
+// oldest event, and the viewer receives an event "missed", whose data is the number of dropped events. Its methods
+// may be called concurrently.
 type Queue struct {
 	most, mostBytes int
 
@@ -28,7 +28,7 @@ type Queue struct {
 	waiting []event
 	bytes   int
 	missed  uint64
-	changed chan struct{} // has a token when there is something new
+	changed chan struct{} // has a token after an Add
 }
 
 type event struct {
@@ -36,12 +36,12 @@ type event struct {
 	data []byte
 }
 
-// NewQueue returns a queue of at most so many events and bytes of their data.
+// NewQueue returns a queue that holds at most the given number of events and bytes of their data.
 func NewQueue(events, bytes int) *Queue {
 	return &Queue{most: events, mostBytes: bytes, changed: make(chan struct{}, 1)}
 }
 
-// Add appends events of one name, whose data it copies. It never waits.
+// Add appends events with one name, and copies their data. It never blocks.
 func (q *Queue) Add(name string, data ...[]byte) {
 	q.mu.Lock()
 	for _, d := range data {
@@ -61,8 +61,8 @@ func (q *Queue) Add(name string, data ...[]byte) {
 	}
 }
 
-// take empties the queue.
-func (q *Queue) take() (events []event, missed uint64) {
+// drain empties the queue.
+func (q *Queue) drain() (events []event, missed uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	events, missed = q.waiting, q.missed
@@ -70,11 +70,11 @@ func (q *Queue) take() (events []event, missed uint64) {
 	return events, missed
 }
 
-// Serve sends the events of the queue to a viewer until ctx ends, the viewer is gone, or, once closed is closed, the
+// Serve sends the queue's events to a viewer until ctx ends, the viewer disconnects, or closed is closed and the
 // queue is empty. The request's own context should be a parent of ctx.
 func (q *Queue) Serve(ctx context.Context, w http.ResponseWriter, closed <-chan struct{}) error {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would buffer events
 	control := http.NewResponseController(w)
 	idle := time.NewTicker(keepAlive)
 	defer idle.Stop()
@@ -104,7 +104,7 @@ func (q *Queue) Serve(ctx context.Context, w http.ResponseWriter, closed <-chan 
 		case <-idle.C:
 			buf.WriteString(": \n\n")
 		}
-		events, missed := q.take()
+		events, missed := q.drain()
 		if missed > 0 {
 			appendEvent(&buf, "missed", strconv.AppendUint(nil, missed, 10))
 		}
@@ -114,12 +114,12 @@ func (q *Queue) Serve(ctx context.Context, w http.ResponseWriter, closed <-chan 
 	}
 }
 
-// appendEvent writes an event as the HTML standard has it: each line of the data in a field of its own.
+// appendEvent writes an event in the format of the HTML standard: each line of the data in a field of its own.
 func appendEvent(buf *bytes.Buffer, name string, data []byte) {
 	buf.WriteString("event: " + name + "\n")
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		buf.WriteString("data: ")
-		buf.Write(bytes.ReplaceAll(line, []byte("\r"), nil)) // which would end the line, too
+		buf.Write(bytes.ReplaceAll(line, []byte("\r"), nil)) // a CR would end the line, too
 		buf.WriteByte('\n')
 	}
 	buf.WriteByte('\n')

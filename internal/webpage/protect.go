@@ -1,5 +1,6 @@
-// Package webpage is what the HTML pages of the project's programs share: the check of the Host header, the headers
-// that bound what a page may do, server-sent events with bounded memory, and the script that shows texts inertly.
+// Package webpage contains what the HTML pages of the project's programs share: the check of the Host header, the
+// headers that restrict a page, server-sent events in bounded memory, and the script that shows texts without
+// interpreting them.
 package webpage
 
 import (
@@ -10,23 +11,23 @@ import (
 	"strings"
 )
 
-// contentPolicy lets a page load scripts, styles and data from its own server only. Nothing inline runs, no page may
-// frame it, and with Trusted Types no text can become markup, whatever a script does with it.
+// contentPolicy lets a page load scripts, styles and data from its own server only. Inline code does not run, no
+// other page may frame it, and with Trusted Types a script cannot turn text into markup.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// Policy says which requests a page answers.
+// Policy selects the requests that a page answers.
 type Policy struct {
-	// Hosts are names under which the page may be asked for, beside localhost and every IP address. Another name is
-	// refused: with DNS rebinding, a foreign page has its own name point to this server, and reads what it shows.
+	// Hosts are the allowed host names besides localhost and every IP address. Other names are refused: with DNS
+	// rebinding, another site's page resolves its own name to this server and reads its content.
 	Hosts []string
-	// AnyBeyondLoopback takes every name in requests that do not come over a loopback address, such as those to a
-	// server of metrics behind the name of a Kubernetes service.
+	// AnyBeyondLoopback allows every host name in requests that do not arrive at a loopback address, such as scrapes
+	// through the name of a Kubernetes service.
 	AnyBeyondLoopback bool
 }
 
-// Protect returns a handler that answers with next what the policy allows, and refuses what pages of other sites ask
-// for. All answers, refusals too, have headers under which a browser keeps and runs nothing else.
+// Protect returns a handler that passes allowed requests to next and refuses requests from pages of other sites. The
+// headers of all responses, including refusals, forbid caching and any content that the policy does not name.
 func Protect(next http.Handler, p Policy) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -65,7 +66,7 @@ func (p *Policy) allows(r *http.Request) bool {
 	return err == nil
 }
 
-// overLoopback reports whether the connection of the request ends at a loopback address, or at none that is known.
+// overLoopback reports whether the connection's local address is a loopback address or unknown.
 func overLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -75,7 +76,7 @@ func overLoopback(r *http.Request) bool {
 	return err != nil || at.Addr().Unmap().IsLoopback()
 }
 
-// fromOtherSite reports whether a browser says that the page of another site asks for data. Following a link is
+// fromOtherSite reports whether the browser marks the request as sent by another site's page. Following a link is
 // allowed.
 func fromOtherSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")

@@ -13,19 +13,19 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// maxOrder is the largest body of a request.
+// maxOrder is the maximum size of a request's body.
 const maxOrder = 64 << 10
 
 // Handler is the HTTP API.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /orders", s.place)
+	mux.HandleFunc("POST /orders", s.create)
 	mux.HandleFunc("GET /orders/{id}", s.show)
 	return mux
 }
 
-// place publishes an order. It answers when the order is on the broker.
-func (s *Service) place(w http.ResponseWriter, r *http.Request) {
+// create publishes an order. It answers when the broker has acknowledged the order.
+func (s *Service) create(w http.ResponseWriter, r *http.Request) {
 	var o Order
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil {
 		http.Error(w, "an order is a JSON object such as {\"id\":\"a1\",\"amount\":5}", http.StatusBadRequest)
@@ -39,7 +39,7 @@ func (s *Service) place(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, invalid.Error(), http.StatusUnprocessableEntity)
 	case err != nil:
 		slog.ErrorContext(ctx, "order not published", "error", err)
-		http.Error(w, "the order could not be taken: try again", http.StatusServiceUnavailable)
+		http.Error(w, "the order was not accepted: try again", http.StatusServiceUnavailable)
 	default:
 		w.WriteHeader(http.StatusAccepted)
 	}
@@ -57,7 +57,7 @@ func (s *Service) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Serve has a handler served at an address from the App's start to its end.
+// Serve serves a handler at an address from the App's start to its end.
 func Serve(app *bus.App, handler http.Handler, address string) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: 30 * time.Second}
@@ -67,7 +67,7 @@ func Serve(app *bus.App, handler http.Handler, address string) {
 		if err != nil {
 			return fmt.Errorf("the HTTP API: %w", err)
 		}
-		slog.Info("the HTTP API listens", "url", "http://"+listener.Addr().String())
+		slog.Info("HTTP API started", "url", "http://"+listener.Addr().String())
 		go func() { served <- server.Serve(listener) }()
 		return nil
 	})

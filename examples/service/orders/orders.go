@@ -18,25 +18,25 @@ const (
 	Billed = "orders.billed"
 )
 
-// Order is what customers send. The tags are its JSON Schema: an order that breaks it is never published.
+// Order is a customer's order. The tags define its JSON Schema: an order that violates it is not published.
 type Order struct {
 	ID     string `json:"id" jsonschema:"minLength=1,maxLength=40"`
 	Amount int    `json:"amount" jsonschema:"minimum=1"`
 }
 
-// Invoice is published for each order that was billed.
+// Invoice is published for each billed order.
 type Invoice struct {
 	Order string `json:"order"`
 	Total int    `json:"total"`
 }
 
-// orderLog puts the order into a log record as fields of its own.
+// orderLog adds the order's fields to a log record.
 type orderLog struct {
 	logrecord.Model
 	Order string `json:"order"`
 }
 
-// Service is the application. Its state is in memory: a real one keeps it in a database.
+// Service is the application. Its state is in memory: a real service keeps it in a database.
 type Service struct {
 	app *bus.App
 
@@ -53,13 +53,13 @@ func New(app *bus.App) *Service {
 	return s
 }
 
-// errNoCredit is why an order cannot be billed, however often that is tried.
+// errNoCredit is the error of an order that no retry can bill.
 var errNoCredit = errors.New("no credit above 1000")
 
-// bill handles an order. An order may come twice, after a crash: an invoice for it is made once.
+// bill handles an order. After a crash it may get the same order again: it creates one invoice for each order.
 func (s *Service) bill(ctx context.Context, o Order) error {
 	if o.Amount > 1000 {
-		return bus.Reject(fmt.Errorf("order %s: %w", o.ID, errNoCredit)) // it goes to the dead letters
+		return bus.Reject(fmt.Errorf("order %s: %w", o.ID, errNoCredit)) // the order becomes a dead letter
 	}
 	invoice := Invoice{Order: o.ID, Total: o.Amount}
 	s.mu.Lock()
@@ -71,7 +71,7 @@ func (s *Service) bill(ctx context.Context, o Order) error {
 	}
 	if err := s.app.Publish(ctx, Billed, invoice, bus.Key(o.ID)); err != nil {
 		s.mu.Lock()
-		delete(s.billed, o.ID) // the bus tries the order again
+		delete(s.billed, o.ID) // let the bus retry the order
 		s.mu.Unlock()
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Service) bill(ctx context.Context, o Order) error {
 	return nil
 }
 
-// Invoice returns the invoice of an order, if it is billed.
+// Invoice returns the invoice of a billed order.
 func (s *Service) Invoice(order string) (Invoice, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/filelock"
 )
 
-// Version is the Apache Kafka that runs where none is named.
+// Version is the default version of Apache Kafka.
 const Version = "4.1.1"
 
-// pom asks Maven for the server and its command line tools, which Kafka publishes as two artifacts, and for what makes
-// it log, which Kafka adds to its own distribution only. The two verbs are the version.
+// pom makes Maven fetch the server, its command line tools (a separate artifact), and the logging library, which only
+// Kafka's distribution includes. The two verbs are the version.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>com.github.kafkaesk</groupId>
@@ -38,22 +38,22 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `
 
-// versions is what Apache Kafka calls its releases. The version becomes part of a path and of Maven's project file.
+// versions matches a release of Apache Kafka. The version becomes part of a path and of Maven's project file.
 var versions = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
 
-// Fetch returns the directory with the jar files of a version of Kafka, such as "4.1.1", about 45 MB in the user's
-// cache directory. The first call on a machine gets them with Maven; calls that run at the same time, in any process,
-// wait for it.
+// Fetch returns the directory with the jar files of a version of Kafka, such as "4.1.1": about 45 MB in the user's
+// cache directory. The first call on a machine downloads them with Maven; concurrent calls, in any process, wait for
+// it.
 func Fetch(ctx context.Context, version string) (dir string, err error) {
 	if !versions.MatchString(version) {
-		return "", fmt.Errorf("apache: %q is no version of Apache Kafka: want one like %s", version, Version)
+		return "", fmt.Errorf("apache: %q is not a version of Apache Kafka: want one like %s", version, Version)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("apache: finding the user's cache directory: %w", err)
 	}
 	cache = filepath.Join(cache, "kafkaesk")
-	// The name changes with what is fetched.
+	// The name depends on the content of the project file.
 	project := fmt.Appendf(nil, pom, version)
 	sum := sha256.Sum256(project)
 	dir = filepath.Join(cache, fmt.Sprintf("apache-kafka-%s-%x", version, sum[:4]))
@@ -65,13 +65,13 @@ func Fetch(ctx context.Context, version string) (dir string, err error) {
 	}
 	lock, err := filelock.Wait(ctx, dir+".lock")
 	if err != nil {
-		return "", fmt.Errorf("apache: waiting for another process that fetches Kafka: %w", err)
+		return "", fmt.Errorf("apache: waiting for another process that downloads Kafka: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if isDir(dir) { // the one we waited for has done it
+	if isDir(dir) { // the other process has downloaded it
 		return dir, nil
 	}
-	// What is fetched gets its name only when it is complete.
+	// The directory gets its final name when the download is complete.
 	temp, err := os.MkdirTemp(cache, "fetching-")
 	if err != nil {
 		return "", fmt.Errorf("apache: creating a temporary directory: %w", err)
@@ -82,7 +82,7 @@ func Fetch(ctx context.Context, version string) (dir string, err error) {
 		return "", err
 	}
 	if err := os.Rename(jars, dir); err != nil {
-		return "", fmt.Errorf("apache: keeping what was fetched: %w", err)
+		return "", fmt.Errorf("apache: keeping the download: %w", err)
 	}
 	return dir, nil
 }
@@ -90,7 +90,7 @@ func Fetch(ctx context.Context, version string) (dir string, err error) {
 func maven(ctx context.Context, version string, project []byte, dir, jars string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return fmt.Errorf("apache: Apache Kafka %s is fetched with Maven: install it (Debian: apt-get install maven): %w",
+		return fmt.Errorf("apache: downloading Apache Kafka %s needs Maven: install it (Debian: apt-get install maven): %w",
 			version, err)
 	}
 	file := filepath.Join(dir, "pom.xml")
@@ -100,7 +100,7 @@ func maven(ctx context.Context, version string, project []byte, dir, jars string
 	cmd := exec.CommandContext(ctx, mvn, "--quiet", "--batch-mode", "--file", file,
 		"dependency:copy-dependencies", "-DoutputDirectory="+jars, "-DincludeScope=runtime")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apache: fetching Apache Kafka %s with Maven: %w\n%s", version, err, out)
+		return fmt.Errorf("apache: downloading Apache Kafka %s with Maven: %w\n%s", version, err, out)
 	}
 	return nil
 }

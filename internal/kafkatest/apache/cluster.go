@@ -1,8 +1,8 @@
 // Package apache runs a real Apache Kafka for tests: plain Java processes on loopback, from Maven's artifacts, in a
 // temporary directory. It needs java, and mvn the first time.
 //
-// The processes are throw-away: they are ended with SIGKILL, by Kill and by Close alike, and on Linux also when the
-// process that started them dies. What was acknowledged survives Kill and Restart, as it is in the page cache.
+// Kill and Close end the processes with SIGKILL, and Linux does so when the test process dies. Acknowledged records
+// survive Kill and Restart, because they are in the page cache.
 package apache
 
 import (
@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options says what kind of cluster to start.
+// Options configure a cluster.
 type Options struct {
 	// Version is the version of Apache Kafka. Defaults to [Version].
 	Version string
@@ -30,22 +30,22 @@ type Options struct {
 	// Nodes is the number of processes; each is a broker and a controller. Defaults to 1.
 	Nodes int
 
-	// Properties are further lines for every server.properties; they replace the ones that this package writes.
+	// Properties are further lines for every server.properties; they override the lines of this package.
 	Properties map[string]string
 
-	// User and Password make the brokers ask their clients for them, by SASL without TLS: PLAIN, SCRAM-SHA-256 or
-	// SCRAM-SHA-512; or for an unsecured token (OAUTHBEARER), of anybody. Defaults to no authentication.
+	// User and Password enable SASL without TLS: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or OAUTHBEARER with unsecured
+	// tokens of any user. Defaults to no authentication.
 	User, Password string
 }
 
-// Cluster is a Kafka cluster that runs. Kill and Restart of one node must not be called at the same time.
+// Cluster is a running cluster. Kill and Restart of one node must not be called concurrently.
 type Cluster struct {
 	dir   string
 	jars  string
 	nodes []*node
 }
 
-// Start starts a cluster and returns when every node answers and knows all the others. ctx bounds the start only: the
+// Start starts a cluster and returns when every node answers and knows all others. ctx bounds the start only: the
 // cluster runs until Close.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Nodes <= 0 {
@@ -86,7 +86,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	}
 	var cluster [16]byte
 	_, _ = rand.Read(cluster[:]) // crypto/rand.Read never fails
-	// an id that began with a dash would be taken for a flag
+	// An id that begins with a dash would be parsed as a flag.
 	uuid := "k" + base64.RawURLEncoding.EncodeToString(cluster[:])[1:]
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range c.nodes {
@@ -103,7 +103,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	return g.Wait()
 }
 
-// Servers returns the host:port that clients connect to, of every node.
+// Servers returns the host:port of every node.
 func (c *Cluster) Servers() []string {
 	var out []string
 	for _, n := range c.nodes {
@@ -112,10 +112,10 @@ func (c *Cluster) Servers() []string {
 	return out
 }
 
-// Kill ends a node (they count from 0) with SIGKILL and returns when it is gone. A node that does not run is left so.
+// Kill ends node i (from 0) with SIGKILL and returns when it has ended. A node that does not run is ignored.
 func (c *Cluster) Kill(i int) { c.nodes[i].kill() }
 
-// Restart starts a killed node again on its data and its ports, and returns when it answers and is a member of the
+// Restart starts a killed node with its data and its ports, and returns when it answers and is a member of the
 // cluster again.
 func (c *Cluster) Restart(ctx context.Context, i int) error {
 	n := c.nodes[i]
@@ -132,7 +132,7 @@ func (c *Cluster) Log() string {
 	for _, n := range c.nodes {
 		log, err := os.ReadFile(n.logFile())
 		if err != nil {
-			continue // it never started
+			continue // the node never started
 		}
 		fmt.Fprintf(&b, "--- %s\n%s", n.logFile(), log[max(0, len(log)-most):])
 	}
@@ -156,7 +156,7 @@ func (n *node) properties(voters string, o Options) map[string]string {
 	p := map[string]string{
 		"process.roles":            "broker,controller",
 		"node.id":                  fmt.Sprint(n.id),
-		"broker.rack":              fmt.Sprint(n.id), // each is in a rack of its own
+		"broker.rack":              fmt.Sprint(n.id), // each node has a rack of its own
 		"controller.quorum.voters": voters,
 		"listeners": fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.plainAddr(),
 			n.controllerPort),
@@ -168,13 +168,13 @@ func (n *node) properties(voters string, o Options) map[string]string {
 		"num.partitions":                   "4",
 		"offsets.topic.num.partitions":     "4",
 		"group.initial.rebalance.delay.ms": "0",
-		// Tests of sessions that expire cannot wait for the six seconds that are the default.
+		// Tests of expired sessions cannot wait for the default of 6 s.
 		"group.min.session.timeout.ms": "100",
-		// A broker that was killed can come back when the controller has given up its old session: 3 s instead of 13 s.
+		// The controller lets a killed broker return when its old session has expired: after 3 s instead of 13 s.
 		"broker.session.timeout.ms":    "1500",
 		"broker.heartbeat.interval.ms": "300",
 
-		// A topic whose maker does not say is on every node, as far as Kill may take its leader away.
+		// By default a topic has a replica on every node, because Kill may end its leader.
 		"default.replication.factor":                       replicas,
 		"offsets.topic.replication.factor":                 replicas,
 		"transaction.state.log.num.partitions":             "2",
@@ -211,5 +211,5 @@ func encode(properties map[string]string) []byte {
 	return []byte(b.String())
 }
 
-// readyTimeout is how long a node may take to start, on a machine that is busy with other tests.
+// readyTimeout bounds the start of a node on a machine that is busy with other tests.
 const readyTimeout = 90 * time.Second

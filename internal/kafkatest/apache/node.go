@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// log4j makes Kafka say its warnings and errors on standard output. Without it, it says nothing.
+// log4j makes Kafka write warnings and errors to standard output. Without it Kafka logs nothing.
 const log4j = `rootLogger.level = WARN
 rootLogger.appenderRef.out.ref = STDOUT
 appender.out.type = Console
@@ -26,17 +26,17 @@ type node struct {
 	dir     string
 	jars    string
 	heap    string
-	secured bool // clients use the SASL listener
+	secured bool // the client listener uses SASL
 
 	plainPort, saslPort, controllerPort int
 
 	process *process // nil while it does not run
 }
 
-// process is a Java process that was started.
+// process is a started Java process.
 type process struct {
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when it has ended and was waited for
+	exited chan struct{} // closed after Wait has returned
 }
 
 func (n *node) plainAddr() string { return fmt.Sprintf("127.0.0.1:%d", n.plainPort) }
@@ -51,13 +51,13 @@ func (n *node) clientAddr() string {
 func (n *node) logFile() string    { return filepath.Join(n.dir, "kafka.log") }
 func (n *node) configFile() string { return filepath.Join(n.dir, "server.properties") }
 
-// java returns a command that runs a class of Kafka's.
+// java returns a command that runs one of Kafka's classes.
 func (n *node) java(ctx context.Context, flags []string, class string, args ...string) *exec.Cmd {
 	all := slices.Concat(flags, []string{"-cp", filepath.Join(n.jars, "*"), class}, args)
 	return exec.CommandContext(ctx, "java", all...)
 }
 
-// format writes the node's configuration and makes its data directory, once in its life.
+// format writes the node's configuration and formats its data directory. It is called once for each node.
 func (n *node) format(ctx context.Context, clusterID string, properties map[string]string, o Options) error {
 	if _, err := exec.LookPath("java"); err != nil {
 		return fmt.Errorf("apache: Apache Kafka needs Java 17 or later: install it (Debian: apt-get install "+
@@ -80,7 +80,7 @@ func (n *node) format(ctx context.Context, clusterID string, properties map[stri
 			args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, o.User, o.Password))
 		}
 	}
-	// A short run: the optimising compiler would cost more than it saves.
+	// For a short run the optimizing compiler costs more than it saves.
 	cmd := n.java(ctx, []string{"-XX:TieredStopAtLevel=1"}, "kafka.tools.StorageTool", args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("apache: formatting the data directory of node %d: %w\n%s", n.id, err, out)
@@ -88,18 +88,18 @@ func (n *node) format(ctx context.Context, clusterID string, properties map[stri
 	return nil
 }
 
-// start starts the process; it is not ready yet.
+// start starts the process and does not wait until it is ready.
 func (n *node) start() error {
 	if n.process != nil {
-		return fmt.Errorf("apache: node %d runs already", n.id)
+		return fmt.Errorf("apache: node %d is already running", n.id)
 	}
 	log, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("apache: opening the log of node %d: %w", n.id, err)
 	}
-	defer log.Close() // the process has its own copy
+	defer log.Close() // the process has a duplicate of the descriptor
 	flags := []string{n.heap, "-Dlog4j2.configurationFile=" + filepath.Join(n.dir, "log4j2.properties")}
-	// its life ends with kill, not with a context
+	// kill ends the process; no context does.
 	cmd := n.java(context.Background(), flags, "kafka.Kafka", n.configFile())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = processAttributes()
@@ -107,14 +107,15 @@ func (n *node) start() error {
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
-		// Linux sends a parent's death signal when the thread that started the child ends, so this one has to stay.
+		// Linux sends the parent's death signal when the thread that started the child ends, so this thread must
+		// stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.exited)
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // it is killed: its status says nothing
+			_ = cmd.Wait() // the exit status of a killed process has no meaning
 		}
 	}()
 	if err := <-started; err != nil {
@@ -125,18 +126,18 @@ func (n *node) start() error {
 	return nil
 }
 
-// kill ends the process and waits for its end.
+// kill ends the process and waits until it has ended.
 func (n *node) kill() {
 	if n.process == nil {
 		return
 	}
-	_ = n.process.cmd.Process.Kill() // it fails when the process has ended by itself
+	_ = n.process.cmd.Process.Kill() // it fails when the process has ended already
 	<-n.process.exited
 	n.process = nil
 }
 
-// waitReady returns when the node answers a Metadata request with at least so many brokers, itself among them. An open
-// port is not enough: a broker opens it before it is registered.
+// waitReady returns when the node's response to a Metadata request lists at least the given number of brokers,
+// including itself. An open port is not enough: a broker opens it before it is registered.
 func (n *node) waitReady(ctx context.Context, brokers int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready after %v", readyTimeout))
 	defer cancel()

@@ -4,8 +4,8 @@ package apache
 
 import "errors"
 
-// Pause is for Unix only.
+// Pause is implemented for Unix only.
 func (c *Cluster) Pause(int) error { return errors.ErrUnsupported }
 
-// Resume is for Unix only.
+// Resume is implemented for Unix only.
 func (c *Cluster) Resume(int) error { return errors.ErrUnsupported }

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Brokers asks the broker at addr, once, which brokers of its cluster are alive, and returns their ids.
+// Brokers asks the broker at addr, once, for the live brokers of its cluster, and returns their ids.
 func Brokers(ctx context.Context, addr string) (ids []int32, err error) {
 	defer func() {
 		if err != nil {
@@ -34,7 +34,7 @@ func Brokers(ctx context.Context, addr string) (ids []int32, err error) {
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	req.SetVersion(1)
-	req.Topics = []kmsg.MetadataRequestTopic{} // none; nil would be all
+	req.Topics = []kmsg.MetadataRequestTopic{} // none; nil means all
 	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
 		return nil, err
 	}
@@ -60,9 +60,8 @@ func Brokers(ctx context.Context, addr string) (ids []int32, err error) {
 	return ids, nil
 }
 
-// FreePorts returns n loopback ports that nobody listens on. They lie below the ports that systems give to outgoing
-// connections: while a broker is down, such a connection could otherwise take its port, even the very one that a client
-// opens to see whether the broker is back.
+// FreePorts returns n unused loopback ports. They are below the range of ephemeral ports: while a broker is down, an
+// outgoing connection could otherwise use its port, even the connection that checks whether the broker is back.
 func FreePorts(n int) ([]int, error) {
 	const first, count, tries = 15_000, 15_000, 1_000
 	var ports []int
@@ -74,7 +73,7 @@ func FreePorts(n int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		defer ln.Close() // all are held until all are found, so that none is found twice
+		defer ln.Close() // all stay open until all are found, so that none is found twice
 		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
 	}
 	return nil, errors.New("apache: no free ports on loopback")

@@ -9,12 +9,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawn is how many bytes a property may draw: more than the largest random type with its values takes.
+// drawn bounds the bytes that a property draws: more than the largest random type with its values needs.
 const drawn = 64 << 10
 
-// Fuzz runs a property of random values as a fuzz target. The input is what the first values are drawn from; what is
-// drawn behind its end is random, by the input. Without that nearly every input is too short, and skipped, because the
-// fuzzer prefers short ones.
+// Fuzz runs a property of random values as a fuzz target. The first values are drawn from the input; further ones are
+// random, seeded by the input. Without these nearly every input is too short, and skipped, because the fuzzer prefers
+// short ones.
 func Fuzz(f *testing.F, property func(*rapid.T)) {
 	f.Helper()
 	run := rapid.MakeFuzz(property)

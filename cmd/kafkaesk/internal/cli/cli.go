@@ -1,5 +1,5 @@
-// Package cli is what the commands of kafkaesk share: exit codes, how they find their Kafka, how they print tables and
-// JSON, what a shell completes.
+// Package cli contains what the commands of kafkaesk share: exit codes, the connection flags, the output of tables
+// and JSON, and shell completion.
 package cli
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
 
-// Streams are what the program shares with the world. Out gets data only, Err everything else.
+// Streams are the program's input and output. Out receives only data, Err everything else.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Getenv reads the environment. Defaults to that of the process.
+	// Getenv returns an environment variable. Defaults to that of the process.
 	Getenv func(string) string
 }
 
@@ -31,14 +31,14 @@ func (s Streams) Variable(name string) string {
 
 // Exit codes.
 const (
-	OK          = 0 // done, or ended by a signal as asked
+	OK          = 0 // success, or ended by a signal as intended
 	Failed      = 1
-	Usage       = 2 // the command line was wrong; nothing was done
+	Usage       = 2 // wrong command line; nothing was done
 	Unreachable = 3 // no broker could be reached
 	Incomplete  = 4 // of what a command reads, a part could not be read
 )
 
-// ExitError is an error with an exit code of its own. Without Err, what there was to say has been said.
+// ExitError is an error with an exit code. Without Err the message has been printed already.
 type ExitError struct {
 	Code int
 	Err  error
@@ -54,16 +54,16 @@ func (e *ExitError) Error() string {
 // Unwrap returns Err.
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// UsageError makes an error one in the command line.
+// UsageError marks an error as one of the command line.
 func UsageError(err error) error { return &ExitError{Usage, err} }
 
-// UsageErrorf is an error in the command line.
+// UsageErrorf formats an error of the command line.
 func UsageErrorf(format string, args ...any) error { return UsageError(fmt.Errorf(format, args...)) }
 
-// Exit ends the program with a code, without a further word.
+// Exit ends the program with a code and without a message.
 func Exit(code int) error { return &ExitError{Code: code} }
 
-// Code returns the exit code that err means, and what is to be said; nil for nothing.
+// Code returns the exit code for err, and the error to print; nil for none.
 func Code(err error) (int, error) {
 	if err == nil {
 		return OK, nil
@@ -77,7 +77,7 @@ func Code(err error) (int, error) {
 	return Failed, err
 }
 
-// AsUsage makes an argument check's error one in the command line.
+// AsUsage marks the error of an argument check as one of the command line.
 func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -87,7 +87,7 @@ func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// helpWidth is how many columns the text of a command's help takes at most.
+// helpWidth is the maximum width of a help text in columns.
 const helpWidth = 100
 
 // Wrap breaks the paragraphs of a help text into lines.

@@ -22,7 +22,7 @@ import (
 // reach is how long a command waits for a broker at its start.
 const reach = 10 * time.Second
 
-// Connection is the Kafka that a command line means.
+// Connection is the Kafka of a command line.
 type Connection struct {
 	streams Streams
 	cmd     *cobra.Command
@@ -30,7 +30,7 @@ type Connection struct {
 	timeout time.Duration
 }
 
-// Connect gives a command the flags that say which Kafka it means.
+// Connect adds the connection flags to a command.
 func Connect(cmd *cobra.Command, s Streams) *Connection {
 	c := &Connection{streams: s, cmd: cmd}
 	cmd.Flags().AddFlagSet(c.flags.FlagSet())
@@ -42,14 +42,15 @@ func Connect(cmd *cobra.Command, s Streams) *Connection {
 	return c
 }
 
-// ConnectFor is Connect for a command that looks something up and ends: --timeout bounds all that it asks for.
+// ConnectFor is Connect for a command that queries something and exits: --timeout bounds all its requests.
 func ConnectFor(cmd *cobra.Command, s Streams) *Connection {
 	c := Connect(cmd, s)
-	cmd.Flags().DurationVar(&c.timeout, "timeout", 30*time.Second, "give up when the brokers have not answered by then")
+	cmd.Flags().DurationVar(&c.timeout, "timeout", 30*time.Second, "exit with an error when the brokers have not "+
+		"answered by then")
 	return c
 }
 
-// Target returns what the command line says. Warnings go to standard error.
+// Target resolves the connection flags. It prints warnings to standard error.
 func (c *Connection) Target() (connect.Target, error) {
 	target, err := c.resolve()
 	if err != nil {
@@ -68,8 +69,8 @@ func (c *Connection) resolve() (connect.Target, error) {
 	return c.flags.Resolve(c.cmd.Flags(), c.streams.Variable, map[string]any{"client_id": "kafkaesk"})
 }
 
-// Client calls do with a connection to a broker that has answered, and the topics' prefix, and closes it. ctx in do
-// ends with --timeout, where the command has that.
+// Client calls do with a connection on which a broker has answered and the topic prefix, and closes the connection.
+// The command's --timeout, if it has one, ends ctx.
 func (c *Connection) Client(ctx context.Context, do func(context.Context, *kafka.Client, string) error) error {
 	target, err := c.Target()
 	if err != nil {
@@ -91,14 +92,14 @@ func (c *Connection) Client(ctx context.Context, do func(context.Context, *kafka
 	return c.ended(ctx, do(ctx, client, target.Prefix))
 }
 
-// Inspector is Client for a command that looks at the cluster.
+// Inspector is Client for a command that inspects the cluster.
 func (c *Connection) Inspector(ctx context.Context, do func(context.Context, *inspect.Inspector) error) error {
 	return c.Client(ctx, func(ctx context.Context, client *kafka.Client, prefix string) error {
 		return do(ctx, inspect.New(client, prefix))
 	})
 }
 
-// App calls do with an App that a broker has answered, and closes it.
+// App calls do with an App on whose connection a broker has answered, and closes the App.
 func (c *Connection) App(ctx context.Context, do func(context.Context, *bus.App) error) error {
 	target, err := c.Target()
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *Connection) reached(ctx context.Context, ask func(context.Context) erro
 	return err
 }
 
-// ended says of an error that the brokers took too long.
+// ended marks an error as a timeout of the brokers.
 func (c *Connection) ended(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return &ExitError{Unreachable, fmt.Errorf("not done within %s: %w", c.timeout, err)}
@@ -153,18 +154,18 @@ func (c *Connection) ended(ctx context.Context, err error) error {
 	return err
 }
 
-// logger writes warnings and errors of the connection to standard error.
+// logger writes the connection's warnings and errors to standard error.
 func (c *Connection) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.streams.stderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// stderr is standard error, where no byte of an error's text controls the terminal.
+// stderr returns standard error with all text escaped, so that it cannot control the terminal.
 func (s Streams) stderr() io.Writer { return logtext.Writer{W: s.Err} }
 
 // completeTime is how long a shell waits for names.
 const completeTime = 2 * time.Second
 
-// CompleteStreams returns the streams that begin with what is typed, for a shell to choose from.
+// CompleteStreams completes the names of streams.
 func (c *Connection) CompleteStreams(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	return c.complete(begun, func(ctx context.Context, client *kafka.Client, prefix string) ([]string, error) {
 		cluster, err := client.AllTopics(ctx)
@@ -181,14 +182,14 @@ func (c *Connection) CompleteStreams(_ *cobra.Command, _ []string, begun string)
 	})
 }
 
-// CompleteGroups returns the groups that begin with what is typed.
+// CompleteGroups completes the names of groups.
 func (c *Connection) CompleteGroups(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	return c.complete(begun, func(ctx context.Context, client *kafka.Client, _ string) ([]string, error) {
 		return client.Groups(ctx)
 	})
 }
 
-// Complete returns the names that ask finds and that begin with what is typed.
+// Complete returns the names that ask returns and that begin with the typed text.
 func (c *Connection) Complete(begun string, ask func(context.Context, *inspect.Inspector) ([]string, error)) (
 	[]string, cobra.ShellCompDirective,
 ) {

@@ -17,7 +17,7 @@ import (
 // Output is the flag -o of a command: a table for people, or JSON for programs.
 type Output struct{ format string }
 
-// AddOutput gives a command the flag.
+// AddOutput adds the flag to a command.
 func AddOutput(cmd *cobra.Command) *Output {
 	o := new(Output)
 	cmd.Flags().StringVarP(&o.format, "output", "o", "table", "`FORMAT`: table, or json: one array of objects")
@@ -26,7 +26,7 @@ func AddOutput(cmd *cobra.Command) *Output {
 	return o
 }
 
-// Check refuses a format that there is not. A command calls it before it does anything.
+// Check refuses an unknown format. A command calls it first.
 func (o *Output) Check() error {
 	if o.format != "table" && o.format != "json" {
 		return UsageErrorf("--output %q: give table or json", o.format)
@@ -34,10 +34,10 @@ func (o *Output) Check() error {
 	return nil
 }
 
-// Column is one of a table.
+// Column is a column of a table.
 type Column[T any] struct {
 	Head string
-	// Number puts the texts to the right.
+	// Number aligns the texts to the right.
 	Number bool
 	Text   func(T) string
 }
@@ -69,10 +69,10 @@ func Print[T any](s Streams, o *Output, rows []T, columns []Column[T]) error {
 	return nil
 }
 
-// Escape makes a text that brokers or records have a part in harmless to a terminal.
+// Escape escapes a text from brokers or records for a terminal.
 func Escape(text string) string { return string(logtext.AppendName(nil, text)) }
 
-// PrintJSON writes rows as one JSON array, an object on each line.
+// PrintJSON writes rows as one JSON array, with one object on each line.
 func PrintJSON[T any](s Streams, rows []T) error {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -97,8 +97,7 @@ func PrintJSON[T any](s Streams, rows []T) error {
 	return nil
 }
 
-// escapeJSON writes JSON in which no character controls a terminal: each is written as an escape sequence. They can be
-// in its strings alone.
+// escapeJSON writes JSON with all control and format characters as escape sequences. They occur only in its strings.
 func escapeJSON(b *strings.Builder, text []byte) {
 	for _, r := range string(text) {
 		switch {
@@ -140,7 +139,7 @@ func appendLine(b *strings.Builder, line []string, widths []int, right func(int)
 	b.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 }
 
-// Number is an integer in a table, "-" for null.
+// Number formats an integer in a table, "-" for null.
 func Number(n *int64) string {
 	if n == nil {
 		return "-"
@@ -148,7 +147,7 @@ func Number(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// Time is a time in a table, in UTC; "-" for null.
+// Time formats a time in a table, in UTC; "-" for null.
 func Time(t *time.Time) string {
 	if t == nil {
 		return "-"
@@ -156,7 +155,7 @@ func Time(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// Seconds is a duration in a table, "-" for null.
+// Seconds formats a duration in a table, "-" for null.
 func Seconds(s *float64) string {
 	if s == nil {
 		return "-"
@@ -164,7 +163,7 @@ func Seconds(s *float64) string {
 	return Duration(time.Duration(*s * float64(time.Second)))
 }
 
-// Duration is a duration as people read it: its two largest units.
+// Duration formats a duration by its two largest units.
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -182,7 +181,7 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 }
 
-// List is a list in a table, "-" for an empty one.
+// List formats a list in a table, "-" for an empty one.
 func List(names []string) string {
 	if len(names) == 0 {
 		return "-"

@@ -19,8 +19,8 @@ func newAsyncAPI(s cli.Streams, apps Apps) *cobra.Command {
 			"schemas as messages,\nand its subscriptions as operations that receive. No broker is asked.",
 		Example: "  kafkaesk asyncapi ./orders:App > asyncapi.json",
 	}
-	a := takesApp(cmd, apps)
-	cmd.Flags().StringVar(&info.Title, "title", "", "the document's title (default: the target)")
+	a := targetCommand(cmd, apps)
+	cmd.Flags().StringVar(&info.Title, "title", "", "the `title` of the document (default: the target)")
 	cmd.Flags().StringVar(&info.Version, "doc-version", "0.0.0", "the `version` of the document")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		described, err := a.describe(cmd.Context(), args[0])

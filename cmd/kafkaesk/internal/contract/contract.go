@@ -1,5 +1,5 @@
-// Package contract holds the commands about what an application declares: what it publishes and reads, the topics that
-// it needs, and whether the Kafka that it is to run on can be used.
+// Package contract contains the commands about an application's declarations: its schemas, the topics that it needs,
+// and whether it can use a Kafka.
 package contract
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
 
-// Apps learns what an App declares, by a target such as ./pkg:App, and the build tags to build it with.
+// Apps returns the declarations of an App, by a target such as ./pkg:App and build tags.
 type Apps struct {
 	Describe func(ctx context.Context, target, tags string) (*appinfo.App, error)
 	// Complete completes a target in a shell.
@@ -27,18 +27,18 @@ func Commands(s cli.Streams, apps Apps) []*cobra.Command {
 	}
 }
 
-// app is the flags of a command that takes an app's target as its only argument.
+// app holds the flags of a command whose only argument is an app's target.
 type app struct {
 	apps Apps
 	tags string
 }
 
-// takesApp makes a command one that takes a target.
-func takesApp(cmd *cobra.Command, apps Apps) *app {
+// targetCommand adds the target argument and its flags to a command.
+func targetCommand(cmd *cobra.Command, apps Apps) *app {
 	a := &app{apps: apps}
 	cmd.Args = cli.AsUsage(func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return cli.UsageErrorf("name one target, like ./pkg:App")
+			return cli.UsageErrorf("give one target, like ./pkg:App")
 		}
 		return nil
 	})
@@ -56,8 +56,8 @@ func (a *app) describe(ctx context.Context, target string) (*appinfo.App, error)
 	return a.apps.Describe(ctx, target, a.tags)
 }
 
-// connectAs has a command connect to the servers, and use the prefix, that an App is configured with, where the command
-// line says nothing else.
+// connectAs makes a command use the servers and the prefix of an App's configuration unless the command line has
+// others.
 func connectAs(cmd *cobra.Command, s cli.Streams, info *appinfo.App) error {
 	given := func(name string) bool { return cmd.Flags().Changed(name) || s.Variable(cliflags.Variable(name)) != "" }
 	if given("profile") {

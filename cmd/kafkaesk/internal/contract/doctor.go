@@ -22,7 +22,7 @@ func newDoctor(s cli.Streams, apps Apps) *cobra.Command {
 	var streams, groups []string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Find out why a Kafka cannot be used from here",
+		Short: "Find out why this machine cannot use a Kafka",
 		Long: "doctor goes through what a connection needs, one step after another: DNS, TCP, TLS, the versions of " +
 			"requests, SASL, the addresses\nthat the brokers advertise, rights, and the brokers' clock. It says how long each " +
 			"step took, what is wrong, and how to mend it.\nIt writes nothing to the cluster.\n\n" +
@@ -33,7 +33,7 @@ func newDoctor(s cli.Streams, apps Apps) *cobra.Command {
 	}
 	connection, output := cli.Connect(cmd, s), cli.AddOutput(cmd)
 	flags := cmd.Flags()
-	flags.DurationVar(&o.Timeout, "timeout", 5*time.Second, "give each step so long")
+	flags.DurationVar(&o.Timeout, "timeout", 5*time.Second, "the time limit of each step")
 	flags.StringVar(&target, "app", "", "check the rights that the `./pkg:App` needs")
 	flags.StringSliceVar(&streams, "stream", nil, "check the rights to publish to a stream of this `NAME`, and to read it")
 	flags.StringSliceVar(&groups, "group", nil, "check the rights to be a member of the group of this `NAME`")
@@ -72,7 +72,7 @@ func newDoctor(s cli.Streams, apps Apps) *cobra.Command {
 	return cmd
 }
 
-// examine prints each result as it comes, for people who wait, or all of them as JSON.
+// examine prints each result at once as text, or all of them as JSON.
 func examine(cmd *cobra.Command, s cli.Streams, output *cli.Output, o doctor.Options) error {
 	rows := []doctor.Result{}
 	var printing error
@@ -97,7 +97,7 @@ func examine(cmd *cobra.Command, s cli.Streams, output *cli.Output, o doctor.Opt
 	return nil
 }
 
-// resultText is a result as people read it.
+// resultText formats a result for people.
 func resultText(r doctor.Result) string {
 	safe := func(text string) string { return string(logtext.AppendName(nil, text)) }
 	took := strconv.FormatFloat(r.Millis, 'f', 1, 64) + "ms"
@@ -108,7 +108,7 @@ func resultText(r doctor.Result) string {
 	return text
 }
 
-// needs returns what an App does with which streams, and its groups.
+// needs returns how an App uses its streams, and its groups.
 func needs(info *appinfo.App) (streams []doctor.Need, groups []string) {
 	byName := make(map[string]*doctor.Need)
 	var names []string

@@ -9,18 +9,18 @@ import (
 	"io"
 )
 
-// longestLine is more than any broker takes for a record.
+// longestLine is more than any broker accepts for a record.
 const longestLine = 64 << 20
 
-// line is a line of standard input, without its end.
+// line is a line of standard input, without its line end.
 type line struct {
 	number int // from 1; 0: reading has failed
 	text   []byte
 	err    error
 }
 
-// readLines reads lines that are not blank, until ctx ends. A Read of standard input cannot be interrupted: its
-// goroutine ends with the process then.
+// readLines reads lines that are not blank, until ctx ends. A Read of standard input cannot be interrupted: after ctx
+// has ended the goroutine ends with the process.
 func readLines(ctx context.Context, in io.Reader) <-chan line {
 	lines := make(chan line, 64)
 	go func() {
@@ -52,7 +52,7 @@ func readLines(ctx context.Context, in io.Reader) <-chan line {
 
 var errLongLine = fmt.Errorf("it is longer than %d MiB", longestLine>>20)
 
-// readLine reads a line of its own memory. One that is too long is read to its end, and left out.
+// readLine returns a line in memory of its own. It reads a line that is too long to its end, and returns an error.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var text []byte
 	long := false

@@ -19,11 +19,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema"
 )
 
-// publish is the flags of the command.
+// publish holds the flags of the command.
 type publish struct {
 	app
 	streams    cli.Streams
-	name, file string // the schema's, and that of the file with its JSON Schema
+	name, file string // the schema's name, and the file with its JSON Schema
 	target     string
 	key        string
 	hasKey     bool
@@ -35,11 +35,11 @@ type publish struct {
 	counts  struct{ published, invalid, failed int }
 }
 
-// form makes values of records out of lines.
+// form converts lines to values of records.
 type form struct {
-	head   []byte         // of the envelope, up to the data; nil: each line is an envelope
-	schema *schema.Schema // of the data; nil: any JSON
-	// declared is what the App says of the stream's topic; nil without --app.
+	head   []byte         // start of the envelope, up to the data; nil: each line is an envelope
+	schema *schema.Schema // schema of the data; nil: any JSON
+	// declared is the App's declaration for the stream's topic; nil without --app.
 	declared *appinfo.Schema
 }
 
@@ -62,10 +62,10 @@ func newPublish(s cli.Streams, apps Apps) *cobra.Command {
 	}
 	connection := cli.Connect(cmd, s)
 	flags := cmd.Flags()
-	flags.StringVar(&p.name, "schema", "", "the `NAME:VERSION` of the schema that the lines are data of")
+	flags.StringVar(&p.name, "schema", "", "the `NAME:VERSION` of the schema of each line")
 	flags.StringVar(&p.file, "schema-file", "", "check the data by the JSON Schema in a `FILE`")
 	flags.StringVar(&p.target, "app", "", "check the data by the schema that the `./pkg:App` declares")
-	flags.StringVar(&p.key, "key", "", "the `KEY` of all records: they keep their order")
+	flags.StringVar(&p.key, "key", "", "the `KEY` of all records, which keeps them in order")
 	flags.StringArrayVar(&p.headers, "header", nil, "a header of all records, `NAME=VALUE`; may be repeated")
 	p.addTags(cmd)
 	cmd.ValidArgsFunction = connection.CompleteStreams
@@ -80,13 +80,13 @@ func newPublish(s cli.Streams, apps Apps) *cobra.Command {
 	return cmd
 }
 
-// prepare checks the flags, and finds out what a line is.
+// prepare validates the flags, and determines the form of the lines.
 func (p *publish) prepare(cmd *cobra.Command) error {
 	if p.file != "" && p.target != "" {
-		return cli.UsageErrorf("--schema-file and --app both say what the data has to be: give one of them")
+		return cli.UsageErrorf("--schema-file and --app both set the schema of the data: give one of them")
 	}
 	if p.file != "" && p.name == "" {
-		return cli.UsageErrorf("--schema-file needs --schema NAME:VERSION, which stands in every record")
+		return cli.UsageErrorf("--schema-file needs --schema NAME:VERSION, which is part of every record")
 	}
 	if p.name != "" && !appinfo.IsName(p.name) {
 		return cli.UsageErrorf("--schema %q: want NAME:VERSION, like Content:1", p.name)
@@ -113,7 +113,7 @@ func (p *publish) prepare(cmd *cobra.Command) error {
 	return err
 }
 
-// ofApp takes the schema from an App.
+// ofApp uses the schema of an App.
 func (p *publish) ofApp(cmd *cobra.Command) error {
 	info, err := p.describe(cmd.Context(), p.target)
 	if err != nil {
@@ -152,12 +152,12 @@ func envelopeHead(name string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"schema":%s,"data":`, bytes.TrimSpace(b.Bytes())), nil
 }
 
-// value makes the value of a record out of a line. It is one that every subscription can read: encoding/json passes
-// names in other letters, and bytes that are no UTF-8, which subscriptions refuse.
+// value converts a line to the value of a record. The result is readable for every subscription: encoding/json also
+// accepts keys in other case and invalid UTF-8, which subscriptions refuse.
 func (f *form) value(line []byte) ([]byte, error) {
 	if !json.Valid(line) {
 		var v any
-		return nil, fmt.Errorf("it is no JSON document: %w", json.Unmarshal(line, &v))
+		return nil, fmt.Errorf("not a JSON document: %w", json.Unmarshal(line, &v))
 	}
 	value := line
 	if f.head != nil {
@@ -177,16 +177,16 @@ func (f *form) value(line []byte) ([]byte, error) {
 	return value, nil
 }
 
-var errNoEnvelope = errors.New(`it is no envelope like {"schema":"Content:1","data":{...}}: --schema makes one of ` +
+var errNoEnvelope = errors.New(`not an envelope like {"schema":"Content:1","data":{...}}: --schema makes one of ` +
 	`each line`)
 
-// Batches of what has been read already: larger ones gain nothing.
+// Limits of a batch of lines that were read already: larger batches gain nothing.
 const (
 	batchRecords = 1000
 	batchBytes   = 1 << 20
 )
 
-// run publishes the lines of standard input, and says how many it has published, also when it is interrupted.
+// run publishes the lines of standard input, and prints a summary, even when it is interrupted.
 func (p *publish) run(ctx context.Context, sending *bus.App) error {
 	p.sending = sending
 	if err := p.declare(); err != nil {
@@ -209,7 +209,7 @@ func (p *publish) run(ctx context.Context, sending *bus.App) error {
 	}
 }
 
-// declare makes the stream's topic, if it has to be created, what the App says.
+// declare makes the App create a missing topic as declared.
 func (p *publish) declare() error {
 	s := p.form.declared
 	if s == nil {
@@ -226,13 +226,13 @@ func (p *publish) declare() error {
 	return bus.Schema[any](p.sending, s.ID, opts...)
 }
 
-// numbered is a record with the number of its line.
+// numbered is a record with its line number.
 type numbered struct {
 	number int
 	record bus.Outgoing
 }
 
-// next waits for a line, and takes those behind it that have been read already.
+// next waits for a line, and also returns the lines behind it that were read already.
 func (p *publish) next(ctx context.Context, lines <-chan line) (batch []numbered, ended bool, err error) {
 	size := 0
 	for len(batch) < batchRecords && size < batchBytes {
@@ -283,7 +283,7 @@ func (p *publish) record(value []byte) bus.Outgoing {
 	return r
 }
 
-// publish publishes a batch, and reports each record that was not.
+// publish publishes a batch, and reports each record that failed.
 func (p *publish) publish(ctx context.Context, batch []numbered) {
 	if len(batch) == 0 {
 		return
@@ -292,7 +292,7 @@ func (p *publish) publish(ctx context.Context, batch []numbered) {
 	for i, n := range batch {
 		records[i] = n.record
 	}
-	_ = p.sending.PublishBatch(ctx, p.stream, records) // the records have its errors
+	_ = p.sending.PublishBatch(ctx, p.stream, records) // each record has its error
 	for i, r := range records {
 		if r.Err != nil {
 			p.counts.failed++
@@ -313,7 +313,7 @@ func (p *publish) complain(number int, err error) {
 	fmt.Fprintf(logtext.Writer{W: p.streams.Err}, "kafkaesk: line %d: %s\n", number, text)
 }
 
-// summary says how many records became what.
+// summary prints the number of records by result.
 func (p *publish) summary() {
 	c := p.counts
 	fmt.Fprintf(p.streams.Err, "kafkaesk: %d published", c.published)

@@ -30,7 +30,7 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 	var direction string
 	cmd := &cobra.Command{
 		Use:   "check OLD NEW",
-		Short: "Tell whether two versions of a JSON Schema are compatible",
+		Short: "Check whether two versions of a JSON Schema are compatible",
 		Long: "check compares two JSON Schemas, each a file or - for standard input, and prints why data of one may be " +
 			"invalid for the other:\n  backward  consumers with the new schema read data of the old one\n" +
 			"  forward   consumers with the old schema read data of the new one\n" +
@@ -53,7 +53,7 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 		case !slices.Contains(directions, direction):
 			return cli.UsageErrorf("--compatibility %q: give %s", direction, strings.Join(directions, ", "))
 		case args[0] == "-" && args[1] == "-":
-			return cli.UsageErrorf("OLD and NEW are both standard input: give a file for one of them")
+			return cli.UsageErrorf("OLD and NEW are both standard input: use a file for one of them")
 		}
 		if err := output.Check(); err != nil {
 			return err
@@ -128,7 +128,7 @@ func newSchemas(s cli.Streams, apps Apps) *cobra.Command {
 			"Schema alone.\nNo broker is asked.",
 		Example: "  kafkaesk schemas ./orders:App\n  kafkaesk schemas --json-schema Order:1 ./orders:App > order.1.json",
 	}
-	a, output := takesApp(cmd, apps), cli.AddOutput(cmd)
+	a, output := targetCommand(cmd, apps), cli.AddOutput(cmd)
 	cmd.Flags().StringVar(&only, "json-schema", "", "print the JSON Schema of the schema of this `NAME:VERSION`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := output.Check(); err != nil {
@@ -155,16 +155,16 @@ func newSchemas(s cli.Streams, apps Apps) *cobra.Command {
 	return cmd
 }
 
-// noSchema says which schemas an App has instead of one.
+// noSchema returns the error for a missing schema, with the names of the App's schemas.
 func noSchema(info *appinfo.App, name string) error {
 	if len(info.Schemas) == 0 {
-		return fmt.Errorf("there is no schema %q: the app declares none", name)
+		return fmt.Errorf("no schema %q: the app declares none", name)
 	}
 	var names []string
 	for _, s := range info.Schemas {
 		names = append(names, s.Name())
 	}
-	return errors.New("there is no schema \"" + name + "\": the app declares " + strings.Join(names, ", "))
+	return errors.New("no schema \"" + name + "\": the app declares " + strings.Join(names, ", "))
 }
 
 func schemaColumns() []cli.Column[appinfo.Schema] {

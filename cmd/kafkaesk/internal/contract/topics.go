@@ -33,9 +33,9 @@ func newTopicsPlan(s cli.Streams, apps Apps) *cobra.Command {
 			"ACTION is create or alter for what apply does, manual for what it leaves to you, and keep.",
 		Example: "  kafkaesk topics plan ./orders:App\n  kafkaesk topics plan --exit-code -o json ./orders:App",
 	}
-	a, connection, output := takesApp(cmd, apps), cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
+	a, connection, output := targetCommand(cmd, apps), cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	addGrow(cmd, &grow)
-	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when there is anything but keep")
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when any action is not keep")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.planned(cmd, s, connection, output, args[0], grow, func(_ context.Context, _ *kafka.Client,
 			rows []topicplan.Row) error {
@@ -55,14 +55,14 @@ func newTopicsApply(s cli.Streams, apps Apps) *cobra.Command {
 	var grow bool
 	cmd := &cobra.Command{
 		Use:   "apply [flags] ./pkg:App",
-		Short: "Create the topics that an app needs, and set what differs",
+		Short: "Create the topics that an app needs, and change settings that differ",
 		Long: "apply creates the topics that an app needs and that are missing, and sets the settings that differ.\n" +
 			topicsRules + "\n\n" +
 			"It deletes nothing, and adds partitions only with --add-partitions. Exit code 1: something could not be done; " +
 			"the rest is.",
 		Example: "  kafkaesk topics apply ./orders:App",
 	}
-	a, connection, output := takesApp(cmd, apps), cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
+	a, connection, output := targetCommand(cmd, apps), cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	addGrow(cmd, &grow)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.planned(cmd, s, connection, output, args[0], grow, func(ctx context.Context, client *kafka.Client,
@@ -72,7 +72,7 @@ func newTopicsApply(s cli.Streams, apps Apps) *cobra.Command {
 				return err
 			}
 			if failed > 0 {
-				return fmt.Errorf("%d changes could not be made", failed)
+				return fmt.Errorf("%d changes failed", failed)
 			}
 			return nil
 		})
@@ -81,11 +81,11 @@ func newTopicsApply(s cli.Streams, apps Apps) *cobra.Command {
 }
 
 func addGrow(cmd *cobra.Command, grow *bool) {
-	cmd.Flags().BoolVar(grow, "add-partitions", false, "add partitions where a topic has too few: keyed records go to "+
-		"other partitions then")
+	cmd.Flags().BoolVar(grow, "add-partitions", false, "add partitions where a topic has too few: keys then move to "+
+		"other partitions")
 }
 
-// planned makes the plan of an App, and hands it to do.
+// planned creates the plan of an App, and calls do with it.
 func (a *app) planned(cmd *cobra.Command, s cli.Streams, connection *cli.Connection, output *cli.Output,
 	target string, grow bool,
 	do func(context.Context, *kafka.Client, []topicplan.Row) error,

@@ -19,7 +19,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 )
 
-// deadRow is what is known of the dead letters of a stream and a group.
+// deadRow summarizes the dead letters of a stream and a group.
 type deadRow struct {
 	Stream   string         `json:"stream"`
 	Group    string         `json:"group"`
@@ -27,9 +27,9 @@ type deadRow struct {
 	Open     int            `json:"open"`
 	Replayed int            `json:"replayed"`
 	Dropped  int            `json:"dropped"`
-	Oldest   *time.Time     `json:"oldest"` // of those that are open
+	Oldest   *time.Time     `json:"oldest"` // of the open ones
 	Newest   *time.Time     `json:"newest"`
-	Errors   map[string]int `json:"errors"` // of those that are open, by kind
+	Errors   map[string]int `json:"errors"` // of the open ones, by kind
 }
 
 func newDead(s cli.Streams) *cobra.Command {
@@ -129,8 +129,8 @@ func (row *deadRow) count(d *bus.DeadLetterRecord) {
 	row.Errors[kind]++
 }
 
-// givenUp is when a record was given up, or written where no header says so; nil for none, and for a time beyond the
-// years that JSON has.
+// givenUp returns when a record failed for good, or its own time without that header; nil for none, and for a time
+// that JSON cannot represent.
 func givenUp(d *bus.DeadLetterRecord) *time.Time {
 	at := cmp.Or(d.FailedTime, d.Record.Time).UTC()
 	if at.IsZero() || at.Year() < 0 || at.Year() > 9999 {
@@ -142,12 +142,12 @@ func givenUp(d *bus.DeadLetterRecord) *time.Time {
 const (
 	// mostKinds bounds the kinds of errors of a stream and a group.
 	mostKinds = 100
-	// kindLength bounds the text of one.
+	// kindLength bounds the text of a kind.
 	kindLength = 60
 )
 
-// errorKind is the type of the error, or, where it is one of the standard library that any text may have, the beginning
-// of the text with # for each number.
+// errorKind returns the type of the error, or, for a type of the standard library that any text may have, the
+// beginning of the text with # for each number.
 func errorKind(d *bus.DeadLetterRecord) string {
 	switch d.ErrorType {
 	case "", "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*errors.joinError":
@@ -190,7 +190,7 @@ func deadColumns() []cli.Column[deadRow] {
 	}
 }
 
-// errorsOf lists the kinds of errors, the most frequent first.
+// errorsOf formats the kinds of errors, the most frequent first.
 func errorsOf(r deadRow) string {
 	kinds := slices.SortedFunc(maps.Keys(r.Errors), func(a, b string) int {
 		return cmp.Or(cmp.Compare(r.Errors[b], r.Errors[a]), strings.Compare(a, b))
@@ -207,7 +207,7 @@ func errorsOf(r deadRow) string {
 	return orDash(strings.Join(texts, "; "))
 }
 
-// selecting are the flags of what is done with some dead letters.
+// selecting holds the flags that select dead letters.
 type selecting struct {
 	where  []string
 	limit  int
@@ -223,8 +223,8 @@ func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
 	connection := cli.Connect(cmd, s)
 	cmd.ValidArgsFunction = completeDead(connection)
 	cmd.Flags().StringArrayVar(&o.where, "where", nil, whereHelp)
-	cmd.Flags().IntVar(&o.limit, "limit", 0, "take `N` at most; 0: no limit")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say how many there are")
+	cmd.Flags().IntVar(&o.limit, "limit", 0, "process at most `N`; 0: no limit")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only print how many there are")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		selection, err := o.selection()
 		if err != nil {
@@ -248,7 +248,7 @@ func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
 
 func (o *selecting) selection() (bus.DeadLetterSelection, error) {
 	if o.limit < 0 {
-		return bus.DeadLetterSelection{}, cli.UsageErrorf("--limit %d: want a number from 0", o.limit)
+		return bus.DeadLetterSelection{}, cli.UsageErrorf("--limit %d: want a number of at least 0", o.limit)
 	}
 	where, err := parseWhere(o.where, time.Now())
 	if err != nil {
@@ -260,7 +260,7 @@ func (o *selecting) selection() (bus.DeadLetterSelection, error) {
 func newDeadReplay(s cli.Streams) *cobra.Command {
 	return newDeadAction(s, &cobra.Command{
 		Use:   "replay STREAM GROUP",
-		Short: "Have a group handle again what it has given up",
+		Short: "Have a group handle its dead letters again",
 		Long: cli.Wrap("replay gives the open dead letters of STREAM and GROUP to that group again, and to no other. Key " +
 			"and value are unchanged, and records of one key keep their order. The group's subscription reads " +
 			"them from STREAM.GROUP.replay; it needs not run now. What --where and --limit leave out stays " +
@@ -284,10 +284,10 @@ func newDeadDrop(s cli.Streams) *cobra.Command {
 	}, "dropped", "would drop", (*bus.App).DropDeadLetters)
 }
 
-// deadError adds advice to an error that says that there are no dead letters.
+// deadError adds advice to the error for missing dead letters.
 func deadError(err error) error {
 	if errors.Is(err, bus.ErrNoDeadLetters) {
-		return fmt.Errorf("%w: kafkaesk dead lists those that there are", err)
+		return fmt.Errorf("%w: kafkaesk dead lists the existing ones", err)
 	}
 	return err
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
 )
 
-// deadLetter is one as JSON.
+// deadLetter is the JSON of a dead letter.
 type deadLetter struct {
 	DeadStream     string       `json:"dead_stream"`
 	Partition      int          `json:"partition"`
@@ -53,7 +53,7 @@ func newDeadLetter(d *bus.DeadLetterRecord) deadLetter {
 	return l
 }
 
-// textOrBytes is a text, {"base64": ...} for what is none, and null for nil.
+// textOrBytes returns a text, {"base64": ...} for invalid UTF-8, and null for nil.
 func textOrBytes(b []byte) any {
 	switch {
 	case b == nil:
@@ -79,7 +79,7 @@ func newDeadShow(s cli.Streams) *cobra.Command {
 	connection, output := cli.Connect(cmd, s), cli.AddOutput(cmd)
 	cmd.ValidArgsFunction = completeDead(connection)
 	cmd.Flags().StringArrayVar(&o.where, "where", nil, whereHelp)
-	cmd.Flags().IntVar(&o.limit, "limit", 100, "print `N` at most; 0: all")
+	cmd.Flags().IntVar(&o.limit, "limit", 100, "print at most `N`; 0: all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		selection, err := o.selection()
 		if err == nil {
@@ -107,7 +107,7 @@ func newDeadShow(s cli.Streams) *cobra.Command {
 	return cmd
 }
 
-// selectDead reads dead letters, and counts those that the limit leaves out.
+// selectDead reads dead letters, and counts those beyond the limit.
 func selectDead(ctx context.Context, app *bus.App, stream, group string, selection bus.DeadLetterSelection) (
 	letters []deadLetter, more int, err error,
 ) {
@@ -153,7 +153,7 @@ func printDead(s cli.Streams, letters []deadLetter) error {
 	return nil
 }
 
-// textOfAny is a key, header or value for people.
+// textOfAny formats a key, header or value for people.
 func textOfAny(value any) string {
 	switch v := value.(type) {
 	case nil:

@@ -14,7 +14,7 @@ import (
 func newGroups(s cli.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "groups [GROUP]",
-		Short: "List consumer groups: state, members, streams, lag; or the members of one",
+		Short: "List consumer groups: state, members, streams, lag; or the members of one group",
 		Long: cli.Wrap("groups lists the consumer groups that read streams of the topic prefix. With GROUP it lists the " +
 			"members of that group and their partitions; as JSON it is the same object in both cases, members " +
 			"and partitions included."),
@@ -62,7 +62,7 @@ func mustExist(groups []inspect.Group) error {
 type noGroupError struct{ group string }
 
 func (e *noGroupError) Error() string {
-	return "there is no group " + strconv.Quote(e.group) + ": kafkaesk groups lists those that there are"
+	return "no group " + strconv.Quote(e.group) + ": kafkaesk groups lists the existing ones"
 }
 
 func groupColumns() []cli.Column[inspect.Group] {
@@ -86,7 +86,7 @@ func memberColumns() []cli.Column[inspect.Member] {
 	}
 }
 
-// assignedTo lists a member's partitions as stream[0,1,2].
+// assignedTo formats a member's partitions as stream[0,1,2].
 func assignedTo(m inspect.Member) string {
 	if len(m.Partitions) == 0 {
 		return "-"

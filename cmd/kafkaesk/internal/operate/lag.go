@@ -15,10 +15,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/inspect"
 )
 
-// lagOther is the exit code of lag for a failure that is none of the others: 1 says that a limit is exceeded.
+// lagOther is the exit code of lag for other failures: 1 means that a limit is exceeded.
 const lagOther = 4
 
-// limits are what a group may be behind in a partition.
+// limits are the limits of the lag in each partition.
 type limits struct {
 	lag            int64
 	age            time.Duration
@@ -30,7 +30,7 @@ func newLag(s cli.Streams) *cobra.Command {
 	var l limits
 	cmd := &cobra.Command{
 		Use:   "lag [GROUP...]",
-		Short: "Tell how far groups are behind, and fail when a limit is exceeded",
+		Short: "Show the lag of groups, and fail when a limit is exceeded",
 		Long: cli.Wrap("lag tells how far groups are behind, by partition: LAG counts records, AGE is how long ago the " +
 			"oldest record was written that is not handled yet. Without GROUP these are all groups that read a " +
 			"stream of the topic prefix.\n\n" +
@@ -43,8 +43,8 @@ func newLag(s cli.Streams) *cobra.Command {
 		Args:    cli.AsUsage(cobra.ArbitraryArgs),
 	}
 	connection, output := cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
-	cmd.Flags().Int64Var(&l.lag, "max", 0, "fail when a partition has more than `N` records that are not handled")
-	cmd.Flags().DurationVar(&l.age, "max-age", 0, "fail when the oldest record that is not handled is older than "+
+	cmd.Flags().Int64Var(&l.lag, "max", 0, "fail when a partition has more than `N` unhandled records")
+	cmd.Flags().DurationVar(&l.age, "max-age", 0, "fail when the oldest unhandled record is older than "+
 		"a `DURATION`, like 5m")
 	cmd.Flags().BoolVar(&l.behind, "behind", false, "print only partitions that have a lag, or whose lag is not known")
 	cmd.ValidArgsFunction = connection.CompleteGroups
@@ -63,7 +63,7 @@ func newLag(s cli.Streams) *cobra.Command {
 	return cmd
 }
 
-// asLag gives an error that has no exit code the one that lag has for it.
+// asLag sets lag's exit code for an error that has none.
 func asLag(err error) error {
 	if _, coded := errors.AsType[*cli.ExitError](err); err != nil && !coded {
 		return &cli.ExitError{Code: lagOther, Err: err}
@@ -71,7 +71,7 @@ func asLag(err error) error {
 	return err
 }
 
-// check refuses limits that cannot be meant.
+// check validates the limits.
 func (l *limits) check(cmd *cobra.Command) error {
 	l.hasLag, l.hasAge = cmd.Flags().Changed("max"), cmd.Flags().Changed("max-age")
 	switch {
@@ -105,12 +105,12 @@ func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *
 	if err := cli.Print(s, output, printed, lagColumns()); err != nil {
 		return err
 	}
-	return l.verdict(ctx, rows)
+	return l.compare(ctx, rows)
 }
 
-// verdict returns an error when a limit is exceeded. That it cannot be told, because the broker that has the records
-// does not answer, or the time is over, is another error: a probe must not pass then.
-func (l *limits) verdict(ctx context.Context, rows []inspect.Lag) error {
+// compare returns an error when a limit is exceeded. It returns another error when the lag is unknown, because the
+// broker of the records does not answer or the timeout has passed: a probe must not succeed then.
+func (l *limits) compare(ctx context.Context, rows []inspect.Lag) error {
 	if over := l.exceeded(rows); len(over) > 0 {
 		return &cli.ExitError{Code: cli.Failed, Err: errors.New(strings.Join(over, "; "))}
 	}
@@ -119,14 +119,14 @@ func (l *limits) verdict(ctx context.Context, rows []inspect.Lag) error {
 	}
 	for _, r := range rows {
 		if r.Committed != nil && r.End == nil {
-			return fmt.Errorf("group %s, %s/%d: whether a limit is exceeded is not known: %s", r.Group, r.Stream,
+			return fmt.Errorf("group %s, %s/%d: cannot compare with the limits: %s", r.Group, r.Stream,
 				r.Partition, r.Note)
 		}
 	}
 	return context.Cause(ctx)
 }
 
-// exceeded says where a limit is exceeded.
+// exceeded lists the partitions that exceed a limit.
 func (l *limits) exceeded(rows []inspect.Lag) []string {
 	var over []string
 	for _, r := range rows {

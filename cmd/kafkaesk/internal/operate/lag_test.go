@@ -31,11 +31,11 @@ func TestAProbeFailsWhenTheLagIsNotKnown(t *testing.T) {
 	}
 	over, end := context.WithCancel(t.Context())
 	end()
-	if code, _ := cli.Code(asLag(probe.verdict(over, []inspect.Lag{known}))); code != lagOther {
+	if code, _ := cli.Code(asLag(probe.compare(over, []inspect.Lag{known}))); code != lagOther {
 		t.Errorf("the time is over: exit code %d, want %d", code, lagOther)
 	}
 	for _, test := range tests {
-		err := asLag(test.limits.verdict(t.Context(), test.rows))
+		err := asLag(test.limits.compare(t.Context(), test.rows))
 		if code, _ := cli.Code(err); code != test.want {
 			t.Errorf("%s: exit code %d, %v; want %d", test.name, code, err, test.want)
 		}

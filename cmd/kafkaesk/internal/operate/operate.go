@@ -1,4 +1,5 @@
-// Package operate holds the commands that look after what runs: streams, groups, their lag, and dead letters.
+// Package operate contains the commands that operate running applications: streams, groups, their lag, and dead
+// letters.
 package operate
 
 import (

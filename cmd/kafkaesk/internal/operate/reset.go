@@ -19,21 +19,21 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// resetRow is what happens to one partition.
+// resetRow is the reset of one partition.
 type resetRow struct {
 	Group     string `json:"group"`
 	Stream    string `json:"stream"`
 	Partition int32  `json:"partition"`
-	// Committed is what the group has committed; null for nothing.
+	// Committed is the group's committed offset; null for none.
 	Committed *int64 `json:"committed"`
-	// To is what the group begins with afterwards.
+	// To is the new offset.
 	To int64 `json:"to"`
-	// Start and End are where the partition begins and ends.
+	// Start and End are the first offset and the end of the partition.
 	Start int64 `json:"start"`
 	End   int64 `json:"end"`
 }
 
-// reset is a command line of groups reset.
+// reset holds the flags of groups reset.
 type reset struct {
 	to      []string
 	streams []string // patterns
@@ -48,7 +48,7 @@ func newReset(s cli.Streams) *cobra.Command {
 	r := reset{now: time.Now()}
 	cmd := &cobra.Command{
 		Use:   "reset GROUP --to start|end|TIME|STREAM/PARTITION@OFFSET",
-		Short: "Have a group without members begin elsewhere",
+		Short: "Set the offsets of a group without members",
 		Long: cli.Wrap("reset writes the offsets of a group that has no members: where it goes on when it runs again. " +
 			"start, end and TIME count for all partitions of the streams that the group has committed offsets " +
 			"of, or of those that --stream names. TIME is like 2026-01-02T15:04:05Z, or how long ago it was, " +
@@ -60,11 +60,11 @@ func newReset(s cli.Streams) *cobra.Command {
 	}
 	connection, output := cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	cmd.ValidArgsFunction = connection.CompleteGroups
-	cmd.Flags().StringArrayVar(&r.to, "to", nil, "where the group begins: start, end, a time, or a `PLACE` such as "+
+	cmd.Flags().StringArrayVar(&r.to, "to", nil, "the new offset: start, end, a time, or a `POSITION` such as "+
 		"content/3@1200, which may be repeated")
-	cmd.Flags().StringArrayVar(&r.streams, "stream", nil, "only streams that match `PATTERN`, also those that the "+
-		"group has committed nothing of; may be repeated")
-	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "only print what would be written")
+	cmd.Flags().StringArrayVar(&r.streams, "stream", nil, "only streams that match `PATTERN`, including those "+
+		"without committed offsets; may be repeated")
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "only print the new offsets")
 	_ = cmd.RegisterFlagCompletionFunc("stream", connection.CompleteStreams)
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{"start", "end", "1h", "24h"},
 		cobra.ShellCompDirectiveNoFileComp))
@@ -95,17 +95,17 @@ func newReset(s cli.Streams) *cobra.Command {
 	return cmd
 }
 
-// resetTarget is what --to says: places of single partitions, or one for all.
+// resetTarget is the parsed --to: offsets of single partitions, or one position for all.
 type resetTarget struct {
 	places map[inspect.Partition]int64
 	at     int64 // kafka.FirstOffset, kafka.EndOffset or a time in milliseconds
 }
 
-// target reads --to.
+// target parses --to.
 func (r *reset) target() (resetTarget, error) {
 	t := resetTarget{places: make(map[inspect.Partition]int64)}
 	for _, to := range r.to {
-		p, offset, ok := parsePlace(to)
+		p, offset, ok := parsePosition(to)
 		if _, twice := t.places[p]; ok && twice {
 			return t, cli.UsageErrorf("--to: %s/%d is given twice", p.Stream, p.Partition)
 		}
@@ -128,7 +128,7 @@ func (r *reset) target() (resetTarget, error) {
 	}
 	switch {
 	case len(r.to) == 0:
-		return t, cli.UsageErrorf("where is the group to begin? Give --to start, end, a time, or " +
+		return t, cli.UsageErrorf("which offsets? Give --to start, end, a time, or " +
 			"STREAM/PARTITION@OFFSET")
 	case t.at != 0 && len(r.to) > 1:
 		return t, cli.UsageErrorf("--to: only STREAM/PARTITION@OFFSET may be repeated")
@@ -138,7 +138,7 @@ func (r *reset) target() (resetTarget, error) {
 	return t, nil
 }
 
-// parseTime reads a time in RFC 3339, or how long ago it was.
+// parseTime parses a time in RFC 3339, or a duration ago.
 func parseTime(value string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, value); err == nil {
 		return t, nil
@@ -146,12 +146,12 @@ func parseTime(value string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(value); err == nil && d > 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: give one like 2026-01-02T15:04:05Z, or how long ago "+
+	return time.Time{}, fmt.Errorf("%q is not a time: give one like 2026-01-02T15:04:05Z, or how long ago "+
 		"it was, like 24h", value)
 }
 
-// parsePlace reads STREAM/PARTITION@OFFSET.
-func parsePlace(text string) (p inspect.Partition, offset int64, ok bool) {
+// parsePosition parses STREAM/PARTITION@OFFSET.
+func parsePosition(text string) (p inspect.Partition, offset int64, ok bool) {
 	stream, rest, slash := strings.Cut(text, "/")
 	partition, at, sign := strings.Cut(rest, "@")
 	n, err := strconv.ParseInt(partition, 10, 32)
@@ -160,9 +160,9 @@ func parsePlace(text string) (p inspect.Partition, offset int64, ok bool) {
 	return inspect.Partition{Stream: stream, Partition: int32(n)}, offset, ok
 }
 
-// run looks up what is to be written, and writes it unless it is a dry run.
+// run determines the new offsets, and writes them unless it is a dry run.
 func (r *reset) run(ctx context.Context, client *kafka.Client, target resetTarget) ([]resetRow, error) {
-	if err := r.mustBeEmpty(ctx, client); err != nil {
+	if err := r.checkEmpty(ctx, client); err != nil {
 		return nil, err
 	}
 	committed, err := client.Committed(ctx, r.group)
@@ -191,8 +191,8 @@ func (r *reset) run(ctx context.Context, client *kafka.Client, target resetTarge
 	return rows, client.ResetOffsets(ctx, r.group, written)
 }
 
-// mustBeEmpty returns an error for a group that has members, as they alone could commit.
-func (r *reset) mustBeEmpty(ctx context.Context, client *kafka.Client) error {
+// checkEmpty returns an error for a group with members: while it has members, only they can commit.
+func (r *reset) checkEmpty(ctx context.Context, client *kafka.Client) error {
 	d, err := client.DescribeGroup(ctx, r.group)
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (r *reset) mustBeEmpty(ctx context.Context, client *kafka.Client) error {
 		strings.TrimPrefix(first.Host, "/"))
 }
 
-// partitions returns those that are written.
+// partitions returns the partitions to reset.
 func (r *reset) partitions(ctx context.Context, client *kafka.Client, target resetTarget,
 	committed map[kafka.TopicPartition]int64,
 ) ([]kafka.TopicPartition, error) {
@@ -235,7 +235,7 @@ func (r *reset) partitions(ctx context.Context, client *kafka.Client, target res
 		return nil, fmt.Errorf("no stream matches %s", strings.Join(r.streams, ", "))
 	}
 	if len(parts) == 0 {
-		return nil, fmt.Errorf("group %q has committed no offset of a stream: say which streams by --stream", r.group)
+		return nil, fmt.Errorf("group %q has committed no offset of a stream: name the streams with --stream", r.group)
 	}
 	return parts, nil
 }
@@ -246,10 +246,10 @@ func (r *reset) placed(cluster *kafka.Cluster, target resetTarget) ([]kafka.Topi
 	for p := range target.places {
 		topic := cluster.Topics[r.prefix+p.Stream]
 		if topic == nil {
-			return nil, fmt.Errorf("there is no stream %q: kafkaesk streams lists those that there are", p.Stream)
+			return nil, fmt.Errorf("no stream %q: kafkaesk streams lists the existing ones", p.Stream)
 		}
 		if int(p.Partition) >= len(topic.Leaders) {
-			return nil, fmt.Errorf("stream %q has the partitions 0 to %d, and no %d", p.Stream, len(topic.Leaders)-1,
+			return nil, fmt.Errorf("stream %q has the partitions 0 to %d, not %d", p.Stream, len(topic.Leaders)-1,
 				p.Partition)
 		}
 		parts = append(parts, kafka.TopicPartition{Topic: r.prefix + p.Stream, Partition: p.Partition})
@@ -258,7 +258,8 @@ func (r *reset) placed(cluster *kafka.Cluster, target resetTarget) ([]kafka.Topi
 	return parts, nil
 }
 
-// wanted tells which streams are meant: those of --stream, or else those that the group has committed offsets of.
+// wanted returns a matcher of the selected streams: those of --stream, or else those with committed offsets of the
+// group.
 func (r *reset) wanted(committed map[kafka.TopicPartition]int64) (func(stream string) bool, error) {
 	if len(r.streams) == 0 {
 		return func(stream string) bool {
@@ -282,7 +283,7 @@ func (r *reset) wanted(committed map[kafka.TopicPartition]int64) (func(stream st
 	}, nil
 }
 
-// rows looks up where the partitions begin and end, and where the group is to go on.
+// rows determines the bounds and the new offset of each partition.
 func (r *reset) rows(ctx context.Context, client *kafka.Client, target resetTarget, parts []kafka.TopicPartition) (
 	[]resetRow, error,
 ) {
@@ -313,7 +314,7 @@ func (r *reset) rows(ctx context.Context, client *kafka.Client, target resetTarg
 			row.To = target.places[inspect.Partition{Stream: row.Stream, Partition: row.Partition}]
 		}
 		if target.at > 0 && row.To < 0 {
-			row.To = row.End // nothing is as late
+			row.To = row.End // no record is as late
 		}
 		if row.To < row.Start || row.To > row.End {
 			errs = append(errs, fmt.Errorf("%s/%d@%d: the partition has the offsets %d to %d", row.Stream, row.Partition, row.To,

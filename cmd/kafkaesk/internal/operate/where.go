@@ -11,18 +11,18 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 )
 
-// whereHelp is what --where takes.
+// whereHelp describes the value of --where.
 const whereHelp = "only those that meet a `CONDITION`, such as error~timeout, type=*net.OpError, key=7, attempts>=3, " +
 	"age>24h (since it was given up), failed<2026-01-02T15:04:05Z, header.NAME=x, value~x, state=open; with = != < <= " +
 	"> >= ~ (regular expression) !~; may be repeated, all must hold"
 
-// condition is one that a dead letter meets or not.
+// condition reports whether a dead letter meets a condition.
 type condition func(*bus.DeadLetterRecord) bool
 
-// operators are those of a condition, those that begin with another one first.
+// operators are the operators of a condition. An operator comes before its own prefixes.
 var operators = [...]string{"!=", "!~", "<=", ">=", "=", "~", "<", ">"}
 
-// parseWhere reads conditions; nil for none.
+// parseWhere parses conditions; nil for none.
 func parseWhere(texts []string, now time.Time) (condition, error) {
 	if len(texts) == 0 {
 		return nil, nil
@@ -59,7 +59,7 @@ func parseCondition(text string, now time.Time) (condition, error) {
 	return nil, fmt.Errorf("want one of the operators = != < <= > >= ~ !~ behind %q", field)
 }
 
-// newCondition compares numbers and times where the field has one, and texts otherwise.
+// newCondition compares numbers and times if the field has one, else texts.
 func newCondition(field, op, value string, now time.Time) (condition, error) {
 	switch field {
 	case "attempts":
@@ -71,13 +71,13 @@ func newCondition(field, op, value string, now time.Time) (condition, error) {
 	case "failed":
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no time: give one like 2026-01-02T15:04:05Z", value)
+			return nil, fmt.Errorf("%q is not a time: give one like 2026-01-02T15:04:05Z", value)
 		}
 		return ordered(op, func(d *bus.DeadLetterRecord) int { return d.FailedTime.Compare(t) })
 	case "age":
 		age, err := time.ParseDuration(value)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no duration: give one like 24h", value)
+			return nil, fmt.Errorf("%q is not a duration: give one like 24h", value)
 		}
 		return ordered(op, func(d *bus.DeadLetterRecord) int { return cmp.Compare(now.Sub(d.FailedTime), age) })
 	}
@@ -109,7 +109,7 @@ func ordered(op string, compare func(*bus.DeadLetterRecord) int) (condition, err
 	return func(d *bus.DeadLetterRecord) bool { return holds(compare(d)) }, nil
 }
 
-// textOf returns what reads a field that is a text.
+// textOf returns the function that reads a text field.
 func textOf(field string) (func(*bus.DeadLetterRecord) string, error) {
 	if name, ok := strings.CutPrefix(field, "header."); ok {
 		return func(d *bus.DeadLetterRecord) string {
@@ -129,7 +129,7 @@ func textOf(field string) (func(*bus.DeadLetterRecord) string, error) {
 	case "state":
 		return func(d *bus.DeadLetterRecord) string { return string(d.State) }, nil
 	}
-	return nil, fmt.Errorf("there is no field %q: give error, type, key, value, "+
+	return nil, fmt.Errorf("no field %q: give error, type, key, value, "+
 		"attempts, age, failed, state or header.NAME", field)
 }
 

@@ -34,8 +34,8 @@ func TestWhere(t *testing.T) {
 	for text, want := range map[string]string{
 		"error": "want a condition", "colour=red": `no field "colour"`, "error~(": "missing closing",
 		"attempts=many": "a number",
-		"attempts~3":    "numbers and times", "error<3": "texts are compared", "failed=soon": `"soon" is no time`,
-		"age>soon": "no duration",
+		"attempts~3":    "numbers and times", "error<3": "texts are compared", "failed=soon": `"soon" is not a time`,
+		"age>soon": "not a duration",
 		"error!x":  "want one of the operators",
 	} {
 		if _, err := parseWhere([]string{text}, now); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,5 +1,5 @@
-// Package entry looks into the value of a Kafka record: is it an envelope, a log record, or something else. It reads
-// the bytes where they lie, in one pass, and decodes nothing.
+// Package entry classifies the value of a Kafka record: an envelope, a log record, or something else. It reads the
+// bytes in place, in one pass, and decodes nothing.
 package entry
 
 import (
@@ -13,60 +13,60 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// What is wrong with a value that is no envelope.
+// The notes for values that are not envelopes.
 const (
 	NoValue    = "no value"
 	NotJSON    = "not JSON"
 	NoEnvelope = "no envelope"
 )
 
-// Entry is a Kafka record, and what its value is. It is a view of the Opener that made it, and of the record.
+// Entry is a Kafka record with its classified value. It is a view of the Opener that returned it, and of the record.
 type Entry struct {
 	Record *wire.Record
-	// Object is the JSON object of the envelope's data, or the value itself where that is one and no envelope; nil for
-	// all else. It begins and ends with no white space.
+	// Object is the JSON object of the envelope's data, or the value itself if it is an object and not an envelope;
+	// nil for all else. It has no surrounding white space.
 	Object []byte
-	// Data is the JSON of the envelope's data, or the value, where that is no object; nil for all else.
+	// Data is the JSON of the envelope's data, or of the value, if it is not an object; nil for all else.
 	Data []byte
-	// Schema is the envelope's, empty where there is none.
+	// Schema is the envelope's schema, empty without one.
 	Schema string
-	// Note says why the value is no envelope; empty where it is one.
+	// Note is the reason why the value is not an envelope; empty if it is one.
 	Note string
-	// Flags tell what is to be looked at before the JSON is copied.
+	// Flags describe what needs attention before the JSON is copied.
 	Flags jsonscan.Flags
-	// Nanos is the log record's own timestamp, and Kafka's where it has none, in nanoseconds since 1970.
+	// Nanos is the log record's own timestamp, or else Kafka's, in nanoseconds since 1970.
 	Nanos int64
-	// Timed is false for a record that has no time at all: Nanos is the smallest number then.
+	// Timed is false for a record without any time: Nanos is the smallest number then.
 	Timed bool
 
-	value           []byte // in which members has its places
+	value           []byte // members has offsets into it
 	members         []jsonscan.Member
 	level, severity []byte
 	logger, service []byte
 	traceID         []byte
 }
 
-// Opener opens records one after another. It is for one goroutine.
+// Opener classifies records. It must be used by one goroutine.
 type Opener struct {
 	scanner jsonscan.Scanner
-	again   jsonscan.Scanner // for what the first does not find
+	find    jsonscan.Scanner // finds members in a second pass
 	entry   Entry
-	schema  string // of the record before
+	schema  string // of the previous record
 }
 
-// Open looks into a record. The entry is valid until the next Open.
+// Open classifies a record. The entry is valid until the next Open.
 func (o *Opener) Open(r *wire.Record) *Entry {
 	o.entry = Entry{Record: r}
 	e := &o.entry
 	o.unwrap(e)
 	for _, m := range e.members {
-		e.note(m)
+		e.addMember(m)
 	}
 	e.time()
 	return e
 }
 
-// unwrap takes the data out of its envelope.
+// unwrap takes the data out of the envelope.
 func (o *Opener) unwrap(e *Entry) {
 	value := e.Record.Value
 	switch {
@@ -94,9 +94,9 @@ func (o *Opener) unwrap(e *Entry) {
 		e.members = s.Members
 		e.set(bytes.Trim(value, " \t\r\n"))
 		return
-	case s.Flags&jsonscan.Repeated != 0: // the members that were noted may be those of another data
-		o.again.Scan(data)
-		e.value, e.members = data, o.again.Members
+	case s.Flags&jsonscan.Repeated != 0: // the stored members may be those of an earlier data
+		o.find.Scan(data)
+		e.value, e.members = data, o.find.Members
 	default:
 		e.members = s.Data
 	}
@@ -115,8 +115,8 @@ func (e *Entry) set(data []byte) {
 	e.Data, e.members = data, nil
 }
 
-// note keeps what filters and the order ask for most.
-func (e *Entry) note(m jsonscan.Member) {
+// addMember stores the fields that filters and the order read most.
+func (e *Entry) addMember(m jsonscan.Member) {
 	switch value := e.value[m.Start:m.End:m.End]; string(e.value[m.NameStart:m.NameEnd]) {
 	case "level":
 		e.level = value
@@ -135,7 +135,7 @@ func (e *Entry) note(m jsonscan.Member) {
 	}
 }
 
-// time is Kafka's where the record has none of its own.
+// time uses Kafka's timestamp for a record without its own.
 func (e *Entry) time() {
 	switch ms := e.Record.Time.UnixMilli(); {
 	case e.Timed:
@@ -150,10 +150,10 @@ func (e *Entry) time() {
 	}
 }
 
-// HasTime reports whether Kafka has a time for the record: -1 means that there is none.
+// HasTime reports whether the record has a Kafka timestamp: -1 means none.
 func HasTime(r *wire.Record) bool { return !r.Time.IsZero() && r.Time.UnixMilli() != -1 }
 
-// Time is Kafka's time of the record; zero for none.
+// Time returns the record's Kafka timestamp; zero for none.
 func Time(r *wire.Record) time.Time {
 	if !HasTime(r) {
 		return time.Time{}
@@ -161,7 +161,7 @@ func Time(r *wire.Record) time.Time {
 	return r.Time
 }
 
-// HasUnderscore reports whether a field's name begins with an underscore, as those do that output adds.
+// HasUnderscore reports whether a field's name begins with an underscore, as the names that output adds do.
 func (e *Entry) HasUnderscore() bool {
 	for _, m := range e.members {
 		if m.NameEnd > m.NameStart && e.value[m.NameStart] == '_' {
@@ -171,23 +171,23 @@ func (e *Entry) HasUnderscore() bool {
 	return false
 }
 
-// Level is the log record's level. ok is false for what has none, and so is no log record.
+// Level returns the log record's level. ok is false for a record without one, which is not a log record.
 func (e *Entry) Level() (level slog.Level, ok bool) { return logtext.Level(e.level, e.severity) }
 
-// Service, Logger and TraceID are the JSON of these fields; nil where there is none.
+// Service returns the JSON of the field service; nil without it.
 func (e *Entry) Service() []byte { return e.service }
 
-// Logger is the JSON of the field logger.
+// Logger returns the JSON of the field logger; nil without it.
 func (e *Entry) Logger() []byte { return e.logger }
 
-// TraceID is the JSON of the field trace_id.
+// TraceID returns the JSON of the field trace_id; nil without it.
 func (e *Entry) TraceID() []byte { return e.traceID }
 
-// Find returns the JSON of a field by its path: its name, or names of groups and fields with dots between them. It
+// Find returns the JSON of a field by its path: its name, or the names of groups and the field joined by dots. It
 // allocates nothing for names without escapes.
 func (e *Entry) Find(path string) []byte {
 	var value []byte
-	for _, m := range e.members { // the last of a name counts
+	for _, m := range e.members { // the last of equal names counts
 		if e.is(m, path) {
 			value = e.value[m.Start:m.End:m.End]
 		}

@@ -1,5 +1,5 @@
-// Package filter decides which records are shown. It reads a record's bytes and allocates nothing for records of the
-// usual form.
+// Package filter decides which records are shown. It reads the records' bytes and allocates nothing for records of
+// the usual form.
 package filter
 
 import (
@@ -18,43 +18,43 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// Filter is a condition on records. The zero value takes all. Its methods may be called concurrently.
+// Filter is a set of conditions on records. The zero value passes all. Its methods may be called concurrently.
 type Filter struct {
-	// Level takes log records of this level and above, Exact of this level alone; nil takes all, also what has no
-	// level.
+	// Level passes log records of this level and above, with Exact of this level only; nil passes all, including
+	// records without a level.
 	Level *slog.Level
 	Exact bool
-	// Service, Logger, Schema and Key take what matches one of the patterns; none takes all.
+	// Service, Logger, Schema and Key pass values that match one of the patterns; none passes all.
 	Service, Logger, Schema, Key Patterns
-	// Trace takes the records of one trace.
+	// Trace passes the records of one trace.
 	Trace string
-	// Fields are conditions that hold all.
+	// Fields are conditions that must all hold.
 	Fields []Condition
-	// Grep takes what contains a match of it; Invert what contains none.
+	// Grep passes records with a match; with Invert, records without one.
 	Grep   *Grep
 	Invert bool
 	// Since and Until bound the record's time, in nanoseconds since 1970; 0 for none. Records without a time pass.
 	Since, Until int64
 }
 
-// Verdict says whether a record is shown.
+// Verdict is the result of a Filter.
 type Verdict uint8
 
 const (
-	// Pass says that the record is shown.
+	// Pass: the record is shown.
 	Pass Verdict = iota
-	// Reject says that it is not.
+	// Reject: the record is not shown.
 	Reject
-	// NoLevel says that it is not, because it has no level to compare.
+	// NoLevel: the record is not shown because it has no level to compare.
 	NoLevel
 )
 
-// Excludes reports whether a record is out of the question, before it is looked into.
+// Excludes reports whether a record certainly fails, before its value is parsed.
 func (f *Filter) Excludes(r *wire.Record) bool {
 	return f.Grep != nil && !f.Invert && f.Grep.excludes(r)
 }
 
-// Check says whether the record is shown.
+// Check decides whether the record is shown.
 func (f *Filter) Check(e *entry.Entry) Verdict {
 	if e.Timed && (f.Since != 0 && e.Nanos < f.Since || f.Until != 0 && e.Nanos >= f.Until) {
 		return Reject
@@ -86,10 +86,10 @@ func (f *Filter) Check(e *entry.Entry) Verdict {
 	return Pass
 }
 
-// Patterns are those of a shell, of which one has to match.
+// Patterns are shell patterns; one of them must match.
 type Patterns []fnmatch.Pattern
 
-// CompilePatterns reads patterns.
+// CompilePatterns compiles patterns.
 func CompilePatterns(texts []string) (Patterns, error) {
 	var patterns Patterns
 	for _, text := range texts {
@@ -114,17 +114,17 @@ func isTrace(value []byte, id string) bool {
 	return len(value) == len(id)+2 && value[0] == '"' && strings.EqualFold(string(value[1:len(value)-1]), id)
 }
 
-// Level reads what --level takes: a level, or = and a level for that one alone.
+// Level parses the value of --level: a level, or = and a level for this level only.
 func Level(text string) (level slog.Level, exact bool, err error) {
 	text, exact = strings.CutPrefix(text, "=")
 	level, err = severity.Parse(text)
 	return level, exact, err
 }
 
-// Condition is one on a field: user=ada, status>=500, path~^/api.
+// Condition is a condition on a field: user=ada, status>=500, path~^/api.
 type Condition struct {
 	path    string
-	added   func(*entry.Entry) []byte // finds a field that JSON output adds; nil for those of the record
+	added   func(*entry.Entry) []byte // finds a field that JSON output adds; nil for a field of the record
 	op      string
 	text    string
 	number  float64
@@ -132,10 +132,10 @@ type Condition struct {
 	re      *regexp.Regexp
 }
 
-// ops are the operators. Where two begin at the same place, the longer one is meant.
+// ops are the operators. An operator comes before its own prefixes.
 var ops = [...]string{"!=", ">=", "<=", "!~", "=", ">", "<", "~"}
 
-// ParseCondition reads what --field takes.
+// ParseCondition parses a value of --field.
 func ParseCondition(text string) (Condition, error) {
 	for i := range text {
 		for _, op := range ops {
@@ -163,12 +163,12 @@ func (c *Condition) complete() (err error) {
 			return fmt.Errorf("%q: %w", c.text, err)
 		}
 	case strings.ContainsAny(c.op, "<>") && !c.numeric:
-		return fmt.Errorf("%s compares numbers, and %q is none", c.op, c.text)
+		return fmt.Errorf("%s compares numbers, and %q is not a number", c.op, c.text)
 	}
 	return nil
 }
 
-// value is the JSON of the field.
+// value returns the JSON of the field.
 func (c *Condition) value(e *entry.Entry) []byte {
 	if c.added != nil {
 		return c.added(e)
@@ -176,7 +176,7 @@ func (c *Condition) value(e *entry.Entry) []byte {
 	return e.Find(c.path)
 }
 
-// holds says whether the condition holds for the JSON of a field. A field that is missing, nil, is equal to nothing.
+// holds reports whether the condition holds for the JSON of a field. A missing field, nil, equals nothing.
 func (c *Condition) holds(value []byte) bool {
 	switch c.op {
 	case "=":
@@ -234,7 +234,7 @@ func (c *Condition) matches(value []byte) bool {
 	return c.re.Match(inside)
 }
 
-// number reads a number, or a text that is one.
+// number parses a number, or a text that contains one.
 func number(value []byte) (float64, bool) {
 	if len(value) > 2 && value[0] == '"' {
 		value = value[1 : len(value)-1]

@@ -10,15 +10,15 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
 )
 
-// Grep looks for a regular expression in records: in the JSON as it was written, in the texts in it, and in the key.
+// Grep searches a regular expression in records: in the JSON as written, in its decoded texts, and in the key.
 type Grep struct {
 	re *regexp.Regexp
-	// literal is a text that all matches contain, so that most records are passed over by looking for it. It has
-	// nothing that JSON may write as an escape. Empty for none.
+	// literal is a text that all matches contain, so that a search for it excludes most records. It contains no
+	// character that JSON may escape. Empty for none.
 	literal []byte
 }
 
-// NewGrep compiles what --grep takes.
+// NewGrep compiles the value of --grep.
 func NewGrep(expression string) (*Grep, error) {
 	re, err := regexp.Compile(expression)
 	if err != nil {
@@ -31,7 +31,7 @@ func NewGrep(expression string) (*Grep, error) {
 	return g, nil
 }
 
-// excludes reports whether the record, and what its value decodes to, certainly have no match.
+// excludes reports whether the record and its decoded value certainly have no match.
 func (g *Grep) excludes(r *wire.Record) bool {
 	return len(g.literal) > 0 && !bytes.Contains(r.Value, g.literal) && !bytes.Contains(r.Key, g.literal) &&
 		bytes.IndexByte(r.Value, '\\') < 0 // an escape may stand for a character of the literal
@@ -47,7 +47,7 @@ func (g *Grep) match(e *entry.Entry) bool {
 	return e.Object != nil && g.within(e.Object) || e.Data != nil && g.within(e.Data)
 }
 
-// within looks at the texts of a JSON value that are written with escapes.
+// within searches the texts of a JSON value that contain escapes.
 func (g *Grep) within(value []byte) bool {
 	for i := 0; i < len(value); i++ {
 		if value[i] != '"' {

@@ -11,8 +11,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// Added returns the function that finds the JSON of a field that JSON output adds to a record, or renames; nil for the
-// path of any other field. The function returns nil where a record has none.
+// Added returns the function that finds a field that JSON output adds to a record, or renames; nil for the path of
+// any other field. The function returns nil for a record without it.
 func Added(path string) func(*entry.Entry) []byte {
 	if header, ok := strings.CutPrefix(path, memberHeaders+"."); ok {
 		return func(e *entry.Entry) []byte { return headerNamed(e.Record.Headers, header) }
@@ -33,7 +33,7 @@ func Added(path string) func(*entry.Entry) []byte {
 	return func(e *entry.Entry) []byte { return added(path, e) }
 }
 
-// added is the JSON of one of the members that are ours.
+// added returns the JSON of a field that output adds.
 func added(name string, e *entry.Entry) []byte {
 	r := e.Record
 	switch {
@@ -59,7 +59,7 @@ func added(name string, e *entry.Entry) []byte {
 	return nil
 }
 
-// headerNamed is the JSON of one header: a list where its name is there several times.
+// headerNamed returns the JSON of one header: a list if the record has several of that name.
 func headerNamed(headers []wire.Header, name string) (value []byte) {
 	var same []wire.Header
 	for _, h := range headers {

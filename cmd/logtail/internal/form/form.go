@@ -1,5 +1,5 @@
-// Package form writes records in the forms of logtail's output. Everything but a raw value that goes to a file or a
-// pipe is inert: no byte of a record controls a terminal.
+// Package form writes records in logtail's output formats. Except for a raw value that is written to a file or a
+// pipe, all output is escaped: no byte of a record controls a terminal.
 package form
 
 import (
@@ -13,15 +13,15 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// Printer writes records, one after another, for one goroutine.
+// Printer formats records, one after another, for one goroutine.
 type Printer interface {
-	// Append appends a record's form without the end of its last line.
+	// Append appends the formatted record without its last line end.
 	Append(dst []byte, e *entry.Entry) []byte
 }
 
-// Selection says which fields are shown. The zero value shows all.
+// Selection selects the shown fields. The zero value shows all.
 type Selection struct {
-	// Fields are the only ones that are shown, by their paths; none shows all but Hide.
+	// Fields are the paths of the only shown fields; none means all except Hide.
 	Fields []string
 	Hide   []string
 }
@@ -29,7 +29,7 @@ type Selection struct {
 // All reports whether everything is shown.
 func (s *Selection) All() bool { return len(s.Fields) == 0 && len(s.Hide) == 0 }
 
-// Hides reports whether the field of this path is left out with all that is in it.
+// Hides reports whether the field of this path is left out with everything in it.
 func (s *Selection) Hides(path string) bool {
 	if slices.ContainsFunc(s.Hide, func(h string) bool { return within(path, h) }) {
 		return true
@@ -40,7 +40,7 @@ func (s *Selection) Hides(path string) bool {
 	})
 }
 
-// splits reports whether a part of the field is left out.
+// splits reports whether only a part of the field is left out.
 func (s *Selection) splits(path string) bool {
 	if slices.ContainsFunc(s.Hide, func(h string) bool { return h != path && within(h, path) }) {
 		return true
@@ -48,13 +48,13 @@ func (s *Selection) splits(path string) bool {
 	return len(s.Fields) > 0 && !slices.ContainsFunc(s.Fields, func(f string) bool { return within(path, f) })
 }
 
-// within reports whether a path is that of a group, or of something in it.
+// within reports whether a path is a group's path, or is in the group.
 func within(path, group string) bool {
 	rest, ok := strings.CutPrefix(path, group)
 	return ok && (rest == "" || rest[0] == '.')
 }
 
-// Pretty returns a Printer for people. width says how many columns streams are padded to: it may grow.
+// Pretty returns a Printer for people. width returns the width that streams are padded to: it may grow.
 func Pretty(r logtext.Renderer, headers bool, width func(stream string) int) Printer {
 	return &pretty{renderer: r, headers: headers, width: width}
 }
@@ -73,7 +73,7 @@ func (p *pretty) Append(dst []byte, e *entry.Entry) []byte {
 	return dst[:len(dst)-1]
 }
 
-// text is the record as it is rendered for people.
+// text returns the record for the renderer.
 func text(e *entry.Entry) logtext.Record {
 	rec := logtext.Record{Object: e.Object, Time: entry.Time(e.Record), Stream: e.Record.Stream, Note: e.Note,
 		Schema: e.Schema}
@@ -87,7 +87,7 @@ func text(e *entry.Entry) logtext.Record {
 	return rec
 }
 
-// extras are the key and, if wanted, the headers.
+// extras returns the key and, if wanted, the headers.
 func extras(r *wire.Record, headers bool) []logtext.Extra {
 	var all []logtext.Extra
 	if r.Key != nil {
@@ -101,7 +101,7 @@ func extras(r *wire.Record, headers bool) []logtext.Extra {
 	return all
 }
 
-// Raw returns a Printer of values as they are, or escaped.
+// Raw returns a Printer of values, unchanged or escaped.
 func Raw(escape bool) Printer { return raw{escape} }
 
 type raw struct{ escape bool }
@@ -113,7 +113,7 @@ func (p raw) Append(dst []byte, e *entry.Entry) []byte {
 	return append(dst, e.Record.Value...)
 }
 
-// appendBytes appends bytes as JSON: a string, or {"base64":"..."} for what is no UTF-8.
+// appendBytes appends bytes as JSON: a string, or {"base64":"..."} for invalid UTF-8.
 func appendBytes(dst, b []byte) []byte {
 	if b == nil {
 		return append(dst, "null"...)

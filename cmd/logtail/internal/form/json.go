@@ -13,8 +13,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// The members that JSON output adds to a record's own. A field of the record that has such a name is printed as
-// attr_<name>, as log records do it with the names of base fields.
+// The members that JSON output adds to a record's own. A field of the record with such a name is printed as
+// attr_<name>, as in log records with attributes that have the name of a base field.
 const (
 	memberTopic     = "_topic"
 	memberPartition = "_partition"
@@ -22,9 +22,9 @@ const (
 	memberTime      = "_time"
 	memberKey       = "_key"
 	memberHeaders   = "_headers"
-	memberNote      = "_note"   // why it is no envelope
-	memberValue     = "_value"  // what is no object
-	memberBase64    = "_base64" // what is no text
+	memberNote      = "_note"   // why it is not an envelope
+	memberValue     = "_value"  // a value that is not an object
+	memberBase64    = "_base64" // a value that is not text
 )
 
 // Reserved reports whether JSON output has a member of this name.
@@ -37,7 +37,8 @@ func Reserved(name string) bool {
 	return false
 }
 
-// JSON returns a Printer of records as objects: the record's own fields as they were written, then where it is from.
+// JSON returns a Printer of records as objects: the record's own fields as written, then its topic, partition and
+// offset.
 func JSON(headers bool, s Selection) Printer {
 	return &jsonPrinter{headers: headers, selection: s, second: math.MinInt64}
 }
@@ -46,10 +47,10 @@ type jsonPrinter struct {
 	headers   bool
 	selection Selection
 
-	topic     string // that where is about
+	topic     string // topic of where
 	partition int
 	where     []byte // the members for the topic and the partition, and the offset's name
-	second    int64  // that clock is about
+	second    int64  // second of clock
 	clock     []byte // the date and the time of that second
 }
 
@@ -87,7 +88,7 @@ func (p *jsonPrinter) Append(dst []byte, e *entry.Entry) []byte {
 	return append(dst, '}')
 }
 
-// object appends the record's own fields, as an object.
+// object appends the record's own fields as an object.
 func (p *jsonPrinter) object(dst []byte, e *entry.Entry) []byte {
 	if !p.selection.All() {
 		return p.selected(dst, e.Object)
@@ -101,14 +102,14 @@ func (p *jsonPrinter) object(dst []byte, e *entry.Entry) []byte {
 	}, nil)
 }
 
-// selected appends the fields that are shown.
+// selected appends the shown fields.
 func (p *jsonPrinter) selected(dst, object []byte) []byte {
 	return appendObject(dst, object, func(path string, dst, value []byte) []byte {
 		return p.part(dst, path, value)
 	}, func(path string) bool { return p.selection.Hides(path) })
 }
 
-// part appends what is shown of a field.
+// part appends the shown part of a field.
 func (p *jsonPrinter) part(dst []byte, path string, value []byte) []byte {
 	if value[0] != '{' || !p.selection.splits(path) {
 		return jsonscan.AppendSafe(dst, value, jsonscan.DeepFrom-1, logtext.Active)
@@ -128,7 +129,7 @@ func (p *jsonPrinter) part(dst []byte, path string, value []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendObject appends an object whose members have names of their own: those that are ours are renamed.
+// appendObject appends an object. Members whose names are reserved are renamed.
 func appendObject(dst, object []byte, value func(name string, dst, value []byte) []byte,
 	hides func(string) bool) []byte {
 	taken := make(map[string]bool)
@@ -163,7 +164,7 @@ func appendObject(dst, object []byte, value func(name string, dst, value []byte)
 	return append(dst, '}')
 }
 
-// appendValue appends the member for what is no object.
+// appendValue appends the member for a value that is not an object.
 func appendValue(dst []byte, e *entry.Entry) []byte {
 	switch value := e.Record.Value; {
 	case e.Data != nil:
@@ -181,8 +182,8 @@ func appendBase64(dst, b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), b), '"')
 }
 
-// appendHeaders appends headers as an object. One whose name is there several times has a list of values. A record may
-// have very many headers, so none of them is searched for.
+// appendHeaders appends headers as an object. Several headers of one name become a list. It works in linear time,
+// because a record may have very many headers.
 func appendHeaders(dst []byte, headers []wire.Header) []byte {
 	places := make(map[string][]int, len(headers))
 	for i, h := range headers {
@@ -210,7 +211,8 @@ func appendHeaders(dst []byte, headers []wire.Header) []byte {
 	return append(dst, '}')
 }
 
-// time appends Kafka's time of the record in UTC, or null. One beyond the years of RFC 3339 is their first or last.
+// time appends Kafka's time of the record in UTC, or null. A time outside of RFC 3339's years becomes the first or
+// last one.
 func (p *jsonPrinter) time(dst []byte, r *wire.Record) []byte {
 	if !entry.HasTime(r) {
 		return append(dst, "null"...)

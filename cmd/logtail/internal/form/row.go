@@ -10,10 +10,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 )
 
-// rowWidth bounds a row of the page: a value has at most two lines of so many bytes, a message eight.
+// rowWidth bounds a row of the page: a value has at most two lines of this many bytes, a message eight.
 const rowWidth = 100
 
-// Row returns a Printer of records as rows of the page: JSON objects of a bounded size, in which every text is inert.
+// Row returns a Printer of records as rows of the page: JSON objects of bounded size in which every text is escaped.
 func Row() Printer {
 	return &row{logtext.Renderer{Width: rowWidth, Hide: func(path string) bool {
 		switch path {
@@ -49,7 +49,7 @@ func appendMember(dst []byte, name, text string) []byte {
 	return jsonscan.AppendString(dst, text, logtext.Active)
 }
 
-// rank is the name of a level that the page has a colour for.
+// rank returns the name of the level that the page has a color for.
 func rank(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError:
@@ -62,14 +62,14 @@ func rank(l slog.Level) string {
 	return "debug"
 }
 
-// Place is where a record lies: STREAM/PARTITION@OFFSET.
+// Place returns the position of a record: STREAM/PARTITION@OFFSET.
 func Place(e *entry.Entry) string {
 	r := e.Record
 	return r.Stream + "/" + strconv.Itoa(r.Partition) + "@" + strconv.FormatInt(r.Offset, 10)
 }
 
-// Whole returns a Printer of records as the page shows one alone: its row, its schema, the id of its trace, and the
-// whole record as JSON lines have it.
+// Whole returns a Printer of a record that the page shows alone: its row, its schema, its trace id, and the whole
+// record as a JSON line.
 func Whole() Printer { return &whole{row: Row(), json: JSON(true, Selection{})} }
 
 type whole struct{ row, json Printer }

@@ -14,32 +14,32 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/severity"
 )
 
-// Template is a Go template, ready for use.
+// Template is a compiled Go template.
 type Template struct {
 	template *template.Template
 	zone     *time.Location
 }
 
-// Data is what a template sees of a record. Texts are escaped: nothing in them is active.
+// Data is the data of a template. Control characters in texts are escaped.
 type Data struct {
 	Stream, Topic string
 	Partition     int
 	Offset        int64
 	// Time is the log record's own timestamp, or Kafka's; zero for none.
 	Time time.Time
-	// Level is the severity's name; empty for what has no level.
+	// Level is the severity's name; empty without a level.
 	Level   string
 	Message string
 	Schema  string
-	// Key and Value are as they were written.
+	// Key and Value are the record's key and value as text.
 	Key, Value string
 	Headers    map[string]string
 	// Fields are all fields of the record, groups nested.
 	Fields map[string]any
 }
 
-// ParseTemplate compiles a template. Beside Go's own functions it has json, which writes a value as JSON, and field,
-// which finds a field by its path: {{field . "order.id"}}.
+// ParseTemplate compiles a template. In addition to Go's functions it has json, which writes a value as JSON, and
+// field, which finds a field by its path: {{field . "order.id"}}.
 func ParseTemplate(text string, zone *time.Location) (*Template, error) {
 	t, err := template.New("template").Funcs(template.FuncMap{"json": toJSON,
 		"field": field}).Option("missingkey=zero").Parse(text)

@@ -1,9 +1,8 @@
-// Package merge puts the records of many partitions into one order, that of their times. The order of a partition
-// stays: a record counts as being as late as the latest before it.
+// Package merge sorts the records of many partitions by time. Records of one partition keep their order: a record's
+// time counts as at least that of the record before it.
 //
-// Of what was there at the start, the partitions' heads are merged, so that it comes out sorted however fast each
-// partition is read. What is written later waits for older records of other partitions for a window of time, and no
-// longer.
+// Records that existed at the start come out sorted, by a merge of the partitions' first records, however fast each
+// partition is read. A later record waits at most one window for older records of other partitions.
 package merge
 
 import (
@@ -14,31 +13,31 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 )
 
-// Item is a record that is to be printed.
+// Item is a record to print.
 type Item struct {
-	Nanos  int64 // its time, in nanoseconds since 1970
+	Nanos  int64 // the record's time, in nanoseconds since 1970
 	Offset int64
-	End    int // of its text in the batch's, which begins where that of the item before ends
-	// Foreign marks what is no envelope.
-	Foreign bool
+	End    int // end of its text in Batch.Text; it begins at the end of the previous item
+	// NoEnvelope marks a record that is not an envelope.
+	NoEnvelope bool
 }
 
-// Batch is a run of records of one partition, of which those that do not pass the filters have left no item.
+// Batch is a run of records of one partition. Records that the filters reject have no item.
 type Batch struct {
 	Partition kafka.TopicPartition
 	Items     []Item
 	Text      []byte
-	// Next is the offset after the batch.
+	// Next is the offset behind the batch.
 	Next int64
-	// Size is about what the batch takes in memory, in bytes.
+	// Size is the approximate memory of the batch in bytes.
 	Size int
 
 	ready   bool
-	first   int // item that has not been printed
+	first   int // index of the first unprinted item
 	arrived time.Time
 }
 
-// Reset makes the batch an empty one, with the memory that it has.
+// Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() { *b = Batch{Items: b.Items[:0], Text: b.Text[:0]} }
 
 // text returns the text of items.
@@ -50,53 +49,53 @@ func (b *Batch) text(from, to int) []byte {
 	return b.Text[start:b.Items[to-1].End]
 }
 
-// Options of a Merger.
+// Options configure a Merger.
 type Options struct {
 	// Window is how long a record may wait for older ones of other partitions. 0 prints in order of arrival.
 	Window time.Duration
-	// Limit ends the merger when so many records are printed; 0: never.
+	// Limit ends the merger after this many printed records; 0: never.
 	Limit int
-	// Pause and Resume stop and go on reading a partition, which is ahead of others.
+	// Pause and Resume stop and continue the reading of a partition that is ahead of others.
 	Pause, Resume func(kafka.TopicPartition)
-	// Print takes the text of records, to be written at once or at the next Flush.
+	// Print receives the text of records, to be written at once or at the next Flush.
 	Print func(text []byte, items []Item) error
-	// Flush is called when there is nothing more to print for the moment, with the offsets up to which all is printed.
+	// Flush is called when nothing is left to print for now, with the offsets up to which everything is printed.
 	Flush func(positions map[kafka.TopicPartition]int64) error
-	// Free takes back a batch that is printed.
+	// Free receives a printed batch for reuse.
 	Free func(*Batch)
 }
 
 const (
-	// stallLimit is how long all wait for a partition that has not delivered what was there at the start: its broker
-	// may be away.
+	// stallLimit is how long all partitions wait for one that has not delivered its existing records: its broker may
+	// be unreachable.
 	stallLimit = 3 * time.Second
-	// A partition that has so much waiting is paused, and resumed at half of it.
+	// A partition with this many waiting bytes or items is paused, and resumed at half of it.
 	pauseBytes   = 4 << 20
 	pauseBatches = 4
 )
 
-// Merger orders batches. It has no goroutine: Run is called in one.
+// Merger orders batches. It has no goroutine: the caller runs Run in one.
 type Merger struct {
 	opts       Options
 	partitions map[kafka.TopicPartition]*partition
-	heap       []*partition // those with an item, the one with the oldest on top
+	heap       []*partition // partitions with an item; the oldest item on top
 	unready    int          // partitions whose first batch is not ready
-	awaited    int          // partitions that have to deliver before anything is printed
-	blocked    time.Time    // since when nothing is printed because of that; zero when not so
+	awaited    int          // partitions that must deliver before anything is printed
+	blocked    time.Time    // since when awaited blocks printing; zero: not blocked
 	printed    int
 	positions  map[kafka.TopicPartition]int64
 }
 
-// partition is what is known of one.
+// partition is the state of one partition.
 type partition struct {
 	tp      kafka.TopicPartition
 	queue   []*Batch
 	bytes   int
-	last    int64 // the time that the latest printed record counts as
-	end     int64 // up to which it is waited for; what follows was not there at the start
-	next    int64 // offset after the last batch that has come
-	waived  bool  // it is not waited for, as it does not come
-	awaited bool  // it is counted in Merger.awaited
+	last    int64 // effective time of the last printed record
+	end     int64 // offset of the first record after the start
+	next    int64 // offset behind the last batch
+	waived  bool  // printing does not wait for it
+	awaited bool  // counted in Merger.awaited
 	paused  bool
 	heapPos int // -1 = not in the heap
 	listed  int // order of appearance
@@ -108,22 +107,22 @@ func New(o Options) *Merger {
 		positions: make(map[kafka.TopicPartition]int64)}
 }
 
-// Event is what happens to partitions. One of the fields is set.
+// Event is an event of one or more partitions. One of the fields is set.
 type Event struct {
-	// Expect are partitions that were there at the start, and where each ends: nothing newer is printed before them.
+	// Expect lists the partitions that exist at the start, and their ends: no newer record is printed before these.
 	Expect map[kafka.TopicPartition]int64
-	// Come is a batch of which the items are not known yet. Those of a partition come in their order.
+	// Come is a batch whose items are not ready yet. Batches of a partition arrive in order.
 	Come *Batch
-	// Ready is a batch that has come and is complete.
+	// Ready is a batch that has arrived by Come and is complete.
 	Ready *Batch
-	// Gone is a partition of which nothing more comes for now.
-	Gone *kafka.TopicPartition
-	// Interrupted ends the merger. What waits for the rest of what was there at the start is not printed.
+	// Removed is a partition without further batches for now.
+	Removed *kafka.TopicPartition
+	// Interrupted ends the merger. Records that wait for others that existed at the start are not printed.
 	Interrupted bool
 }
 
-// Run applies events and prints until the channel is closed and all is printed, the limit is reached, or printing
-// fails.
+// Run applies events and prints until the channel is closed and everything is printed, the limit is reached, or
+// printing fails.
 func (m *Merger) Run(events <-chan Event) error {
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
@@ -164,9 +163,6 @@ func (m *Merger) Run(events <-chan Event) error {
 
 func (m *Merger) full() bool { return m.opts.Limit > 0 && m.printed >= m.opts.Limit }
 
-// Printed is how many records have been printed.
-func (m *Merger) Printed() int { return m.printed }
-
 func (m *Merger) at(tp kafka.TopicPartition) *partition {
 	p := m.partitions[tp]
 	if p == nil {
@@ -203,14 +199,14 @@ func (m *Merger) apply(e Event, now time.Time) {
 			m.unready--
 			m.advance(p)
 		}
-	case e.Gone != nil:
-		p := m.at(*e.Gone)
+	case e.Removed != nil:
+		p := m.at(*e.Removed)
 		p.end = 0
 		m.count(p)
 	}
 }
 
-// release lets go of all that is waited for: nothing more comes.
+// release stops waiting for partitions, because no event follows.
 func (m *Merger) release() {
 	for _, p := range m.partitions {
 		p.end = 0
@@ -221,7 +217,7 @@ func (m *Merger) release() {
 	}
 }
 
-// advance passes batches without an item to print, and puts the partition into its place in the heap.
+// advance skips batches without an item to print, and updates the partition's position in the heap.
 func (m *Merger) advance(p *partition) {
 	for len(p.queue) > 0 && p.queue[0].ready && p.queue[0].first == len(p.queue[0].Items) {
 		b := p.queue[0]
@@ -237,7 +233,7 @@ func (m *Merger) advance(p *partition) {
 	m.count(p)
 	m.resume(p)
 	if len(p.queue) > 0 && p.queue[0].ready {
-		m.place(p)
+		m.fix(p)
 	} else {
 		m.unplace(p)
 	}
@@ -257,13 +253,13 @@ func (m *Merger) resume(p *partition) {
 	}
 }
 
-// head is the time that the partition's first record counts as.
+// head returns the effective time of the partition's first record.
 func (p *partition) head() int64 {
 	b := p.queue[0]
 	return max(b.Items[b.first].Nanos, p.last)
 }
 
-// count keeps count of the partitions that have to deliver before anything may be printed.
+// count updates the number of partitions that must deliver before anything may be printed.
 func (m *Merger) count(p *partition) {
 	awaited := len(p.queue) == 0 && p.next < p.end && !p.waived
 	if awaited && !p.awaited {
@@ -274,10 +270,10 @@ func (m *Merger) count(p *partition) {
 	p.awaited = awaited
 }
 
-// history reports whether the partition's first record was there at the start.
+// history reports whether the partition's first record existed at the start.
 func (p *partition) history() bool { return p.queue[0].Items[p.queue[0].first].Offset < p.end }
 
-// wait returns for how long nothing happens without an event; negative: for ever.
+// wait returns how long Run may wait for an event; negative: unlimited.
 func (m *Merger) wait(now time.Time) time.Duration {
 	switch {
 	case len(m.heap) == 0 || m.unready > 0:
@@ -289,7 +285,7 @@ func (m *Merger) wait(now time.Time) time.Duration {
 	}
 }
 
-// due is when the first record may be printed that was not there at the start: when the one that has waited longest has
+// due returns when the first record after the start may be printed: when the record that has waited longest has
 // waited for the window.
 func (m *Merger) due() time.Time {
 	oldest := m.heap[0].queue[0].arrived
@@ -301,7 +297,7 @@ func (m *Merger) due() time.Time {
 	return oldest.Add(m.opts.Window)
 }
 
-// print prints what may be printed.
+// print prints all records that may be printed.
 func (m *Merger) print(now time.Time) error {
 	if m.opts.Window == 0 {
 		return m.printArrived()
@@ -321,7 +317,7 @@ func (m *Merger) print(now time.Time) error {
 	return nil
 }
 
-// isBlocked reports whether a partition has to deliver first. After a time it is not waited for any longer.
+// isBlocked reports whether a partition must deliver first. It stops waiting for it after stallLimit.
 func (m *Merger) isBlocked(now time.Time) bool {
 	switch {
 	case m.awaited == 0:
@@ -341,7 +337,7 @@ func (m *Merger) isBlocked(now time.Time) bool {
 	return false
 }
 
-// second is the time up to which the partition on top of the heap may be printed before another one comes.
+// second returns the time up to which the top partition of the heap may be printed before another one follows.
 func (m *Merger) second() int64 {
 	limit := int64(math.MaxInt64)
 	for i := 1; i < min(3, len(m.heap)); i++ {
@@ -350,7 +346,7 @@ func (m *Merger) second() int64 {
 	return limit
 }
 
-// run prints the partition's records up to a time, of its first batch: one record at least.
+// run prints records of the partition's first batch up to a time, at least one record.
 func (m *Merger) run(p *partition, limit int64) error {
 	b := p.queue[0]
 	live := !p.history()
@@ -398,14 +394,14 @@ func (m *Merger) printArrived() error {
 	return nil
 }
 
-// The heap of partitions, by the times of their first records.
+// A heap of partitions, ordered by the times of their first records.
 
 func (m *Merger) before(a, b *partition) bool {
 	return cmp.Or(cmp.Compare(a.head(), b.head()), cmp.Compare(a.listed, b.listed)) < 0
 }
 
-// place puts a partition, whose first record has changed, where it belongs.
-func (m *Merger) place(p *partition) {
+// fix moves a partition whose first record has changed to its position.
+func (m *Merger) fix(p *partition) {
 	if p.heapPos < 0 {
 		p.heapPos = len(m.heap)
 		m.heap = append(m.heap, p)

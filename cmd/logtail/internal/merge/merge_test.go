@@ -163,8 +163,8 @@ func TestAPartitionThatDoesNotComeIsNotWaitedForLong(t *testing.T) {
 		r := start(Options{Window: time.Millisecond})
 		r.events <- Event{Expect: map[kafka.TopicPartition]int64{part(0): 2, part(1): 2, part(2): 2}}
 		r.put(batch(0, 0, 10, 30))
-		gone := part(1)
-		r.events <- Event{Gone: &gone}
+		removed := part(1)
+		r.events <- Event{Removed: &removed}
 		r.check(t, "")
 		time.Sleep(stallLimit - time.Nanosecond)
 		r.check(t, "")

@@ -15,12 +15,11 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// errLookedBack ends a search that has taken long enough.
+// errLookedBack ends a search whose limits are reached.
 var errLookedBack = errors.New("reading: looked back for long enough")
 
-// lookBack prints the latest records that pass the filter, in the order of their times. Kafka is read forwards only,
-// so it reads windows that lie further and further back, until it has found enough, and what it has not read is
-// older.
+// lookBack prints the latest records that pass the filter, ordered by time. Kafka can be read forwards only, so it
+// reads windows further and further back until it has found enough records and all unread ones are older.
 func (r *reader) lookBack(ctx context.Context, starts, ends map[kafka.TopicPartition]int64) error {
 	found := &newest{n: r.Lines, oldest: make(map[kafka.TopicPartition]time.Time)}
 	searched, err := 0, error(nil)
@@ -36,7 +35,7 @@ func (r *reader) lookBack(ctx context.Context, starts, ends map[kafka.TopicParti
 		kept = kept[:r.Limit]
 	}
 	for _, k := range kept {
-		if err := r.print(k.text, []merge.Item{{Foreign: k.foreign}}); err != nil {
+		if err := r.print(k.text, []merge.Item{{NoEnvelope: k.noEnvelope}}); err != nil {
 			return err
 		}
 	}
@@ -54,7 +53,7 @@ func (r *reader) lookBack(ctx context.Context, starts, ends map[kafka.TopicParti
 	return nil
 }
 
-// search reads windows into found. It returns how many offsets it has read.
+// search reads windows into found. It returns the number of offsets that it has read.
 func (r *reader) search(ctx context.Context, found *newest, starts,
 	ends map[kafka.TopicPartition]int64) (searched int, err error) {
 	if r.LookBackTime > 0 {
@@ -64,7 +63,7 @@ func (r *reader) search(ctx context.Context, found *newest, starts,
 	}
 	r.pool.found = found.add
 	defer func() { r.pool.found = nil }()
-	const firstWindow = 1000 // offsets of a partition, where few may pass the filter
+	const firstWindow = 1000 // offsets of each partition; larger when few records pass
 	width := int64(max(r.Lines, firstWindow))
 	position := maps.Clone(ends)
 	for {
@@ -101,14 +100,14 @@ type newest struct {
 
 	mu     sync.Mutex
 	kept   []kept
-	oldest map[kafka.TopicPartition]time.Time // Kafka's time of the first record that was read of each
+	oldest map[kafka.TopicPartition]time.Time // Kafka's time of the first record read from each partition
 }
 
 type kept struct {
 	tp            kafka.TopicPartition
 	nanos, offset int64
-	late          int64 // what nanos counts as: not before those in front of it in its partition
-	foreign       bool
+	late          int64 // effective time: at least that of the records before it in its partition
+	noEnvelope    bool
 	text          []byte
 }
 
@@ -122,12 +121,12 @@ func (h *newest) Pop() any {
 	return last
 }
 
-// compare orders records by time, and those of one time by partition and offset.
+// compare orders records by time, and equal times by partition and offset.
 func compare(a, b *kept) int {
 	return cmp.Or(cmp.Compare(a.nanos, b.nanos), a.tp.Compare(b.tp), cmp.Compare(a.offset, b.offset))
 }
 
-// add takes a batch's records, as far as they are among the latest.
+// add adds the records of a batch that are among the latest.
 func (h *newest) add(c *fetch.Chunk, b *merge.Batch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +137,7 @@ func (h *newest) add(c *fetch.Chunk, b *merge.Batch) {
 	}
 	start := 0
 	for _, item := range b.Items {
-		k := kept{tp: b.Partition, nanos: item.Nanos, offset: item.Offset, foreign: item.Foreign,
+		k := kept{tp: b.Partition, nanos: item.Nanos, offset: item.Offset, noEnvelope: item.NoEnvelope,
 			text: b.Text[start:item.End]}
 		start = item.End
 		switch {
@@ -153,7 +152,7 @@ func (h *newest) add(c *fetch.Chunk, b *merge.Batch) {
 	}
 }
 
-// needs reports whether what lies further back in the partition may be among the latest.
+// needs reports whether unread records further back in the partition may be among the latest.
 func (h *newest) needs(tp kafka.TopicPartition) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -164,7 +163,7 @@ func (h *newest) needs(tp kafka.TopicPartition) bool {
 	return !ok || oldest.UnixMilli()*1e6 > h.kept[0].nanos
 }
 
-// reached is the time up to which all has been read.
+// reached returns the time back to which everything has been read.
 func (h *newest) reached() (t time.Time) {
 	for _, oldest := range h.oldest {
 		if oldest.After(t) {
@@ -174,7 +173,7 @@ func (h *newest) reached() (t time.Time) {
 	return t
 }
 
-// sorted returns the records in the order of their times, those of a partition in the order of their offsets.
+// sorted returns the records ordered by time, those of one partition by offset.
 func (h *newest) sorted() []kept {
 	slices.SortFunc(h.kept, func(a, b kept) int { return cmp.Or(a.tp.Compare(b.tp), cmp.Compare(a.offset, b.offset)) })
 	for i := range h.kept {

@@ -12,7 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 )
 
-// sharedCounts are Counts that several goroutines count.
+// sharedCounts are Counts for concurrent use.
 type sharedCounts struct{ read, printed, rejected, noEnvelope, noLevel atomic.Uint64 }
 
 func (s *sharedCounts) counts() Counts {
@@ -20,21 +20,21 @@ func (s *sharedCounts) counts() Counts {
 		NoEnvelope: s.noEnvelope.Load(), NoLevel: s.noLevel.Load()}
 }
 
-// pool filters records and puts them into their form, in one goroutine for each processor. What is done goes to the
-// merger, or, while looking back, to a function.
+// pool filters and formats records, in one goroutine for each processor. The results go to the merger, or, while
+// looking back, to a function.
 type pool struct {
 	r      *reader
 	jobs   chan job
-	wg     sync.WaitGroup // of the workers
-	busy   sync.WaitGroup // of the jobs that are not done
+	wg     sync.WaitGroup // counts the workers
+	busy   sync.WaitGroup // counts the unfinished jobs
 	events chan merge.Event
-	done   chan struct{} // closed when nobody receives events any more
+	done   chan struct{} // closed when the merger has ended
 	stop   func()
-	// found takes batches while looking back; nil while they go to the merger.
+	// found receives batches while looking back; nil while they go to the merger.
 	found func(*fetch.Chunk, *merge.Batch)
 
 	mu   sync.Mutex
-	idle []*merge.Batch // to be used again
+	idle []*merge.Batch // for reuse
 }
 
 type job struct {
@@ -52,10 +52,10 @@ func newPool(workers int, r *reader) *pool {
 	return p
 }
 
-// begin sends what is done to the merger from now on.
-func (p *pool) begin() { p.found = nil }
+// startMerging sends the following results to the merger.
+func (p *pool) startMerging() { p.found = nil }
 
-// finish waits for the jobs that are under way, and says that nothing more comes.
+// finish waits for the unfinished jobs and closes the events.
 func (p *pool) finish() {
 	p.busy.Wait()
 	close(p.events)
@@ -67,7 +67,7 @@ func (p *pool) close() {
 	p.wg.Wait()
 }
 
-// send hands an event to the merger. It returns false when that has ended.
+// send sends an event to the merger. It returns false when the merger has ended.
 func (p *pool) send(e merge.Event) bool {
 	if p.found != nil {
 		return true
@@ -80,7 +80,7 @@ func (p *pool) send(e merge.Event) bool {
 	}
 }
 
-// add hands a chunk to a worker. It waits while all have enough to do, and returns false when nothing more is wanted.
+// add passes a chunk to a worker. It blocks while all are busy, and returns false when no more records are needed.
 func (p *pool) add(c *fetch.Chunk) bool {
 	b := p.batch()
 	b.Partition, b.Next = kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}, c.Next
@@ -91,7 +91,7 @@ func (p *pool) add(c *fetch.Chunk) bool {
 		return false
 	}
 	p.busy.Add(1)
-	// The chunk is the session's only until it reads on; its records are ours.
+	// The session reuses the chunk, but not its records.
 	p.jobs <- job{&fetch.Chunk{Topic: c.Topic, Partition: c.Partition, Records: c.Records, Next: c.Next}, b}
 	return true
 }
@@ -107,9 +107,9 @@ func (p *pool) batch() *merge.Batch {
 	return new(merge.Batch)
 }
 
-// free takes back a batch whose text is written.
+// free stores a printed batch for reuse.
 func (p *pool) free(b *merge.Batch) {
-	const most = 4 << 20 // of memory that is kept for one
+	const most = 4 << 20 // maximum kept memory of a batch
 	if cap(b.Text) > most {
 		return
 	}
@@ -138,17 +138,17 @@ func (p *pool) work() {
 	}
 }
 
-// worker filters and forms records, for one goroutine.
+// worker filters and formats records, for one goroutine.
 type worker struct {
 	filter    *filter.Filter
 	printer   form.Printer
 	separator byte
 	opener    entry.Opener
 
-	noLevel uint64 // records of the last batch that have no level
+	noLevel uint64 // records of the last batch without a level
 }
 
-// process puts the records of the chunk that pass into the batch.
+// process stores the formatted records of the chunk that pass the filter in the batch.
 func (w *worker) process(c *fetch.Chunk, b *merge.Batch) {
 	w.noLevel = 0
 	for i := range c.Records {
@@ -166,6 +166,6 @@ func (w *worker) process(c *fetch.Chunk, b *merge.Batch) {
 		case filter.Pass:
 		}
 		b.Text = append(w.printer.Append(b.Text, e), w.separator)
-		b.Items = append(b.Items, merge.Item{Nanos: e.Nanos, Offset: r.Offset, End: len(b.Text), Foreign: e.Note != ""})
+		b.Items = append(b.Items, merge.Item{Nanos: e.Nanos, Offset: r.Offset, End: len(b.Text), NoEnvelope: e.Note != ""})
 	}
 }

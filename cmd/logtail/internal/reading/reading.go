@@ -1,5 +1,5 @@
-// Package reading reads the streams that logtail shows: it finds where to begin and to end in each partition, has the
-// records filtered and put into their form on all processors, and prints them in the order of their times.
+// Package reading reads the streams that logtail shows: it finds where each partition begins and ends, filters and
+// formats the records on all processors, and prints them ordered by time.
 package reading
 
 import (
@@ -20,76 +20,76 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka/tail"
 )
 
-// Options say what is read and what is done with it.
+// Options configure Run.
 type Options struct {
 	Client *kafka.Client
-	// Match says which topics are read, and Topics are the only ones that it may take; nil: any.
+	// Match selects the topics. Topics lists the only ones that it may select; nil: any.
 	Match  func(topic string) bool
 	Topics []string
-	// Prefix is what topics have in front of their streams.
+	// Prefix begins the name of each topic.
 	Prefix string
-	// Logger is told of what happens to brokers and partitions.
+	// Logger receives events of brokers and partitions.
 	Logger *slog.Logger
 
-	// From and Since say where the partitions begin: at their first records, their ends, or at a time.
+	// From and Since select where the partitions begin: at their first records, their ends, or at a time.
 	From  tail.From
 	Since time.Time
-	// Lines begins with the latest records only that pass the filter, looked for as far back as From says; negative:
-	// all.
+	// Lines begins with this many latest records that pass the filter, searched as far back as From allows; negative:
+	// all records.
 	Lines int
-	// LookBackTime and LookBackRecords bound the search for them; 0: no bound.
+	// LookBackTime and LookBackRecords bound this search; 0: unbounded.
 	LookBackTime    time.Duration
 	LookBackRecords int
-	// Bounds changes where a partition begins and ends, of which it gets what the other options say; nil: it does not.
+	// Bounds adjusts the begin and the end of a partition; nil: no change.
 	Bounds func(tp kafka.TopicPartition, start, end int64) (int64, int64)
-	// Positions are where partitions begin, whatever From says, also those that cannot be read yet.
+	// Positions override From for their partitions, including those that are not readable yet.
 	Positions map[kafka.TopicPartition]int64
-	// Until ends in each partition behind the records of that time; zero: not at all.
+	// Until ends each partition behind the records of that time; zero: never.
 	Until time.Time
-	// Follow reads on at the end.
+	// Follow continues at the end.
 	Follow bool
-	// Away ends Run with ErrAway when Kafka has given nothing for so long, without Follow; 0: never.
+	// Away ends Run with ErrAway when Kafka has delivered nothing for so long, without Follow; 0: never.
 	Away time.Duration
 
 	Filter *filter.Filter
-	// Printer makes a printer, for each goroutine that needs one.
+	// Printer creates a printer for each goroutine.
 	Printer func() form.Printer
-	// Separator stands behind each record: an end of line as a rule.
+	// Separator follows each record: usually a newline.
 	Separator byte
 	Window    time.Duration
-	// Limit ends after so many records; 0: never.
+	// Limit ends Run after this many records; 0: never.
 	Limit int
 	Out   io.Writer
 
-	// Fault is told of records that could not be read. It may be called until Run returns.
+	// Fault is called for records that could not be read. It may be called until Run returns.
 	Fault func(*fetch.PartitionError)
-	// Opened is told the topics that match at the start, with the number of their partitions, where From and Since say
-	// that these begin, where they end, and all topics that there are.
+	// Opened is called with the matching topics at the start and their number of partitions, the begin and the end of
+	// the partitions by From and Since, and all existing topics.
 	Opened func(topics map[string]int, starts, ends map[kafka.TopicPartition]int64, all []string)
-	// LookedBack is told how far a search for Lines went that its bounds have ended.
+	// LookedBack is called when the search for Lines ends at its bounds, with how far it looked.
 	LookedBack func(records, found int, oldest time.Time)
-	// Save is told the offsets up to which all is printed, about every second and at the end; nil: nobody is.
+	// Save is called with the offsets up to which everything is printed, about every second and at the end; nil: not
+	// saved.
 	Save func(map[kafka.TopicPartition]int64) error
 }
 
-// Counts are what became of the records.
+// Counts are the numbers of records by result.
 type Counts struct {
 	Read, Printed, Rejected uint64
-	// NoEnvelope are those among the printed that are no envelopes, NoLevel those among the rejected that have no
-	// level.
+	// NoEnvelope counts the printed records that are not envelopes, NoLevel the rejected records without a level.
 	NoEnvelope, NoLevel uint64
 }
 
-// errDone ends reading when nothing more is to be printed: the limit is reached, or the output is gone.
+// errDone ends reading when no more records are needed: the limit is reached, or the output is closed.
 var errDone = errors.New("reading: nothing more is to be printed")
 
 // ErrOutput is the error of Run when the output cannot be written.
 var ErrOutput = errors.New("write the output")
 
-// ErrAway is the error of Run when Kafka has given nothing for as long as Options.Away says.
-var ErrAway = errors.New("Kafka does not answer any more")
+// ErrAway is the error of Run when Kafka has delivered nothing for Options.Away.
+var ErrAway = errors.New("Kafka does not answer")
 
-// reader is one Run.
+// reader is the state of one Run.
 type reader struct {
 	Options
 	silence *silence
@@ -99,7 +99,7 @@ type reader struct {
 	shared  sharedCounts
 }
 
-// Run reads until all is read or, following, until ctx ends, which is no error then.
+// Run reads until everything is read or, with Follow, until ctx ends, which is then not an error.
 func Run(ctx context.Context, o Options) (Counts, error) {
 	r := &reader{Options: o}
 	r.out = &output{w: o.Out, save: o.Save, positions: make(map[kafka.TopicPartition]int64)}
@@ -148,7 +148,7 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	}
 	for tp, start := range starts {
 		if offset, ok := r.Positions[tp]; ok && offset > r.session.Ends[tp] {
-			r.Logger.Warn("reading: the partition has been made anew; it is read from its first record", "topic", tp.Topic,
+			r.Logger.Warn("reading: the partition was recreated; it is read from its first record", "topic", tp.Topic,
 				"partition", tp.Partition)
 		} else if ok {
 			start = offset
@@ -158,7 +158,7 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 		starts[tp] = start
 	}
 	if r.Follow {
-		for tp, offset := range r.Positions { // also where nothing can be read yet
+		for tp, offset := range r.Positions { // also for partitions that are not readable yet
 			if _, known := starts[tp]; !known {
 				starts[tp] = offset
 			}
@@ -179,10 +179,10 @@ func (r *reader) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	return r.stream(ctx, cancel, starts, ends)
 }
 
-// lateness is how far a record's own time and Kafka's may lie apart for it to be found by Since and Until.
+// lateness is the maximum difference of a record's own time and Kafka's for which Since and Until find the record.
 const lateness = 5 * time.Minute
 
-// stream prints from starts on: up to ends, or for as long as it follows.
+// stream prints from starts on: up to ends, or, with Follow, without end.
 func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, starts,
 	ends map[kafka.TopicPartition]int64) error {
 	expect := make(map[kafka.TopicPartition]int64)
@@ -197,11 +197,11 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 		Free:  r.pool.free,
 	})
 	merged := make(chan error, 1)
-	r.pool.begin()
+	r.pool.startMerging()
 	r.pool.send(merge.Event{Expect: expect})
 	go func() {
 		err := m.Run(r.pool.events)
-		r.pool.stop() // so that nobody waits for the merger
+		r.pool.stop() // it must not wait for the merger
 		cancel(errDone)
 		merged <- err
 	}()
@@ -216,7 +216,7 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 	if err != nil && !errors.Is(err, errDone) && context.Cause(ctx) != nil {
 		r.pool.send(merge.Event{Interrupted: true})
 	}
-	r.silence.stop() // all is read
+	r.silence.stop() // everything is read
 	r.pool.finish()
 	if failed := <-merged; failed != nil {
 		return failed
@@ -224,17 +224,17 @@ func (r *reader) stream(ctx context.Context, cancel context.CancelCauseFunc, sta
 	return err
 }
 
-// yield takes what the session reads. Meanwhile Kafka is not waited for.
+// yield processes the session's chunks. Meanwhile the silence does not count.
 func (r *reader) yield(c *fetch.Chunk, err error) bool {
 	r.silence.end()
-	defer r.silence.begin()
+	defer r.silence.start()
 	if err == nil {
 		return r.pool.add(c)
 	}
 	if bad, ok := errors.AsType[*fetch.PartitionError](err); ok {
 		r.Fault(bad)
 		tp := kafka.TopicPartition{Topic: bad.Topic, Partition: bad.Partition}
-		return bad.Next >= 0 || r.pool.send(merge.Event{Gone: &tp})
+		return bad.Next >= 0 || r.pool.send(merge.Event{Removed: &tp})
 	}
 	return true
 }
@@ -252,24 +252,24 @@ func (r *reader) resume(tp kafka.TopicPartition) {
 func (r *reader) print(text []byte, items []merge.Item) error {
 	r.shared.printed.Add(uint64(len(items)))
 	for i := range items {
-		if items[i].Foreign {
+		if items[i].NoEnvelope {
 			r.shared.noEnvelope.Add(1)
 		}
 	}
 	return r.out.write(text)
 }
 
-// output gathers text, so that much goes out in few writes, and keeps the offsets up to which all is written.
+// output collects text so that few writes are needed, and keeps the offsets up to which everything is written.
 type output struct {
 	w         io.Writer
 	buf       []byte
-	err       error // of the first write that failed; nothing is written after it
+	err       error // error of the first failed write; no write follows it
 	save      func(map[kafka.TopicPartition]int64) error
 	positions map[kafka.TopicPartition]int64
 	saved     time.Time
 }
 
-const outputFull = 128 << 10 // bytes that are written without waiting for more
+const outputFull = 128 << 10 // bytes that are written at once
 
 func (o *output) start(positions map[kafka.TopicPartition]int64) { maps.Copy(o.positions, positions) }
 
@@ -285,7 +285,7 @@ func (o *output) flushText() error {
 	if o.err == nil && len(o.buf) > 0 {
 		_, o.err = o.w.Write(o.buf)
 	}
-	if o.buf = o.buf[:0]; cap(o.buf) > 8*outputFull { // one huge record need not be remembered
+	if o.buf = o.buf[:0]; cap(o.buf) > 8*outputFull { // do not keep the memory of one huge record
 		o.buf = nil
 	}
 	return o.err

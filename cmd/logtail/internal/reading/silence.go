@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// silence calls a function when Kafka has been waited for, for too long. It is not waited for while a chunk is taken,
-// nor while partitions are paused because the output is slow. Its methods may be called concurrently; those of nil do
-// nothing.
+// silence calls a function when Kafka has delivered nothing for too long. The time while a chunk is processed, or
+// while partitions are paused because of slow output, does not count. Its methods may be called concurrently, and do
+// nothing on nil.
 type silence struct {
 	limit time.Duration
 
@@ -21,8 +21,8 @@ func newSilence(limit time.Duration, over func()) *silence {
 	return &silence{limit: limit, timer: time.AfterFunc(limit, over)}
 }
 
-// begin waits from now on.
-func (s *silence) begin() {
+// start starts the time.
+func (s *silence) start() {
 	if s == nil {
 		return
 	}
@@ -33,7 +33,7 @@ func (s *silence) begin() {
 	}
 }
 
-// end does not wait until the next begin.
+// end stops the time until the next start.
 func (s *silence) end() {
 	if s == nil {
 		return
@@ -43,7 +43,7 @@ func (s *silence) end() {
 	s.timer.Stop()
 }
 
-// paused counts partitions that are paused, and begins to wait when none is.
+// paused counts paused partitions, and starts the time when none is left.
 func (s *silence) paused(change int) {
 	if s == nil {
 		return
@@ -52,10 +52,10 @@ func (s *silence) paused(change int) {
 	s.pauses += change
 	s.timer.Stop()
 	s.mu.Unlock()
-	s.begin()
+	s.start()
 }
 
-// stop never waits again.
+// stop disables the silence for good.
 func (s *silence) stop() {
 	if s == nil {
 		return

@@ -25,23 +25,23 @@ func TestSilenceIsKafkas(t *testing.T) {
 		passes("a chunk is taken", 0)
 		s.paused(+1)
 		s.paused(+1)
-		s.begin()
+		s.start()
 		passes("two partitions are paused", 0)
 		s.paused(-1)
 		passes("one is paused", 0)
 		s.paused(-1)
 		passes("nothing comes", 1)
 		for range 5 { // chunks, each within the limit
-			s.begin()
+			s.start()
 			time.Sleep(limit / 2)
 			s.end()
 		}
-		s.begin()
+		s.start()
 		s.stop()
-		s.begin()
+		s.start()
 		s.paused(+1)
 		s.paused(-1)
 		passes("it is stopped", 1)
-		(*silence)(nil).begin() // of a run that follows
+		(*silence)(nil).start() // of a run that follows
 	})
 }

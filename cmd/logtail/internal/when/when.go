@@ -1,4 +1,4 @@
-// Package when reads times as people write them on a command line.
+// Package when parses times on a command line.
 package when
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Help lists the forms.
+// Help describes the formats.
 const Help = `a duration ago (90s, 2h30m, 7d, 2w), a time (2026-01-31, "2026-01-31 15:04", RFC 3339),
 a time of day (15:04), now, today, yesterday, "yesterday 15:04", or seconds since 1970`
 
-// forms of a time with its day. What they leave out is zero; what has no zone is in the given one.
+// forms are the layouts of a time with its day. Omitted parts are zero; a time without a zone is in the given one.
 var forms = [...]string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04Z0700",
 	"2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly,
@@ -22,7 +22,7 @@ var clocks = [...]string{"15:04", "15:04:05"}
 
 var errForm = errors.New("want " + strings.ReplaceAll(Help, "\n", " "))
 
-// Parse reads a time. Durations count back from now; a time of day is that of today.
+// Parse parses a time. Durations count back from now; a time of day is today's.
 func Parse(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	now = now.In(zone)
@@ -49,7 +49,7 @@ func Parse(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	if t, err := clock(day, text); err == nil {
 		return t, nil
 	}
-	// One blank may stand for the T, and one before the zone.
+	// A blank may replace the T, and one may precede the zone.
 	dated := strings.Replace(text, " ", "T", 1)
 	if at := strings.IndexByte(dated, ' '); at > 0 {
 		dated = dated[:at] + strings.TrimLeft(dated[at:], " ")
@@ -62,7 +62,7 @@ func Parse(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	return time.Time{}, errForm
 }
 
-// clock is the time of day on a day; its beginning without one.
+// clock returns a time of day on a day; its beginning for an empty text.
 func clock(day time.Time, text string) (time.Time, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return day, nil
@@ -76,7 +76,7 @@ func clock(day time.Time, text string) (time.Time, error) {
 	return time.Time{}, errForm
 }
 
-// epoch reads seconds since 1970, with a fraction, or milliseconds, which have 13 digits.
+// epoch parses seconds since 1970 with a fraction, or milliseconds, which have 13 digits.
 func epoch(text string) (time.Time, bool) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	if len(whole) < 9 || len(whole) > 13 {
@@ -102,7 +102,7 @@ func epoch(text string) (time.Time, bool) {
 	return time.Unix(n, nanos), true
 }
 
-// duration reads what time.ParseDuration takes, with weeks and days before it: 2w, 1d12h.
+// duration parses the format of time.ParseDuration with optional weeks and days in front: 2w, 1d12h.
 func duration(text string) (total time.Duration, ok bool) {
 	for _, unit := range [...]struct {
 		name string
