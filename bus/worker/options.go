@@ -95,7 +95,7 @@ func parse(args []string, env func(string) (string, bool)) (options, error) {
 		return o, errors.New("--api-version is a flag of Python's kafkaesk: leave it out, the brokers are asked for their " +
 			"versions")
 	case fs.NArg() > 0:
-		return o, fmt.Errorf("argument %d is no flag: is a value with blanks in it without quotes?", len(args)-fs.NArg()+1)
+		return o, fmt.Errorf("argument %d is not a flag: put a value with blanks into quotes", len(args)-fs.NArg()+1)
 	}
 	for _, x := range table() {
 		value, ok := given[x.name]
