@@ -158,7 +158,7 @@ func (o *options) nowhere(matched map[string]int, ends map[kafka.TopicPartition]
 	case !ok:
 		why = strings.TrimPrefix(tp.Topic, o.prefix) + " does not match"
 	case int(tp.Partition) >= partitions:
-		why = "the stream has " + cliflags.Count(partitions, "partition") + ", from 0 on"
+		why = "the stream has " + cliflags.Count(partitions, "partition") + ", counted from 0"
 	case readable && o.offset.offset > end:
 		why = fmt.Sprintf("the partition ends at offset %d", end)
 	default:
