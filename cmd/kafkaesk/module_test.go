@@ -8,7 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -141,10 +141,10 @@ func wait(t *testing.T, cmd *exec.Cmd) said {
 
 // withoutAnnouncement leaves out that something is being built, which depends on how busy the machine is.
 func withoutAnnouncement(stderr string) string {
-	lines := slices.DeleteFunc(strings.SplitAfter(stderr, "\n"),
-		func(line string) bool { return strings.HasPrefix(line, "kafkaesk: building ") })
-	return strings.Join(lines, "")
+	return announcement.ReplaceAllString(stderr, "")
 }
+
+var announcement = regexp.MustCompile(`(?m)^kafkaesk: building \S+\n`)
 
 // goRun runs the go command.
 func goRun(t *testing.T, dir string, args ...string) string {
