@@ -8,12 +8,15 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/aside"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
@@ -308,4 +311,29 @@ func (r recorder) find(t *testing.T, message string) map[string]slog.Value {
 	}
 	t.Fatalf("no record %q in %v", message, *r.got)
 	return nil
+}
+
+// A drop is told also when it comes while the reporter finds that there were no more, and ends to look.
+func TestADropWhileTheReporterLooks(t *testing.T) {
+	t.Parallel()
+	q := newQueue(collect(nil))
+	r := &reporter{to: slog.New(slog.DiscardHandler), runner: aside.New(1), queue: q, why: func() error { return nil }}
+	e := &entry{cell: q.newCell()}
+	for n := range uint64(3000) {
+		r.quiet.Store(true) // as 30 seconds after the drop before
+		var looks sync.WaitGroup
+		looks.Go(r.drops)
+		for range n % 4 {
+			runtime.Gosched()
+		}
+		q.refuse(e, full)
+		r.drop()
+		looks.Wait()
+		r.mu.Lock()
+		if r.dropped != n+1 {
+			t.Fatalf("%d of %d drops are told", r.dropped, n+1)
+		}
+		r.timer.Stop()
+		r.mu.Unlock()
+	}
 }

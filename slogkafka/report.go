@@ -118,16 +118,20 @@ func (r *reporter) drop() {
 
 // drops reports the number of dropped records, and repeats that every 30 seconds until it no longer grows.
 func (r *reporter) drops() {
-	missed, _ := r.queue.missed()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.closed:
-	case missed == r.dropped:
+	for !r.closed {
+		missed, _ := r.queue.missed()
+		if missed > r.dropped {
+			r.logDrops(missed)
+			r.timer = time.AfterFunc(reportEvery, r.drops)
+			return
+		}
 		r.quiet.Store(false)
-	default:
-		r.logDrops(missed)
-		r.timer = time.AfterFunc(reportEvery, r.drops)
+		// A drop that came before quiet was false has reported nothing.
+		if now, _ := r.queue.missed(); now == missed || !r.quiet.CompareAndSwap(false, true) {
+			return
+		}
 	}
 }
 
