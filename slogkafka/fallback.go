@@ -77,9 +77,16 @@ func (f *fallback) reserve(n int64) bool {
 // give has a record handled for which room was reserved.
 func (f *fallback) give(r *queued, why reason) {
 	n := r.charge
-	if !f.runner.Do(func() { f.done(n, f.handle(r, why)) }) {
+	if !f.runner.Do(func() { f.call(r, why, n) }) {
 		f.done(n, false)
 	}
+}
+
+// call has a record handled, and gives back the room of n bytes, also when the handler ends its goroutine.
+func (f *fallback) call(r *queued, why reason, n int64) {
+	ok := false
+	defer func() { f.done(n, ok) }()
+	ok = f.handle(r, why)
 }
 
 // miss counts dropped records that are not given to the handler.
@@ -102,7 +109,7 @@ func (f *fallback) giveAll(left []*queued, stop func() bool) {
 			if stop() {
 				return // end counts them
 			}
-			f.done(0, f.handle(r, undelivered))
+			f.call(r, undelivered, 0)
 		}
 	})
 }

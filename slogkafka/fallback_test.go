@@ -337,3 +337,30 @@ func TestADropWhileTheReporterLooks(t *testing.T) {
 		r.mu.Unlock()
 	}
 }
+
+// exiting is a fallback that ends the goroutine it is called on, as testing's FailNow does.
+type exiting struct{ recorder }
+
+func (exiting) Enabled(context.Context, slog.Level) bool {
+	runtime.Goexit()
+	return true
+}
+
+// A record whose call ended its goroutine is lost, and takes no room of the fallback's queue any more.
+func TestAFallbackThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	f := fallback{handler: exiting{newRecorder()}, runner: aside.New(4), maxBytes: minFallback}
+	for range 3 {
+		r := newQueued(&entry{text: []byte("{}")})
+		if !f.reserve(r.charge) {
+			t.Fatal("there is no room")
+		}
+		f.give(r, full)
+	}
+	if !f.runner.Wait(within(t, 10*time.Second)) {
+		t.Error("the runner has not ended")
+	}
+	if s := fallbackState(f.state.Load()); s.records() != 0 || s.bytes() != 0 || f.out.Load() != 3 {
+		t.Errorf("%d records with %d bytes wait, and %d are lost", s.records(), s.bytes(), f.out.Load())
+	}
+}
