@@ -93,6 +93,46 @@ func line(t *testing.T, opts []RecordOption, level slog.Level, args ...any) map[
 	return m
 }
 
+// Each option of records reaches the record: one field of it shows that.
+func TestOptionsOfRecords(t *testing.T) {
+	t.Parallel()
+	mask := func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == "password" {
+			return slog.String(a.Key, strings.Join(append(groups, "***"), "."))
+		}
+		return a
+	}
+	tenant := func(context.Context) []slog.Attr { return []slog.Attr{slog.String("tenant", "acme")} }
+	request := func(context.Context) []slog.Attr { return []slog.Attr{slog.Int("request", 7)} }
+	for _, test := range []struct {
+		name  string
+		opts  []RecordOption
+		level slog.Level
+		args  []any
+		key   string
+		want  any
+	}{
+		{"ReplaceAttr", []RecordOption{ReplaceAttr(mask)}, 0, []any{"password", "hunter2"}, "password", "***"},
+		{"ReplaceAttr in a group", []RecordOption{ReplaceAttr(mask)}, 0,
+			[]any{slog.Group("login", "password", "hunter2")}, "login", map[string]any{"password": "login.***"}},
+		{"FromContext", []RecordOption{FromContext(tenant)}, 0, nil, "tenant", "acme"},
+		{"FromContext, the first of two", []RecordOption{FromContext(tenant), FromContext(request)}, 0, nil, "tenant", "acme"},
+		{"FromContext, the second", []RecordOption{FromContext(tenant), FromContext(request)}, 0, nil, "request", 7.0},
+		{"FromContext and the call", []RecordOption{FromContext(tenant)}, 0, []any{"tenant", "other"}, "tenant", "other"},
+		{"LevelNames", []RecordOption{LevelNames(map[slog.Level]string{2: "NOTICE"})}, 3, nil, "severity", "NOTICE"},
+		{"durations by default", nil, 0, []any{"took", 1500 * time.Millisecond}, "took", 1.5e9},
+		{"TextDurations", []RecordOption{TextDurations()}, 0, []any{"took", 1500 * time.Millisecond}, "took", "1.5s"},
+		{"Logger", []RecordOption{Logger("shop")}, 0, nil, "logger", "shop"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := line(t, test.opts, test.level, test.args...)[test.key]; !cmp.Equal(test.want, got) {
+				t.Errorf("%s is %v, not %v", test.key, got, test.want)
+			}
+		})
+	}
+}
+
 func TestNamesOfFields(t *testing.T) {
 	t.Parallel()
 	const traceID, spanID = "01000000000000000000000000000000", "0200000000000000"
