@@ -288,7 +288,8 @@ func (a *App) open(ctx context.Context, cfg *Config) (*connection, error) {
 	return c, nil
 }
 
-// runInitializers runs what an application wants done at its start.
+// runInitializers calls the functions of OnInitialize that have not succeeded yet, in order, and then sees to it that
+// the topics of the streams exist that schemas declare.
 func (a *App) runInitializers(ctx context.Context, c *connection) error {
 	a.mu.Lock()
 	cfg := a.cfg

@@ -20,14 +20,15 @@ const batchBytes = 1 << 20
 // A batch is handed over when it has max records or 1 MiB, or when its first record has waited for wait. It is also
 // handed over when its partition holds as many unfinished records as it may (max_poll_records, or 2 MiB). With a wait
 // of 0 it takes what is there. Its lane depends on [Concurrency]. With [ByPartition] it is a partition. With [ByKey]
-// it is a share of the keys of a partition: a batch may have many keys, and those with the same key come one after
-// another. With [Unordered] batches of a partition are handled at the same time.
+// each partition has n lanes, each for a share of the keys: a batch may have records of many keys, and the batches with
+// records of one key are handled one after another. With [Unordered] batches of a partition are handled at the same
+// time.
 //
-// A nil error finishes all records of the call. [FailedAt] says which record has failed, and how. Any other error
-// gives no record up, because it does not say which one it is about: after a pause of the [RetryPolicy] the first
-// record is handed over alone, and what is behind it in batches that begin with one record and double with each
-// success. Only an error of a call with one record, or FailedAt, counts against a record. So a record that breaks its
-// batch is found, and no other becomes a dead letter because of it. With [RetryAfter] all records of the call wait
+// A nil error finishes all records of the call. [FailedAt] says which record has failed, and how. Any other error gives
+// no record up, because it does not say which one it is about. After a pause of the [RetryPolicy] the first record is
+// handed over alone. The records behind it follow in batches of one record at first, and of up to twice as many after
+// each success. Only an error of a call with one record, or FailedAt, counts against a record. So a record that breaks
+// its batch is found, and no other becomes a dead letter because of it. With [RetryAfter] all records of the call wait
 // together. [Abort] and [ErrStop] leave all of them.
 //
 // A record that cannot be decoded never reaches the handler. It is rejected after those before it are finished. With

@@ -6,10 +6,10 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/breaker"
 )
 
-// Breaker pauses a subscription while something that its handlers need is down, such as a database. It opens after so
-// many failed calls in a row, of all lanes of the subscription in this App together. While it is open no handler is
-// called, except for one record after each probe. When such a call succeeds the breaker closes, and the others go on
-// within a probe.
+// Breaker pauses a subscription while something that its handlers need is down, such as a database. It opens when that
+// many calls in a row (after) have failed, of all lanes of the subscription in this App together. While it is open no
+// handler is called, except for one record each time that probe is over. When such a call succeeds the breaker closes,
+// and the other records go on within the time of probe.
 //
 // While it is open no record is given up. The call that opens it, and those of the probes, are not attempts of the
 // [RetryPolicy]. [Timeout] does not run, and begins anew afterwards. Nothing goes to dead letters or retry streams,
@@ -20,8 +20,8 @@ import (
 // success sets the count to 0.
 //
 // A breaker cannot tell a record that always fails from a dependency that is down, when its lane has nothing else to
-// try. With after up to the attempts of the policy (5), no record is given up while a dependency is down, and a
-// record that always fails pauses its subscription, unless another lane succeeds. With a larger after such a record
+// try. If after is at most the Attempts of the RetryPolicy (5), no record is given up while a dependency is down, and a
+// record that always fails pauses its subscription, unless another lane succeeds. If after is larger, such a record
 // becomes a dead letter, and so may a few records at the start of an outage. So return Reject where a retry does not
 // help. The log says when the pause begins, every minute that it goes on, with the error, and when it is over;
 // [SubscriptionStats] has PausedSince.

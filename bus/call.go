@@ -54,10 +54,10 @@ var (
 		"a middleware called the handler with a context of its own: make it of the one that the middleware was given")
 )
 
-// Attempt returns the number of the handler's call for its record, from 1. Calls that [RetryAfter] asked for count.
-// Of a batch it is the number of the first record. It begins at 1 again in each retry stream, where [AttemptsHeader]
-// has the calls before, and when another member of the group takes the record over. It is 0 when ctx is not that of a
-// handler or a middleware.
+// Attempt returns the number of the handler's call for its record, from 1. Calls that [RetryAfter] asked for count. For
+// a [Batch] it is the number of the first record's call. It begins at 1 again in each retry stream, and when another
+// member of the group gets the record's partition. [AttemptsHeader] counts the calls of the streams before. It is 0
+// when ctx is not that of a handler or a middleware.
 func Attempt(ctx context.Context) int {
 	if c := callOf(ctx); c != nil {
 		return c.attempt

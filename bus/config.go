@@ -32,11 +32,12 @@ type Config struct {
 	CreateTopics *bool
 	// Settings are the client's settings in aiokafka's names. Defaults to none.
 	Settings Settings
-	// TLS is the configuration of the connections by TLS, instead of the settings ssl_*. With it a program has a pool
-	// of certificates of its own, rotates a client certificate (GetClientCertificate), or has its key in hardware. It
-	// is cloned. ServerName is the host of each broker's address, unless TLS has one. Without the setting
-	// security_protocol the protocol is SSL, or SASL_SSL with SASL. Its keys do not print, except with %s and the like
-	// from a Config in an unexported field. Defaults to what the settings say.
+	// TLS is the configuration of the connections by TLS, instead of the settings ssl_*. With it a program has a pool of
+	// certificates of its own, rotates a client certificate (GetClientCertificate), or has its key in hardware. It is
+	// cloned. ServerName is the host of each broker's address, unless TLS has one. Without the setting security_protocol
+	// the protocol is SSL, or SASL_SSL with SASL. Printing a Config does not print its private keys, with one exception:
+	// fmt prints them, with %s for example, where the Config is in an unexported field of another struct. Defaults to what
+	// the settings say.
 	TLS *tls.Config
 	// SASL is how the App logs in, instead of the settings sasl_*. Without the setting security_protocol the protocol
 	// is SASL_SSL. Defaults to what the settings say.
@@ -67,8 +68,8 @@ type Config struct {
 	MaxBufferedBytes int64
 }
 
-// Format prints the fields as fmt does, but TLS as one that holds nothing: with a verb that a struct has not, as %s,
-// fmt prints what a pointer points to, the private keys of its certificates among them.
+// Format prints the fields as fmt does, and an empty configuration in the place of TLS. With a verb such as %s fmt
+// prints what a pointer points to: for TLS that would include the private keys of its certificates.
 func (c Config) Format(f fmt.State, verb rune) {
 	type config Config // has no methods
 	shown := config(c)
@@ -152,14 +153,14 @@ func (c Config) createTopics() bool { return c.CreateTopics == nil || *c.CreateT
 // Times are numbers of milliseconds. A setting that has no effect here logs a warning. An unknown or unsupported
 // setting is an error of [App.Initialize].
 //
-// Settings may hold secrets, so they print their names only, whatever the verb. One case is left: fmt prints the
-// values of a Config or Settings in an unexported field of another struct. There the passwords of [ParseSettings],
-// [ConfigFromEnv] and an [App] do not print either, but those of a map that the program writes itself, as the one
-// above, do. Read such a map from a file by ParseSettings, or give the password by [SASLPassword].
+// Settings may hold secrets, so they print their names only, whatever the verb. There is one exception: when Settings,
+// or a Config, are in an unexported field of another struct, fmt prints the values of a map that the program writes
+// itself, as the one above. Passwords from [ParseSettings], [ConfigFromEnv] and an [App] do not print there either. So
+// read the map from a file by ParseSettings, or give the password by [SASLPassword].
 //
-// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone.
-// With SASL_SSL, and an ssl_cafile of an authority of the program's own, only brokers that this authority has signed
-// get them. PLAIN sends the password as it is; without TLS anybody in between can read it.
+// The user and the password are sent to every address that the cluster names as a broker's, not to Servers alone. To
+// send them to your own brokers only, set SASL_SSL, and ssl_cafile to a certificate authority that signs your brokers'
+// certificates and no others. PLAIN sends the password as it is; without TLS anybody in between can read it.
 type Settings map[string]any
 
 // ParseSettings reads Settings from a JSON object, as --kafka-settings takes it, and checks them as [App.Initialize]

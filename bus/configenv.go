@@ -8,8 +8,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/ownlog"
 )
 
-// ConfigFromEnv returns a Config with what the environment says, by the variables that workers and the tools read, for
-// programs that are neither. A variable that is not set or empty leaves its field at its zero value.
+// ConfigFromEnv returns a Config from the environment variables that workers, kafkaesk and logtail read. It is for a
+// program that does not call worker.Main. A variable that is not set or empty leaves its field at its zero value.
 //
 //   - KAFKAESK_KAFKA_SERVERS: [Config.Servers], as host:port[,host:port]
 //   - KAFKAESK_KAFKA_SETTINGS: [Config.Settings], as a JSON object, or @ and the name of a file that holds one. When

@@ -11,9 +11,10 @@ import (
 // SASL is how an App logs in to the brokers, for [Config.SASL]. Make it with [SASLPassword], [SASLCredentials] or
 // [SASLOAuthBearer]. Its secrets are never printed.
 //
-// A function of it is called for each new connection, by several goroutines at once, and has about five seconds. The
-// function itself keeps a token or a password that is expensive to get. An error or a panic of it is handled like a
-// broker that is away, and tried again; an error that wraps [ErrAuth] fails a publish at once.
+// A function of it is called for each new connection, by several goroutines at once, and has about five seconds.
+// Nothing that it returns is cached: a function for which a token or a password is expensive to get has to cache it. An
+// error or a panic of it is handled like a broker that is away, and tried again; an error that wraps [ErrAuth] fails a
+// publish at once.
 type SASL struct{ sasl kafka.SASL }
 
 // SASLPassword logs in by a user and a password that stay the same. The mechanism is PLAIN, SCRAM-SHA-256 or

@@ -51,8 +51,9 @@ type DeadLetterRecord struct {
 
 // DeadLetterStream is a stream of dead letters.
 type DeadLetterStream struct {
-	// Stream is where the records came from, and Group is the group that gave them up. When names with dots do not
-	// say which part is which, and no record is left that does, Group is what stands behind the last dot.
+	// Stream is where the records came from, and Group is the group that gave them up. They are found in the name
+	// <stream>.<group>.dead. Where dots in it allow several readings, the oldest record's headers decide; without a record
+	// Group is the part behind the last dot.
 	Stream, Group string
 	// Name is the stream of the dead letters itself.
 	Name string

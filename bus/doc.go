@@ -76,7 +76,8 @@
 // # Batches
 //
 // With [Batch] a handler takes a slice, and is called with many records of a lane at once. [FailedAt] says which of
-// them failed. An error of the whole batch gives none of them up.
+// them failed. After any other error no record of the batch is given up: the handler gets the records again in smaller
+// batches, until the one that fails is found.
 //
 // # Rebalances and the end
 //

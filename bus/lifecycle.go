@@ -35,8 +35,8 @@ func (a *App) OnInitialize(f func(context.Context) error) { a.addHook("OnInitial
 // The function may publish. It may be added at any time before Close has ended. Later it is never called, and the log
 // says so.
 //
-// It is called only for what was initialized: all functions of [App.OnInitialize] that were added before it have
-// succeeded, and the App was initialized or called at least one such function.
+// It is called only when all functions of [App.OnInitialize] that were added before it have succeeded. If there are
+// none, it is called only when the App was initialized.
 func (a *App) OnFinalize(f func(context.Context) error) {
 	a.addHook("OnFinalize", hook{call: f, final: true})
 }
@@ -132,11 +132,11 @@ var (
 	betweenRuns = []string{"ManualCommit", "DrainTimeout", "TracerProvider"}
 )
 
-// Configure replaces the fields that are set in c. Call it before the App's first use. An App that is connecting
-// begins anew with the new configuration. After it has connected, only Logger and PublishTimeout can change, and
-// while nothing runs ManualCommit, DrainTimeout and TracerProvider. Another value of another field is then an error,
-// and nothing of c takes effect. The error is logged at once, and [App.Initialize], [App.Run] and [App.Health] return
-// it from then on.
+// Configure replaces the fields that are set in c. Call it before the App's first use. An App that is connecting begins
+// anew with the new configuration. After it has connected, Logger and PublishTimeout can change at any time, and
+// ManualCommit, DrainTimeout and TracerProvider while no Run is running. If c changes any other field then, that is an
+// error, and nothing of c takes effect. The error is logged at once, and [App.Initialize], [App.Run] and [App.Health]
+// return it from then on.
 func (a *App) Configure(c Config) {
 	if a == nil {
 		return

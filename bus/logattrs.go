@@ -12,8 +12,8 @@ const longestKey = 256
 
 // LogAttrs returns attributes for a log record, which name the record that a handler works on: stream, partition,
 // offset, key (as text, or in base64 behind "base64:"; left out when there is none), group, and attempt ([Attempt]).
-// For a [Batch] they name its first record, and the attribute records is their number. LogAttrs returns nil when ctx
-// is not that of a handler or a middleware.
+// For a [Batch] they name its first record, and one more attribute, "records", is the number of its records. LogAttrs
+// returns nil when ctx is not that of a handler or a middleware.
 //
 // A worker (package bus/worker) adds these attributes to what handlers log with their context, by
 // slog.InfoContext(ctx, ...) for example. A program with a logger of its own adds them in its slog.Handler.

@@ -32,10 +32,10 @@ var errNotDelivered = errors.New("this Message was not delivered by a subscripti
 	" given; a test that calls the handler itself gives it a bustest.Message and its Context")
 
 // Commit commits the offset of the record's partition, for a subscription with [ManualCommit]. It returns when the
-// group's coordinator has it, or when ctx ends. The committed offset is that behind this record, or that of an
-// earlier record whose handler has not returned. This record's handler, which calls Commit, counts as returned, and
-// so do those of the records before it in its [Batch]. [ErrRevoked] says that the partition was taken away meanwhile:
-// its next owner handles the record again.
+// group's coordinator has it, or when ctx ends. The committed offset is the one behind this record. When the handler of
+// an earlier record has not returned, it is the offset of that record. This record's handler, which calls Commit,
+// counts as returned, and so do those of the records before it in its [Batch]. [ErrRevoked] says that the partition was
+// taken away meanwhile: its next owner handles the record again.
 func (m *Message[X]) Commit(ctx context.Context) error {
 	if m.call == nil {
 		return commitInTest(ctx, m.Record, errNotDelivered)

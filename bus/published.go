@@ -27,7 +27,8 @@ type Published struct {
 	Offset    int64
 	// Size is the number of bytes of the record's value; 0 when there is none because the data was refused.
 	Size int
-	// Duration is the time from the call to the outcome; of [App.PublishBatch], to when it saw the outcome.
+	// Duration is the time from the call to the outcome. [App.PublishBatch] looks at the outcomes one after another: for
+	// its records it is the time until it came to this one's.
 	Duration time.Duration
 	// Err is why the publish failed, as the caller gets it; nil when the record is acknowledged.
 	Err error

@@ -113,11 +113,11 @@ func (r *Router) subscribe(s *subscription) error {
 	return nil
 }
 
-// Mount adds what the Router has to the App: all of it, or nothing and an error, such as a *[SchemaConflictError]
-// when the App has one of its schemas already. Call it before [App.Run]: while one is running it is an error, except
-// for a Router of schemas alone. A function of OnInitialize that comes to an initialized App waits as
-// [App.OnInitialize] says. What is declared with r later is not part of the App. A Router can be mounted in several
-// Apps.
+// Mount adds what the Router has to the App: all of it, or nothing and an error, such as a *[SchemaConflictError] when
+// the App has one of its schemas already. Call it before [App.Run]: while one is running it is an error, except for a
+// Router of schemas alone. When the App is initialized already, the next Initialize or Run calls the Router's functions
+// of OnInitialize: see [App.OnInitialize]. What is declared with r later is not part of the App. A Router can be
+// mounted in several Apps.
 func (a *App) Mount(r *Router) error {
 	if err := a.mount(r); err != nil {
 		return fmt.Errorf("bus: mount: %w", err)

@@ -111,8 +111,8 @@ type PartitionStats struct {
 	// InFlight is how many handlers run now, and Waiting how many records wait for one. Bytes is the memory of both.
 	InFlight, Waiting int
 	Bytes             int64
-	// Paused tells that the partition is not being read: enough of its records wait, or what waits has to
-	// (RetryTopics).
+	// Paused tells that the partition is not being read: as many of its records wait for a handler as may, or in a retry
+	// stream the delay of the next record is not over (RetryTopics).
 	Paused bool
 	// Oldest is the time of the first record that is not finished; zero when none is held. A producer may set a time
 	// outside of the years 0 to 9999: then it is the nearest time within them.

@@ -97,16 +97,17 @@ func Retry(p RetryPolicy) SubscribeOption { return func(s *subscription) { s.ret
 // A dead letter that does not fit into its topic loses the text of its error, then its own headers
 // ([DroppedHeadersHeader]). If that does not help, or it cannot be written at all, it holds up its partition and is
 // tried again, every 30 seconds at the latest; [App.Health], [PartitionStats] and the log say what to change. A
-// record that fails in dead letters of dead letters is rejected.
+// subscription may read dead letters, and have dead letters of its own for them. A record that fails in those is
+// rejected: there is no third stream.
 //
 // The subscription also reads the stream <stream>.<group>.replay: a dead letter that [App.ReplayDeadLetters] moves
 // there is handled again, by this group alone.
 //
 // Kafka has to take the stream's name: at most 249 characters with the prefix, and not the name of another topic when
-// '.' and '_' count as the same. A name that can be checked before is an error of Subscribe, or of [App.Run] when it
-// begins. A stream that appears later, and whose dead letters cannot have a name, is not read, which [App.Health]
-// reports. The topic gets the max.message.bytes of the stream's own, with 16 KiB more for headers, and its
-// retention.ms.
+// '.' and '_' count as the same. A name that is refused, of a stream that the pattern names or that exists, is an error
+// of Subscribe, or of [App.Run] when it begins. A stream that appears later, and for whose dead letters Kafka refuses
+// the name, is not read, and [App.Health] says so. The topic gets the max.message.bytes of the stream's own, with 16
+// KiB more for headers, and its retention.ms.
 func DeadLetter() SubscribeOption { return func(s *subscription) { s.deadLetter = true } }
 
 // RetryTopics moves a failed record to the stream <stream>.<group>.retry.1, where the same subscription handles it

@@ -19,13 +19,13 @@
 //	/api/v1/schemas          the schemas that are declared, with their JSON Schemas
 //	/api/v1/logs             the counts of the log handlers, by stream
 //
-// Below /api each answer is a JSON object with generated_at and what was asked for. Brokers are
-// asked at most once in 5 seconds, however many clients there are. When they do not answer within 10 seconds, the
-// answer is 503 with the error. Metrics and health ask no broker. The page draws rates and trends from samples that an
-// open page, or a scrape of the metrics, takes.
+// Below /api each answer is a JSON object with generated_at and what was asked for. Brokers are asked at most once in 5
+// seconds, however many clients there are. When they do not answer within 10 seconds, the answer is 503 with the error.
+// Metrics and health ask no broker. The page draws rates and trends from samples. A sample is taken when an open page,
+// or a scrape of the metrics, asks for its data.
 //
-// No answer holds a secret: settings, credentials and records are in none. Errors are, and may quote a part of a
-// record. The handler asks for no password: whoever may connect may read.
+// No answer holds a secret: settings, credentials and records are in none of them. Answers do have the text of errors,
+// which may quote a part of a record. The handler asks for no password: whoever may connect may read.
 //
 // # Metrics
 //

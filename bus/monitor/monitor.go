@@ -30,9 +30,9 @@ func Hosts(names ...string) Option { return func(o *options) { o.hosts = append(
 // PythonMetrics adds the metrics of Python's kafkaesk under their names and labels, for existing dashboards:
 // consumed_message_elapsed_time, message_lead_time, published_messages_time, consumed_topic_offset,
 // produced_topic_offset, consumer_health, and consumer_rebalanced_total without its label partition.
-// published_messages_total and consumed_messages_total exist in both: they get Python's labels beside ours, which are
-// stream_id (the topic), partition, and for consumed ones group_id and error. Each partition then has series of its
-// own, until it is revoked.
+// published_messages_total and consumed_messages_total exist in both. They get Python's labels beside ours: stream_id
+// (the topic) and partition, and the consumed ones also group_id and error. Each partition then has series of its own,
+// until it is revoked.
 func PythonMetrics() Option { return func(o *options) { o.python = true } }
 
 // monitor is the state of a Handler.

@@ -27,7 +27,7 @@
 // Settings may hold secrets, and every user of a machine can read the arguments of its processes. Give such settings in
 // a file, by @, or in the variable. No message prints them. A file with a password that others can read gives a warning
 // in the log. The worker removes KAFKAESK_KAFKA_SETTINGS from its environment once it has read it, so that processes
-// that handlers start do not get it. A program that calls [bus.ConfigFromEnv] does so before [Main].
+// that handlers start do not get it. So a program that calls [bus.ConfigFromEnv] has to call it before [Main].
 //
 // # Monitor
 //

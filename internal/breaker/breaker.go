@@ -81,8 +81,9 @@ func (b *Breaker) Succeeded(now time.Time) {
 	b.open.Store(false)
 }
 
-// Failed takes a call that returned an error. counts says whether the error may be that of a dependency. It returns
-// how long the record waits because the breaker is open; 0 when it does not.
+// Failed takes a call that returned an error. probe is what Admit returned for the call, and counts says whether the
+// error may be that of a dependency. Failed returns how long the record waits because the breaker is open; 0 when the
+// breaker is closed, or the error does not count.
 func (b *Breaker) Failed(now time.Time, probe, counts bool, err error) (wait time.Duration) {
 	if b == nil {
 		return 0
@@ -91,7 +92,7 @@ func (b *Breaker) Failed(now time.Time, probe, counts bool, err error) (wait tim
 	defer b.mu.Unlock()
 	if !counts {
 		if probe && b.probing {
-			b.probing, b.next = false, now // it has said nothing: the next record is tried
+			b.probing, b.next = false, now // it shows nothing about the dependency: the next record is the probe
 		}
 		return 0
 	}

@@ -76,7 +76,8 @@ func (t *tracker[T]) oldest() *T {
 	return nil
 }
 
-// oldestWithout is oldest as if the items that own tells of were finished.
+// oldestWithout returns the unfinished item with the lowest offset, without those for which own returns true; nil when
+// there is none.
 func (t *tracker[T]) oldestWithout(own func(*T) bool) *T {
 	for r := t.first; r != nil; r = r.after {
 		for i := range r.items {
