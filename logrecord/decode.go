@@ -21,9 +21,9 @@ var ErrNotRecord = errors.New("logrecord: not a log record")
 // Keys may come in any order. It also reads what kafkaesk for Python writes: times without a zone are UTC, base
 // fields may be null, severities may have other names, and any field may have any type.
 //
-// It goes by the fields and not by the schema id: an envelope of another schema gives a Record that has Fields only.
-// An object that has nothing but "data", which is an object, is an envelope without a schema. The error wraps
-// [ErrNotRecord]. The cost is linear in the size of the value. The Fields point into the value.
+// It goes by the fields and not by the schema id: an envelope of another schema gives a Record that has Fields only. An
+// object with the one member "data", whose value is an object, is taken for an envelope without a schema. The error
+// wraps [ErrNotRecord]. The cost is linear in the size of the value. The Fields point into the value.
 func Decode(value []byte) (Record, error) {
 	if !json.Valid(value) {
 		return Record{}, fmt.Errorf("%w: the %d bytes are not JSON", ErrNotRecord, len(value))

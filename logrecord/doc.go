@@ -30,10 +30,10 @@
 //
 // # Merging
 //
-// The base fields come first, then models and plain attributes in the order of the calls, those of With before those
-// of the log call. A later value replaces an earlier one, but null replaces nothing. Groups with one name are merged.
-// Only a model may replace a base field; a plain attribute or group with the name of an own field is renamed to
-// attr_<name>. No object of a record has the same key twice.
+// The base fields come first, then models and plain attributes in the order of the calls, those of With before those of
+// the log call. A later value replaces an earlier one, but null replaces nothing. Groups with one name are merged. Only
+// a model may replace a base field; a plain attribute or group with the name of a base field, or of another field that
+// the handler writes itself ([IsOwnField]), is renamed to attr_<name>. No object of a record has the same key twice.
 //
 // The first attribute at the top level whose value is an error, whatever its key, fills exception and stack.
 // exception is the type of the first error in its chain that is not just a wrapper. stack is the text of the chain

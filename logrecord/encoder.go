@@ -50,15 +50,16 @@ type Options struct {
 	// Preset sets the names of the own fields. It is for records without an envelope: those in Kafka have the names
 	// that readers expect. Defaults to Kafkaesk.
 	Preset Preset
-	// Rename sets names of own fields, by their names in Kafka, and overrides the preset; an empty name leaves a
-	// field out. In an envelope names are not changed, and when exception, trace, stack, logger, hostname, service,
-	// namespace or cluster is left out, it is null.
+	// Rename sets names of the fields that [IsOwnField] names, by their names in Kafka, and overrides the preset; an empty
+	// name leaves a field out. In an envelope names are not changed, and when exception, trace, stack, logger, hostname,
+	// service, namespace or cluster is left out, it is null.
 	Rename map[string]string
-	// Route maps types of models, which are not pointers, to the record's route; see Result.Route.
+	// Route maps types of models to routes. The types are structs, also for models that are logged as pointers. See
+	// Result.Route.
 	Route map[reflect.Type]string
-	// Hash returns the keyed hash for fields of models with the tag log:"hash": they are written as its sum, in hex,
-	// of a text or of another value's JSON. It is a function so that printing the Options does not print the key.
-	// Without it these fields are redacted. It may be called concurrently.
+	// Hash returns the keyed hash for fields of models with the tag log:"hash": such a field is written as the sum, in
+	// hex, of a string's text or of another value's JSON. It is a function so that printing the Options does not print the
+	// key. Without it these fields are redacted. It may be called concurrently.
 	Hash func() hash.Hash
 	// Report is called once for each type of model with unusable jsonschema tags: its values are logged unchecked.
 	// [Check] finds such a type earlier. It may be called concurrently, and must not log through this encoder.

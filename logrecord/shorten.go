@@ -207,8 +207,7 @@ func cutTexts(doc []byte, texts []span, length int) []byte {
 	return append(out, doc[at:]...)
 }
 
-// character returns the length of the first character of a JSON string's content. The two escapes of a surrogate pair
-// are one character.
+// character returns the length of the first character, or escape, of a JSON string's content.
 func character(text []byte) int {
 	if text[0] != '\\' {
 		_, n := utf8.DecodeRune(text)

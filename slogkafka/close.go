@@ -31,11 +31,11 @@ const (
 // Close ends the handler, and those derived from it. The handler takes no more records. Close waits until its records
 // are delivered, or ctx ends, and returns at most 50 ms after that.
 //
-// What is left then is dropped, and goes to the fallback; while nothing at all is delivered, the last quarter of the
-// time, at most 2 s, is kept for that. With [Spool] that time is always kept, and what is left is written to the
-// disk, which is no error. An *[UndeliveredError] says how many records were left, and how many reached neither
-// Kafka, nor the disk, nor the fallback. Further calls wait for the first one, each until its own ctx ends, and
-// return the same.
+// What is left then is dropped, and goes to the fallback. The last quarter of the time, at most 2 s, may be kept for
+// that: with a fallback only when nothing at all was delivered before it, with [Spool] always. With Spool what is left
+// is written to the disk, which is no error. An *[UndeliveredError] says how many records were left, and how many
+// reached neither Kafka, nor the disk, nor the fallback. Further calls wait for the first one, each until its own ctx
+// ends, and return the same.
 //
 // The context of a signal has ended when the signal came. Close needs another one, such as context.WithTimeout of
 // context.Background.
@@ -58,7 +58,7 @@ func (h *Handler) Close(ctx context.Context) error {
 func (c *core) shut(ctx context.Context) error {
 	c.queue.close()
 	c.begin.Do(func() {}) // without a record nothing was started; from here on nothing is
-	c.deliver.Do(c.startNothing)
+	c.deliver.Do(c.startStore)
 	c.queue.hurry(1)
 	gaveUp := c.drain(ctx)
 	cause := c.why(ctx)
@@ -153,8 +153,8 @@ func (c *core) stop() {
 	c.collect.Wait()
 }
 
-// startNothing closes what a worker that never started would have closed.
-func (c *core) startNothing() {
+// startStore starts the spool's loop where no record has started the worker. save ends the loop, and waits for it.
+func (c *core) startStore() {
 	if c.store != nil {
 		go c.store.run()
 	}

@@ -201,9 +201,10 @@ func LevelNames(names map[slog.Level]string) RecordOption {
 // inside a model or another value stays a number, as its schema says.
 func TextDurations() RecordOption { return func(o *options) { o.record.TextDurations = true } }
 
-// Sample logs a part of the records that have the same level and message: in each period the first ones, and then one
-// of every so many, or none if every is 0. Periods are those of the records' times. Stats.Sampled counts what is left
-// out; it does not count as accepted. Defaults to all records.
+// Sample logs a part of the records that have the same level and message. Sample(10, 100, time.Second), for example,
+// logs the first 10 in each second, and then one of every 100. If every is 0, none is logged after the first ones.
+// Records belong to periods by their own times. Stats.Sampled counts what is left out; it does not count as accepted.
+// Defaults to all records.
 func Sample(first, every int, per time.Duration) RecordOption {
 	return func(o *options) {
 		if first < 0 || every < 0 || first == 0 && every == 0 || per <= 0 {

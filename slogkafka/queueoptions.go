@@ -80,9 +80,9 @@ func Overflow(p Policy) KafkaOption { return OverflowFrom(lowestLevel, p) }
 // lowestLevel is below all levels.
 const lowestLevel = slog.Level(math.MinInt)
 
-// OverflowFrom sets what happens with records from a level on when the queue is full: errors may block while
-// everything else is dropped, for example. Of several, the one with the highest level that the record reaches
-// applies.
+// OverflowFrom sets what happens with records from a level on when the queue is full: errors may block while everything
+// else is dropped, for example. When it is given several times, the policy of the highest level that is not above the
+// record's applies.
 func OverflowFrom(level slog.Level, p Policy) KafkaOption {
 	return func(o *options) {
 		if p == nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // Stats counts what became of the records. At every moment Accepted + Recovered = Delivered + Dropped + Spooled +
-// Queued; each of them is counted on its own. Records that the handler itself writes, about dropped ones, are not
-// counted.
+// Queued. Each of these is a count of its own: none is computed from the others. Records that the handler itself
+// writes, about dropped ones, are not counted.
 type Stats struct {
 	// Accepted counts all records that Handle got, those that were dropped at once included. A record whose caller
 	// still waits is not counted yet.
@@ -162,8 +162,8 @@ func (q *queue) missed() (n uint64, by [reasons]uint64) {
 type UndeliveredError struct {
 	// Records is the number of accepted records that were neither delivered, spooled, nor dropped before.
 	Records int
-	// Lost is how many of these, and of those that the fallback had not taken yet, reached neither Kafka, nor the
-	// disk, nor the fallback.
+	// Lost is how many records reached neither Kafka, nor the disk, nor the fallback: of these, and of those that were
+	// dropped before and still waited for the fallback.
 	Lost int
 	// Stream is the handler's stream.
 	Stream string

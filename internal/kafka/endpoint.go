@@ -133,7 +133,7 @@ func (e *endpoint) failure() *ConnError {
 	return e.last.Load()
 }
 
-// failed keeps err as what is wrong with the address, and returns it with the address.
+// failed records err as the endpoint's last failure, and returns it with the address.
 func (e *endpoint) failed(err error) *ConnError {
 	failure := &ConnError{Address: e.address, Advertised: e.advertised, Err: err, at: time.Now()}
 	e.last.Store(failure)

@@ -88,13 +88,14 @@ func AppendText(dst []byte, text, broken string) []byte {
 		out[0], out[n/2], out[n-1] = first, middle, last
 	}
 	if right != highs {
-		return append(appendRest(dst[:start+1], text, broken), '"')
+		return append(appendWithEscapes(dst[:start+1], text, broken), '"')
 	}
 	return dst
 }
 
-// appendRest appends a text in which some byte does not stand for itself, without the quotes.
-func appendRest(dst []byte, text, broken string) []byte {
+// appendWithEscapes appends a whole text in which some byte does not stand for itself, without the quotes. It writes
+// broken for each byte that is no UTF-8.
+func appendWithEscapes(dst []byte, text, broken string) []byte {
 	done := 0 // what is before it has been appended
 	for i := 0; i < len(text); {
 		b := text[i]

@@ -97,6 +97,8 @@ func (p *Producer) apply(c *kafka.Cluster, asked time.Time) {
 	p.applyBrokers(c)
 }
 
+// applyBrokers takes over the addresses of the brokers, and forgets a broker that is not in the cluster any more once
+// no request to it waits for an answer.
 func (p *Producer) applyBrokers(c *kafka.Cluster) {
 	p.addresses = make(map[int32]string, len(c.Brokers))
 	for _, b := range c.Brokers {
