@@ -54,8 +54,8 @@ type Options struct {
 	// name leaves a field out. In an envelope names are not changed, and when exception, trace, stack, logger, hostname,
 	// service, namespace or cluster is left out, it is null.
 	Rename map[string]string
-	// Route maps types of models to routes. The types are structs, also for models that are logged as pointers. See
-	// Result.Route.
+	// Route maps types of models to routes. A type stands here without its pointers, also for models that are logged as
+	// pointers. See Result.Route.
 	Route map[reflect.Type]string
 	// Hash returns the keyed hash for fields of models with the tag log:"hash": such a field is written as the sum, in
 	// hex, of a string's text or of another value's JSON. It is a function so that printing the Options does not print the
