@@ -168,7 +168,7 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		want   string // begins the error
 	}{
 		{"no envelope", fails[note], `nope`, "envelope: not JSON at byte 0"},
-		{"a list", fails[note], `[1]`, "envelope: at byte 0: the value is no JSON object"},
+		{"a list", fails[note], `[1]`, "envelope: at byte 0: the value is not a JSON object"},
 		{"a tombstone", fails[note], ``, "envelope: the value is empty"},
 		{"no data", fails[note], `{"schema":"A:1"}`, "the value has no data: it should be an envelope"},
 		{"no data for a pointer", fails[*note], `{}`, "the value has no data"},
@@ -188,7 +188,7 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		{"a message's data", fails[*Message[int]], `{"data":"x"}`, "decode data into int: json: cannot unmarshal string"},
 		{"no envelope for a message", fails[*Message[int]], `[]`, "envelope: at byte 0"},
 		{"no data for a message", fails[*Message[[]byte]], `{}`, "the value has no data"},
-		{"no object for a map", fails[map[string]any], `null`, "envelope: at byte 0: the value is no JSON object"},
+		{"no object for a map", fails[map[string]any], `null`, "envelope: at byte 0: the value is not a JSON object"},
 		{"half a surrogate pair in a map", fails[map[string]any], `{"data":"\ud800"}`, "envelope: not Unicode at byte 9"},
 		{"half a surrogate pair in raw JSON", fails[json.RawMessage], `{"data":"\ud800"}`, "envelope: not Unicode at byte 9"},
 		{"a number too large for a map", fails[map[string]any], `{"data":1e999}`,
