@@ -34,7 +34,7 @@ func newACLs(streams Streams) *cobra.Command {
 			"  kafkaesk acls ./orders:App --commands --principal User:orders",
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     completeTarget,
-		Args:                  cli.AsUsage(cobra.ExactArgs(1)),
+		Args:                  cli.Exactly(1),
 	}
 	output := cli.AddOutput(cmd)
 	flags := cmd.Flags()

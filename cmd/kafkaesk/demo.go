@@ -23,6 +23,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/bus"
 	"github.com/kafkaesk/kafkaesk/bus/monitor"
 	"github.com/kafkaesk/kafkaesk/cmd/kafkaesk/internal/cli"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/devkafka"
 	"github.com/kafkaesk/kafkaesk/internal/webpage"
 	"github.com/kafkaesk/kafkaesk/slogkafka"
@@ -45,6 +46,13 @@ func newDemo(streams Streams) *cobra.Command {
 		Example: "  kafkaesk demo",
 		Args:    cli.AsUsage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if o.listen, err = cliflags.ListenAddress(o.listen); err != nil {
+				return cli.UsageErrorf("--listen: %w", err)
+			}
+			if o.logs, err = cliflags.ListenAddress(o.logs); err != nil {
+				return cli.UsageErrorf("--logs-listen: %w", err)
+			}
 			o.logtail = findLogtail()
 			return o.run(cmd.Context(), streams)
 		},

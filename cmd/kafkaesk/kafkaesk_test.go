@@ -193,6 +193,12 @@ func TestRun(t *testing.T) {
 		{name: "no command", args: []string{"orders"}, code: 2, stderr: "a directory with an app begins with ./\nTry " +
 			"'kafkaesk --help'."},
 		{name: "arguments of a command", args: []string{"dead", "show"}, code: 2, stderr: "Try 'kafkaesk dead show --help'."},
+		{name: "arguments are named", args: []string{"dead", "replay", "orders"}, code: 2,
+			stderr: "1 instead of 2 arguments: want kafkaesk dead replay STREAM GROUP [flags]\n"},
+		{name: "a monitor without a port", args: []string{"demo", "--listen", "9100"}, code: 2,
+			stderr: "--listen: want [host]:port"},
+		{name: "logs without a port", args: []string{"demo", "--logs-listen", "9100"}, code: 2,
+			stderr: "--logs-listen: want [host]:port"},
 		{name: "unknown flag", args: []string{"broker", "--nonsense"}, code: 2, stderr: "--nonsense"},
 		{name: "argument too many", args: []string{"version", "extra"}, code: 2, stderr: "extra"},
 		{name: "flags that exclude each other", args: []string{"broker", "--ephemeral", "--data-dir", "x"}, code: 2,

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kafkaesk/kafkaesk/cmd/logtail/internal/form"
+	"github.com/kafkaesk/kafkaesk/internal/cliflags"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
 	"github.com/kafkaesk/kafkaesk/internal/webpage"
@@ -65,7 +66,7 @@ page that is too slow shows how many rows it missed.
 func (o *options) serveGroups() []group {
 	page := newFlags()
 	page.StringVar(&o.listen, "listen", listenDefault,
-		"`ADDRESS` to serve the page on, HOST:PORT; port 0 means any free port")
+		"`ADDRESS` to serve the page on, HOST:PORT; without a host it is on loopback; port 0 means any free port")
 	begin, other := newFlags(), newFlags()
 	o.startFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
@@ -97,9 +98,11 @@ func newServe(o *options) *cobra.Command {
 				return usageErrorf("%s is a single record: serve its stream, and open /?record=%s", args[0],
 					args[0])
 			}
-			if _, port, err := net.SplitHostPort(o.listen); err != nil || port == "" {
+			address, err := cliflags.ListenAddress(o.listen)
+			if err != nil {
 				return usageErrorf("--listen: %q: give HOST:PORT, such as %s", o.listen, listenDefault)
 			}
+			o.listen = address
 			return o.serve(cmd.Context(), firstSettings(cmd.Flags()))
 		},
 	}

@@ -172,6 +172,15 @@ func TestFirstSettingsOfThePage(t *testing.T) {
 	page.NoProblems()
 }
 
+// A page whose address has no host is for this machine only, as a worker's monitor is.
+func TestThePageWithoutAHostIsOnLoopback(t *testing.T) {
+	t.Parallel()
+	s := setup(t).serve(nil, "--listen", ":0", "logs.*")
+	if !strings.HasPrefix(s.url, "http://127.0.0.1:") {
+		t.Errorf("the page is served on %s", s.url)
+	}
+}
+
 // A page shows the streams of the command line, and no other, whatever it asks for.
 func TestThePageShowsNoOtherStreams(t *testing.T) {
 	t.Parallel()

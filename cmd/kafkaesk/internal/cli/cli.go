@@ -87,6 +87,16 @@ func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// Exactly wants n arguments, and otherwise says how the command is called.
+func Exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return UsageErrorf("%d instead of %d arguments: want %s", len(args), n, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
 // helpWidth is the maximum width of a help text in columns.
 const helpWidth = 100
 

@@ -58,7 +58,7 @@ func newPublish(s cli.Streams, apps Apps) *cobra.Command {
 			"wrong, 3 no broker could be reached.",
 		Example: "  echo '{\"title\":\"a\"}' | kafkaesk publish content.edited --schema Content:1 --key a\n" +
 			"  kafkaesk publish orders.new --app ./orders:App < orders.jsonl",
-		Args: cli.AsUsage(cobra.ExactArgs(1)),
+		Args: cli.Exactly(1),
 	}
 	connection := cli.Connect(cmd, s)
 	flags := cmd.Flags()

@@ -41,7 +41,7 @@ func newSchemaCheck(s cli.Streams) *cobra.Command {
 			"Exit codes: 0 compatible, 1 incompatible or not comparable, 2 the command line is wrong.",
 		Example: "  kafkaesk schema check --compatibility full content.1.json content.2.json\n" +
 			"  kafkaesk schemas ./orders:App --json-schema Order:2 | kafkaesk schema check order.1.json -",
-		Args: cli.AsUsage(cobra.ExactArgs(2)),
+		Args: cli.Exactly(2),
 	}
 	output := cli.AddOutput(cmd)
 	directions := []string{compat.Backward, compat.Forward, compat.Full}

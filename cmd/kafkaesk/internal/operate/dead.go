@@ -199,7 +199,7 @@ func errorsOf(r deadRow) string {
 	var texts []string
 	for n, kind := range kinds {
 		if n == most {
-			texts = append(texts, fmt.Sprintf("and %d more kinds", len(kinds)-most))
+			texts = append(texts, fmt.Sprintf("and %d more", len(kinds)-most))
 			break
 		}
 		texts = append(texts, fmt.Sprintf("%d %s", r.Errors[kind], kind))
@@ -219,7 +219,7 @@ func newDeadAction(s cli.Streams, cmd *cobra.Command, done, would string,
 	do func(*bus.App, context.Context, string, string, bus.DeadLetterSelection) (bus.DeadLetterCount, error),
 ) *cobra.Command {
 	var o selecting
-	cmd.Args = cli.AsUsage(cobra.ExactArgs(2))
+	cmd.Args = cli.Exactly(2)
 	connection := cli.Connect(cmd, s)
 	cmd.ValidArgsFunction = completeDead(connection)
 	cmd.Flags().StringArrayVar(&o.where, "where", nil, whereHelp)

@@ -46,3 +46,11 @@ func TestHostileDeadLettersAreListed(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorsOfADeadRow(t *testing.T) {
+	t.Parallel()
+	got := errorsOf(deadRow{Errors: map[string]int{"a": 1, "b": 4, "c": 3, "d": 2}})
+	if want := "4 b; 3 c; 2 d; and 1 more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -74,7 +74,7 @@ func newDeadShow(s cli.Streams) *cobra.Command {
 			"are keys and headers."),
 		Example: "  kafkaesk dead show content.edited mailer --where state=open\n" +
 			"  kafkaesk dead show content.edited mailer --limit 0 -o json | jq '.[].error'",
-		Args: cli.AsUsage(cobra.ExactArgs(2)),
+		Args: cli.Exactly(2),
 	}
 	connection, output := cli.Connect(cmd, s), cli.AddOutput(cmd)
 	cmd.ValidArgsFunction = completeDead(connection)

@@ -56,7 +56,7 @@ func newReset(s cli.Streams) *cobra.Command {
 			"name a record, is for that partition alone."),
 		Example: "  kafkaesk groups reset mailer --to 2h --dry-run\n" +
 			"  kafkaesk groups reset mailer --to content.edited/3@1200 --to content.edited/4@980",
-		Args: cli.AsUsage(cobra.ExactArgs(1)),
+		Args: cli.Exactly(1),
 	}
 	connection, output := cli.ConnectFor(cmd, s), cli.AddOutput(cmd)
 	cmd.ValidArgsFunction = connection.CompleteGroups
