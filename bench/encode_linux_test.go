@@ -84,8 +84,8 @@ type (
 )
 
 // BenchmarkEncode compares what App.Publish does to a value, encoding and validation, with encoding/json, and with
-// encoding/json and jsonschema/v5 behind it, which decodes the JSON. Figures are CPU time of the thread, the shortest of
-// many short rounds in turns.
+// encoding/json and jsonschema/v5 behind it, which decodes the JSON. Figures are CPU time of the thread, the shortest
+// of many short rounds in turns.
 func BenchmarkEncode(b *testing.B) {
 	order := &fullOrder{ID: "0193b2a0-1111-7222", Customer: "ada", Status: "paid", Amount: 12.5, Count: 3,
 		Tags: []string{"a", "b"}, Time: time.Unix(1e9, 5).UTC(), Address: address{"Main Street 1", "Paris"}}

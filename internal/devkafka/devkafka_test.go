@@ -158,7 +158,8 @@ func TestAddress(t *testing.T) {
 		{name: "loopback name", options: devkafka.Options{Addr: "localhost:0"}},
 		{name: "another loopback address", options: devkafka.Options{Addr: "127.0.0.2:0"}},
 		{name: "remote", options: devkafka.Options{Addr: "192.0.2.1:9092"}, want: "not on loopback"},
-		{name: "all interfaces", options: devkafka.Options{Addr: "0.0.0.0:0", AllowRemote: true}, want: "cannot be advertised to clients"},
+		{name: "all interfaces", options: devkafka.Options{Addr: "0.0.0.0:0", AllowRemote: true},
+			want: "cannot be advertised to clients"},
 		{name: "no host", options: devkafka.Options{Addr: ":9092"}, want: "cannot be advertised to clients"},
 		{name: "no port", options: devkafka.Options{Addr: "127.0.0.1"}, want: "want host:port"},
 	}
