@@ -76,6 +76,9 @@ func TestErrorsOnEveryAPI(t *testing.T) {
 			}
 			for _, x := range trials {
 				x.until(x.name+": what it marked is committed", func() bool { return x.Status().Committed[x.part] == 5 })
+				if api.key == kmsg.Heartbeat { // the commit may come before the first one
+					x.until(x.name+": a heartbeat was sent", func() bool { return x.faults.Hits() > 0 })
+				}
 				if err := x.stop(); err != nil {
 					t.Errorf("%s: %v", x.name, err)
 				}
