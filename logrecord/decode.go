@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 	"github.com/kafkaesk/kafkaesk/internal/severity"
@@ -142,22 +141,15 @@ func (d *decoder) known(name string, value []byte) bool {
 	return rawjson.IsNull(value)
 }
 
-// The layouts of a timestamp: RFC 3339, then Python's, which has no zone and means UTC. Parse accepts a fraction of a
-// second after each.
-var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"}
-
 func (d *decoder) time(value []byte) bool {
 	if value[0] != '"' {
 		return false
 	}
-	text := rawjson.Unquote(value)
-	for _, form := range timeForms {
-		if t, err := time.Parse(form, text); err == nil {
-			d.record.Time = t.UTC()
-			return true
-		}
+	t, ok := rawjson.ParseTime(rawjson.Unquote(value))
+	if ok {
+		d.record.Time = t.UTC()
 	}
-	return false
+	return ok
 }
 
 // level accepts a number, or a level name of another logger.

@@ -4,11 +4,8 @@ import (
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/jsonscan"
+	"github.com/kafkaesk/kafkaesk/internal/rawjson"
 )
-
-// timeForms are the layouts of a timestamp: RFC 3339, then Python's, which has no zone and means UTC. Parse accepts a
-// fraction of a second after each.
-var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"}
 
 // Timestamp parses the JSON of a log record's timestamp.
 func Timestamp(value []byte) (t time.Time, ok bool) {
@@ -19,12 +16,7 @@ func Timestamp(value []byte) (t time.Time, ok bool) {
 	if nanos, ok := usual(text); ok {
 		return time.Unix(0, nanos), true
 	}
-	for _, form := range timeForms {
-		if t, err := time.Parse(form, jsonscan.Text(text)); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
+	return rawjson.ParseTime(jsonscan.Text(text))
 }
 
 // Nanos parses the JSON of a log record's timestamp as nanoseconds since 1970. A time outside of their range becomes

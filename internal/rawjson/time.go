@@ -9,6 +9,18 @@ const (
 	oneDay      = 24 * 60 * 60
 )
 
+// ParseTime parses the text of a timestamp: RFC 3339, or Python's forms, which have a space for the T and, without a
+// zone, mean UTC. Each may have a fraction of a second.
+func ParseTime(text string) (t time.Time, ok bool) {
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00",
+		time.DateTime} {
+		if t, err := time.Parse(layout, text); err == nil { // it accepts a fraction behind the seconds
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
 // AppendTime appends a time in quotes as RFC 3339, as encoding/json does. It is not ok for a time that encoding/json
 // refuses.
 func AppendTime(dst []byte, t time.Time) (out []byte, ok bool) {
