@@ -18,11 +18,11 @@ import (
 // before them. A record that the application publishes to any other stream, by [Message.Forward] say, goes without
 // them.
 const (
-	// GroupHeader is the group whose handler gave the record up.
-	GroupHeader = "kafkaesk-group"
-	// FirstStreamHeader, FirstTopicHeader, FirstPartitionHeader and FirstOffsetHeader tell where the record was read
-	// for the first time: the topic is the stream with [Config.TopicPrefix].
-	FirstStreamHeader    = "kafkaesk-first-stream"
+	// GroupHeader, kafkaesk-group, is the group whose handler gave the record up.
+	GroupHeader = streams.GroupHeader
+	// FirstStreamHeader (kafkaesk-first-stream), FirstTopicHeader, FirstPartitionHeader and FirstOffsetHeader tell
+	// where the record was read for the first time: the topic is the stream with [Config.TopicPrefix].
+	FirstStreamHeader    = streams.FirstStreamHeader
 	FirstTopicHeader     = "kafkaesk-first-topic"
 	FirstPartitionHeader = "kafkaesk-first-partition"
 	FirstOffsetHeader    = "kafkaesk-first-offset"

@@ -12,6 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/near"
+	busstreams "github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // nameCharacters are the characters that the name of a topic can have.
@@ -54,17 +55,9 @@ func alsoNamed(text string) []string {
 	return []string{text}
 }
 
-// ownStream matches the bus's own streams, as bus/streamset.go does: only a pattern that names them reads them.
-var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
-
-func (p *pattern) namesOwn() bool {
-	return strings.HasSuffix(p.text, ".dead") || strings.Contains(p.text, ".retry.") ||
-		strings.HasSuffix(strings.TrimSuffix(p.text, ".log"), ".replay")
-}
-
-// match reports whether the pattern matches a topic.
+// match reports whether the pattern matches a topic. It matches the bus's own streams only if it names them.
 func (p *pattern) match(prefix, topic string) bool {
-	return p.matches(topic) && (p.namesOwn() || !ownStream.MatchString(strings.TrimPrefix(topic, prefix)))
+	return p.matches(topic) && (busstreams.NamesOwn(p.text) || !busstreams.IsOwn(strings.TrimPrefix(topic, prefix)))
 }
 
 func (p *pattern) matches(topic string) bool {

@@ -4,11 +4,11 @@ package acls
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/fnmatch"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // Kinds of resources and of patterns, as kafka-acls has them.
@@ -116,19 +116,19 @@ func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
 		n.write(name, Prefixed, "failed records of "+s.Group)
 		return
 	}
-	own := name + "." + s.Group
-	n.write(own+".dead", Literal, "dead letters of "+s.Group)
-	n.add(Topic, own+".replay", Literal, "replayed dead letters of "+s.Group, "Read")
+	dead, replay, log := streams.Dead(name, s.Group), streams.Replay(name, s.Group), streams.ReplayLog(name, s.Group)
+	n.write(dead, Literal, "dead letters of "+s.Group)
+	n.add(Topic, replay, Literal, "replayed dead letters of "+s.Group, "Read")
 	for i := range s.RetryMS {
-		retry := own + ".retry." + strconv.Itoa(i+1)
+		retry := streams.Retry(name, s.Group, i+1)
 		n.write(retry, Literal, "retries of "+s.Group)
 		n.add(Topic, retry, Literal, "retries of "+s.Group, "Read")
 	}
 	if n.options.Replay {
-		n.add(Topic, own+".dead", Literal, "dead letters of "+s.Group, "Read", "DescribeConfigs")
-		n.write(own+".replay", Literal, "replayed dead letters of "+s.Group)
-		n.write(own+".replay.log", Literal, "what was replayed of "+s.Group)
-		n.add(Topic, own+".replay.log", Literal, "what was replayed of "+s.Group, "Read")
+		n.add(Topic, dead, Literal, "dead letters of "+s.Group, "Read", "DescribeConfigs")
+		n.write(replay, Literal, "replayed dead letters of "+s.Group)
+		n.write(log, Literal, "what was replayed of "+s.Group)
+		n.add(Topic, log, Literal, "what was replayed of "+s.Group, "Read")
 	}
 }
 

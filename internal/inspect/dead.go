@@ -12,6 +12,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/fetch"
 	"github.com/kafkaesk/kafkaesk/internal/kafka/wire"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // DeadLetters describes a stream of dead letters.
@@ -40,19 +41,8 @@ type beginning struct {
 	time   time.Time // of its first record
 }
 
-// The names of the headers of dead letters, as in package bus.
-const (
-	groupHeader       = "kafkaesk-group"
-	firstStreamHeader = "kafkaesk-first-stream"
-)
-
-const (
-	deadSuffix = ".dead"
-	// marksSuffix is that of the stream that says what was done with dead letters; package bus writes it.
-	marksSuffix = ".replay.log"
-	// mostMarks bounds what is read of it.
-	mostMarks = 20_000
-)
+// mostMarks bounds what is read of the stream that says what was done with dead letters. Package bus writes it.
+const mostMarks = 20_000
 
 // DeadLetters returns the streams of dead letters, sorted by name.
 func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
@@ -63,7 +53,7 @@ func (i *Inspector) DeadLetters(ctx context.Context) ([]DeadLetters, error) {
 	var parts []kafka.TopicPartition
 	for _, name := range slices.Sorted(maps.Keys(cluster.Topics)) {
 		stream, ours := i.stream(name)
-		if source, dead := strings.CutSuffix(stream, deadSuffix); !ours || !dead || !strings.Contains(source, ".") {
+		if source, dead := strings.CutSuffix(stream, streams.DeadSuffix); !ours || !dead || !strings.Contains(source, ".") {
 			continue
 		}
 		for p := range cluster.Topics[name].Leaders {
@@ -105,7 +95,7 @@ func (i *Inspector) CountOpen(ctx context.Context, all []DeadLetters) error {
 	var parts []kafka.TopicPartition
 	for n := range all {
 		d := &all[n]
-		log := kafka.TopicPartition{Topic: i.prefix + strings.TrimSuffix(d.DeadStream, deadSuffix) + marksSuffix}
+		log := kafka.TopicPartition{Topic: i.prefix + streams.ReplayLog(d.Stream, d.Group)}
 		if cluster.Topics[log.Topic] == nil {
 			d.Open = &d.Records
 			continue
@@ -176,15 +166,15 @@ func (d *DeadLetters) see(r *wire.Record) {
 	if t := r.Time.UTC(); hasTime(t) && (d.Oldest == nil || t.Before(*d.Oldest)) {
 		d.Oldest = &t
 	}
-	stream, group := header(r, firstStreamHeader), header(r, groupHeader)
-	if stream+"."+group+deadSuffix == d.DeadStream { // names with dots cannot be split: the headers decide
+	stream, group := header(r, streams.FirstStreamHeader), header(r, streams.GroupHeader)
+	if streams.Dead(stream, group) == d.DeadStream { // names with dots cannot be split: the headers decide
 		d.Stream, d.Group = stream, group
 	}
 }
 
 // splitDead splits the name of a dead-letter stream at the last dot before its suffix.
 func splitDead(deadStream string) (stream, group string) {
-	name := strings.TrimSuffix(deadStream, deadSuffix)
+	name := strings.TrimSuffix(deadStream, streams.DeadSuffix)
 	dot := strings.LastIndexByte(name, '.')
 	return name[:dot], name[dot+1:]
 }

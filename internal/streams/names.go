@@ -12,6 +12,12 @@ import (
 // DeadSuffix ends the name of a stream of dead letters.
 const DeadSuffix = ".dead"
 
+// The headers of a dead letter that say whose it is. Package bus documents them.
+const (
+	GroupHeader       = "kafkaesk-group"
+	FirstStreamHeader = "kafkaesk-first-stream"
+)
+
 const (
 	retryInfix   = ".retry."
 	replaySuffix = ".replay"
@@ -38,8 +44,8 @@ var own = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
 // IsOwn reports whether a stream's name is one that the bus makes.
 func IsOwn(stream string) bool { return own.MatchString(stream) }
 
-// namesOwn reports whether a pattern names the bus's own streams.
-func namesOwn(pattern string) bool {
+// NamesOwn reports whether a pattern names the bus's own streams.
+func NamesOwn(pattern string) bool {
 	return strings.HasSuffix(pattern, DeadSuffix) || strings.Contains(pattern, retryInfix) ||
 		strings.HasSuffix(strings.TrimSuffix(pattern, logSuffix), replaySuffix)
 }

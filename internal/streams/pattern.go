@@ -104,7 +104,7 @@ func Compile(prefix string, patterns []string) ([]fnmatch.Pattern, error) {
 // Reads reports whether a topic belongs to a pattern: it matches, and where it is one of the bus's own streams, the
 // pattern names them.
 func Reads(p fnmatch.Pattern, prefix, topic string) bool {
-	return p.Match(topic) && (namesOwn(p.String()) || !IsOwn(strings.TrimPrefix(topic, prefix)))
+	return p.Match(topic) && (NamesOwn(p.String()) || !IsOwn(strings.TrimPrefix(topic, prefix)))
 }
 
 // MatchAny reports whether one of the patterns matches a topic.

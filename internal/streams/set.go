@@ -49,7 +49,7 @@ func NewSet(prefix string, s Subscription) (*Set, error) {
 	}
 	set := &Set{Subscription: s, prefix: prefix, compiled: compiled}
 	for i, text := range s.Patterns {
-		if namesOwn(text) {
+		if NamesOwn(text) {
 			set.named = append(set.named, compiled[i])
 		}
 	}

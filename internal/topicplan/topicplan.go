@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // The actions of a row.
@@ -198,28 +198,25 @@ func (p *planner) subscription(s appinfo.Subscription) {
 	}
 	for _, stream := range p.sources(s) {
 		source := p.prefix + stream
-		p.own(stream+"."+s.Group+".dead", kafka.TopicSpec{Source: source})
+		p.own(streams.Dead(stream, s.Group), kafka.TopicSpec{Source: source})
 		for i, ms := range s.RetryMS {
-			p.own(stream+"."+s.Group+".retry."+strconv.Itoa(i+1),
-				kafka.TopicSpec{Source: source, Delay: time.Duration(ms) * time.Millisecond})
+			delay := time.Duration(ms) * time.Millisecond
+			p.own(streams.Retry(stream, s.Group, i+1), kafka.TopicSpec{Source: source, Delay: delay})
 		}
 	}
 }
 
-// ownStream matches the names of the bus's own streams.
-var ownStream = regexp.MustCompile(`^.+\..+\.(dead|retry\.[0-9]+|replay(\.log)?)$`)
-
 // sources returns the declared or existing streams that a subscription reads.
 func (p *planner) sources(s appinfo.Subscription) []string {
-	streams := p.app.Streams()
+	found := p.app.Streams()
 	for topic, t := range p.cluster.Topics {
-		if stream, ok := strings.CutPrefix(topic, p.prefix); ok && !t.Internal && !ownStream.MatchString(stream) {
-			streams = append(streams, stream)
+		if stream, ok := strings.CutPrefix(topic, p.prefix); ok && !t.Internal && !streams.IsOwn(stream) {
+			found = append(found, stream)
 		}
 	}
-	streams = slices.DeleteFunc(streams, func(stream string) bool { return !s.Reads(stream) })
-	slices.Sort(streams)
-	return slices.Compact(streams)
+	found = slices.DeleteFunc(found, func(stream string) bool { return !s.Reads(stream) })
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func (p *planner) own(stream string, spec kafka.TopicSpec) {

@@ -13,6 +13,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/appinfo"
 	"github.com/kafkaesk/kafkaesk/internal/doctor"
 	"github.com/kafkaesk/kafkaesk/internal/logtext"
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 func newDoctor(s cli.Streams, apps Apps) *cobra.Command {
@@ -109,7 +110,7 @@ func resultText(r doctor.Result) string {
 }
 
 // needs returns how an App uses its streams, and its groups.
-func needs(info *appinfo.App) (streams []doctor.Need, groups []string) {
+func needs(info *appinfo.App) (used []doctor.Need, groups []string) {
 	byName := make(map[string]*doctor.Need)
 	var names []string
 	of := func(stream string) *doctor.Need {
@@ -132,12 +133,12 @@ func needs(info *appinfo.App) (streams []doctor.Need, groups []string) {
 		for _, stream := range read {
 			of(stream).Consume = true
 			if sub.DeadLetter {
-				of(stream + "." + sub.Group + ".dead").Publish = true
+				of(streams.Dead(stream, sub.Group)).Publish = true
 			}
 		}
 	}
 	for _, name := range names {
-		streams = append(streams, *byName[name])
+		used = append(used, *byName[name])
 	}
-	return streams, groups
+	return used, groups
 }
