@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 // monitorURL is what the worker's log says of its monitor.
@@ -24,24 +26,6 @@ func (c *child) listening(t *testing.T) string {
 	return found[1]
 }
 
-func fetch(t *testing.T, url string) (code int, body string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
-}
-
 // The flag, and its variable, serve the monitor from the start until the handlers are done.
 func TestAProcessServesItsMonitor(t *testing.T) {
 	t.Parallel()
@@ -56,13 +40,13 @@ func TestAProcessServesItsMonitor(t *testing.T) {
 		"livez": `"ok": true`, "readyz": `"ok": true`,
 		"metrics": fmt.Sprintf("kafkaesk_consumer_running_handlers{group=%q} 1\n", w.group),
 	} {
-		if code, body := fetch(t, url+path); code != http.StatusOK || !strings.Contains(body, want) {
+		if code, body := testkit.Fetch(t, url+path, ""); code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("/%s: %d, want %q in\n%s", path, code, want, body)
 		}
 	}
 	c.signal(t, syscall.SIGTERM)
 	c.await(t, c.stderr, "worker: ending")
-	if code, _ := fetch(t, url+"livez"); code != http.StatusOK {
+	if code, _ := testkit.Fetch(t, url+"livez", ""); code != http.StatusOK {
 		t.Errorf("/livez while handlers finish: %d", code)
 	}
 	if _, err := io.WriteString(c.stdin, "finish\n"); err != nil {

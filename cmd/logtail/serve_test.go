@@ -57,23 +57,7 @@ func (b *bench) serve(change func(*options), args ...string) *served {
 // answer asks the server for a path, and returns the status and the text.
 func (s *served) answer(t *testing.T, path, host string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if host != "" {
-		r.Host = host
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
+	return testkit.Fetch(t, s.url+path, host)
 }
 
 const shownRows = `[...document.querySelectorAll("#rows li[data-place] .text")].map(e => e.textContent)`

@@ -22,6 +22,7 @@ import (
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -110,40 +111,15 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// listen serves connections until the test ends.
-func listen(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serve(c)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
-	return l.Addr().String()
-}
-
 func TestAPortThatNeverAnswers(t *testing.T) {
 	t.Parallel()
 	var open []net.Conn
-	t.Cleanup(func() { // after the cleanup of listen, which waits for whoever appends
+	t.Cleanup(func() { // after the cleanup of Listen, which waits for whoever appends
 		for _, c := range open {
 			c.Close()
 		}
 	})
-	address := listen(t, func(c net.Conn) { open = append(open, c) })
+	address := testkit.Listen(t, func(c net.Conn) { open = append(open, c) })
 	o := Options{Servers: []string{address}, Timeout: 100 * time.Millisecond}
 	results, healthy := examine(t, o)
 	wantFailure(t, results, healthy, stepVersions, "no answer within 100ms", "never answers")
@@ -154,7 +130,7 @@ func TestAPortThatNeverAnswers(t *testing.T) {
 
 func TestAnotherProgram(t *testing.T) {
 	t.Parallel()
-	address := listen(t, func(c net.Conn) {
+	address := testkit.Listen(t, func(c net.Conn) {
 		_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		_, _ = c.Read(make([]byte, 1024))
 		c.Close()
@@ -396,7 +372,7 @@ func TestAWrongClock(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	address := listen(t, func(c net.Conn) {
+	address := testkit.Listen(t, func(c net.Conn) {
 		cancel()
 		c.Close()
 	})

@@ -14,11 +14,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/kafkaesk/kafkaesk/internal/testkit"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -145,26 +145,10 @@ func TestTLSWithAListenerThatHasNone(t *testing.T) {
 // hangsUp returns the address of a listener that closes each connection when it has read up to length bytes.
 func hangsUp(t *testing.T, length int) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var accepting sync.WaitGroup
-	accepting.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Read(make([]byte, length))
-			c.Close()
-		}
+	return testkit.Listen(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, length))
+		c.Close()
 	})
-	t.Cleanup(func() {
-		listener.Close()
-		accepting.Wait()
-	})
-	return listener.Addr().String()
 }
 
 // authority is a certificate authority of one test.
@@ -293,26 +277,13 @@ func TestTLS(t *testing.T) {
 // waiting.
 func TestTLSOnAnotherListener(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
-			_ = c.Close()
-		}
-	}()
-	t.Cleanup(func() { listener.Close(); <-done })
+	address := testkit.Listen(t, func(c net.Conn) {
+		_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		c.Close()
+	})
 	s := quick()
 	s.SecurityProtocol = SSL
-	client := connect(t, s, listener.Addr().String())
+	client := connect(t, s, address)
 	if _, err := client.AllTopics(t.Context()); !errors.Is(err, ErrAuth) ||
 		!strings.Contains(err.Error(), "does not look like a TLS handshake") {
 		t.Errorf("error %v", err)

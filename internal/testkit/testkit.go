@@ -1,6 +1,6 @@
 // Package testkit contains what the tests of all packages share: waiting for a state, logs that only a failing test
-// prints, the end of a test binary, and running the test binary as the program under test. It does not use Kafka;
-// package kafkatest does.
+// prints, the end of a test binary, listeners, requests, and running the test binary as the program under test. It
+// does not use Kafka; package kafkatest does.
 package testkit
 
 import (
