@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/internal/cmdtest"
 	"github.com/kafkaesk/kafkaesk/internal/kafkatest"
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
@@ -50,10 +51,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			b := newScriptBench(env.T().(testing.TB))
-			env.Setenv("KAFKAESK_KAFKA_SERVERS", strings.Join(b.cluster.Servers(), ","))
-			env.Setenv("KAFKAESK_TOPIC_PREFIX", b.prefix)
-			env.Setenv("PREFIX", b.prefix)
-			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
+			cmdtest.SetKafka(env, b.cluster.Servers(), b.prefix)
 			env.Values["bench"] = b
 			return setGoEnv(env)
 		},
@@ -104,32 +102,14 @@ func (b *scriptBench) bounded() (context.Context, context.CancelFunc) {
 }
 
 func checkCode(ts *testscript.TestScript, _ bool, args []string) {
-	if want, got := args[0], strconv.Itoa(benchOf(ts).code); got != want {
-		ts.Fatalf("exit code %s, want %s", got, want)
-	}
+	cmdtest.CheckCode(ts, benchOf(ts).code, args)
 }
 
 func putLines(ts *testscript.TestScript, _ bool, args []string) {
 	b := benchOf(ts)
-	var opts []bus.PublishOption
-	for _, arg := range args[2:] {
-		switch name, value, _ := strings.Cut(arg, "="); name {
-		case "key":
-			opts = append(opts, bus.Key([]byte(value)))
-		case "header":
-			name, value, _ := strings.Cut(value, "=")
-			opts = append(opts, bus.AddHeader(name, value))
-		case "time":
-			at, err := time.Parse(time.RFC3339, value)
-			ts.Check(err)
-			opts = append(opts, bus.Timestamp(at))
-		}
-	}
 	ctx, cancel := b.bounded()
 	defer cancel()
-	for line := range strings.Lines(ts.ReadFile(args[1])) {
-		ts.Check(b.app.PublishRaw(ctx, args[0], []byte(strings.TrimSuffix(line, "\n")), opts...))
-	}
+	cmdtest.Publish(ctx, ts, b.app, args)
 }
 
 func handleRecords(ts *testscript.TestScript, _ bool, args []string) {

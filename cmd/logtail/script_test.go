@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/kafkaesk/kafkaesk/bus"
+	"github.com/kafkaesk/kafkaesk/cmd/internal/cmdtest"
 )
 
 // TestScripts runs the scripts of testdata/scripts, each on streams of its own. Beside testscript's commands they have:
@@ -28,10 +27,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			b := setup(env.T().(testing.TB))
-			env.Setenv("KAFKAESK_KAFKA_SERVERS", strings.Join(b.cluster.Servers(), ","))
-			env.Setenv("KAFKAESK_TOPIC_PREFIX", b.prefix)
-			env.Setenv("PREFIX", b.prefix)
-			env.Setenv("XDG_CONFIG_HOME", env.WorkDir)
+			cmdtest.SetKafka(env, b.cluster.Servers(), b.prefix)
 			env.Values["bench"] = b
 			env.Values["code"] = new(int)
 			return nil
@@ -39,9 +35,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"publish": publishLines, "logtail": runLogtail,
 			"code": func(ts *testscript.TestScript, _ bool, args []string) {
-				if want, got := args[0], strconv.Itoa(*ts.Value("code").(*int)); got != want {
-					ts.Fatalf("exit code %s, want %s", got, want)
-				}
+				cmdtest.CheckCode(ts, *ts.Value("code").(*int), args)
 			},
 		},
 	})
@@ -49,25 +43,9 @@ func TestScripts(t *testing.T) {
 
 func publishLines(ts *testscript.TestScript, _ bool, args []string) {
 	b := ts.Value("bench").(*bench)
-	var opts []bus.PublishOption
-	for _, arg := range args[2:] {
-		switch name, value, _ := strings.Cut(arg, "="); name {
-		case "key":
-			opts = append(opts, bus.Key([]byte(value)))
-		case "header":
-			name, value, _ := strings.Cut(value, "=")
-			opts = append(opts, bus.AddHeader(name, value))
-		case "time":
-			at, err := time.Parse(time.RFC3339, value)
-			ts.Check(err)
-			opts = append(opts, bus.Timestamp(at))
-		}
-	}
 	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
-	for line := range strings.Lines(ts.ReadFile(args[1])) {
-		ts.Check(b.app.PublishRaw(ctx, args[0], []byte(strings.TrimSuffix(line, "\n")), opts...))
-	}
+	cmdtest.Publish(ctx, ts, b.app, args)
 }
 
 func runLogtail(ts *testscript.TestScript, neg bool, args []string) {

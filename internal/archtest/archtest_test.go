@@ -69,7 +69,7 @@ var rules = []rule{
 	{name: "libraries carry no test kit", from: []string{"bus/...", "slogkafka/...", "logrecord/...", "internal/kafka/...",
 		"internal/schema/...", "internal/jsonplan", "internal/rawjson", "internal/fnmatch/...", "internal/lanes",
 		"internal/envelope", "internal/spool", "cmd/..."},
-		except: []string{"bus/bustest/...", "slogkafka/slogkafkatest"},
+		except: []string{"bus/bustest/...", "slogkafka/slogkafkatest", "cmd/internal/cmdtest"},
 		imports: []string{"testing", module + "/internal/kafkatest/...", module + "/internal/testkit/...",
 			module + "/internal/browsertest", "go.uber.org/goleak", "github.com/google/go-cmp/...", "pgregory.net/rapid",
 			"github.com/stretchr/..."}},
