@@ -55,11 +55,11 @@ func (h *Handler) Close(ctx context.Context) error {
 }
 
 // shut is the first call of Close.
-func (c *core) shut(ctx context.Context) error {
+func (c *sharedState) shut(ctx context.Context) error {
 	c.queue.close()
-	c.begin.Do(func() {}) // without a record nothing was started; from here on nothing is
+	c.startOnce.Do(func() {}) // without a record nothing was started; from here on nothing is
 	c.deliver.Do(c.startStore)
-	c.queue.hurry(1)
+	c.queue.addFlushWaiters(1)
 	gaveUp := c.drain(ctx)
 	cause := c.why(ctx)
 	if gaveUp != nil && cause != nil {
@@ -79,7 +79,7 @@ func (c *core) shut(ctx context.Context) error {
 
 // drain waits until all records are delivered. It returns an error when nothing was delivered for so long that the
 // rest of the time is reserved for the fallback.
-func (c *core) drain(ctx context.Context) (gaveUp error) {
+func (c *sharedState) drain(ctx context.Context) (gaveUp error) {
 	if !c.app.Configured() {
 		return nil // the App stays without servers
 	}
@@ -113,7 +113,7 @@ func (c *core) drain(ctx context.Context) (gaveUp error) {
 }
 
 // lastSummary sends a record about the drops that the stream has not reported yet.
-func (c *core) lastSummary(ctx context.Context) {
+func (c *sharedState) lastSummary(ctx context.Context) {
 	if c.app.Connected() {
 		ctx, cancel := context.WithTimeout(ctx, summaryTime)
 		defer cancel()
@@ -123,7 +123,7 @@ func (c *core) lastSummary(ctx context.Context) {
 
 // giveUp returns a channel that fires when the time for the spool and the fallback begins; nil without a spool and a
 // fallback, or without a deadline.
-func (c *core) giveUp(ctx context.Context) <-chan time.Time {
+func (c *sharedState) giveUp(ctx context.Context) <-chan time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || c.fallback.handler == nil && c.store == nil {
 		return nil
@@ -132,10 +132,10 @@ func (c *core) giveUp(ctx context.Context) <-chan time.Time {
 	return time.After(left - min(left/4, maxReserve))
 }
 
-func (c *core) delivered() uint64 { return c.queue.snapshot().Delivered }
+func (c *sharedState) delivered() uint64 { return c.queue.snapshot().Delivered }
 
 // stop ends the worker, and waits for it within Close's time. Outcomes that have arrived by then are counted.
-func (c *core) stop() {
+func (c *sharedState) stop() {
 	c.end()
 	c.app.Expire()
 	stopped := make(chan struct{})
@@ -154,7 +154,7 @@ func (c *core) stop() {
 }
 
 // startStore starts the spool's loop where no record has started the worker. save ends the loop, and waits for it.
-func (c *core) startStore() {
+func (c *sharedState) startStore() {
 	if c.store != nil {
 		go c.store.run()
 	}
@@ -162,7 +162,7 @@ func (c *core) startStore() {
 
 // save writes the remaining records to the disk. With a fallback it uses half of the remaining time, and the fallback
 // the other half.
-func (c *core) save(ctx context.Context) {
+func (c *sharedState) save(ctx context.Context) {
 	if c.store == nil {
 		return
 	}
@@ -189,7 +189,7 @@ func (c *core) save(ctx context.Context) {
 
 // leave gives the remaining records to the fallback, and waits until it has handled all its records or ctx ends. It
 // returns the number of records that reached neither Kafka nor the fallback.
-func (c *core) leave(ctx context.Context, left []*queued) int {
+func (c *sharedState) leave(ctx context.Context, left []*queued) int {
 	for _, r := range left {
 		r.waiter.end(fmt.Errorf("slogkafka: %w", bus.ErrClosed))
 	}
@@ -212,15 +212,15 @@ func (c *core) leave(ctx context.Context, left []*queued) int {
 }
 
 // why returns the reason for the remaining records.
-func (c *core) why(ctx context.Context) error {
-	over, failure := context.Cause(ctx), c.waiting()
+func (c *sharedState) why(ctx context.Context) error {
+	cause, failure := context.Cause(ctx), c.waiting()
 	switch {
 	case !c.app.Configured():
 		return bus.ErrNotConfigured
-	case over == nil:
+	case cause == nil:
 		return failure
 	case failure == nil:
-		return over
+		return cause
 	}
-	return fmt.Errorf("%w: %w", over, failure)
+	return fmt.Errorf("%w: %w", cause, failure)
 }

@@ -40,13 +40,13 @@ type fallback struct {
 type fallbackState uint64
 
 const (
-	fallbackShift = 38
-	fallbackOver  = 1 << 63
+	fallbackShift  = 38
+	fallbackClosed = 1 << 63
 )
 
-func (s fallbackState) records() int64 { return int64(s &^ fallbackOver >> fallbackShift) }
+func (s fallbackState) records() int64 { return int64(s &^ fallbackClosed >> fallbackShift) }
 func (s fallbackState) bytes() int64   { return int64(s & (1<<fallbackShift - 1)) }
-func (s fallbackState) over() bool     { return s&fallbackOver != 0 }
+func (s fallbackState) closed() bool   { return s&fallbackClosed != 0 }
 
 const (
 	// maxFallback is how many records wait for the handler of Fallback at most.
@@ -64,7 +64,7 @@ func (f *fallback) reserve(n int64) bool {
 	for {
 		now := f.state.Load()
 		s := fallbackState(now)
-		if s.over() || s.records() >= maxFallback || s.records() > 0 && s.bytes()+n > f.maxBytes {
+		if s.closed() || s.records() >= maxFallback || s.records() > 0 && s.bytes()+n > f.maxBytes {
 			f.miss(1)
 			return false
 		}
@@ -119,14 +119,14 @@ func (f *fallback) done(bytes int64, ok bool) {
 	for {
 		now := f.state.Load()
 		next := now - uint64(bytes)
-		if !fallbackState(now).over() {
+		if !fallbackState(now).closed() {
 			next -= 1 << fallbackShift
 		}
 		if !f.state.CompareAndSwap(now, next) {
 			continue
 		}
 		switch {
-		case fallbackState(now).over():
+		case fallbackState(now).closed():
 		case ok:
 			f.taken.Add(1)
 		default:
@@ -141,7 +141,7 @@ func (f *fallback) end() int {
 	for {
 		now := f.state.Load()
 		s := fallbackState(now)
-		if f.state.CompareAndSwap(now, uint64(s.bytes())|fallbackOver) {
+		if f.state.CompareAndSwap(now, uint64(s.bytes())|fallbackClosed) {
 			f.miss(uint64(s.records()))
 			return int(s.records())
 		}

@@ -207,7 +207,7 @@ func TestAFallbackThatLogsBackIsFound(t *testing.T) {
 	var h *Handler
 	back := callback(func() error { slog.New(h).Info("from the fallback"); return nil })
 	h = fake(&fakeBus{hang: true}, QueueSize(1, 0), Fallback(back))
-	h.core.fallback.looks.Store(firstLooks)
+	h.sharedState.fallback.looks.Store(firstLooks)
 	logger := slog.New(h)
 	logger.Info("fills the queue")
 	logger.Info("finds no room")

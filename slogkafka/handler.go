@@ -14,7 +14,7 @@ import (
 // Handler ships log records to a stream of the bus. Create it with [NewHandler]. It may be used concurrently, and so
 // may the handlers derived by WithAttrs and WithGroup, which share its queue, its counts and its Close.
 type Handler struct {
-	*core
+	*sharedState
 	*call
 	encoder *logrecord.Encoder
 }
@@ -65,12 +65,12 @@ func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.
 
 // WithAttrs returns a handler whose records also have these attributes. They are encoded now.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &Handler{h.core, h.call, h.encoder.WithAttrs(attrs)}
+	return &Handler{h.sharedState, h.call, h.encoder.WithAttrs(attrs)}
 }
 
 // WithGroup returns a handler that puts all further attributes into a group of that name.
 func (h *Handler) WithGroup(name string) slog.Handler {
-	return &Handler{h.core, h.call, h.encoder.WithGroup(name)}
+	return &Handler{h.sharedState, h.call, h.encoder.WithGroup(name)}
 }
 
 // call holds what Handle does with a record before the queue. A handler and the handlers derived from it share it.
@@ -115,7 +115,7 @@ func (h *Handler) enqueue(ctx context.Context, r *slog.Record, text []byte, resu
 		}
 	}
 	if result.Invalid && h.onInvalid != nil {
-		e.stream = h.judge(ctx, InvalidRecord{Stream: cmp.Or(e.stream, h.core.stream), Value: e.whole(),
+		e.stream = h.judge(ctx, InvalidRecord{Stream: cmp.Or(e.stream, h.sharedState.stream), Value: e.whole(),
 			Errors: result.SchemaErrors})
 		if e.stream == "" {
 			e.refused = DroppedInvalid

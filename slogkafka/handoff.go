@@ -13,31 +13,34 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// entry is one finished log record, as Handle hands it over to the queue. The memory of text and key serves the next
-// record: ship copies what it keeps.
+// entry is an encoded log record on its way from Handle to the queue. The memory of text and key is used again for the
+// next record, so that ship copies what it keeps.
 type entry struct {
-	text   []byte             // what no other record has; the envelope, where the form is that of a whole record
+	// the part of the record that form does not have; the envelope if the form is that of a whole record
+	text   []byte
 	form   logrecord.Form     // makes the envelope of the text
 	key    []byte             // nil: none
-	stream string             // where it goes; "": to that of the handler
+	stream string             // "": that of the handler
 	level  slog.Level         // for the policy of the level
 	time   time.Time          // of the log call; zero: none
-	span   *trace.SpanContext // of the call's context, for the headers traceparent and tracestate; nil: none
+	span   *trace.SpanContext // of the call's context; nil: none
 
 	invalid   bool // it has schema_errors
 	truncated bool // values were shortened
 
 	cell *cell // of the memory that the record was encoded in
 
-	// refused is why the record is not queued: DroppedOwn or DroppedInvalid. It is counted as accepted and dropped.
+	// refused is the reason why the record is not queued, DroppedOwn or DroppedInvalid; "": it is. A refused record is
+	// counted as accepted and dropped.
 	refused string
-	// fallback tells that a refused record goes to the fallback all the same.
+	// fallback reports whether the fallback gets the record although it is refused.
 	fallback bool
 }
 
-// ship hands a record over: it is the only way from Handle to the queue. ctx is that of the log call. It copies what it
-// keeps of e, and returns what Handle returns: nil when the record is queued, else why it never will be.
-func (c *core) ship(ctx context.Context, e *entry) error {
+// ship adds the record of a log call, with its context ctx, to the queue; nothing else does. It copies what it keeps of
+// e. It returns the result of Handle: nil when the record is queued or refused, else the reason why the record is
+// dropped. With FlushOn it also waits for the outcome of the record.
+func (c *sharedState) ship(ctx context.Context, e *entry) error {
 	if e.refused != "" {
 		c.refuse(e, reasonOf(e.refused), e.fallback)
 		return nil
@@ -46,7 +49,7 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 		c.refuse(e, notConfigured, false)
 		return nil
 	}
-	c.begin.Do(c.start)
+	c.startOnce.Do(c.start)
 	charge := e.charge()
 	if !c.queue.reserve(e, charge) {
 		if why, ok := c.makeRoom(e, charge); !ok {
@@ -68,16 +71,16 @@ func (c *core) ship(ctx context.Context, e *entry) error {
 	return c.await(ctx, w)
 }
 
-func (c *core) isConfigured() bool {
+func (c *sharedState) isConfigured() bool {
 	if !c.configured.Load() {
 		c.configured.Store(c.app.Configured())
 	}
 	return c.configured.Load()
 }
 
-// makeRoom takes room for a record that found none, as the policy of its level says. What the fallback logs never
-// waits: the fallback would be blocked by itself.
-func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
+// makeRoom applies the policy of the record's level when the queue is full. A record that the fallback itself logs is
+// dropped instead: if it waited, the fallback would wait for itself.
+func (c *sharedState) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 	_, blocks := c.queue.policyOf(e).(block)
 	if blocks && c.fallback.callsUs() || !blocks && c.fallback.mayCallUs() {
 		return own, false
@@ -88,8 +91,8 @@ func (c *core) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 	})
 }
 
-// refuse counts a record that is not even tried.
-func (c *core) refuse(e *entry, why reason, fallback bool) {
+// refuse counts a record as dropped that is not queued whatever room the queue has.
+func (c *sharedState) refuse(e *entry, why reason, fallback bool) {
 	c.queue.refuse(e, why)
 	if fallback && c.fallback.handler != nil {
 		r := newQueued(e)
@@ -99,8 +102,8 @@ func (c *core) refuse(e *entry, why reason, fallback bool) {
 	}
 }
 
-// reject drops a record that did not get in, and returns what Handle returns.
-func (c *core) reject(e *entry, why reason) error {
+// reject drops a record that the queue did not accept, and returns the result of Handle.
+func (c *sharedState) reject(e *entry, why reason) error {
 	if why == closed && c.fallback.callsUs() {
 		why = own
 	}
@@ -123,32 +126,33 @@ func (c *core) reject(e *entry, why reason) error {
 	return ErrFull
 }
 
-// lost takes a record that was accepted, has been counted as dropped, and is out of the queue. It goes to the fallback.
-func (c *core) lost(r *queued, why reason) {
+// lost reports the drop of a record that was in the queue, and passes the record to the fallback. The caller has
+// removed it from the queue and counted it.
+func (c *sharedState) lost(r *queued, why reason) {
 	c.worker.report.drop()
 	if c.fallback.reserve(r.charge) {
 		c.fallback.give(r, why)
 	}
 }
 
-// missing takes the number of records that were spooled and cannot be read any more. They are counted as dropped.
-func (c *core) missing(n uint64) {
+// missing reports the drop of n spooled records that cannot be read any more. The caller has counted them.
+func (c *sharedState) missing(n uint64) {
 	c.worker.report.drop()
 	c.fallback.miss(n)
 }
 
-// waiterFor returns what FlushOn makes a call of the level wait for; nil if it does not.
-func (c *core) waiterFor(level slog.Level) *waiter {
+// waiterFor returns the waiter for a call of the level; nil if FlushOn does not make it wait.
+func (c *sharedState) waiterFor(level slog.Level) *waiter {
 	if c.flushOn == nil || level < c.flushOn.Level() || c.fallback.callsUs() {
 		return nil
 	}
 	return &waiter{done: make(chan struct{})}
 }
 
-// await waits until the record has its outcome, the time of FlushOn is over, or ctx ends.
-func (c *core) await(ctx context.Context, w *waiter) error {
-	c.queue.hurry(1)
-	defer c.queue.hurry(-1)
+// await waits until the record has its outcome, the time limit of FlushOn has passed, or ctx ends.
+func (c *sharedState) await(ctx context.Context, w *waiter) error {
+	c.queue.addFlushWaiters(1)
+	defer c.queue.addFlushWaiters(-1)
 	timer := time.NewTimer(c.flushTime)
 	defer timer.Stop()
 	var ended <-chan struct{}
@@ -166,7 +170,7 @@ func (c *core) await(ctx context.Context, w *waiter) error {
 	}
 }
 
-// because is the part of an error that says what else is known.
+// because formats err, which may be nil, as the end of another error's text.
 func because(err error) string {
 	if err == nil {
 		return ""

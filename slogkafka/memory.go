@@ -15,42 +15,42 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// queued is one accepted record, from Handle to its outcome. All its bytes lie in one piece of memory, and both serve
-// again for another record. What changes after it came in is guarded by the shard's mutex, or belongs to the worker
-// while the record is sending. What a log call writes lies together.
+// queued is a record from its acceptance by Handle to its outcome. All its bytes are in one piece of memory. The struct
+// and its memory are used again for further records. The shard's mutex guards the fields that change after push; while
+// the record is being sent, the worker owns them. The fields that a log call writes are next to each other.
 type queued struct {
-	memory          []byte // the text, the key and the ids of the span, one behind the other
+	memory          []byte // the text, the key and the ids of the span, in this order
 	shard           *shard
 	seq             uint64  // rising in the order of the calls
 	waiter          *waiter // of FlushOn; nil for most
 	textLen, keyLen int32   // keyLen is -1 without a key
 	state           state
 	truncated       bool
-	hasID           bool  // the id is made
-	tried           bool  // the producer had it
+	hasID           bool  // id is set
+	tried           bool  // it was passed to the producer before
 	level           int32 // of the log call; unknownLevel for a record from the disk
 	form            logrecord.Form
 	time            time.Time
-	charge          int64 // what the record takes of the queue's bytes
+	charge          int64 // the bytes that the record has reserved in the queue
 
-	prev, next *queued // among its shard's records without an outcome, in the order of seq
+	prev, next *queued // in the list of its shard
 	stream     string  // "": that of the handler
 	vendors    string
 	id         [recordid.Length]byte // made when the record is first sent or spooled, and kept from there on
-	shifts     int                   // how often the broker refused the time
+	shifts     int                   // how many times the broker has refused its time
 	err        error                 // of the last attempt
 }
 
-// unknownLevel stands for a level that is not known without decoding the record.
+// unknownLevel is the level of a record that would have to be decoded to know its level.
 const unknownLevel = math.MinInt32
 
-// piece is a record with the memory that most need, in one piece.
+// piece is a record with memory of the smallest class, so that one allocation makes both.
 type piece struct {
 	queued
 	bytes [smallestMemory]byte
 }
 
-// newMemory returns a record with memory for so many bytes.
+// newMemory allocates a record with memory for size bytes.
 func newMemory(size int) *queued {
 	if size > smallestMemory {
 		return &queued{memory: make([]byte, 0, size)}
@@ -60,7 +60,7 @@ func newMemory(size int) *queued {
 	return &b.queued
 }
 
-// state is where a record is on its way.
+// state is the state of the delivery of a record.
 type state uint8
 
 const (
@@ -75,12 +75,12 @@ type waiter struct {
 	err  error // valid after done
 }
 
-// itemOverhead is what a record takes besides its bytes: a queued, and its part of the lists it is in.
+// itemOverhead is the memory of a record besides its bytes: a queued, and its share of the lists that contain it.
 const itemOverhead = 320
 
 func (r *queued) text() []byte { return r.memory[:r.textLen:r.textLen] }
 
-// value returns the envelope. The record does not change.
+// value returns the envelope. It does not change the record.
 func (r *queued) value(clock *logrecord.Clock) []byte {
 	if r.form.Whole() {
 		return r.text()
@@ -142,13 +142,13 @@ func (r *queued) makeID(now time.Time) {
 	}
 }
 
-// Resolved takes the outcome of an attempt. The worker deals with it.
+// Resolved receives the outcome of an attempt from the producer. The worker applies it.
 func (r *queued) Resolved(err error) {
 	r.err = err
 	r.shard.queue.resolved.add(r)
 }
 
-// end tells the call that waits for the record.
+// end ends the wait of the call with the error err. w may be nil.
 func (w *waiter) end(err error) {
 	if w != nil {
 		w.err = err
@@ -156,7 +156,7 @@ func (w *waiter) end(err error) {
 	}
 }
 
-// needs returns how much memory a record takes: its bytes, and those of its span.
+// needs returns the length of a record's memory: text, key and the ids of the span.
 func (e *entry) needs() int {
 	n := len(e.text) + len(e.key)
 	if e.span != nil {
@@ -165,7 +165,7 @@ func (e *entry) needs() int {
 	return n
 }
 
-// length returns how long the envelope is.
+// length returns the length of the envelope.
 func (e *entry) length() int { return e.form.Len(len(e.text), e.span != nil) }
 
 // whole returns the envelope.
@@ -176,26 +176,27 @@ func (e *entry) whole() []byte {
 	return e.form.Append(nil, e.text, e.time, e.span, new(logrecord.Clock))
 }
 
-// charge is what the record takes of the queue's bytes: as much as if it were whole, which it is once it is sent.
+// charge returns the bytes that the record reserves in the queue. It counts the whole envelope, because that is what
+// the producer gets.
 func (e *entry) charge() int64 {
 	_, size := classOf(e.needs() + e.length() - len(e.text))
 	return int64(itemOverhead + size)
 }
 
-// memories keeps records that are over, and their memory, for others of about their size. The queue keeps them, because
-// a sync.Pool forgets them when the garbage is collected, and what one processor has put into it comes to another late.
+// memories keeps finished records with their memory for further records of about the same size. It is not a sync.Pool,
+// because a garbage collection empties a pool, and because here one processor frees the memory that another needs.
 type memories struct {
 	classes [classes][]*queued
-	bytes   int64 // what they take
+	bytes   int64 // their sum of memoryCharge
 }
 
 const (
-	smallestMemory = 256 // most records need less, so that they all may have each other's memory
-	classes        = 33  // up to 64 KiB; longer records are rare, and not worth their memory
+	smallestMemory = 256 // most records need less, and so are all of one class
+	classes        = 33  // up to 64 KiB; longer records are rare, and their memory is not kept
 )
 
-// classOf returns the class of n bytes, and how much memory it has: four classes for each doubling, so that at most a
-// fifth is unused. What is longer than the last class has memory of its own.
+// classOf returns the class for n bytes, and the length of its memory. There are four classes for each doubling, so
+// that at most a fifth of the memory is unused. For more bytes than the last class has it returns classes and n.
 func classOf(n int) (class, size int) {
 	if n <= smallestMemory {
 		return 0, smallestMemory
@@ -209,8 +210,8 @@ func classOf(n int) (class, size int) {
 	return class, steps << (length - 3)
 }
 
-// get returns a record of a class; nil if there is none. It does not look at the record, which is in another
-// processor's cache.
+// get returns a record of a class; nil if there is none. It does not read the record, which probably is in the cache of
+// another processor.
 func (m *memories) get(class, size int) *queued {
 	if class == classes || len(m.classes[class]) == 0 {
 		return nil
@@ -222,7 +223,7 @@ func (m *memories) get(class, size int) *queued {
 	return r
 }
 
-// put takes a record that is over and was cleared.
+// put keeps a finished record, which was cleared, unless its memory has the size of no class.
 func (m *memories) put(r *queued) {
 	class, size := classOf(cap(r.memory))
 	if class == classes || size != cap(r.memory) {
@@ -232,23 +233,24 @@ func (m *memories) put(r *queued) {
 	m.classes[class] = append(m.classes[class], r)
 }
 
-// memoryCharge is what a record takes that has so much memory.
+// memoryCharge returns the bytes that a record with size bytes of memory takes in all.
 func memoryCharge(size int) int64 { return int64(itemOverhead + size) }
 
-// clear makes a record that is over ready for another one.
+// clear empties a finished record for its next use.
 func (r *queued) clear() {
 	r.shard, r.prev, r.next, r.memory, r.state, r.hasID, r.tried = nil, nil, nil, r.memory[:0], waiting, false, false
 	r.form, r.stream, r.vendors, r.waiter, r.err, r.shifts = logrecord.Form{}, "", "", nil, nil, 0
 }
 
-// cell is what a processor keeps, as a rule, for the records that are logged on it.
+// cell holds what consecutive log calls share. As a rule each processor has a cell of its own.
 type cell struct {
-	shard uint32  // where its records go
+	shard uint32  // number that selects the shard
 	spare *queued // the memory of the next record; nil: none
 }
 
-// take returns the spare record if it is of that class, else one of the shard's, or a new one.
-func (c *cell) take(s *shard, class, size int) *queued {
+// emptyRecord returns the spare record if it is of the class, else a free record of the shard, else one of
+// queue.memory.
+func (c *cell) emptyRecord(s *shard, class, size int) *queued {
 	r := c.spare
 	if c.spare = nil; r != nil && cap(r.memory) == size {
 		return r
@@ -259,9 +261,9 @@ func (c *cell) take(s *shard, class, size int) *queued {
 	return r
 }
 
-// fetch brings a record, and its memory for n bytes, into the processor's cache, where it is not any more after the
-// producer has used it. It does so by writing to it, which takes place while the caller goes on. The next record is
-// copied into it without waiting for that.
+// fetch loads a record, and n bytes of its memory, into the processor's cache, from which the worker's use on another
+// processor has removed it. It writes to each cache line: the processor completes such writes while the caller
+// continues, so that fill does not wait for them later.
 func (r *queued) fetch(n int) {
 	const line = 64
 	r.state, r.charge = waiting, 0
@@ -271,7 +273,7 @@ func (r *queued) fetch(n int) {
 	}
 }
 
-// fill copies what was handed over into a record that is empty.
+// fill copies the log record e into the empty record.
 func (r *queued) fill(e *entry, w *waiter) {
 	r.time, r.truncated, r.waiter, r.form = e.time, e.truncated, w, e.form
 	r.memory = append(append(r.memory, e.text...), e.key...)
@@ -294,14 +296,14 @@ func (r *queued) fill(e *entry, w *waiter) {
 	}
 }
 
-// newQueued returns a record that does not go into the queue, with a copy of what was handed over.
+// newQueued returns a copy of e for the fallback. It is not added to the queue.
 func newQueued(e *entry) *queued {
 	r := &queued{memory: make([]byte, 0, e.needs()), charge: e.charge()}
 	r.fill(e, nil)
 	return r
 }
 
-// replace gives a record another value, which is shorter. Key and span stay.
+// replace replaces the value of a record by a shorter one. It keeps the key and the span.
 func (r *queued) replace(value []byte) {
 	tail := r.memory[r.textLen:]
 	_, size := classOf(len(value) + len(tail))

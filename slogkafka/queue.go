@@ -16,57 +16,57 @@ import (
 // ErrFull is what Handle returns for a record that was dropped because the queue was full.
 var ErrFull = errors.New("slogkafka: the queue is full")
 
-// queue holds the records that wait for their outcome, and counts. Goroutines that log push into its shards; the
-// worker takes the records out, hands them to the producer, and counts their outcomes.
+// queue holds the records that have no outcome yet, and their counts. Goroutines that log push records into its shards.
+// The worker passes the records to the producer, and counts their outcomes.
 //
-// A record stays here until it has its outcome, because it may have to be sent again, or given to the fallback. The
-// producer has a copy of those that are sending. A part of the queue's bytes is kept for these copies, so that both
-// together stay within the bound.
+// A record stays in the queue until it has its outcome, because it may have to be sent again, or passed to the
+// fallback. The producer has copies of the records that are being sent. A part of QueueSize is reserved for these
+// copies, so that records and copies together stay within the bound.
 type queue struct {
 	maxRecords int64
-	maxBytes   int64 // of the records; less than QueueSize says
-	window     int64 // of the records that are sending
+	maxBytes   int64 // of the records; QueueSize without the part for the copies
+	window     int64 // maximum bytes of the records that are being sent
 	linger     time.Duration
 	policies   []levelPolicy
 
-	// With a store there are own shards for records that may go to the disk, as many for others, and one for those that
-	// come from the disk.
+	// shards has own shards without a store. With a store it has own shards for records that may go to the disk, as many
+	// for other records, and one for records from the disk.
 	shards []shard
 	own    int
 	store  *store // nil: none
 
-	diskRecords int64 // how many records may be in memory that come from the disk, and how many may be sending
-	maxFree     int64 // how much memory may be kept for further records where the queue is full
+	diskRecords int64 // maximum number of records from the disk in memory, and of records that are being sent
+	maxFree     int64 // maximum bytes of free memory that a full queue keeps for further records
 
-	cells atomic.Uint32 // how many were made
+	cells atomic.Uint32 // number of cells that were made
 	seed  maphash.Seed
 
-	_        [64]byte      // keeps what log calls write, and what they read, out of the cache lines that the worker writes
+	_        [64]byte      // separates the cache lines of log calls and worker
 	seq      atomic.Uint64 // of the last record
 	used     used
 	worker   atomic.Int32 // a workerState
-	spooling atomic.Bool  // records that may go to the disk are not sent before they were there
+	spooling atomic.Bool  // records that may go to the disk are written there before they are sent
 	_        [64]byte
 
 	taking    sync.Mutex   // held while records are taken to be sent
-	sent      atomic.Int64 // records that are sending
+	sent      atomic.Int64 // records that are being sent
 	sentBytes atomic.Int64
 	closed    atomic.Bool
-	kept      atomic.Int64 // as much memory, at most, is kept for further records
+	kept      atomic.Int64 // upper bound of the free memory that the shards keep, in bytes
 	retries   atomic.Uint64
 	batches   atomic.Uint64
 
-	wake     chan struct{} // has room for one: the worker is to look again
-	urgent   chan struct{} // has room for one: the worker is not to pause
-	hurried  atomic.Int32  // calls that wait for outcomes: the worker does not linger
-	changed  signal        // records have left the queue, or it was closed
-	resolved outcomes
+	wake         chan struct{} // has room for one: the worker checks its state again
+	urgent       chan struct{} // has room for one: the worker ends its pause
+	flushWaiters atomic.Int32  // calls that wait for outcomes: the worker does not linger
+	changed      signal        // records have left the queue, or it was closed
+	resolved     outcomes
 
 	mu      sync.Mutex
-	failure error // of the last attempt, if it failed
+	failure error // error of the last attempt; nil if it succeeded
 }
 
-// workerState is what the worker waits for, and so what has to wake it.
+// workerState is what the worker waits for, which decides whether a new record wakes it.
 type workerState = int32
 
 const (
@@ -97,20 +97,19 @@ func newQueue(o options) *queue {
 	return q
 }
 
-// freeShare is the part of a queue's bytes that it may keep, beside them, for further records.
+// freeShare is the divisor of maxBytes that gives maxFree.
 const freeShare = 16
 
-// recordBytes returns how much of a queue's bytes records may take: a quarter is kept for the copies that the
-// producer has.
+// recordBytes returns the part of QueueSize that is for records. A quarter is reserved for the producer's copies.
 func recordBytes(bytes int) int64 { return int64(bytes - bytes/4) }
 
-// largestRecord returns how long a record, with its key, may be in a queue of so many bytes: its memory is up to a
-// quarter longer.
+// largestRecord returns the maximum length of a record, with its key, in a queue of so many bytes. The memory of a
+// record is up to a quarter larger than the record.
 func largestRecord(bytes int) int {
 	return int(recordBytes(bytes)-itemOverhead)*4/5 - spanLength
 }
 
-// shard returns the one for a record: records of one key share one, which keeps their order.
+// shard returns the shard for a record. Records with the same key use the same shard, which keeps their order.
 func (q *queue) shard(e *entry, c *cell) *shard {
 	n := uint64(c.shard)
 	if e.key != nil {
@@ -123,12 +122,13 @@ func (q *queue) shard(e *entry, c *cell) *shard {
 	return &q.shards[i]
 }
 
-// push takes a record in for which room was reserved. It returns false when the queue is closed.
+// push adds a record to the queue. The caller has reserved charge bytes for it. push returns false when the queue is
+// closed.
 func (q *queue) push(e *entry, w *waiter, charge int64) bool {
 	c, needs := e.cell, e.needs()
 	s := q.shard(e, c)
 	class, size := classOf(needs)
-	r := c.take(s, class, size)
+	r := c.emptyRecord(s, class, size)
 	r.charge = charge
 	r.fill(e, w)
 	spare, ok := s.push(r, e, class, size)
@@ -138,29 +138,30 @@ func (q *queue) push(e *entry, w *waiter, charge int64) bool {
 	return ok
 }
 
-// cellOf returns the cell that is kept at a place, which nobody else uses meanwhile.
-func (q *queue) cellOf(place *any) *cell {
-	c, ok := (*place).(*cell)
+// cellOf returns the cell in slot, and makes one if slot is empty. Nobody else may use slot during the call.
+func (q *queue) cellOf(slot *any) *cell {
+	c, ok := (*slot).(*cell)
 	if !ok {
 		c = q.newCell()
-		*place = c
+		*slot = c
 	}
 	return c
 }
 
 func (q *queue) newCell() *cell { return &cell{shard: q.cells.Add(1)} }
 
-// refuse counts a record that does not get in.
+// refuse counts a record that is not added to the queue.
 func (q *queue) refuse(e *entry, why reason) {
 	q.shard(e, e.cell).refuse(e, why)
 }
 
-// recycle gives back the memory of records that are over to their shards, as far as it may be kept; so many bytes of
-// the queue are about to be released. The order of done changes.
+// recycle returns the memory of finished records to their shards, up to the limit of free memory. The caller is about
+// to release as many bytes of the queue as releasing says. recycle changes the order of done.
 //
-// Records end by the batch, a window of them at one time: what the queue does not use may be kept for those that come.
+// A whole batch of records, up to the window, finishes at one time. So free memory may take the bytes that the queue
+// does not use.
 func (q *queue) recycle(done []*queued, releasing int64) {
-	room := min(q.window, q.unused()+releasing) - q.countKept()
+	limit := min(q.window, q.unused()+releasing) - q.countKept()
 	for len(done) > 0 {
 		s, n := done[0].shard, 0
 		for i, r := range done {
@@ -170,13 +171,13 @@ func (q *queue) recycle(done []*queued, releasing int64) {
 				n++
 			}
 		}
-		room = s.recycle(done[:n], room)
+		limit = s.recycle(done[:n], limit)
 		done = done[n:]
 	}
 	q.kept.Store(q.countKept())
 }
 
-// unused returns how much memory may be kept: what the queue does not use, and maxFree.
+// unused returns the maximum bytes of free memory: the bytes that the queue does not use, and maxFree.
 func (q *queue) unused() int64 { return q.maxBytes + q.maxFree - q.used.bytes() }
 
 func (q *queue) countKept() (bytes int64) {
@@ -186,8 +187,9 @@ func (q *queue) countKept() (bytes int64) {
 	return bytes
 }
 
-// memory returns a new record's memory, which its shard does not have. It is another shard's where all that is kept is
-// too much beside a new one; when none of that serves, it is let go.
+// memory returns an empty record of the class when the shard of the caller has none. Normally it allocates one. If the
+// free memory of all shards is above its maximum, memory uses a free record of another shard; if no shard has one of
+// this class, it drops the free memory of all shards.
 func (q *queue) memory(class, size int) *queued {
 	unused := q.unused()
 	if q.kept.Load() <= unused {
@@ -202,14 +204,14 @@ func (q *queue) memory(class, size int) *queued {
 	if kept > unused {
 		kept = 0
 		for i := range q.shards {
-			q.shards[i].letGo()
+			q.shards[i].dropFree()
 		}
 	}
 	q.kept.Store(kept)
 	return newMemory(size)
 }
 
-// trim lets go of the memory that is kept for further records.
+// trim drops the memory that is kept for further records.
 func (q *queue) trim() {
 	for i := range q.shards {
 		q.shards[i].trim()
@@ -232,8 +234,8 @@ func (q *queue) lossy() []shard {
 	return q.shards[q.own : 2*q.own]
 }
 
-// used is how many records a queue has, those on their way in included, in the upper 24 bits, and how many bytes they
-// take in the others: both change at once.
+// used holds the number of records in its upper 24 bits, and their bytes in the lower 40, so that one atomic operation
+// changes both. It includes records that are reserved, and not pushed yet.
 type used struct{ atomic.Uint64 }
 
 const (
@@ -245,8 +247,8 @@ const (
 func (u *used) records() int64 { return int64(u.Load() >> usedShift) }
 func (u *used) bytes() int64   { return int64(u.Load() & mostBytes) }
 
-// reserve takes room for a record of n bytes. It returns false when there is none. A quarter of it is for records
-// that may go to the disk, if there is one: others that flood the queue must not keep them out.
+// reserve reserves n bytes for one record. It returns false when the queue is full. With a store a quarter of the queue
+// is reserved for records that may go to the disk: a flood of other records must not keep them out.
 func (q *queue) reserve(e *entry, n int64) bool {
 	records, bytes := q.maxRecords, q.maxBytes
 	if q.store != nil && !q.spools(e) {
@@ -263,14 +265,14 @@ func (q *queue) reserve(e *entry, n int64) bool {
 	}
 }
 
-// release gives room back, and wakes who waits for it.
+// release ends the reservation of records and bytes, and wakes the calls that wait for room.
 func (q *queue) release(records, bytes int64) {
 	q.used.Add(-uint64(records<<usedShift + bytes))
 	q.changed.send()
 }
 
-// makeRoom takes room for a record that found none, as the policy of its level says. It returns why there is none.
-// Records that are dropped for it go to drop.
+// makeRoom applies the policy of a record's level when the queue is full: it waits for room, or drops the oldest
+// records, which it passes to drop. If it reserves the room it returns true, else the reason why the record is dropped.
 func (q *queue) makeRoom(e *entry, n int64, drop func(*queued)) (why reason, ok bool) {
 	if n > q.maxBytes {
 		return tooLarge, false
@@ -286,7 +288,7 @@ func (q *queue) makeRoom(e *entry, n int64, drop func(*queued)) (why reason, ok 
 	return full, false
 }
 
-// policyOf returns the policy for a record's level: that of the highest level that it reaches.
+// policyOf returns the policy with the highest level that is not above the level of the record.
 func (q *queue) policyOf(e *entry) Policy {
 	for _, p := range slices.Backward(q.policies) {
 		if e.level >= p.from {
@@ -296,7 +298,7 @@ func (q *queue) policyOf(e *entry) Policy {
 	return DropNewest
 }
 
-// replaceOldest drops those that wait the longest until there is room for n bytes.
+// replaceOldest drops the records that have waited longest, until it can reserve n bytes.
 func (q *queue) replaceOldest(e *entry, n int64, drop func(*queued)) bool {
 	for !q.reserve(e, n) {
 		var oldest *shard
@@ -318,7 +320,7 @@ func (q *queue) replaceOldest(e *entry, n int64, drop func(*queued)) bool {
 	return true
 }
 
-// await waits for room for n bytes, at most d, or until the queue is closed.
+// await waits until it can reserve n bytes, until d has passed, or until the queue is closed.
 func (q *queue) await(e *entry, n int64, d time.Duration) (why reason, ok bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -342,7 +344,7 @@ func (q *queue) await(e *entry, n int64, d time.Duration) (why reason, ok bool) 
 	}
 }
 
-// pushed wakes the worker for a record that came in, if it waits for one.
+// pushed wakes the worker if it waits for the record that was pushed.
 func (q *queue) pushed() {
 	switch state := q.worker.Load(); {
 	case state == idle, state == lingering && q.halfFull():
@@ -352,7 +354,7 @@ func (q *queue) pushed() {
 	}
 }
 
-// nudge has the worker look again.
+// nudge makes the worker check its state again.
 func (q *queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:
@@ -375,17 +377,18 @@ func (q *queue) hasWaiting() bool {
 	return false
 }
 
-// canTake tells whether the window lets records out: not before there is room for more than a few, so that batches
-// are large when it is the window that limits them. A record that is larger than the window goes alone.
+// canTake reports whether the window permits another batch. An eighth of the window must be free, so that batches stay
+// large when the window limits them. If nothing is being sent it returns true, so that a record that is larger than the
+// window is sent alone.
 func (q *queue) canTake() bool {
 	return (q.sentBytes.Load() <= q.window-q.window/8 || q.sent.Load() == 0) && q.recordWindow() > 0
 }
 
-// batchRecords is how many records one hand-over to the producer has at most.
+// batchRecords is the maximum number of records in one batch for the producer.
 const batchRecords = 4096
 
-// recordWindow returns how many records may be taken. With a store only a part is sent at a time, so that the others
-// can be moved to the disk.
+// recordWindow returns the maximum number of records in the next batch. With a store fewer records are sent at a time,
+// so that the others can be moved to the disk.
 func (q *queue) recordWindow() int {
 	if q.store == nil {
 		return batchRecords
@@ -393,14 +396,15 @@ func (q *queue) recordWindow() int {
 	return min(batchRecords, int(q.diskRecords-q.sent.Load()))
 }
 
-// take appends to batch what the window lets out, in the order in which the records came.
-func (q *queue) take(batch []*queued) []*queued {
+// takeBatch marks as many waiting records as the window permits as being sent, and appends them to batch in the order
+// of their log calls.
+func (q *queue) takeBatch(batch []*queued) []*queued {
 	q.taking.Lock()
 	defer q.taking.Unlock()
 	if !q.canTake() {
 		return batch
 	}
-	batch = gather(q.sources(), batch, q.recordWindow(), max(1, q.window-q.sentBytes.Load()))
+	batch = takeInOrder(q.sources(), batch, q.recordWindow(), max(1, q.window-q.sentBytes.Load()))
 	bytes := int64(0)
 	for _, r := range batch {
 		bytes += r.charge
@@ -413,23 +417,24 @@ func (q *queue) take(batch []*queued) []*queued {
 	return batch
 }
 
-// gather appends to batch the records of some shards that wait, at most n and about so many bytes, in the order in
-// which they came. They are sending then.
-func gather(shards []shard, batch []*queued, n int, room int64) []*queued {
-	for _, parts := range []int64{int64(len(shards)), 1} { // all get the same share first, then who has more the rest
+// takeInOrder marks waiting records of shards as being sent, and appends them to batch in the order of their log calls:
+// at most n records, and about bytesLeft bytes.
+func takeInOrder(shards []shard, batch []*queued, n int, bytesLeft int64) []*queued {
+	// first the same share for each shard, then the rest for those that have more
+	for _, parts := range []int64{int64(len(shards)), 1} {
 		for i := range shards {
-			batch, room = shards[i].take(batch, (n-len(batch))/int(parts), room/parts, room)
+			batch, bytesLeft = shards[i].takeWaiting(batch, (n-len(batch))/int(parts), bytesLeft/parts, bytesLeft)
 		}
 	}
 	slices.SortFunc(batch, func(a, b *queued) int { return cmp.Compare(a.seq, b.seq) })
 	return batch
 }
 
-// flush waits until every record that was accepted before it has its outcome.
+// flush waits until all records that were accepted before the call have their outcomes.
 func (q *queue) flush(ctx context.Context, why func(context.Context) error) error {
 	last := q.mark()
-	q.hurry(1)
-	defer q.hurry(-1)
+	q.addFlushWaiters(1)
+	defer q.addFlushWaiters(-1)
 	for {
 		changed := q.changed.wait()
 		left := q.upTo(&last)
@@ -450,9 +455,10 @@ func (q *queue) flush(ctx context.Context, why func(context.Context) error) erro
 	}
 }
 
-// hurry has the worker send without lingering, until as many calls take that back.
-func (q *queue) hurry(n int32) {
-	q.hurried.Add(n)
+// addFlushWaiters adds n to the number of calls that wait for outcomes; n is 1 or -1. While the number is positive, the
+// worker does not linger.
+func (q *queue) addFlushWaiters(n int32) {
+	q.flushWaiters.Add(n)
 	if n > 0 {
 		q.nudge()
 		select {
@@ -462,16 +468,16 @@ func (q *queue) hurry(n int32) {
 	}
 }
 
-// mark is a place in the order of the records.
+// mark is a position in the order of the records.
 type mark struct {
 	seq    uint64
-	number uint64 // of the records in the spool, once all up to seq have left the memory; 0: not yet
+	number uint64 // number of the last record in the spool, set when all up to seq have left the memory; 0: not yet
 }
 
-// mark returns the place behind all records that were accepted.
+// mark returns the position after all records that were accepted.
 func (q *queue) mark() mark { return mark{seq: q.seq.Load()} }
 
-// upTo counts the records without an outcome, up to a mark.
+// upTo returns the number of records up to the mark that have no outcome.
 func (q *queue) upTo(m *mark) int {
 	n := 0
 	shards := q.inMemory()
@@ -487,7 +493,7 @@ func (q *queue) upTo(m *mark) int {
 	return n + q.store.pending(cmp.Or(m.number, q.store.written.Load()))
 }
 
-// close ends the intake.
+// close makes the queue refuse new records, and wakes the calls that wait for room.
 func (q *queue) close() {
 	for i := range q.shards {
 		q.shards[i].close()
@@ -496,8 +502,8 @@ func (q *queue) close() {
 	q.changed.send()
 }
 
-// abandon drops what has no outcome and is not on disk, and returns it in its order. Outcomes that come later do not
-// count.
+// abandon drops all records that have no outcome and are not on disk, and returns them in the order of their log calls.
+// Outcomes that arrive later are not counted.
 func (q *queue) abandon() []*queued {
 	var left []*queued
 	bytes := int64(0)
@@ -516,7 +522,7 @@ func (q *queue) abandon() []*queued {
 	return left
 }
 
-// setFailure keeps what came of the last attempt.
+// setFailure stores the error of the last attempt; nil if it succeeded.
 func (q *queue) setFailure(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -529,8 +535,8 @@ func (q *queue) lastFailure() error {
 	return q.failure
 }
 
-// outcomes are the records whose attempts have ended. The producer adds to them, perhaps with its lock held; the
-// worker deals with them.
+// outcomes is the list of records whose attempts have ended. The producer appends to it, perhaps while it holds its own
+// lock, so that add must not block. The worker applies the outcomes.
 type outcomes struct {
 	mu   sync.Mutex
 	list []*queued
@@ -554,8 +560,8 @@ func (o *outcomes) nudge() {
 	}
 }
 
-// take returns the list, and goes on with the memory of an older one.
-func (o *outcomes) take(old []*queued) []*queued {
+// takeAll returns the list, and continues with an empty list in the memory of old.
+func (o *outcomes) takeAll(old []*queued) []*queued {
 	clear(old)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -564,8 +570,8 @@ func (o *outcomes) take(old []*queued) []*queued {
 	return list
 }
 
-// signal wakes all who wait for a change. Who waits calls wait, then looks, and calls leave when the wait is over:
-// what changes after the look is not missed.
+// signal wakes all goroutines that wait for a change. A goroutine calls wait, then checks the state, then receives from
+// the channel, and calls leave at the end. It does not miss a change after the check, because wait came before.
 type signal struct {
 	waiting atomic.Int32
 	mu      sync.Mutex
@@ -584,7 +590,7 @@ func (s *signal) wait() <-chan struct{} {
 
 func (s *signal) leave() { s.waiting.Add(-1) }
 
-// send wakes all.
+// send wakes all goroutines that wait.
 func (s *signal) send() {
 	if s.waiting.Load() == 0 {
 		return

@@ -2,32 +2,32 @@ package slogkafka
 
 import "sync"
 
-// shard is a part of the queue, so that goroutines that log at one time do not wait for each other. It holds its
-// records in the order in which they came, until each has its outcome, and its own part of the counts: each part adds
-// up at every moment, and so does their sum.
+// shard is a part of the queue. There are several, so that goroutines that log at the same time do not wait for each
+// other. A shard holds its records in the order of their log calls, until each has its outcome, and counts them. The
+// counts of each shard are consistent at every moment, and so is their sum.
 //
-// It has two mutexes. Goroutines that log take that of the intake, which is held for a few instructions only. That of
-// the list is taken first where both are needed.
+// It has two mutexes. Goroutines that log lock that of the intake, which is held for a few instructions only. A
+// goroutine that needs both locks mu first.
 type shard struct {
 	queue *queue
 
 	intake struct {
 		sync.Mutex
 		records []*queued // those that are not in the list yet
-		free    memories  // of records that are over
-		closed  bool      // nothing comes in any more
-		counts  counts    // of what came in, or was refused
+		free    memories  // free memory for further records
+		closed  bool      // push adds no more records
+		counts  counts    // of records that were pushed or refused
 	}
 
-	_ [64]byte // keeps the two, which different processors use, out of one cache line
+	_ [64]byte // separates the cache lines of intake and list, which different processors write
 
 	mu          sync.Mutex
-	first, last *queued   // all without an outcome
-	next        *queued   // the first of them that waits; nil: none
+	first, last *queued   // the list of the records without an outcome
+	next        *queued   // the first record of the list that waits to be sent; nil: none
 	admitted    []*queued // memory for intake.records
-	reserves    bool      // its records have taken room of the queue; false: they come from the disk
-	readTo      uint64    // of those from the disk: all below it were read
-	counts      counts    // of outcomes: queued and bytes are what they take away
+	reserves    bool      // its records have reserved room in the queue; false: they are from the disk
+	readTo      uint64    // all records from the disk with a lower number were read
+	counts      counts    // of outcomes: they subtract from queued and bytes
 
 	_ [64]byte
 }
@@ -42,8 +42,8 @@ type counts struct {
 	invalid, truncated  uint64
 }
 
-// push takes a record in. It returns false when the queue is closed, else memory of the class for the next record, nil
-// if there is none. The caller has reserved room for the record.
+// push adds a record, for which the caller has reserved room. It returns false when the queue is closed, else true and
+// free memory of the class for the next record; nil if there is none.
 func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bool) {
 	in := &s.intake
 	in.Lock()
@@ -51,7 +51,7 @@ func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bo
 		in.Unlock()
 		return nil, false
 	}
-	in.counts.note(e)
+	in.counts.addAccepted(e)
 	in.counts.queued++
 	in.counts.bytes += uint64(r.charge)
 	r.shard, r.seq = s, s.queue.seq.Add(1)
@@ -61,10 +61,10 @@ func (s *shard) push(r *queued, e *entry, class, size int) (spare *queued, ok bo
 	return spare, true
 }
 
-// mostKept is how many places the lists of records keep that have come in.
+// mostKept is the maximum capacity of a list of pushed records that is kept for further ones.
 const mostKept = 1 << 14
 
-// admit puts the records that have come in into the list. The caller holds the mutex.
+// admit moves the pushed records from the intake to the list. The caller holds mu.
 func (s *shard) admit() {
 	in := &s.intake
 	in.Lock()
@@ -80,7 +80,7 @@ func (s *shard) admit() {
 	}
 }
 
-// link puts a record behind the others of the list. The caller holds the mutex.
+// link appends a record to the list. The caller holds mu.
 func (s *shard) link(r *queued) {
 	r.prev = s.last
 	if s.last == nil {
@@ -94,7 +94,7 @@ func (s *shard) link(r *queued) {
 	}
 }
 
-// append takes in a record from the disk. The caller holds the mutex.
+// append adds a record from the disk. The caller holds mu.
 func (s *shard) append(r *queued) {
 	s.counts.queued++
 	s.counts.bytes += uint64(r.charge)
@@ -102,8 +102,8 @@ func (s *shard) append(r *queued) {
 	s.link(r)
 }
 
-// room returns an empty record with memory for n bytes.
-func (s *shard) room(n int) *queued {
+// emptyRecord returns an empty record with memory for n bytes.
+func (s *shard) emptyRecord(n int) *queued {
 	class, size := classOf(n)
 	if r := s.exchange(nil, class, size); r != nil {
 		return r
@@ -111,7 +111,7 @@ func (s *shard) room(n int) *queued {
 	return s.queue.memory(class, size)
 }
 
-// exchange gives a record's memory back, unless it is nil, and returns memory of the class; nil if there is none.
+// exchange keeps the memory of r, unless r is nil, and returns free memory of the class; nil if there is none.
 func (s *shard) exchange(r *queued, class, size int) *queued {
 	s.intake.Lock()
 	defer s.intake.Unlock()
@@ -121,44 +121,43 @@ func (s *shard) exchange(r *queued, class, size int) *queued {
 	return s.intake.free.get(class, size)
 }
 
-// recycle gives back the memory of records that are over, as long as there is room for it. It returns what is left of
-// the room.
-func (s *shard) recycle(records []*queued, room int64) int64 {
+// recycle keeps the memory of finished records, at most limit bytes. It returns the rest of the limit.
+func (s *shard) recycle(records []*queued, limit int64) int64 {
 	s.intake.Lock()
 	defer s.intake.Unlock()
 	before := s.intake.free.bytes
 	for _, r := range records {
-		if s.intake.free.bytes-before+memoryCharge(cap(r.memory)) > room {
+		if s.intake.free.bytes-before+memoryCharge(cap(r.memory)) > limit {
 			break
 		}
 		s.intake.free.put(r)
 	}
-	return room - (s.intake.free.bytes - before)
+	return limit - (s.intake.free.bytes - before)
 }
 
-// kept returns how much memory is kept for further records.
+// kept returns the bytes of the free memory.
 func (s *shard) kept() int64 {
 	s.intake.Lock()
 	defer s.intake.Unlock()
 	return s.intake.free.bytes
 }
 
-// letGo lets go of that memory.
-func (s *shard) letGo() {
+// dropFree drops the free memory.
+func (s *shard) dropFree() {
 	s.intake.Lock()
 	defer s.intake.Unlock()
 	s.intake.free = memories{}
 }
 
-// trim lets go of the memory that is kept for further records.
+// trim drops the free memory, and that of the lists.
 func (s *shard) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.admitted = nil
-	s.letGo()
+	s.dropFree()
 }
 
-// lock has nothing change in the shard until unlock, and brings into the list what has come in.
+// lock moves the pushed records to the list, and locks the whole shard until unlock.
 func (s *shard) lock() {
 	s.mu.Lock()
 	s.admit()
@@ -173,8 +172,8 @@ func (s *shard) unlock() {
 // bothCounts returns the counts of the intake and those of the list. The caller has locked the shard.
 func (s *shard) bothCounts() [2]*counts { return [2]*counts{&s.intake.counts, &s.counts} }
 
-// note counts a record as accepted.
-func (c *counts) note(e *entry) {
+// addAccepted counts a record as accepted.
+func (c *counts) addAccepted(e *entry) {
 	c.accepted++
 	if e.invalid {
 		c.invalid++
@@ -184,39 +183,39 @@ func (c *counts) note(e *entry) {
 	}
 }
 
-// refuse counts a record that does not get in.
+// refuse counts a record as accepted and dropped. It is not added to the queue.
 func (s *shard) refuse(e *entry, why reason) {
 	s.intake.Lock()
 	defer s.intake.Unlock()
-	s.intake.counts.note(e)
+	s.intake.counts.addAccepted(e)
 	s.intake.counts.dropped[why]++
 }
 
-// take appends to batch the oldest records that wait, at most n, with about as many bytes as its share of the room.
-// They are sending then. It returns what is left of the room.
-func (s *shard) take(batch []*queued, n int, share, room int64) ([]*queued, int64) {
+// takeWaiting marks the oldest waiting records as being sent, and appends them to batch: at most n records, and about
+// share bytes. It returns the batch, and bytesLeft without the bytes of these records.
+func (s *shard) takeWaiting(batch []*queued, n int, share, bytesLeft int64) ([]*queued, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.admit()
 	for r := s.next; r != nil && n > 0 && share > 0; r = s.next {
 		n--
 		share -= r.charge
-		room -= r.charge
+		bytesLeft -= r.charge
 		r.state = sending
 		s.advance(r)
 		batch = append(batch, r)
 	}
-	return batch, room
+	return batch, bytesLeft
 }
 
-// advance makes the next one that waits behind r the first that does. The caller holds the mutex.
+// advance sets next to the first record after r that waits. The caller holds mu.
 func (s *shard) advance(r *queued) {
 	for r = r.next; r != nil && r.state != waiting; r = r.next {
 	}
 	s.next = r
 }
 
-// giveBack has a record wait again, at its place in the order. The caller holds the mutex.
+// giveBack makes a record wait again. It has kept its position in the list. The caller holds mu.
 func (s *shard) giveBack(r *queued) {
 	r.state = waiting
 	if s.next == nil || r.seq < s.next.seq {
@@ -224,7 +223,7 @@ func (s *shard) giveBack(r *queued) {
 	}
 }
 
-// finish takes out a record that has its outcome. The caller holds the mutex, and counts the outcome.
+// finish removes a record that has its outcome. The caller holds mu, and counts the outcome.
 func (s *shard) finish(r *queued) {
 	if s.next == r {
 		s.advance(r)
@@ -244,7 +243,7 @@ func (s *shard) finish(r *queued) {
 	s.counts.bytes -= uint64(r.charge)
 }
 
-// dropOldest takes out and returns the oldest record if it still waits and is the one with that number; else nil.
+// dropOldest drops and returns the oldest waiting record if it has the number seq. Else it returns nil.
 func (s *shard) dropOldest(seq uint64, why reason) *queued {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +275,7 @@ func (s *shard) isWaiting() bool {
 	return s.next != nil
 }
 
-// upTo counts the records without an outcome, up to a number.
+// upTo returns the number of records without an outcome whose number is at most seq.
 func (s *shard) upTo(seq uint64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,14 +287,14 @@ func (s *shard) upTo(seq uint64) int {
 	return n
 }
 
-// close ends the intake.
+// close makes push refuse further records.
 func (s *shard) close() {
 	s.intake.Lock()
 	defer s.intake.Unlock()
 	s.intake.closed = true
 }
 
-// keep gives the records from the disk up: they stay there.
+// keep removes the records from the disk from memory. They stay on disk, and count as spooled again.
 func (s *shard) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

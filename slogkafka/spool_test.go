@@ -615,7 +615,7 @@ func TestARecordThatIsSpooledWhileOutcomesAreCounted(t *testing.T) {
 		e.key = []byte(strconv.Itoa(i))
 	}
 	later := push()
-	batch := q.take(nil)
+	batch := q.takeBatch(nil)
 	if len(batch) != 2 {
 		t.Fatalf("%d records wait", len(batch))
 	}

@@ -76,7 +76,7 @@ func fromSpool(s *shard, data []byte, stream string) (*queued, error) {
 	if len(rest) > 0 || len(key) > 0 && flags&flagKey == 0 || len(span) != 0 && len(span) != spanLength {
 		return nil, errSpoolRecord
 	}
-	r := s.room(len(value) + len(key) + len(span))
+	r := s.emptyRecord(len(value) + len(key) + len(span))
 	r.memory = append(append(append(r.memory, value...), key...), span...)
 	r.textLen, r.keyLen, r.charge = int32(len(value)), int32(len(key)), memoryCharge(cap(r.memory))
 	r.level, r.time = unknownLevel, time.Time{}

@@ -170,7 +170,7 @@ func (s *store) fail(err error) { s.report(fmt.Errorf("spool %s: %w", s.dir, err
 // write moves waiting records from the queue to the spool.
 func (s *store) write(now time.Time) bool {
 	s.queue.startSpooling()
-	s.batch = gather(s.queue.spoolable(), s.batch[:0], batchRecords, min(spoolChunk, s.queue.maxBytes/8))
+	s.batch = takeInOrder(s.queue.spoolable(), s.batch[:0], batchRecords, min(spoolChunk, s.queue.maxBytes/8))
 	if len(s.batch) == 0 {
 		return false
 	}
@@ -225,11 +225,11 @@ func (s *store) append(batch []*queued, now time.Time) (n int, err error) {
 
 // read moves records from the spool to the queue, if the queue has memory for them.
 func (s *store) read(now time.Time) bool {
-	n, room := s.queue.roomForDisk()
-	if n <= 0 || room <= 0 {
+	n, maxBytes := s.queue.roomForDisk()
+	if n <= 0 || maxBytes <= 0 {
 		return false
 	}
-	b, err := s.spool.Read(n, int(min(room, spoolChunk)))
+	b, err := s.spool.Read(n, int(min(maxBytes, spoolChunk)))
 	if err != nil {
 		s.nextRead = now.Add(spoolRetry)
 		s.fail(err)

@@ -14,19 +14,20 @@ import (
 )
 
 const (
-	// Kafka refuses us: an operator has to mend it, and fast retries may lock the account.
+	// refusedPause is the pause after Kafka has refused the login or the topic: an operator has to mend that, and fast
+	// retries may lock the account.
 	refusedPause = 30 * time.Second
-	// The app cannot work yet; it is being configured, say.
+	// notReadyPause is the pause after other errors, for example while the app is not configured yet.
 	notReadyPause = time.Second
-	// After this long without an answer somebody should know.
+	// stalledAfter is the time without any outcome after which the delivery is reported as stalled.
 	stalledAfter = 10 * time.Second
-	// smallest is the length in bytes below which a record is not shortened any more.
+	// smallest is the minimum length in bytes of a shortened record. A record that must be shorter is dropped.
 	smallest = 512
 )
 
-// worker ships the records of one handler and of all that are derived from it. It has three goroutines: ship hands
-// records to the producer, collect deals with their outcomes, and initialize has the functions of OnInitialize called,
-// which may log and are waited for by neither of the others.
+// worker delivers the records of a handler and of all handlers that are derived from it. It has three goroutines: ship
+// passes records to the producer, collect applies their outcomes, and initialize calls the functions of OnInitialize.
+// It is a goroutine of its own because these functions may log, and the delivery must not wait for them.
 type worker struct {
 	app     shipping.Bus
 	spec    shipping.Stream
@@ -35,19 +36,19 @@ type worker struct {
 	lost    func(*queued, reason)
 	report  *reporter
 	summary *summary
-	// unwatched tells that collect does not wait for any outcome.
-	unwatched atomic.Bool
-	clock     logrecord.Clock    // of collect
-	again     chan time.Duration // has room for one: records failed, and are tried again after the time
+	// unwatched is set while collect waits for no outcome.
+	unwatched  atomic.Bool
+	clock      logrecord.Clock    // used by collect only
+	retryAfter chan time.Duration // has room for one: records failed, and are sent again after this time
 }
 
-// ship hands records to the producer, until ctx ends.
+// ship passes records to the producer, until ctx ends.
 func (w *worker) ship(ctx context.Context) {
 	out := shipment{stream: w.summary.stream}
-	more := false // the last batch did not take all
-	for w.await(ctx, more) && w.connect(ctx) && w.rest(ctx) {
+	more := false // the last batch was large, so that more records are likely to wait
+	for w.awaitRecords(ctx, more) && w.connect(ctx) && w.awaitRetry(ctx) {
 		w.watch()
-		out.batch = w.queue.take(out.batch[:0])
+		out.batch = w.queue.takeBatch(out.batch[:0])
 		records := out.records(time.Now())
 		if own, due := w.summary.record(w.queue); due {
 			records = append(records, own)
@@ -63,31 +64,32 @@ func (w *worker) ship(ctx context.Context) {
 	}
 }
 
-// await waits until records wait to be sent, and until they have lingered. It returns false when ctx ends.
-func (w *worker) await(ctx context.Context, lingered bool) bool {
+// awaitRecords waits until there are records to send, and until the linger time is over. It does not linger if lingered
+// is true. It returns false when ctx ends.
+func (w *worker) awaitRecords(ctx context.Context, lingered bool) bool {
 	q := w.queue
-	var over <-chan time.Time
+	var lingerEnd <-chan time.Time
 	lingered = lingered || q.linger == 0
 	for {
 		state := idle
 		switch q.worker.Store(busy); {
-		case w.summary.isDue(), q.hasWaiting() && (lingered || q.hurried.Load() > 0 || q.halfFull()):
+		case w.summary.isDue(), q.hasWaiting() && (lingered || q.flushWaiters.Load() > 0 || q.halfFull()):
 			return ctx.Err() == nil
 		case q.hasWaiting():
 			state = lingering
-			if over == nil {
+			if lingerEnd == nil {
 				timer := time.NewTimer(q.linger)
 				defer timer.Stop()
-				over = timer.C
+				lingerEnd = timer.C
 			}
 		}
 		q.worker.Store(state)
-		if state == idle && q.hasWaiting() || q.hurried.Load() > 0 && q.hasWaiting() {
-			continue // it came, or became urgent, before the state was to be seen
+		if state == idle && q.hasWaiting() || q.flushWaiters.Load() > 0 && q.hasWaiting() {
+			continue // a record or a Flush came before the state was stored: its call did not wake the worker
 		}
 		select {
 		case <-q.wake:
-		case <-over:
+		case <-lingerEnd:
 			lingered = true
 		case <-ctx.Done():
 			return false
@@ -95,7 +97,8 @@ func (w *worker) await(ctx context.Context, lingered bool) bool {
 	}
 }
 
-// awaitWindow waits until the producer has given back some of what it has. It returns false when ctx ends.
+// awaitWindow waits until the window permits another batch, or records have left the queue. It returns false when ctx
+// ends.
 func (w *worker) awaitWindow(ctx context.Context) bool {
 	changed := w.queue.changed.wait()
 	defer w.queue.changed.leave()
@@ -130,30 +133,30 @@ func (w *worker) connect(ctx context.Context) bool {
 	return true
 }
 
-// watch has collect watch how long an outcome takes.
+// watch makes collect check that outcomes arrive in time.
 func (w *worker) watch() {
 	if w.unwatched.CompareAndSwap(true, false) {
 		w.queue.resolved.nudge()
 	}
 }
 
-// rest waits before records that failed are tried again. It returns false when ctx ends.
-func (w *worker) rest(ctx context.Context) bool {
+// awaitRetry waits before failed records are sent again. It returns false when ctx ends.
+func (w *worker) awaitRetry(ctx context.Context) bool {
 	select {
-	case d := <-w.again:
+	case d := <-w.retryAfter:
 		return w.pause(ctx, d)
 	default:
 		return true
 	}
 }
 
-// pause waits about d, or until Flush or Close want to know. It returns false when ctx ends.
+// pause waits about d; a call of Flush or Close ends it. It returns false when ctx ends.
 func (w *worker) pause(ctx context.Context, d time.Duration) bool {
 	select {
-	case <-w.queue.urgent: // of a call that may be over
+	case <-w.queue.urgent: // sent by a call that may have returned meanwhile
 	default:
 	}
-	if w.queue.hurried.Load() > 0 {
+	if w.queue.flushWaiters.Load() > 0 {
 		d = min(d, notReadyPause)
 	}
 	timer := time.NewTimer(d + rand.N(d/10+1))
@@ -167,8 +170,8 @@ func (w *worker) pause(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// initialize has the app call the functions of OnInitialize, once. What they return is for those to deal with who
-// initialize the app themselves: logs are delivered without it.
+// initialize makes the app call the functions of OnInitialize, once. It only reports their errors: logs are delivered
+// all the same, and an application that needs the functions initializes the app itself.
 func (w *worker) initialize(ctx context.Context) {
 	for {
 		err := w.app.Initialize(ctx)
@@ -196,13 +199,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// shipment makes a batch into what the bus takes. Its memory serves again for the next.
+// shipment converts a batch to the records of the bus. It uses its memory again for the next batch.
 type shipment struct {
 	batch   []*queued
-	stream  string // of records that have none of their own
+	stream  string // for records without a stream of their own
 	headers []shipping.Header
 	list    []shipping.Record
-	values  []byte // of the records of which the queue has parts only
+	values  []byte // envelopes of the records of which the queue has parts only
 	clock   logrecord.Clock
 }
 
@@ -223,7 +226,7 @@ func (s *shipment) records(now time.Time) []shipping.Record {
 	return s.list
 }
 
-// value returns a record's envelope, in memory that serves the next batch.
+// value returns a record's envelope. Its memory is valid until the next batch.
 func (s *shipment) value(r *queued) []byte {
 	if r.form.Whole() {
 		return r.text()
@@ -233,10 +236,10 @@ func (s *shipment) value(r *queued) []byte {
 	return s.values[start:len(s.values):len(s.values)]
 }
 
-// mostValues is how much memory a shipment keeps for envelopes.
+// mostValues is the maximum memory that a shipment keeps for envelopes.
 const mostValues = 4 << 20
 
-// forget lets go of the batch's records.
+// forget drops the references to the batch's records.
 func (s *shipment) forget() {
 	if cap(s.values) > mostValues {
 		s.values = nil
@@ -246,12 +249,12 @@ func (s *shipment) forget() {
 	clear(s.headers)
 }
 
-// maxShifts is how often a record is sent with another time.
+// maxShifts is the maximum number of times that a record is sent again with another time.
 const maxShifts = 8
 
-// timeFor returns the time that the record is sent with: its own, or, where the broker has refused that, the current
-// one. A clock that is ahead of the broker's makes it refuse the current time as well, so the next ones are an hour
-// earlier, two hours, and so on up to 64.
+// timeFor returns the time with which the record is sent: its own, or the current time after the broker has refused its
+// own. If our clock is ahead, the broker refuses the current time too. So the next attempts use times of one hour ago,
+// two hours ago, and so on up to 64.
 func (r *queued) timeFor(now time.Time) time.Time {
 	switch {
 	case r.shifts == 0 && !r.time.IsZero():
@@ -262,7 +265,7 @@ func (r *queued) timeFor(now time.Time) time.Time {
 	return now
 }
 
-// collect deals with the outcomes of records, until quit is closed.
+// collect applies the outcomes of records, until quit is closed.
 func (w *worker) collect(quit <-chan struct{}) {
 	var list []*queued
 	stalled := time.NewTimer(stalledAfter)
@@ -270,11 +273,11 @@ func (w *worker) collect(quit <-chan struct{}) {
 	for {
 		select {
 		case <-w.queue.resolved.wake:
-			list = w.queue.resolved.take(list)
+			list = w.queue.resolved.takeAll(list)
 			w.apply(list)
 			stalled.Reset(stalledAfter)
 		case <-stalled.C:
-			w.unwatched.Store(true) // from here on ship tells when there is something again
+			w.unwatched.Store(true) // from here on ship calls watch before it sends records
 			if all := w.queue.mark(); w.queue.upTo(&all) > 0 {
 				w.unwatched.Store(false)
 				w.report.stalled(w.report.why())
@@ -283,46 +286,48 @@ func (w *worker) collect(quit <-chan struct{}) {
 				w.queue.trim()
 			}
 		case <-quit:
-			w.apply(w.queue.resolved.take(list))
+			w.apply(w.queue.resolved.takeAll(list))
 			return
 		}
 	}
 }
 
-// verdict is what the outcome of an attempt means for its record.
-type verdict struct {
-	what  fate
-	why   reason // of dropped
-	value []byte // of again, where the record is sent with another value
+// decision is what happens to a record after an attempt.
+type decision struct {
+	what  action
+	why   reason // if the record is dropped
+	value []byte // a shorter value to send on retry; nil: the same value
 }
 
-type fate uint8
+type action uint8
 
 const (
-	delivered fate = iota
-	again
+	delivered action = iota
+	retry
 	dropped
 )
 
-// apply counts the outcomes of records.
+// apply applies the outcomes of the attempts in list: it counts them, ends the calls that wait for them, passes dropped
+// records to lost, and makes the others wait again.
 func (w *worker) apply(list []*queued) {
 	q := w.queue
-	verdicts := make([]verdict, len(list))
+	decisions := make([]decision, len(list))
 	var result result
 	var sentBytes int64
 	for i, r := range list {
 		sentBytes += r.charge
-		verdicts[i] = w.judge(r)
-		result.add(r.err, verdicts[i])
+		decisions[i] = w.decide(r)
+		result.add(r.err, decisions[i])
 	}
 	var records, bytes int64
-	// each is looked at once: one that waits again may go to the disk, and its memory be another record's
+	// Each record is read only once with the lock: a record that waits again may be moved to the disk, and its memory may
+	// then hold another record.
 	for i, r := range list {
 		s := r.shard
 		s.mu.Lock()
 		if r.state == finished {
-			list[i] = nil // Close has given it up, and counted it
-		} else if n, freed := s.apply(r, verdicts[i]); s.reserves {
+			list[i] = nil // abandon has counted it as dropped
+		} else if n, freed := s.apply(r, decisions[i]); s.reserves {
 			records, bytes = records+n, bytes+freed
 		}
 		s.mu.Unlock()
@@ -335,26 +340,26 @@ func (w *worker) apply(list []*queued) {
 	}
 	for j, r := range list {
 		switch {
-		case r == nil || verdicts[j].what == again:
-		case verdicts[j].what == dropped:
+		case r == nil || decisions[j].what == retry:
+		case decisions[j].what == dropped:
 			r.waiter.end(r.err)
-			w.lost(r, verdicts[j].why)
+			w.lost(r, decisions[j].why)
 		default:
 			r.waiter.end(nil)
 			done = append(done, r)
 		}
 	}
 	q.recycle(done, bytes)
-	w.tell(&result)
+	w.reportResult(&result)
 	q.release(records, bytes)
 	if q.store != nil {
 		q.store.nudge()
 	}
 }
 
-// apply counts one record's outcome. It returns how many records, and bytes, have left the queue. The caller holds the
-// mutex.
-func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
+// apply counts one record's outcome, and removes the record or makes it wait again. It returns the number of records
+// and of bytes that have left the queue. The caller holds mu.
+func (s *shard) apply(r *queued, v decision) (records, bytes int64) {
 	before := r.charge
 	switch v.what {
 	case delivered:
@@ -378,33 +383,33 @@ func (s *shard) apply(r *queued, v verdict) (records, bytes int64) {
 	return 0, before - r.charge
 }
 
-// judge says what the outcome of an attempt means for its record. The bus itself retries all that passes by itself.
-func (w *worker) judge(r *queued) verdict {
+// decide returns what happens to a record after an attempt. The bus itself has already retried transient errors.
+func (w *worker) decide(r *queued) decision {
 	switch {
 	case r.err == nil:
-		return verdict{what: delivered}
+		return decision{what: delivered}
 	case temporary(r.err):
-		return verdict{what: again}
+		return decision{what: retry}
 	case errors.Is(r.err, bus.ErrTooLarge):
 		value, ok := w.shorten(r.value(&w.clock), r.valueLen()/2)
 		if !ok || len(value) < smallest {
-			return verdict{what: dropped, why: tooLarge}
+			return decision{what: dropped, why: tooLarge}
 		}
-		return verdict{what: again, value: value}
+		return decision{what: retry, value: value}
 	case shipping.TimeRefused(r.err) && r.shifts < maxShifts:
 		r.shifts++
-		return verdict{what: again}
+		return decision{what: retry}
 	}
-	return verdict{what: dropped, why: rejected}
+	return decision{what: dropped, why: rejected}
 }
 
-// temporary tells whether a record that failed so may be delivered at another time.
+// temporary reports whether a record that failed with err may be delivered later.
 func temporary(err error) bool {
 	return errors.Is(err, bus.ErrAuth) || errors.Is(err, bus.ErrNotConfigured) || errors.Is(err, bus.ErrClosed) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || shipping.TopicMissing(err)
 }
 
-// pauseAfter returns how long to wait before the next attempt after an error; 0 when that need not be.
+// pauseAfter returns the pause before the next attempt after err; 0: none.
 func pauseAfter(err error) time.Duration {
 	switch {
 	case err == nil:
@@ -417,31 +422,31 @@ func pauseAfter(err error) time.Duration {
 	return notReadyPause
 }
 
-// result is what came of attempts, as far as people want to know.
+// result sums up the outcomes of attempts for reportResult.
 type result struct {
 	delivered int
-	again     int
+	retries   int
 	pause     time.Duration
-	failure   error // why records are kept
-	refused   error // why records were dropped
+	failure   error // the error for which records are sent again
+	refused   error // the error for which records were dropped
 }
 
-func (r *result) add(err error, v verdict) {
+func (r *result) add(err error, v decision) {
 	switch v.what {
 	case delivered:
 		r.delivered++
 	case dropped:
 		r.refused = err
 	default:
-		r.again++
+		r.retries++
 		if pause := pauseAfter(err); pause > 0 {
 			r.pause, r.failure = max(r.pause, pause), err
 		}
 	}
 }
 
-// tell says what came of attempts to those who want to know: the reporter, and ship, which tries again.
-func (w *worker) tell(r *result) {
+// reportResult passes the result of attempts to the reporter, and the pause before the retries to ship.
+func (w *worker) reportResult(r *result) {
 	if r.failure != nil || r.delivered > 0 {
 		w.queue.setFailure(r.failure)
 	}
@@ -452,9 +457,9 @@ func (w *worker) tell(r *result) {
 		w.report.delivering()
 		w.summary.consider()
 	}
-	if r.again > 0 {
+	if r.retries > 0 {
 		select {
-		case w.again <- r.pause:
+		case w.retryAfter <- r.pause:
 		default:
 		}
 		w.queue.nudge()

@@ -15,8 +15,8 @@ import (
 	"github.com/kafkaesk/kafkaesk/logrecord"
 )
 
-// core is the shared state of a handler and the handlers derived from it.
-type core struct {
+// sharedState is the shared state of a handler and the handlers derived from it.
+type sharedState struct {
 	app     shipping.Bus
 	stream  string
 	level   slog.Leveler
@@ -33,13 +33,13 @@ type core struct {
 	whenConfigured bool
 	configured     atomic.Bool // the app has servers
 
-	begin   sync.Once // starts the worker and initializes the app, unless Close was called before
-	deliver sync.Once // starts the worker, also for records of an earlier process
-	life    context.Context
-	end     context.CancelFunc // ends the worker
-	work    sync.WaitGroup     // goroutines of ship and initialize
-	quit    chan struct{}      // ends collect
-	collect sync.WaitGroup
+	startOnce sync.Once // starts the worker and initializes the app, unless Close was called before
+	deliver   sync.Once // starts the worker, also for records of an earlier process
+	life      context.Context
+	end       context.CancelFunc // ends the worker
+	work      sync.WaitGroup     // goroutines of ship and initialize
+	quit      chan struct{}      // ends collect
+	collect   sync.WaitGroup
 
 	detach   func() // detaches the handler from the app
 	closing  atomic.Bool
@@ -66,7 +66,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	encoder := logrecord.NewEncoder(o.record)
 	q := newQueue(o)
 	disk := o.openStore(q, stream)
-	c := &core{
+	c := &sharedState{
 		app: app, stream: stream, level: o.level, err: o.err, largest: largest,
 		queue: q, store: disk,
 		fallback: fallback{handler: o.fallback, runner: runner, maxBytes: int64(max(o.bytes/fallbackShare, minFallback))},
@@ -75,7 +75,7 @@ func newHandler(app shipping.Bus, stream string, o options) *Handler {
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	w := &c.worker
-	w.app, w.queue, w.shorten, w.lost, w.again = app, q, encoder.Shorten, c.lost, make(chan time.Duration, 1)
+	w.app, w.queue, w.shorten, w.lost, w.retryAfter = app, q, encoder.Shorten, c.lost, make(chan time.Duration, 1)
 	w.spec = shipping.Stream{Retention: o.retention, Partitions: o.partitions}
 	w.report = &reporter{stream: stream, to: ownlog.Logger(to), runner: runner, queue: q, why: c.waiting}
 	if disk != nil {
@@ -123,12 +123,12 @@ func (o *options) openStore(q *queue, stream string) *store {
 const maxRecord = 900 << 10
 
 // start runs the worker. Close ends it and waits for it.
-func (c *core) start() {
+func (c *sharedState) start() {
 	c.deliver.Do(c.startDelivery)
 	c.work.Go(func() { c.worker.initialize(c.life) })
 }
 
-func (c *core) startDelivery() {
+func (c *sharedState) startDelivery() {
 	c.work.Go(func() { c.worker.ship(c.life) })
 	c.collect.Go(func() { c.worker.collect(c.quit) })
 	if c.store != nil {
@@ -137,7 +137,7 @@ func (c *core) startDelivery() {
 }
 
 // waiting returns the reason why records wait; nil when no error is known.
-func (c *core) waiting() error {
+func (c *sharedState) waiting() error {
 	if err := c.app.Waiting(); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (h *Handler) Stats() Stats {
 	if h.sampler != nil {
 		s.Sampled = h.sampler.omitted.Load()
 	}
-	h.core.fallback.addTo(&s)
+	h.sharedState.fallback.addTo(&s)
 	return s
 }
 
