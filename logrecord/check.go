@@ -12,14 +12,15 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/schema/rule"
 )
 
-// moved is a field that breaks its model's schema, taken out of its place.
+// moved is a field that breaks its model's schema. It was removed from the model.
 type moved struct {
 	path  []string
 	value []byte
 }
 
-// check validates the model whose JSON object starts at start and ends the buffer. Fields that break its schema are
-// moved out, and the reasons noted. One with too many of them is moved as a whole.
+// check validates the model m, whose JSON object is the end of the buffer, from start on. Each field that breaks the
+// schema is removed from the object and added to b.moved; the reason is added to schema_errors. If there are too many
+// violations, all fields are moved.
 func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
 	outer := b.lend()
 	b.rules.Models, b.rules.Limit = true, math.MaxInt
@@ -29,20 +30,20 @@ func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
 		return
 	}
 	doc := bytes.Clone(b.buf[start:])
-	place := b.place()
+	parent := b.objectPath()
 	for _, violation := range violations {
-		field := strings.TrimSuffix(strings.Join(append(slices.Clone(place), violation.Field), "."), ".")
+		field := strings.TrimSuffix(strings.Join(append(slices.Clone(parent), violation.Field), "."), ".")
 		if field == "" { // the model as a whole, at the root
 			field = plan.Type().String()
 		}
 		b.schemaErrors = append(b.schemaErrors, field+": "+violation.Keyword+": "+violation.Sentence())
 		if len(violations) < rule.MaxViolations {
-			doc = b.moveOut(doc, place, violation.Path)
+			doc = b.moveOut(doc, parent, violation.Path)
 		}
 	}
 	if len(violations) == rule.MaxViolations {
 		rawjson.Members(doc, func(key, value []byte) bool {
-			path := append(slices.Clone(place), rawjson.Unquote(key))
+			path := append(slices.Clone(parent), rawjson.Unquote(key))
 			b.moved = append(b.moved, moved{path, bytes.Clone(value)})
 			return true
 		})
@@ -51,23 +52,23 @@ func (b *builder) check(plan *jsonplan.Plan, m any, start int) {
 	b.buf = append(b.buf[:start], doc...)
 }
 
-// moveOut takes the field of that path out of the model doc. A field in an array, which keeps its indices, takes the
-// array with it.
-func (b *builder) moveOut(doc []byte, place, path []string) []byte {
+// moveOut removes the field at path from the model doc, and adds it to b.moved. If the field is an element of an array,
+// the whole array is moved, because the indices of the other elements would change.
+func (b *builder) moveOut(doc []byte, parent, path []string) []byte {
 	key, val, end, depth, found := lookup(doc, path)
 	if !found || depth == 0 {
-		return doc // nothing is there, or it is the model as a whole
+		return doc // there is no such field, or the path is that of the whole model
 	}
 	if depth < len(path) {
 		key, val, end, _, _ = lookup(doc, path[:depth])
 	}
-	b.moved = append(b.moved, moved{slices.Concat(place, path[:depth]), bytes.Clone(doc[val:end])})
+	b.moved = append(b.moved, moved{slices.Concat(parent, path[:depth]), bytes.Clone(doc[val:end])})
 	return cut(doc, key, end)
 }
 
-// place is the path of the innermost object in the record, as its names are written: groups whose names differ in bytes
-// only that are not UTF-8 are one, and a group may have another name than its own.
-func (b *builder) place() []string {
+// objectPath returns the path of the innermost open object, with the names that the record has: invalid UTF-8 in the
+// name of a group is replaced, and a group that has the name of an own field of the record gets attrPrefix.
+func (b *builder) objectPath() []string {
 	path := slices.Clone(b.path)
 	for i, name := range path {
 		path[i] = strings.ToValidUTF8(name, rawjson.Plain)
@@ -80,8 +81,8 @@ func (b *builder) place() []string {
 	return path
 }
 
-// lookup returns where the value of that path stands in doc. The key is that of the innermost member of an object on
-// the way, and depth the length of the path to it.
+// lookup finds the value at path in doc, which it returns as the range from val to end. key is the start of the key of
+// the last object member on the path, and depth is the length of the path to that member; 0 if there is none.
 func lookup(doc []byte, path []string) (key, val, end, depth int, found bool) {
 	val, end = 0, len(doc)
 	for n, name := range path {
@@ -117,7 +118,7 @@ func lookup(doc []byte, path []string) (key, val, end, depth int, found bool) {
 	return key, val, end, depth, true
 }
 
-// cut takes the member from key to end out of doc, with one comma.
+// cut removes the member from key to end, and one comma, from doc.
 func cut(doc []byte, key, end int) []byte {
 	switch {
 	case doc[end] == ',':
@@ -128,9 +129,9 @@ func cut(doc []byte, key, end int) []byte {
 	return slices.Delete(doc, key, end)
 }
 
-// appendMoved appends the object that mirrors the paths of the fields that were moved. Of two of one path the later one
-// stays; one that lies in another that was moved whole is left out. There may be very many fields, so that none is
-// searched for.
+// appendMoved appends an object that has the moved fields at their paths. If two fields have the same path, the later
+// one is written. A field inside of another moved field is left out. A map finds the members, because a linear search
+// would take too long for very many fields.
 func appendMoved(dst []byte, fields []moved) []byte {
 	type member struct {
 		name  string
@@ -138,15 +139,15 @@ func appendMoved(dst []byte, fields []moved) []byte {
 		inner []moved
 	}
 	var members []member
-	places := make(map[string]int)
+	indices := make(map[string]int)
 	for _, f := range fields {
-		place, known := places[f.path[0]]
+		index, known := indices[f.path[0]]
 		if !known {
-			place = len(members)
-			places[f.path[0]] = place
+			index = len(members)
+			indices[f.path[0]] = index
 			members = append(members, member{name: f.path[0]})
 		}
-		if m := &members[place]; len(f.path) == 1 {
+		if m := &members[index]; len(f.path) == 1 {
 			m.whole = f.value
 		} else {
 			m.inner = append(m.inner, moved{f.path[1:], f.value})

@@ -204,9 +204,9 @@ func NewEncoder(o Options) *Encoder {
 		s.hidden = hide(&base, o.Rename)
 		o.Preset, o.Rename = Kafkaesk, nil
 	}
-	var begin string
-	s.names, begin = newNames(o.Preset, o.Rename)
-	s.head = append(s.head, begin...)
+	var start string
+	s.names, start = newNames(o.Preset, o.Rename)
+	s.head = append(s.head, start...)
 	s.severities = s.names.levelTexts(o.Levels)
 	s.constant, s.lateNulls = s.names.constant(base), s.names.lateNulls()
 	s.types.plans, s.types.names, s.types.report = jsonplan.Logged(methodOf), &s.names, o.Report

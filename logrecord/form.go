@@ -180,7 +180,8 @@ func (b *builder) fold(f *frame, w *with, r *slog.Record) bool {
 	return true
 }
 
-// unfold continues with the whole record. It returns how far the bytes behind the message have moved in the buffer.
+// unfold makes the parts that are in the buffer the start of a whole record, and continues with that. It returns by how
+// many bytes the text behind the message has moved in the buffer.
 func (b *builder) unfold() (moved int) {
 	form, text, bits, signs := b.result.Form, b.buf, b.bits, b.signs
 	b.result.Form = Form{}

@@ -96,7 +96,7 @@ const (
 
 // names returns the preset's names of the own fields, "" for those that it lacks, the names of the three parts of
 // source, "" if source is one object, and the start of all records.
-func (p Preset) names() (fields [ownFields]string, source [3]string, begin string) {
+func (p Preset) names() (fields [ownFields]string, source [3]string, start string) {
 	fields = ownNames()
 	switch p {
 	case OTel:
@@ -113,15 +113,15 @@ func (p Preset) names() (fields [ownFields]string, source [3]string, begin strin
 			"span.id", "",
 		})
 		source = [3]string{"log.origin.function", "log.origin.file.name", "log.origin.file.line"}
-		begin = `"ecs.version":"8.11.0",`
+		start = `"ecs.version":"8.11.0",`
 	}
-	return fields, source, begin
+	return fields, source, start
 }
 
 // newNames returns the names of a preset, overridden by rename, whose keys are Kafkaesk's names; "" leaves a field
 // out.
-func newNames(preset Preset, rename map[string]string) (n names, begin string) {
-	fields, source, begin := preset.names()
+func newNames(preset Preset, rename map[string]string) (n names, start string) {
+	fields, source, start := preset.names()
 	for i, usual := range ownNames() {
 		if name, renamed := rename[usual]; renamed {
 			fields[i] = name
@@ -148,7 +148,7 @@ func newNames(preset Preset, rename map[string]string) (n names, begin string) {
 	} else {
 		n.number = severity.Number
 	}
-	return n, begin
+	return n, start
 }
 
 func (n *names) add(text string, f own) {

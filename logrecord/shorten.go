@@ -98,12 +98,12 @@ func leaveOut(doc []byte, excess int) []byte {
 		i = after
 	}
 	slices.SortStableFunc(all, func(a, b span) int { return b.len() - a.len() })
-	gone := make(map[int]bool) // by their start
+	removed := make(map[int]bool) // by their start
 	for _, s := range all {
 		if excess <= 0 {
 			break
 		}
-		gone[s.start] = true
+		removed[s.start] = true
 		excess -= s.len() + 1 // and the comma
 	}
 	out := append(make([]byte, 0, len(doc)), '{')
@@ -112,7 +112,7 @@ func leaveOut(doc []byte, excess int) []byte {
 		if key < 0 {
 			return closeWith(out, '}')
 		}
-		if !gone[key] {
+		if !removed[key] {
 			out = append(append(out, doc[key:end]...), ',')
 		}
 		i = after

@@ -23,8 +23,9 @@ const (
 // maxLevels bounds the nesting of values. It ends infinite values, and protects readers that recurse.
 const maxLevels = 64
 
-// room returns the maximum length of a text: half of the remaining bytes, so that a long text leaves room for others.
-func (b *builder) room() int { return max((b.limit-len(b.buf))/2, shortText) }
+// textLimit returns the maximum length of a text: half of the remaining bytes, so that a long text leaves room for
+// others.
+func (b *builder) textLimit() int { return max((b.limit-len(b.buf))/2, shortText) }
 
 // shortText is the length in bytes up to which a text fits in any record.
 const shortText = 256
@@ -35,11 +36,11 @@ func (b *builder) string(s string) {
 		b.buf = appendString(b.buf, s)
 		return
 	}
-	if room := b.room(); len(s) > room {
-		for !utf8.RuneStart(s[room]) && room > 0 {
-			room--
+	if limit := b.textLimit(); len(s) > limit {
+		for !utf8.RuneStart(s[limit]) && limit > 0 {
+			limit--
 		}
-		s, b.truncated = s[:room], true
+		s, b.truncated = s[:limit], true
 	}
 	b.buf = appendString(b.buf, s)
 }
