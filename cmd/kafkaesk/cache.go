@@ -72,16 +72,16 @@ func (e *entry) removeUntrusted() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	foreign := err != nil || privatedir.Check(info) != nil
-	if !foreign {
+	untrusted := err != nil || privatedir.Check(info) != nil
+	if !untrusted {
 		inside, err := os.ReadDir(e.dir)
-		foreign = err != nil
+		untrusted = err != nil
 		for _, d := range inside {
 			info, err := d.Info()
-			foreign = foreign || err != nil || privatedir.Check(info) != nil
+			untrusted = untrusted || err != nil || privatedir.Check(info) != nil
 		}
 	}
-	if !foreign {
+	if !untrusted {
 		return nil
 	}
 	return os.RemoveAll(e.dir)

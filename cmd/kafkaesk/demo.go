@@ -31,8 +31,8 @@ import (
 
 // demoOptions are the flags of `kafkaesk demo`.
 type demoOptions struct {
-	addr, listen, logs string
-	logtail            string // path of the program; "" if it is not installed
+	addr, listenAddr, logs string
+	logtail                string // path of the program; "" if it is not installed
 }
 
 func newDemo(streams Streams) *cobra.Command {
@@ -47,7 +47,7 @@ func newDemo(streams Streams) *cobra.Command {
 		Args:    cli.AsUsage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if o.listen, err = cliflags.ListenAddress(o.listen); err != nil {
+			if o.listenAddr, err = cliflags.ListenAddress(o.listenAddr); err != nil {
 				return cli.UsageErrorf("--listen: %w", err)
 			}
 			if o.logs, err = cliflags.ListenAddress(o.logs); err != nil {
@@ -59,7 +59,7 @@ func newDemo(streams Streams) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "the `host:port` of the broker; port 0 means any free port")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `host:port` of the monitor")
+	flags.StringVar(&o.listenAddr, "listen", "127.0.0.1:0", "the `host:port` of the monitor")
 	flags.StringVar(&o.logs, "logs-listen", "127.0.0.1:0", "the `host:port` of the page of the logs")
 	return cmd
 }
@@ -103,7 +103,7 @@ func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	if err := app.Initialize(ctx); err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for the monitor: %w", err)
 	}
@@ -114,7 +114,7 @@ func (o *demoOptions) run(ctx context.Context, streams Streams) (err error) {
 	if o.logtail != "" {
 		all.Go(func() error { return o.serveLogs(running, address, streams) })
 	}
-	o.printAddresses(streams, address, webpage.URL(o.listen, listener.Addr()))
+	o.printAddresses(streams, address, webpage.URL(o.listenAddr, listener.Addr()))
 	if err := all.Wait(); ctx.Err() == nil {
 		return err
 	}

@@ -52,9 +52,9 @@ const announceAfter = time.Second
 
 // announce says that a target is being built, unless done is called soon. The first build may take half a minute.
 func (g *goCommand) announce(target string) (done func()) {
-	ended, told := make(chan struct{}), make(chan struct{})
+	ended, finished := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(finished)
 		timer := time.NewTimer(announceAfter)
 		defer timer.Stop()
 		select {
@@ -65,7 +65,7 @@ func (g *goCommand) announce(target string) (done func()) {
 	}()
 	return func() {
 		close(ended)
-		<-told
+		<-finished
 	}
 }
 

@@ -101,7 +101,7 @@ func (o *options) startAtCursor() {
 		o.notice("--cursor-file: %s sets the start: %s %s no effect", o.cursorFile, strings.Join(o.startGiven, ", "),
 			map[bool]string{true: "has", false: "have"}[len(o.startGiven) == 1])
 	}
-	o.begin, o.lastLines, o.offset, o.filter.Since = tail.First, -1, nil, 0
+	o.startFrom, o.lastLines, o.offset, o.filter.Since = tail.First, -1, nil, 0
 }
 
 // replaceFile writes a file atomically: the old content stays until the new one is complete.

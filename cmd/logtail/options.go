@@ -52,7 +52,7 @@ type options struct {
 	utc                              bool
 	window                           time.Duration
 	list, stats, quiet               bool
-	listen                           string // address of serve
+	listenAddr                       string // address of serve
 
 	// reach is how long to wait for a broker at the start.
 	reach time.Duration
@@ -68,13 +68,13 @@ type options struct {
 	servers            []string
 	prefix             string // topic prefix
 	patterns, excluded []pattern
-	place              *place                  // the only record to print
+	onlyRecord         *position               // the only record to print
 	within             func(topic string) bool // the topics that the patterns may match; nil: all
 	kafkaSettings      kafka.Settings
 	startGiven         []string // the given flags that say where to begin
-	begin              tail.From
-	begins             time.Time // start time with tail.Time
-	offset             *place    // the offset of --from; for every partition if it has no topic
+	startFrom          tail.From
+	startTime          time.Time // start time with tail.Time
+	offset             *position // the offset of --from; for every partition if it has no topic
 	ends               time.Time // the time of --until
 	lastLines          int       // reading.Options.Lines
 	lookTime           time.Duration
@@ -159,11 +159,11 @@ func (o *options) selectStreams(_ *pflag.FlagSet, args []string) (err error) {
 	if len(args) == 0 {
 		return usageErrorf("which streams? Give a pattern, such as 'logs.*'")
 	}
-	if p, ok := parsePlace(o.prefix, args[0]); ok {
+	if p, ok := parsePosition(o.prefix, args[0]); ok {
 		if len(args) > 1 {
 			return usageErrorf("%s is a single record: give it alone", args[0])
 		}
-		o.place = &p
+		o.onlyRecord = &p
 		args = []string{strings.TrimPrefix(p.tp.Topic, o.prefix)}
 	}
 	if o.patterns, err = compilePatterns(o.prefix, args); err != nil {
@@ -202,35 +202,35 @@ func (o *options) selectTimes(fs *pflag.FlagSet, _ []string) (err error) {
 	}
 	o.lastLines = -1
 	for _, flag := range []string{"lines", "from", "since", "cursor-file"} {
-		if o.place != nil && fs.Changed(flag) {
+		if o.onlyRecord != nil && fs.Changed(flag) {
 			return usageErrorf("%s is a single record, and --%s sets the start: give one",
-				o.placeName(o.place), flag)
+				o.placeName(o.onlyRecord), flag)
 		}
 	}
 	switch {
-	case o.place != nil:
-		o.begin, o.noFollow = tail.First, true
+	case o.onlyRecord != nil:
+		o.startFrom, o.noFollow = tail.First, true
 	case fs.Changed("since"):
-		if o.begins, err = when.Parse(o.since, o.now, o.zone); err != nil {
+		if o.startTime, err = when.Parse(o.since, o.now, o.zone); err != nil {
 			return usageErrorf("--since: %q: %w", o.since, err)
 		}
-		if o.begins.After(o.now) {
-			o.notice("--since: %s is in the future: no record is printed before then", o.shown(o.begins))
+		if o.startTime.After(o.now) {
+			o.notice("--since: %s is in the future: no record is printed before then", o.shown(o.startTime))
 		}
-		o.begin, o.filter.Since = tail.Time, o.begins.UnixNano()
+		o.startFrom, o.filter.Since = tail.Time, o.startTime.UnixNano()
 		if fs.Changed("lines") {
 			o.lastLines = o.lines
 		}
 	case o.from == "start", o.trace != "" && !fs.Changed("lines") && o.from == "":
-		o.begin = tail.First
+		o.startFrom = tail.First
 	case o.from == "end":
-		o.begin = tail.End
+		o.startFrom = tail.End
 	case o.from != "":
 		return o.parseFrom()
 	case o.lines == 0 && o.ends.IsZero():
-		o.begin = tail.End
+		o.startFrom = tail.End
 	default:
-		o.begin, o.lastLines = tail.Last, o.lines
+		o.startFrom, o.lastLines = tail.Last, o.lines
 	}
 	return nil
 }
@@ -240,15 +240,15 @@ func (o *options) shown(t time.Time) string { return t.In(o.zone).Format("2006-0
 
 // parseFrom parses an offset of all partitions, or of one.
 func (o *options) parseFrom() error {
-	p, ok := parsePlace(o.prefix, o.from)
+	p, ok := parsePosition(o.prefix, o.from)
 	if !ok {
 		offset, err := strconv.ParseInt(o.from, 10, 64)
 		if err != nil || offset < 0 {
 			return usageErrorf("--from: %q: give start, end, an offset, or STREAM/PARTITION@OFFSET", o.from)
 		}
-		p = place{offset: offset}
+		p = position{offset: offset}
 	}
-	o.begin, o.offset = tail.First, &p
+	o.startFrom, o.offset = tail.First, &p
 	return nil
 }
 
@@ -389,9 +389,9 @@ func (o *options) logger() *slog.Logger { return slog.New(newNotices(o)) }
 // bounds adjusts where a partition begins and ends beyond reading.Options.From.
 func (o *options) bounds(tp kafka.TopicPartition, start, end int64) (int64, int64) {
 	switch {
-	case o.place != nil && tp == o.place.tp:
-		return max(start, o.place.offset), min(end, o.place.offset+1)
-	case o.place != nil:
+	case o.onlyRecord != nil && tp == o.onlyRecord.tp:
+		return max(start, o.onlyRecord.offset), min(end, o.onlyRecord.offset+1)
+	case o.onlyRecord != nil:
 		return end, end
 	case o.offset == nil:
 		return start, end

@@ -114,26 +114,26 @@ func (o *options) opened(matched map[string]int, all []string) {
 	}
 }
 
-// place is a position: the partition and offset of a record.
-type place struct {
+// position is the partition and offset of a record.
+type position struct {
 	tp     kafka.TopicPartition
 	offset int64
 }
 
-var placeForm = regexp.MustCompile(`^(.+)/([0-9]{1,9})@([0-9]{1,18})$`)
+var positionForm = regexp.MustCompile(`^(.+)/([0-9]{1,9})@([0-9]{1,18})$`)
 
-// parsePlace parses STREAM/PARTITION@OFFSET.
-func parsePlace(prefix, text string) (place, bool) {
-	m := placeForm.FindStringSubmatch(text)
+// parsePosition parses STREAM/PARTITION@OFFSET.
+func parsePosition(prefix, text string) (position, bool) {
+	m := positionForm.FindStringSubmatch(text)
 	if m == nil {
-		return place{}, false
+		return position{}, false
 	}
 	partition, _ := strconv.ParseInt(m[2], 10, 32) // nine digits fit
 	offset, _ := strconv.ParseInt(m[3], 10, 64)
-	return place{kafka.TopicPartition{Topic: prefix + m[1], Partition: int32(partition)}, offset}, true
+	return position{kafka.TopicPartition{Topic: prefix + m[1], Partition: int32(partition)}, offset}, true
 }
 
-func (o *options) placeName(p *place) string {
+func (o *options) placeName(p *position) string {
 	return fmt.Sprintf("%s/%d@%d", strings.TrimPrefix(p.tp.Topic, o.prefix), p.tp.Partition, p.offset)
 }
 

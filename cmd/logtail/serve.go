@@ -65,16 +65,16 @@ page that is too slow shows how many rows it missed.
 // serveGroups returns the flags of serve.
 func (o *options) serveGroups() []group {
 	page := newFlags()
-	page.StringVar(&o.listen, "listen", listenDefault,
+	page.StringVar(&o.listenAddr, "listen", listenDefault,
 		"`ADDRESS` to serve the page on, HOST:PORT; without a host it is on loopback; port 0 means any free port")
-	begin, other := newFlags(), newFlags()
+	start, other := newFlags(), newFlags()
 	o.startFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
 		case "lines":
 			f.DefValue = strconv.Itoa(rowsDefault) // viewer uses it if the flag is not given
-			begin.AddFlag(f)
+			start.AddFlag(f)
 		case "since", "exclude":
-			begin.AddFlag(f)
+			start.AddFlag(f)
 		}
 	})
 	o.otherFlags().VisitAll(func(f *pflag.Flag) {
@@ -82,7 +82,7 @@ func (o *options) serveGroups() []group {
 			other.AddFlag(f)
 		}
 	})
-	return []group{{"The page", page}, {"Where to begin", begin}, {"Which records", o.filterFlags()},
+	return []group{{"The page", page}, {"Where to begin", start}, {"Which records", o.filterFlags()},
 		{"Connection", o.connectionFlags()}, {"Other", other}}
 }
 
@@ -94,15 +94,15 @@ func newServe(o *options) *cobra.Command {
 			if err := o.complete(cmd.Flags(), args); err != nil {
 				return err
 			}
-			if o.place != nil {
+			if o.onlyRecord != nil {
 				return usageErrorf("%s is a single record: serve its stream, and open /?record=%s", args[0],
 					args[0])
 			}
-			address, err := cliflags.ListenAddress(o.listen)
+			address, err := cliflags.ListenAddress(o.listenAddr)
 			if err != nil {
-				return usageErrorf("--listen: %q: give HOST:PORT, such as %s", o.listen, listenDefault)
+				return usageErrorf("--listen: %q: give HOST:PORT, such as %s", o.listenAddr, listenDefault)
 			}
-			o.listen = address
+			o.listenAddr = address
 			return o.serve(cmd.Context(), firstSettings(cmd.Flags()))
 		},
 	}
@@ -156,7 +156,7 @@ func (o *options) serve(ctx context.Context, first url.Values) error {
 	if err != nil {
 		return failure(err)
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	listener, err := net.Listen("tcp", o.listenAddr)
 	if err != nil {
 		return failure(fmt.Errorf("--listen: %w", err))
 	}
@@ -171,11 +171,11 @@ func (o *options) serve(ctx context.Context, first url.Values) error {
 	defer client.Close()
 	s := &pageServer{o: o, client: client, first: settings, viewers: make(chan struct{}, mostViewers)}
 	defer s.close()
-	host, _, _ := net.SplitHostPort(o.listen) // which Listen has taken
+	host, _, _ := net.SplitHostPort(o.listenAddr) // which Listen has taken
 	server := newPageServer(ctx, webpage.Protect(s.handler(), webpage.Policy{Hosts: ownHosts(host)}), o.err)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	o.notice("serving %s on %s", strings.Join(patterns, " "), webpage.URL(o.listen, listener.Addr()))
+	o.notice("serving %s on %s", strings.Join(patterns, " "), webpage.URL(o.listenAddr, listener.Addr()))
 	if at, err := netip.ParseAddrPort(listener.Addr().String()); err == nil && !at.Addr().IsLoopback() {
 		o.notice("everyone who reaches this address can read these streams")
 	}
@@ -210,10 +210,10 @@ func newPageServer(ctx context.Context, handler http.Handler, errs io.Writer) *h
 
 // ownHosts are the names under which the page may be asked for: that of --listen, and the machine's where others can
 // reach it.
-func ownHosts(listen string) []string {
-	names := []string{listen}
-	at, err := netip.ParseAddr(listen)
-	if err == nil && at.IsLoopback() || listen == "localhost" {
+func ownHosts(listenAddr string) []string {
+	names := []string{listenAddr}
+	at, err := netip.ParseAddr(listenAddr)
+	if err == nil && at.IsLoopback() || listenAddr == "localhost" {
 		return names
 	}
 	if name, err := os.Hostname(); err == nil {
@@ -282,11 +282,11 @@ func (s *pageServer) close() {
 
 // record serves one record in the format of [form.Whole].
 func (s *pageServer) record(w http.ResponseWriter, r *http.Request) {
-	place := r.URL.Query().Get("place")
-	p, ok := parsePlace(s.o.prefix, place)
+	position := r.URL.Query().Get("place")
+	p, ok := parsePosition(s.o.prefix, position)
 	switch {
 	case !ok:
-		http.Error(w, fmt.Sprintf("%q is not a record: want STREAM/PARTITION@OFFSET", place),
+		http.Error(w, fmt.Sprintf("%q is not a record: want STREAM/PARTITION@OFFSET", position),
 			http.StatusBadRequest)
 		return
 	case !s.o.match(p.tp.Topic):
@@ -299,7 +299,7 @@ func (s *pageServer) record(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.leave()
 	notices := webpage.NewQueue(1, 1)
-	v, err := s.o.viewer(url.Values{"stream": {place}}, notices)
+	v, err := s.o.viewer(url.Values{"stream": {position}}, notices)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

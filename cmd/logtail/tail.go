@@ -65,13 +65,13 @@ func (o *options) run(ctx context.Context) error {
 
 // waitForEnd waits for the interrupted run, but not for a blocked write: ok is false then.
 func (o *options) waitForEnd(ended <-chan error) (err error, ok bool) {
-	look := time.NewTicker(lastWrite / 5)
-	defer look.Stop()
+	ticker := time.NewTicker(lastWrite / 5)
+	defer ticker.Stop()
 	for {
 		select {
 		case err := <-ended:
 			return err, true
-		case <-look.C:
+		case <-ticker.C:
 			if began := o.writing.Load(); began != 0 && time.Since(time.Unix(0, began)) > lastWrite {
 				return nil, false
 			}
@@ -137,7 +137,7 @@ func (o *options) read(ctx context.Context, client *kafka.Client) error {
 	defer idle.Stop()
 	counts, err := reading.Run(ctx, reading.Options{
 		Client: client, Match: o.match, Topics: o.named(), Prefix: o.prefix, Logger: o.logger(),
-		From: o.begin, Since: o.begins, Lines: o.lastLines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
+		From: o.startFrom, Since: o.startTime, Lines: o.lastLines, LookBackTime: o.lookTime, LookBackRecords: o.lookRecords,
 		Bounds: o.bounds, Positions: positions, Until: o.ends, Follow: !o.noFollow, Away: o.away,
 		Filter: &o.filter, Printer: o.printer, Separator: map[bool]byte{true: 0, false: '\n'}[o.null],
 		Window: o.window, Limit: o.count, Out: &idleWriter{w: o.out, timer: idle, writing: &o.writing},
@@ -189,8 +189,8 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 	if f.count > 0 && o.noFollow {
 		return failure(fmt.Errorf("errors while reading: %d; records are missing", f.count))
 	}
-	if o.place != nil && counts.Read == 0 {
-		return failure(fmt.Errorf("no record at %s", o.placeName(o.place)))
+	if o.onlyRecord != nil && counts.Read == 0 {
+		return failure(fmt.Errorf("no record at %s", o.placeName(o.onlyRecord)))
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (o *options) outcome(ctx context.Context, client *kafka.Client, counts read
 // fault reports what could not be read.
 func (o *options) fault(f *faults, e *fetch.PartitionError) {
 	tp := kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}
-	if o.place != nil && (tp != o.place.tp || e.Offset > o.place.offset) {
+	if o.onlyRecord != nil && (tp != o.onlyRecord.tp || e.Offset > o.onlyRecord.offset) {
 		return // the requested record is in another partition, or before the fault
 	}
 	f.mu.Lock()
@@ -216,12 +216,12 @@ func (o *options) fault(f *faults, e *fetch.PartitionError) {
 	case e.Offset >= 0:
 		what = fmt.Sprintf("records from %d on", e.Offset)
 	}
-	again := ""
+	hint := ""
 	if !o.noFollow && (e.Next == e.Offset || errors.Is(e.Err, tail.ErrOpenTransaction)) {
-		again = "; they are shown when that is over"
+		hint = "; they are shown when that is over"
 	}
 	_, _ = fmt.Fprintf(logtext.Writer{W: o.err}, "logtail: %s/%d: %s: %v%s\n", strings.TrimPrefix(e.Topic, o.prefix),
-		e.Partition, what, e.Err, again)
+		e.Partition, what, e.Err, hint)
 }
 
 // openedStreams sets the width of the streams, and reports the patterns that match nothing.

@@ -16,16 +16,16 @@ const runHeader = "run"
 
 // tally counts the jobs of a run by result. A record may be handled more than once, so it counts jobs, not calls.
 type tally struct {
-	run  string
-	want int
-	over func() // called when all jobs have ended
+	run   string
+	want  int
+	onEnd func() // called when all jobs have ended
 
 	mu   sync.Mutex
 	ends map[string]string // result by the record's id, which forwarding keeps
 }
 
-func newTally(run string, want int, over func()) *tally {
-	return &tally{run: run, want: want, over: over, ends: make(map[string]string)}
+func newTally(run string, want int, onEnd func()) *tally {
+	return &tally{run: run, want: want, onEnd: onEnd, ends: make(map[string]string)}
 }
 
 // end records the result of a job. Its first result counts.
@@ -41,7 +41,7 @@ func (t *tally) end(r *bus.Record, how string) {
 	}
 	t.ends[id] = how
 	if len(t.ends) == t.want {
-		t.over()
+		t.onEnd()
 	}
 }
 

@@ -12,12 +12,12 @@ import (
 // is something to call. All methods may be called concurrently. Do takes no lock: who gives a function waits for
 // nobody, not even for one that the system has interrupted meanwhile.
 type Runner struct {
-	limit   int64
-	waiting atomic.Int64        // functions that are not called yet
-	last    atomic.Pointer[job] // of those that the goroutine has not taken yet, the last that was given
-	working atomic.Bool         // the goroutine is there
-	closed  atomic.Bool         // no more functions are taken
-	over    atomic.Bool         // none is called any more
+	limit     int64
+	waiting   atomic.Int64        // functions that are not called yet
+	last      atomic.Pointer[job] // of those that the goroutine has not taken yet, the last that was given
+	working   atomic.Bool         // the goroutine is there
+	closed    atomic.Bool         // no more functions are taken
+	cancelled atomic.Bool         // none is called any more
 
 	mu   sync.Mutex
 	idle chan struct{} // closed when the goroutine has ended; nil while nobody waits for that
@@ -68,19 +68,19 @@ func (r *Runner) work(first *job) {
 			f := first.f
 			first = first.next
 			r.waiting.Add(-1)
-			if !r.over.Load() {
+			if !r.cancelled.Load() {
 				call(f)
 			}
 		}
-		if first = r.take(); first == nil && r.rest() {
+		if first = r.takeAll(); first == nil && r.rest() {
 			ended = true
 			return
 		}
 	}
 }
 
-// take returns the functions that wait, in the order in which they were given.
-func (r *Runner) take() (first *job) {
+// takeAll returns the functions that wait, in the order in which they were given.
+func (r *Runner) takeAll() (first *job) {
 	for j := r.last.Swap(nil); j != nil; {
 		j.next, first, j = first, j, j.next
 	}
@@ -132,6 +132,6 @@ func (r *Runner) Wait(ctx context.Context) bool {
 func (r *Runner) Close(ctx context.Context) bool {
 	r.closed.Store(true)
 	done := r.Wait(ctx)
-	r.over.Store(true)
+	r.cancelled.Store(true)
 	return done
 }

@@ -94,9 +94,9 @@ func New(t testing.TB) *Browser {
 	go b.receive(fromBrowser)
 	t.Cleanup(func() {
 		_ = toBrowser.Close() // the browser ends when its input ends
-		hurry := time.AfterFunc(5*time.Second, func() { killGroup(cmd) })
+		killTimer := time.AfterFunc(5*time.Second, func() { killGroup(cmd) })
 		_ = cmd.Wait()
-		hurry.Stop()
+		killTimer.Stop()
 		killGroup(cmd) // the browser's remaining child processes
 		<-b.ended
 		_ = fromBrowser.Close()

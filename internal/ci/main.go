@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if flags.Parse(args[1:]) != nil {
 			return 2
 		}
-		err = verdict(stdout, *checks, flags.Args())
+		err = mergeSuites(stdout, *checks, flags.Args())
 	default:
 		fmt.Fprintln(stderr, usage)
 		return 2

@@ -19,9 +19,9 @@ type outcome struct {
 	reason         string // of the last suite that skipped it
 }
 
-// verdict merges the suites and prints the counts as its last line. It returns errFailed unless everything passed.
+// mergeSuites merges the suites and prints the counts as its last line. It returns errFailed unless everything passed.
 // Each test and each check counts once, however many suites ran it.
-func verdict(w io.Writer, checksFile string, files []string) error {
+func mergeSuites(w io.Writer, checksFile string, files []string) error {
 	var nPassed, nFailed, nSkipped int
 	tests := make(map[string]outcome)
 	for _, file := range files {

@@ -119,7 +119,7 @@ func (b *Broker) start(o Options, host string, port int) (err error) {
 	}
 	// kfake calls listen once for each broker, in order and from one goroutine. It always names
 	// 127.0.0.1, so that the address of the Options is used instead.
-	listen := func(network, _ string) (net.Listener, error) {
+	listenOn := func(network, _ string) (net.Listener, error) {
 		p := port
 		if p != 0 {
 			p += len(b.guards)
@@ -137,7 +137,7 @@ func (b *Broker) start(o Options, host string, port int) (err error) {
 		kfake.NumBrokers(o.Brokers),
 		kfake.DefaultNumPartitions(o.Partitions),
 		kfake.DataDir(o.DataDir),
-		kfake.ListenFn(listen),
+		kfake.ListenFn(listenOn),
 		kfake.ClusterID("kafkaesk-development"),
 		kfake.WithLogger(logger{o.Logger}),
 	}

@@ -113,9 +113,9 @@ func Run(ctx context.Context, o Options, report func(Result)) (healthy bool, err
 func (d *doctor) step(ctx context.Context, step, target string, do func(context.Context) (string, error)) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
-	begin := time.Now()
+	start := time.Now()
 	detail, err := do(ctx)
-	r := Result{Step: step, Target: target, Status: OK, Detail: detail, Millis: milliseconds(time.Since(begin))}
+	r := Result{Step: step, Target: target, Status: OK, Detail: detail, Millis: milliseconds(time.Since(start))}
 	var cannot *skip
 	switch {
 	case errors.As(err, &cannot):

@@ -153,8 +153,8 @@ func (d *DeadLetters) countOpen(marks map[string]mark, whole bool) {
 		partition, offset, _ := strings.Cut(key, "/")
 		p, err := strconv.ParseInt(partition, 10, 32)
 		at, err2 := strconv.ParseInt(offset, 10, 64)
-		begin, known := d.begins[int32(p)]
-		if err == nil && err2 == nil && known && at >= begin.offset && m.RecordTime >= begin.time.UnixMilli() {
+		first, known := d.begins[int32(p)]
+		if err == nil && err2 == nil && known && at >= first.offset && m.RecordTime >= first.time.UnixMilli() {
 			open--
 		}
 	}

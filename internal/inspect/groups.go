@@ -63,15 +63,15 @@ func (i *Inspector) Groups(ctx context.Context, names ...string) ([]Group, error
 			return nil, err
 		}
 	}
-	looked := make([]groupLook, len(names))
+	looked := make([]inspectedGroup, len(names))
 	if err := each(names, func(n int, name string) (err error) {
-		looked[n], err = i.look(ctx, name)
+		looked[n], err = i.inspectGroup(ctx, name)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	if all && i.prefix != "" {
-		looked = slices.DeleteFunc(looked, func(l groupLook) bool { return len(l.owners) == 0 })
+		looked = slices.DeleteFunc(looked, func(l inspectedGroup) bool { return len(l.owners) == 0 })
 	}
 	i.measure(ctx, looked)
 	groups := make([]Group, len(looked))
@@ -82,24 +82,24 @@ func (i *Inspector) Groups(ctx context.Context, names ...string) ([]Group, error
 	return groups, nil
 }
 
-// groupLook is a group with the intermediate results of an inspection.
-type groupLook struct {
+// inspectedGroup is a group with the intermediate results of an inspection.
+type inspectedGroup struct {
 	group     Group
 	committed offsets
 	owners    map[kafka.TopicPartition]*Member // of the group's partitions with the prefix; nil: not assigned
 }
 
-// look queries one group's members and offsets. It leaves out partitions of other prefixes.
-func (i *Inspector) look(ctx context.Context, name string) (groupLook, error) {
+// inspectGroup queries one group's members and offsets. It leaves out partitions of other prefixes.
+func (i *Inspector) inspectGroup(ctx context.Context, name string) (inspectedGroup, error) {
 	d, err := i.client.DescribeGroup(ctx, name)
 	if err != nil {
-		return groupLook{}, err
+		return inspectedGroup{}, err
 	}
 	committed, err := i.client.Committed(ctx, name)
 	if err != nil {
-		return groupLook{}, err
+		return inspectedGroup{}, err
 	}
-	l := groupLook{committed: committed, owners: make(map[kafka.TopicPartition]*Member), group: Group{
+	l := inspectedGroup{committed: committed, owners: make(map[kafka.TopicPartition]*Member), group: Group{
 		Group: name, State: d.State, Protocol: d.Protocol, Members: make([]Member, len(d.Members)), Streams: []string{},
 		Partitions: []Lag{},
 	}}

@@ -56,7 +56,7 @@ const (
 
 // measure fills in the partitions of groups. It looks up ends after the committed offsets, so that the offset of a
 // group that keeps up is never beyond the end.
-func (i *Inspector) measure(ctx context.Context, looked []groupLook) {
+func (i *Inspector) measure(ctx context.Context, looked []inspectedGroup) {
 	wanted := make(map[kafka.TopicPartition]bool)
 	for n := range looked {
 		for tp := range looked[n].owners {
@@ -90,7 +90,7 @@ type position struct {
 
 // readOldest reads the next record of each group. Groups may have different offsets in one partition: each round
 // reads one offset of every partition.
-func (m *measuring) readOldest(ctx context.Context, looked []groupLook) {
+func (m *measuring) readOldest(ctx context.Context, looked []inspectedGroup) {
 	waiting := make(map[position]bool)
 	for n := range looked {
 		for tp := range looked[n].owners {
@@ -115,7 +115,7 @@ func (m *measuring) readOldest(ctx context.Context, looked []groupLook) {
 }
 
 // next returns the offset of the group's oldest unhandled record, and whether a readable record can exist there.
-func (m *measuring) next(l *groupLook, tp kafka.TopicPartition) (int64, bool) {
+func (m *measuring) next(l *inspectedGroup, tp kafka.TopicPartition) (int64, bool) {
 	committed, ok := l.committed[tp]
 	end, known := m.readable[tp]
 	at := max(committed, m.firsts[tp])
@@ -123,7 +123,7 @@ func (m *measuring) next(l *groupLook, tp kafka.TopicPartition) (int64, bool) {
 }
 
 // fill writes the group's rows and its sums.
-func (m *measuring) fill(l *groupLook) {
+func (m *measuring) fill(l *inspectedGroup) {
 	for _, tp := range slices.SortedFunc(maps.Keys(l.owners), kafka.TopicPartition.Compare) {
 		row := m.row(l, tp)
 		g := &l.group
@@ -144,7 +144,7 @@ func valueOf[T any](p *T) (value T) {
 	return value
 }
 
-func (m *measuring) row(l *groupLook, tp kafka.TopicPartition) Lag {
+func (m *measuring) row(l *inspectedGroup, tp kafka.TopicPartition) Lag {
 	stream, _ := m.inspector.stream(tp.Topic)
 	row := Lag{Group: l.group.Group, Stream: stream, Partition: tp.Partition}
 	if owner := l.owners[tp]; owner != nil {
@@ -172,7 +172,7 @@ func (m *measuring) row(l *groupLook, tp kafka.TopicPartition) Lag {
 }
 
 // age returns the age of the oldest unhandled record, or the reason why it is unknown.
-func (m *measuring) age(l *groupLook, tp kafka.TopicPartition, lag int64) (seconds *float64, note string) {
+func (m *measuring) age(l *inspectedGroup, tp kafka.TopicPartition, lag int64) (seconds *float64, reason string) {
 	if lag == 0 {
 		return new(0.0), ""
 	}

@@ -50,10 +50,10 @@ func inside(spans []span, at int) bool {
 	return slices.ContainsFunc(spans, func(s span) bool { return s.start <= at && at < s.end })
 }
 
-// note writes why a value cannot be written, in its place.
-func (w *Writer) note(text string) { w.noteText(ErrorNote + text) }
+// writeError writes the reason why a value cannot be written, in place of the value.
+func (w *Writer) writeError(text string) { w.writeNote(ErrorNote + text) }
 
-func (w *Writer) noteText(text string) {
+func (w *Writer) writeNote(text string) {
 	start := len(w.Buf)
 	w.Buf = rawjson.AppendText(w.Buf, text, rawjson.Plain)
 	if w.Log.checking {
@@ -76,16 +76,17 @@ func (w *Writer) full() bool {
 // shortText is the length in bytes up to which a text has room in any record.
 const shortText = 256
 
-// room is how many bytes a text may have: half of what is left, so that one that is too large leaves room for others.
-func (l *Log) room(used int) int { return max((l.Limit-used)/2, shortText) }
+// textLimit returns the maximum length of a text: half of the remaining bytes, so that a long text leaves room for
+// others.
+func (l *Log) textLimit(used int) int { return max((l.Limit-used)/2, shortText) }
 
 // cutText appends a text, shortened when it is larger than any record may be.
 func (w *Writer) cutText(s string) {
-	if room := w.Log.room(len(w.Buf)); len(s) > room {
-		for room > 0 && !utf8.RuneStart(s[room]) {
-			room--
+	if limit := w.Log.textLimit(len(w.Buf)); len(s) > limit {
+		for limit > 0 && !utf8.RuneStart(s[limit]) {
+			limit--
 		}
-		s, w.Log.Truncated = s[:room], true
+		s, w.Log.Truncated = s[:limit], true
 	}
 	w.Buf = rawjson.AppendText(w.Buf, s, rawjson.Plain)
 }
@@ -95,7 +96,7 @@ func (w *Writer) down() bool { return w.Log == nil || w.deeper() }
 
 func (w *Writer) deeper() bool {
 	if w.Log.Levels == 0 {
-		w.noteText(TooDeep)
+		w.writeNote(TooDeep)
 		return false
 	}
 	w.Log.Levels--
@@ -116,7 +117,7 @@ func (w *Writer) call(m Method, t reflect.Type, v reflect.Value) {
 		defer func() {
 			if r := recover(); r != nil {
 				w.Buf, w.Log.Levels, w.depth, w.addr, w.visits = w.Buf[:at], levels, depth, addr, w.visits[:visits]
-				w.noteText(PanicNote + fmt.Sprint(r))
+				w.writeNote(PanicNote + fmt.Sprint(r))
 			}
 		}()
 	}

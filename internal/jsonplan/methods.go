@@ -62,7 +62,7 @@ func marshal(w *Writer, t reflect.Type, v reflect.Value) {
 		return
 	}
 	if w.Log != nil {
-		w.appendForeign(text)
+		w.appendMarshaled(text)
 		return
 	}
 	start := len(w.Buf)
@@ -75,14 +75,14 @@ func marshal(w *Writer, t reflect.Type, v reflect.Value) {
 	w.Buf = w.Buf[:start+len(PlainText(w.Buf[start:]))]
 }
 
-// appendForeign appends JSON that somebody else made, in the form that all of a log record has.
-func (w *Writer) appendForeign(text []byte) {
+// appendMarshaled appends the JSON that a MarshalJSON method returned, in the form of the rest of the log record.
+func (w *Writer) appendMarshaled(text []byte) {
 	switch {
-	case len(text) > w.Log.room(len(w.Buf)):
+	case len(text) > w.Log.textLimit(len(w.Buf)):
 		w.Log.Truncated = true
-		w.note(fmt.Sprintf("%d bytes of JSON are too many", len(text)))
+		w.writeError(fmt.Sprintf("%d bytes of JSON are too many", len(text)))
 	case !json.Valid(text):
-		w.note("json: a MarshalJSON method returned what is not JSON")
+		w.writeError("json: a MarshalJSON method returned what is not JSON")
 	default:
 		w.Buf = rawjson.AppendTidy(w.Buf, text, w.Log.Levels, TooDeep)
 	}
@@ -101,7 +101,7 @@ func errorText(w *Writer, _ reflect.Type, v reflect.Value) { w.text(v.Interface(
 
 func (w *Writer) marshalError(t reflect.Type, err error) {
 	if w.Log != nil {
-		w.note(err.Error())
+		w.writeError(err.Error())
 		return
 	}
 	w.fail(&json.MarshalerError{Type: t, Err: err})

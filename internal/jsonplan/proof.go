@@ -34,7 +34,7 @@ type chain struct {
 func flatten(r *rule.Rule) chain {
 	var c chain
 	for r != nil {
-		if r.Never || r.Foreign != "" || r.Ref != nil && r.Otherwise != nil {
+		if r.Never || r.Delegated != "" || r.Ref != nil && r.Otherwise != nil {
 			return chain{opaque: true}
 		}
 		c.rules = append(c.rules, r)

@@ -51,8 +51,8 @@ func writeBytes(w *Writer, p ptr) {
 		return
 	}
 	if w.Log != nil {
-		if room := w.Log.room(len(w.Buf)) / 4 * 3; len(b) > room {
-			b, w.Log.Truncated = b[:room], true
+		if limit := w.Log.textLimit(len(w.Buf)) / 4 * 3; len(b) > limit {
+			b, w.Log.Truncated = b[:limit], true
 		}
 	}
 	w.Buf = append(base64.StdEncoding.AppendEncode(append(w.Buf, '"'), b), '"')

@@ -59,7 +59,7 @@ type encoder func(w *Writer, p ptr)
 // fail notes that a value has no JSON.
 func (w *Writer) fail(err error) {
 	if w.Log != nil {
-		w.note(err.Error())
+		w.writeError(err.Error())
 		return
 	}
 	if w.err == nil {
@@ -122,7 +122,7 @@ func (w *Writer) enter(t reflect.Type, at ptr, n int) bool {
 	if w.liesIn(v) {
 		w.depth--
 		if w.Log != nil {
-			w.note("a " + t.String() + " that contains itself")
+			w.writeError("a " + t.String() + " that contains itself")
 		} else {
 			w.fail(&json.UnsupportedValueError{Value: reflect.Zero(t), Str: "encountered a cycle via " + t.String()})
 		}

@@ -63,15 +63,15 @@ func unique(object []byte) []namedValue {
 	if len(members) < 2 {
 		return members
 	}
-	place := make(map[string]int, len(members))
+	index := make(map[string]int, len(members))
 	kept := members[:0]
 	for _, m := range members {
 		text := Text(m.name)
-		if i, ok := place[text]; ok {
+		if i, ok := index[text]; ok {
 			kept[i].value = m.value
 			continue
 		}
-		place[text] = len(kept)
+		index[text] = len(kept)
 		kept = append(kept, m)
 	}
 	return kept

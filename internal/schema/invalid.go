@@ -16,15 +16,15 @@ type Invalid struct {
 	Violations []Violation
 }
 
-// told is how many violations Error spells out.
-const told = 3
+// maxNamed is how many violations Error spells out.
+const maxNamed = 3
 
 // Error names the first violations and counts the rest. It never holds the whole value.
 func (e *Invalid) Error() string {
 	var out strings.Builder
 	for i, v := range e.Violations {
-		if i == told {
-			fmt.Fprintf(&out, "; and %d more", len(e.Violations)-told)
+		if i == maxNamed {
+			fmt.Fprintf(&out, "; and %d more", len(e.Violations)-maxNamed)
 			break
 		}
 		if i > 0 {

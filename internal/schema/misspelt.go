@@ -53,8 +53,8 @@ type keywordCheck struct {
 	err   error // the first that was found
 }
 
-// schema checks a schema at a place of the document; what is not an object has no keywords.
-func (c *keywordCheck) schema(place string, schema any) {
+// schema checks the schema at a JSON pointer of the document. A schema that is not an object has no keywords.
+func (c *keywordCheck) schema(pointer string, schema any) {
 	members, _ := schema.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if c.err != nil {
@@ -62,10 +62,10 @@ func (c *keywordCheck) schema(place string, schema any) {
 		}
 		in, known := c.known[name]
 		if !known {
-			c.err = c.misspelt(place, name)
+			c.err = c.misspelt(pointer, name)
 			continue
 		}
-		value, inside := members[name], place+"/"+name
+		value, inside := members[name], pointer+"/"+name
 		if in&oneSchema != 0 {
 			c.schema(inside, value)
 		}
@@ -83,10 +83,10 @@ func (c *keywordCheck) schema(place string, schema any) {
 }
 
 // misspelt returns an error if an unknown keyword is nearly a known one.
-func (c *keywordCheck) misspelt(place, name string) error {
+func (c *keywordCheck) misspelt(pointer, name string) error {
 	for known := range c.known {
 		if len(known) >= 4 && nearly(strings.ToLower(name), strings.ToLower(known)) {
-			return fmt.Errorf("the schema at %.200q has an unknown keyword %q%s", place, name,
+			return fmt.Errorf("the schema at %.200q has an unknown keyword %q%s", pointer, name,
 				near.DidYouMean(name, maps.Keys(c.known)))
 		}
 	}

@@ -237,9 +237,9 @@ func (s *Spool) appendSome(records [][]byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	used, begin := s.Bytes(), int64(0)
+	used, offset := s.Bytes(), int64(0)
 	if s.active != nil {
-		begin = s.last().size
+		offset = s.last().size
 	}
 	s.frames = s.frames[:0]
 	for _, record := range records {
@@ -250,7 +250,7 @@ func (s *Spool) appendSome(records [][]byte) (n int, err error) {
 			break
 		}
 		size := int64(len(s.frames))
-		if used+size+int64(frameHeader+len(record)) > s.max || n > 0 && begin+size >= s.segmentBytes {
+		if used+size+int64(frameHeader+len(record)) > s.max || n > 0 && offset+size >= s.segmentBytes {
 			break
 		}
 		s.frames = appendFrame(s.frames, s.next+uint64(n), record)

@@ -34,8 +34,8 @@ const (
 // test's goroutine.
 func Eventually(t testing.TB, holds func() bool, state func() string) {
 	t.Helper()
-	begin := time.Now()
-	end := begin.Add(waitTimeout)
+	start := time.Now()
+	end := start.Add(waitTimeout)
 	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if last, ok := d.Deadline(); ok && last.Add(-reserve).Before(end) {
 			end = last.Add(-reserve)
@@ -43,7 +43,7 @@ func Eventually(t testing.TB, holds func() bool, state func() string) {
 	}
 	for !holds() {
 		if !time.Now().Before(end) {
-			t.Fatalf("timed out after %s: %s", time.Since(begin).Round(time.Millisecond), state())
+			t.Fatalf("timed out after %s: %s", time.Since(start).Round(time.Millisecond), state())
 		}
 		time.Sleep(pollInterval)
 	}

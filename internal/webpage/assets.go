@@ -33,8 +33,8 @@ func Asset(name string, content []byte) http.Handler {
 
 // URL returns where a server is that was asked to listen at an address, HOST:PORT, and does at another: with the host
 // that was asked for, as 0.0.0.0 becomes [::], and the port that it got.
-func URL(listen string, at net.Addr) string {
-	host, _, err := net.SplitHostPort(listen)
+func URL(listenAddr string, at net.Addr) string {
+	host, _, err := net.SplitHostPort(listenAddr)
 	_, port, atErr := net.SplitHostPort(at.String())
 	if err != nil || atErr != nil || host == "" {
 		return "http://" + at.String() + "/"

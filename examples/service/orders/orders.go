@@ -63,10 +63,10 @@ func (s *Service) bill(ctx context.Context, o Order) error {
 	}
 	invoice := Invoice{Order: o.ID, Total: o.Amount}
 	s.mu.Lock()
-	_, again := s.billed[o.ID]
+	_, alreadyBilled := s.billed[o.ID]
 	s.billed[o.ID] = invoice
 	s.mu.Unlock()
-	if again {
+	if alreadyBilled {
 		return nil
 	}
 	if err := s.app.Publish(ctx, Billed, invoice, bus.Key(o.ID)); err != nil {

@@ -140,8 +140,8 @@ func TestForeignIsBounded(t *testing.T) {
 		value string
 		want  string
 	}{
-		{`"` + strings.Repeat("x", foreignBytes-2) + `"`, ""},
-		{`"` + strings.Repeat("x", foreignBytes) + `"`, "larger than 256 KiB"},
+		{`"` + strings.Repeat("x", delegatedBytes-2) + `"`, ""},
+		{`"` + strings.Repeat("x", delegatedBytes) + `"`, "larger than 256 KiB"},
 		{strings.Repeat("[", 64) + strings.Repeat("]", 64), ""},
 		{strings.Repeat("[", 65) + strings.Repeat("]", 65), "deeper than 64 levels"},
 		{"1e1000", ""}, {"1e1001", "too large"}, {"1e-1001", "too large"}, {strings.Repeat("1", 1001), "too large"},

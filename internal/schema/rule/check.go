@@ -70,9 +70,9 @@ func (r *Rule) check(c *run, i int) int {
 		c.violate(r, "", i, end)
 		return end
 	}
-	if r.Foreign != "" {
+	if r.Delegated != "" {
 		end := rawjson.Skip(c.data, i)
-		c.foreign(r, i, end)
+		c.delegate(r, i, end)
 		return end
 	}
 	t := typeOf(c.data, i)

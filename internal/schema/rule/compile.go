@@ -18,7 +18,7 @@ func Compile(s *jsonschema.Schema, document any) *Rule {
 	c := compiler{document: document, known: map[*jsonschema.Schema]*Rule{}}
 	// what they mean depends on all schemas around them
 	if hasKey(document, "$dynamicRef") || hasKey(document, "$recursiveRef") {
-		return &Rule{Foreign: "$dynamicRef", schema: s, doc: document, document: document}
+		return &Rule{Delegated: "$dynamicRef", schema: s, doc: document, document: document}
 	}
 	return c.rule(s)
 }
@@ -61,7 +61,7 @@ func (c *compiler) rule(s *jsonschema.Schema) *Rule {
 	for _, name := range s.Types {
 		r.Types |= types[name]
 	}
-	if r.Foreign = foreign(s); r.Foreign != "" {
+	if r.Delegated = delegatedKeyword(s); r.Delegated != "" {
 		return r
 	}
 	r.Choices = slices.Concat(choices("enum", s.Enum), choices("const", s.Constant))
@@ -142,9 +142,9 @@ var plain = []string{"Location", "Draft", "Format", "Always", "Ref", "RecursiveA
 	"Comment", "ReadOnly",
 	"WriteOnly", "Examples", "Deprecated"}
 
-// foreign returns the keyword that v5 has to check, "" if there is none. It goes by v5's own fields, so that none is
-// forgotten.
-func foreign(s *jsonschema.Schema) string {
+// delegatedKeyword returns the keyword that v5 has to check, "" if there is none. It compares all fields of v5's
+// Schema, so that no keyword is forgotten.
+func delegatedKeyword(s *jsonschema.Schema) string {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -173,7 +173,7 @@ func allowsAll(s *jsonschema.Schema) bool {
 		switch {
 		case s.Always != nil:
 			return *s.Always
-		case foreign(s) != "" || s.OneOf != nil || s.AnyOf != nil:
+		case delegatedKeyword(s) != "" || s.OneOf != nil || s.AnyOf != nil:
 			return false
 		}
 		other := *s
@@ -211,7 +211,7 @@ func unlessNull(s *jsonschema.Schema) *jsonschema.Schema {
 		return nil
 	}
 	for i, c := range choice {
-		if !slices.Equal(c.Types, []string{"null"}) || foreign(c) != "" || c.Ref != nil {
+		if !slices.Equal(c.Types, []string{"null"}) || delegatedKeyword(c) != "" || c.Ref != nil {
 			continue
 		}
 		untyped := *c

@@ -18,7 +18,7 @@ type Pattern struct {
 const (
 	refused = iota
 	matched
-	begin
+	initial
 )
 
 // mostStates bounds a table: 64 states take 8 KiB.
@@ -29,7 +29,7 @@ func (p *Pattern) Matches(text string) bool {
 	if p.next == nil {
 		return p.MatchString(text)
 	}
-	state := uint8(begin)
+	state := uint8(initial)
 	for i := range len(text) {
 		b := text[i]
 		if b >= utf8.RuneSelf {
@@ -139,32 +139,32 @@ func (t *tabler) reach(to *set, at uint32, atBegin bool) (set, bool) {
 	if to == nil {
 		to = &set{}
 	}
-	type place struct {
+	type visit struct {
 		at  uint32
 		end bool // only if the text ends here
 	}
-	seen := map[place]bool{}
+	seen := map[visit]bool{}
 	ok := true
-	var walk func(place)
-	walk = func(p place) {
+	var walk func(visit)
+	walk = func(p visit) {
 		if seen[p] || !ok {
 			return
 		}
 		seen[p] = true
 		switch in := &t.program.Inst[p.at]; in.Op {
 		case syntax.InstAlt, syntax.InstAltMatch:
-			walk(place{in.Out, p.end})
-			walk(place{in.Arg, p.end})
+			walk(visit{in.Out, p.end})
+			walk(visit{in.Arg, p.end})
 		case syntax.InstCapture, syntax.InstNop:
-			walk(place{in.Out, p.end})
+			walk(visit{in.Out, p.end})
 		case syntax.InstEmptyWidth:
 			switch syntax.EmptyOp(in.Arg) {
 			case syntax.EmptyBeginText:
 				if atBegin {
-					walk(place{in.Out, p.end})
+					walk(visit{in.Out, p.end})
 				}
 			case syntax.EmptyEndText:
-				walk(place{in.Out, true})
+				walk(visit{in.Out, true})
 			default:
 				ok = false
 			}
@@ -178,6 +178,6 @@ func (t *tabler) reach(to *set, at uint32, atBegin bool) (set, bool) {
 			}
 		}
 	}
-	walk(place{at, false})
+	walk(visit{at, false})
 	return *to, ok
 }

@@ -1,6 +1,6 @@
 // Package rule checks JSON, as bytes, against a compiled JSON Schema.
 //
-// The verdict is that of github.com/santhosh-tekuri/jsonschema/v5, whose compiler reads the schema. Most keywords are
+// The result is that of github.com/santhosh-tekuri/jsonschema/v5, whose compiler reads the schema. Most keywords are
 // checked here, in time that grows with the bytes and whatever their shape; what is beyond them goes to v5, for the
 // part of the value that needs it. An object in which a declared property comes twice is refused: readers do not agree
 // on which one counts.
@@ -50,9 +50,9 @@ type Rule struct {
 	Otherwise *Rule
 	NullTwice bool
 
-	// Foreign is why v5 checks the value, "" if it does not.
-	Foreign string
-	schema  *jsonschema.Schema
+	// Delegated is the keyword for which v5 checks the value; "": v5 does not check it.
+	Delegated string
+	schema    *jsonschema.Schema
 
 	doc      any // the node in the schema's document, for messages
 	document any

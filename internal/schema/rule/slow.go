@@ -22,12 +22,12 @@ func (s *slow) walk(r *Rule, field string) {
 		return
 	}
 	s.seen[r] = true
-	if r.Foreign != "" {
-		place := field
-		if place == "" {
-			place = "(value)"
+	if r.Delegated != "" {
+		name := field
+		if name == "" {
+			name = "(value)"
 		}
-		s.lines = append(s.lines, place+": "+r.Foreign)
+		s.lines = append(s.lines, name+": "+r.Delegated)
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {

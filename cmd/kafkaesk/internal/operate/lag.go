@@ -111,8 +111,8 @@ func (l *limits) run(ctx context.Context, s cli.Streams, output *cli.Output, i *
 // compare returns an error when a limit is exceeded. It returns another error when the lag is unknown, because the
 // broker of the records does not answer or the timeout has passed: a probe must not succeed then.
 func (l *limits) compare(ctx context.Context, rows []inspect.Lag) error {
-	if over := l.exceeded(rows); len(over) > 0 {
-		return &cli.ExitError{Code: cli.Failed, Err: errors.New(strings.Join(over, "; "))}
+	if exceeded := l.exceeded(rows); len(exceeded) > 0 {
+		return &cli.ExitError{Code: cli.Failed, Err: errors.New(strings.Join(exceeded, "; "))}
 	}
 	if !l.hasLag && !l.hasAge {
 		return nil
@@ -128,17 +128,17 @@ func (l *limits) compare(ctx context.Context, rows []inspect.Lag) error {
 
 // exceeded lists the partitions that exceed a limit.
 func (l *limits) exceeded(rows []inspect.Lag) []string {
-	var over []string
+	var exceeded []string
 	for _, r := range rows {
 		where := fmt.Sprintf("group %s, %s/%d", r.Group, r.Stream, r.Partition)
 		if l.hasLag && r.Lag != nil && *r.Lag > l.lag {
-			over = append(over, fmt.Sprintf("%s: lag %d is above %d", where, *r.Lag, l.lag))
+			exceeded = append(exceeded, fmt.Sprintf("%s: lag %d is above %d", where, *r.Lag, l.lag))
 		}
 		if l.hasAge && r.AgeSeconds != nil && *r.AgeSeconds > l.age.Seconds() {
-			over = append(over, fmt.Sprintf("%s: age %s is above %s", where, cli.Seconds(r.AgeSeconds), l.age))
+			exceeded = append(exceeded, fmt.Sprintf("%s: age %s is above %s", where, cli.Seconds(r.AgeSeconds), l.age))
 		}
 	}
-	return over
+	return exceeded
 }
 
 func lagColumns() []cli.Column[inspect.Lag] {

@@ -97,20 +97,20 @@ func newReset(s cli.Streams) *cobra.Command {
 
 // resetTarget is the parsed --to: offsets of single partitions, or one position for all.
 type resetTarget struct {
-	places map[inspect.Partition]int64
-	at     int64 // kafka.FirstOffset, kafka.EndOffset or a time in milliseconds
+	offsets map[inspect.Partition]int64
+	at      int64 // kafka.FirstOffset, kafka.EndOffset or a time in milliseconds
 }
 
 // target parses --to.
 func (r *reset) target() (resetTarget, error) {
-	t := resetTarget{places: make(map[inspect.Partition]int64)}
+	t := resetTarget{offsets: make(map[inspect.Partition]int64)}
 	for _, to := range r.to {
 		p, offset, ok := parsePosition(to)
-		if _, twice := t.places[p]; ok && twice {
+		if _, twice := t.offsets[p]; ok && twice {
 			return t, cli.UsageErrorf("--to: %s/%d is given twice", p.Stream, p.Partition)
 		}
 		if ok {
-			t.places[p] = offset
+			t.offsets[p] = offset
 			continue
 		}
 		switch to {
@@ -243,7 +243,7 @@ func (r *reset) partitions(ctx context.Context, client *kafka.Client, target res
 // placed returns the partitions that --to names, which must exist.
 func (r *reset) placed(cluster *kafka.Cluster, target resetTarget) ([]kafka.TopicPartition, error) {
 	var parts []kafka.TopicPartition
-	for p := range target.places {
+	for p := range target.offsets {
 		topic := cluster.Topics[r.prefix+p.Stream]
 		if topic == nil {
 			return nil, fmt.Errorf("no stream %q: kafkaesk streams lists the existing ones", p.Stream)
@@ -311,7 +311,7 @@ func (r *reset) rows(ctx context.Context, client *kafka.Client, target resetTarg
 		*row = resetRow{Group: r.group, Stream: strings.TrimPrefix(tp.Topic, r.prefix), Partition: tp.Partition, To: to[tp],
 			Start: starts[tp], End: ends[tp]}
 		if target.at == 0 {
-			row.To = target.places[inspect.Partition{Stream: row.Stream, Partition: row.Partition}]
+			row.To = target.offsets[inspect.Partition{Stream: row.Stream, Partition: row.Partition}]
 		}
 		if target.at > 0 && row.To < 0 {
 			row.To = row.End // no record is as late

@@ -37,12 +37,12 @@ type Filter struct {
 	Since, Until int64
 }
 
-// Verdict is the result of a Filter.
-type Verdict uint8
+// Outcome is the result of a Filter.
+type Outcome uint8
 
 const (
 	// Pass: the record is shown.
-	Pass Verdict = iota
+	Pass Outcome = iota
 	// Reject: the record is not shown.
 	Reject
 	// NoLevel: the record is not shown because it has no level to compare.
@@ -55,7 +55,7 @@ func (f *Filter) Excludes(r *wire.Record) bool {
 }
 
 // Check decides whether the record is shown.
-func (f *Filter) Check(e *entry.Entry) Verdict {
+func (f *Filter) Check(e *entry.Entry) Outcome {
 	if e.Timed && (f.Since != 0 && e.Nanos < f.Since || f.Until != 0 && e.Nanos >= f.Until) {
 		return Reject
 	}

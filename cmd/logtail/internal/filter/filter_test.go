@@ -84,7 +84,7 @@ func TestSinceAndUntil(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixNano()
 	for _, test := range []struct {
 		since, until int64
-		want         Verdict
+		want         Outcome
 	}{{at, at + 1, Pass}, {at + 1, 0, Reject}, {0, at, Reject}} {
 		f := Filter{Since: test.since, Until: test.until}
 		if got := f.Check(e); got != test.want {

@@ -185,13 +185,13 @@ func appendBase64(dst, b []byte) []byte {
 // appendHeaders appends headers as an object. Several headers of one name become a list. It works in linear time,
 // because a record may have very many headers.
 func appendHeaders(dst []byte, headers []wire.Header) []byte {
-	places := make(map[string][]int, len(headers))
+	indices := make(map[string][]int, len(headers))
 	for i, h := range headers {
-		places[h.Name] = append(places[h.Name], i)
+		indices[h.Name] = append(indices[h.Name], i)
 	}
 	dst = append(dst, '{')
 	for i, h := range headers {
-		same := places[h.Name]
+		same := indices[h.Name]
 		if same[0] != i {
 			continue
 		}
@@ -203,8 +203,8 @@ func appendHeaders(dst []byte, headers []wire.Header) []byte {
 			dst = appendBytes(dst, h.Value)
 			continue
 		}
-		for j, place := range same {
-			dst = appendBytes(append(dst, "[,"[min(j, 1)]), headers[place].Value)
+		for j, index := range same {
+			dst = appendBytes(append(dst, "[,"[min(j, 1)]), headers[index].Value)
 		}
 		dst = append(dst, ']')
 	}

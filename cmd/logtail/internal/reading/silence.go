@@ -17,8 +17,8 @@ type silence struct {
 	stopped bool
 }
 
-func newSilence(limit time.Duration, over func()) *silence {
-	return &silence{limit: limit, timer: time.AfterFunc(limit, over)}
+func newSilence(limit time.Duration, onLimit func()) *silence {
+	return &silence{limit: limit, timer: time.AfterFunc(limit, onLimit)}
 }
 
 // start starts the time.

@@ -17,16 +17,16 @@ import (
 // What is handed to v5 is bounded, because v5's time is not: it grows with the square of the nesting, and with the size
 // of a number rather than of its text.
 const (
-	foreignBytes  = 256 << 10
-	foreignLevels = 64
-	foreignDigits = 1000 // of a number, its exponent written out
+	delegatedBytes  = 256 << 10
+	delegatedLevels = 64
+	delegatedDigits = 1000 // of a number, its exponent written out
 )
 
-// foreign lets v5 check the value from i to end.
-func (c *run) foreign(r *Rule, i, end int) {
+// delegate lets v5 check the value from i to end.
+func (c *run) delegate(r *Rule, i, end int) {
 	value := c.data[i:end]
 	if why := beyond(value); why != "" {
-		c.say(r, "", i, "cannot be checked for "+r.Foreign+": "+why)
+		c.say(r, "", i, "cannot be checked for "+r.Delegated+": "+why)
 		return
 	}
 	in := json.NewDecoder(bytes.NewReader(value))
@@ -52,7 +52,7 @@ func (c *run) foreign(r *Rule, i, end int) {
 
 // beyond says why a value is not given to v5, "" if it is.
 func beyond(value []byte) string {
-	if len(value) > foreignBytes {
+	if len(value) > delegatedBytes {
 		return "it is larger than 256 KiB"
 	}
 	depth := 0
@@ -62,7 +62,7 @@ func beyond(value []byte) string {
 			i = rawjson.SkipString(value, i)
 			continue
 		case b == '{' || b == '[':
-			if depth++; depth > foreignLevels {
+			if depth++; depth > delegatedLevels {
 				return "it is nested deeper than 64 levels"
 			}
 		case b == '}' || b == ']':
@@ -70,7 +70,7 @@ func beyond(value []byte) string {
 		case b == '-' || b >= '0' && b <= '9':
 			end := rawjson.Skip(value, i)
 			d := rawjson.ParseDecimal(value[i:end])
-			if d.Exp > foreignDigits || d.Exp < -foreignDigits || len(d.Digits) > foreignDigits {
+			if d.Exp > delegatedDigits || d.Exp < -delegatedDigits || len(d.Digits) > delegatedDigits {
 				return "it has a number that is too large"
 			}
 			i = end
