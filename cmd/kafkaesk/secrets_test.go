@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,26 +66,28 @@ func TestCommandsOfAnAppPrintNoSecret(t *testing.T) {
 	servers := strings.Join(kafkatest.Start(t).Servers(), ",") // they know no SASL: no command can log in
 	settings := `KAFKAESK_KAFKA_SETTINGS={"security_protocol":"SASL_PLAINTEXT","sasl_plain_username":"u",` +
 		`"sasl_plain_password":"` + canary + `"}`
-	run := func(broker, args string, code int) {
+	run := func(broker, args string, codes ...int) {
 		t.Helper()
 		cmd := command(t, dir, []string{"KAFKAESK_KAFKA_SERVERS=" + broker, settings}, strings.Fields(args)...)
 		cmd.Stdin = strings.NewReader("{\"Name\":\"a\"}\n")
 		got := wait(t, cmd)
-		if strings.Contains(got.stdout+got.stderr, canary) || got.stdout+got.stderr == "" || got.code != code {
-			t.Errorf("kafkaesk %s, at %s: %+v, want code %d", args, broker, got, code)
+		if strings.Contains(got.stdout+got.stderr, canary) || got.stdout+got.stderr == "" ||
+			!slices.Contains(codes, got.code) {
+			t.Errorf("kafkaesk %s, at %s: %+v, want code %d", args, broker, got, codes)
 		}
 	}
 	for _, command := range []string{"schemas", "schemas -o json", "acls", "acls -o json", "acls --commands", "asyncapi"} {
 		run(servers, command+" ./secretive:App", cli.OK)
 		run(servers, command+" ./secretive:Login", cli.OK)
 	}
+	refused := []int{1, cli.Unreachable} // Kafka answers that it wants no login; the embedded broker hangs up
 	for _, command := range []string{"topics plan", "topics plan -o json", "topics apply", "topics apply -o json"} {
-		run(servers, command+" --timeout 2s ./secretive:App", cli.Unreachable)
+		run(servers, command+" --timeout 2s ./secretive:App", refused...)
 		run("127.0.0.1:1", command+" --timeout 2s ./secretive:Login", cli.Unreachable)
 	}
 	for _, command := range []string{"doctor", "doctor -o json"} {
 		run(servers, command+" --timeout 2s --app ./secretive:App", 1)
 		run("127.0.0.1:1", command+" --timeout 2s --app ./secretive:Login", 1)
 	}
-	run(servers, "publish orders --app ./secretive:App", cli.Unreachable)
+	run(servers, "publish orders --app ./secretive:App", refused...)
 }

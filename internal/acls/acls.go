@@ -114,6 +114,9 @@ func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
 	}
 	if kind == Prefixed { // the streams are unknown, but their names begin as the pattern does
 		n.write(name, Prefixed, "failed records of "+s.Group)
+		if n.options.Replay {
+			n.add(Group, name, Prefixed, "replay dead letters of "+s.Group, "Read")
+		}
 		return
 	}
 	dead, replay, log := streams.Dead(name, s.Group), streams.Replay(name, s.Group), streams.ReplayLog(name, s.Group)
@@ -125,6 +128,7 @@ func (n *needs) failures(s appinfo.Subscription, pattern, name, kind string) {
 		n.add(Topic, retry, Literal, "retries of "+s.Group, "Read")
 	}
 	if n.options.Replay {
+		n.add(Group, replay, Literal, "replay dead letters of "+s.Group, "Read") // one program at a time is its member
 		n.add(Topic, dead, Literal, "dead letters of "+s.Group, "Read", "DescribeConfigs")
 		n.write(replay, Literal, "replayed dead letters of "+s.Group)
 		n.write(log, Literal, "what was replayed of "+s.Group)

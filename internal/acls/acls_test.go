@@ -52,6 +52,19 @@ func TestNeeded(t *testing.T) {
 		{"topic", "p.s.g.replay", "literal", []string{"Read", "Write"}, "replayed dead letters of g"},
 		{"topic", "p.s.g.replay.log", "literal", []string{"Write", "Read"}, "what was replayed of g"},
 		{"group", "g", "literal", []string{"Read"}, "consume as g"},
+		{"group", "p.s.g.replay", "literal", []string{"Read"}, "replay dead letters of g"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// The groups of replays begin as the streams of a pattern do.
+	got = acls.Needed(&appinfo.App{Subscriptions: []appinfo.Subscription{{Patterns: []string{"s.*"}, Group: "g",
+		DeadLetter: true}}},
+		acls.Options{Prefix: "p.", NoCreate: true, Replay: true})
+	want = []acls.ACL{
+		{"topic", "p.s.", "prefixed", []string{"Read", "Write"}, "g reads s.*; failed records of g"},
+		{"group", "g", "literal", []string{"Read"}, "consume as g"},
+		{"group", "p.s.", "prefixed", []string{"Read"}, "replay dead letters of g"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
