@@ -152,7 +152,7 @@ func FuzzMatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, prefix, pattern, topic string) {
 		p, err := Compile(prefix, pattern)
 		if err != nil || !utf8.ValidString(prefix) || !utf8.ValidString(pattern) {
-			t.Skip("too long, or not to be written as a regular expression")
+			return // it is too long, or cannot be written as a regular expression
 		}
 		for _, name := range []string{topic, prefix + topic} {
 			if got, want := p.Match(name), reference(prefix, pattern).MatchString(name); got != want {

@@ -149,7 +149,7 @@ func FuzzPlanText(f *testing.F) {
 	f.Add("b\xff", int64(-1), uint64(1<<63), 1e21, float32(16777216))
 	f.Fuzz(func(t *testing.T, text string, i int64, u uint64, d float64, e float32) {
 		if d-d != 0 || e-e != 0 {
-			t.Skip("no number")
+			return // JSON has no such number
 		}
 		v := reflect.ValueOf(&scalars{text, text, text, text, text, i, u, d, e, d}).Elem()
 		agree(t, s, v5, v)

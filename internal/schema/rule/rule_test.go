@@ -197,7 +197,7 @@ func FuzzValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value []byte) {
 		value = bytes.TrimSpace(value)
 		if !json.Valid(value) || len(value) > 1000 || twice(value) || regexp.MustCompile(`[eE][-+]?[0-9]{4}`).Match(value) {
-			t.Skip("v5 needs too long, or counts the last of two")
+			return // v5 needs too long, or counts the last of two
 		}
 		agrees(t, s, r, doc, value)
 	})
@@ -234,7 +234,7 @@ func FuzzPattern(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expression, text string) {
 		re, err := regexp.Compile(expression)
 		if err != nil || len(expression) > 100 {
-			t.Skip("no expression")
+			return
 		}
 		if got, want := rule.NewPattern(re).Matches(text), re.MatchString(text); got != want {
 			t.Errorf("%q matches %q: %v, want %v", expression, text, got, want)
@@ -260,7 +260,7 @@ func FuzzDecimal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		number := regexp.MustCompile(`^-?(0|[1-9][0-9]{0,50})(\.[0-9]{1,50})?([eE][-+]?[0-9]{1,2})?$`)
 		if !number.MatchString(a) || !number.MatchString(b) {
-			t.Skip("no numbers")
+			return
 		}
 		x, _ := new(big.Rat).SetString(a)
 		y, _ := new(big.Rat).SetString(b)
