@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/kafkaesk/kafkaesk/internal/kafka"
@@ -131,7 +130,7 @@ func (a *App) readDeadLetters(ctx context.Context, stream, group string,
 		if d.Group != group {
 			continue // of a group whose name, behind another stream's, makes the same name
 		}
-		d.State = marks.of(r)
+		d.State = stateOf(marks, r)
 		if !yield(d, nil) {
 			return nil
 		}
@@ -171,33 +170,18 @@ func newDeadLetterRecord(r *Record, prefix, group string) *DeadLetterRecord {
 	return d
 }
 
-// replayMark is a record of <stream>.<group>.replay.log: what has been done with one dead letter. Its key is the dead
-// letter's place, <partition>/<offset>.
-type replayMark struct {
-	State DeadLetterState `json:"state"`
-	// RecordTime is the dead letter's time, in milliseconds: where the stream of dead letters was deleted and made again,
-	// another record has its place.
-	RecordTime int64     `json:"record_time"`
-	Time       time.Time `json:"time"`
-}
-
-type replayMarks map[string]replayMark
-
-func markKey(r *Record) string {
-	return strconv.Itoa(r.Partition) + "/" + strconv.FormatInt(r.Offset, 10)
-}
-
-// of returns the state of a dead letter.
-func (m replayMarks) of(r *Record) DeadLetterState {
-	if mark, ok := m[markKey(r)]; ok && mark.RecordTime == r.Time.UnixMilli() {
-		return mark.State
+// stateOf returns the state of a dead letter.
+func stateOf(marks streams.Marks, r *Record) DeadLetterState {
+	mark, ok := marks[streams.MarkKey(r.Partition, r.Offset)]
+	if ok && mark.RecordTime == r.Time.UnixMilli() {
+		return DeadLetterState(mark.State)
 	}
 	return DeadLetterOpen
 }
 
 // readMarks reads what has been done with the dead letters of a stream and a group.
-func (a *App) readMarks(ctx context.Context, c *connection, stream, group string) (replayMarks, error) {
-	marks := make(replayMarks)
+func (a *App) readMarks(ctx context.Context, c *connection, stream, group string) (streams.Marks, error) {
+	marks := make(streams.Marks)
 	name := streams.ReplayLog(stream, group)
 	if len(c.prefix+name) > streams.LongestTopic {
 		return marks, nil // nothing was ever replayed
@@ -210,13 +194,7 @@ func (a *App) readMarks(ctx context.Context, c *connection, stream, group string
 		if err != nil {
 			return nil, fmt.Errorf("what has been replayed: %w", err)
 		}
-		var mark replayMark
-		switch {
-		case r.Value == nil:
-			delete(marks, string(r.Key))
-		case json.Unmarshal(r.Value, &mark) == nil:
-			marks[string(r.Key)] = mark
-		}
+		marks.Apply(r.Key, r.Value)
 	}
 	return marks, nil
 }
@@ -331,8 +309,8 @@ type marking struct {
 	records       []*Record
 	log           string // the stream where it is recorded
 	turn          *replayTurn
-	generation    int32       // of the turn
-	marks         replayMarks // what others have done since the dead letters are read; nil for nothing
+	generation    int32         // of the turn
+	marks         streams.Marks // what others have done since the dead letters are read; nil for nothing
 	count         *DeadLetterCount
 }
 
@@ -386,7 +364,7 @@ func (m *marking) write(ctx context.Context) error {
 		}
 		m.generation = generation
 	}
-	m.records = slices.DeleteFunc(m.records, func(r *Record) bool { return m.marks.of(r) != DeadLetterOpen })
+	m.records = slices.DeleteFunc(m.records, func(r *Record) bool { return stateOf(m.marks, r) != DeadLetterOpen })
 	done, failed := m.records, error(nil)
 	if m.state == DeadLetterReplayed {
 		done, failed = m.replay(ctx, c)
@@ -445,11 +423,11 @@ func (m *marking) record(ctx context.Context, done []*Record) error {
 	now := time.Now().UTC()
 	marks := make([]Outgoing, len(done))
 	for i, r := range done {
-		value, err := json.Marshal(replayMark{State: m.state, RecordTime: r.Time.UnixMilli(), Time: now})
+		value, err := json.Marshal(streams.Mark{State: string(m.state), RecordTime: r.Time.UnixMilli(), Time: now})
 		if err != nil {
 			return err
 		}
-		marks[i] = Outgoing{Key: []byte(markKey(r)), Value: value}
+		marks[i] = Outgoing{Key: []byte(streams.MarkKey(r.Partition, r.Offset)), Value: value}
 	}
 	return m.app.PublishBatch(ctx, m.log, marks)
 }

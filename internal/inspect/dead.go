@@ -2,10 +2,8 @@ package inspect
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -114,27 +112,15 @@ func (i *Inspector) CountOpen(ctx context.Context, all []DeadLetters) error {
 	return nil
 }
 
-// mark is what was done with a dead letter. Package bus writes its key as the dead letter's <partition>/<offset>.
-type mark struct {
-	// RecordTime is the dead letter's time in milliseconds.
-	RecordTime int64 `json:"record_time"`
-}
-
 // marks reads what was done with dead letters, by the keys of the marks; whole is false where it was not all read.
 func (i *Inspector) marks(ctx context.Context, log kafka.TopicPartition, first, end int64) (
-	marks map[string]mark, whole bool,
+	marks streams.Marks, whole bool,
 ) {
-	marks = make(map[string]mark)
+	marks = make(streams.Marks)
 	whole = first == end
 	i.read(ctx, offsets{log: first}, offsets{log: end}, func(_ map[kafka.TopicPartition]wire.Record, c *fetch.Chunk) bool {
 		for _, r := range c.Records {
-			var m mark
-			switch {
-			case r.Value == nil:
-				delete(marks, string(r.Key))
-			case json.Unmarshal(r.Value, &m) == nil:
-				marks[string(r.Key)] = m
-			}
+			marks.Apply(r.Key, r.Value)
 		}
 		whole = c.Next >= end
 		return false
@@ -144,17 +130,15 @@ func (i *Inspector) marks(ctx context.Context, log kafka.TopicPartition, first, 
 
 // countOpen counts the dead letters that are there and have no mark. A mark that is older than the partition's first
 // record is that of a stream which was deleted and made again.
-func (d *DeadLetters) countOpen(marks map[string]mark, whole bool) {
+func (d *DeadLetters) countOpen(marks streams.Marks, whole bool) {
 	if !whole {
 		return
 	}
 	open := d.Records
 	for key, m := range marks {
-		partition, offset, _ := strings.Cut(key, "/")
-		p, err := strconv.ParseInt(partition, 10, 32)
-		at, err2 := strconv.ParseInt(offset, 10, 64)
-		first, known := d.begins[int32(p)]
-		if err == nil && err2 == nil && known && at >= first.offset && m.RecordTime >= first.time.UnixMilli() {
+		partition, offset, ok := streams.ParseMarkKey(key)
+		first, known := d.begins[partition]
+		if ok && known && offset >= first.offset && m.RecordTime >= first.time.UnixMilli() {
 			open--
 		}
 	}

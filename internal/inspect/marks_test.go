@@ -3,6 +3,8 @@ package inspect
 import (
 	"testing"
 	"time"
+
+	"github.com/kafkaesk/kafkaesk/internal/streams"
 )
 
 // Marks of dead letters that are gone, and of a stream that was deleted and made again, count for none that is there.
@@ -10,9 +12,10 @@ func TestMarksOfOtherDeadLetters(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_700_000_000_000)
 	d := DeadLetters{Records: 10, begins: map[int32]beginning{1: {offset: 5, time: now}}}
-	d.countOpen(map[string]mark{
-		"1/5": {now.UnixMilli()}, "1/9": {now.UnixMilli() + 7}, // of two that are there
-		"1/4": {now.UnixMilli()}, "1/6": {now.UnixMilli() - 1}, "2/5": {now.UnixMilli()}, "x": {now.UnixMilli()}, "": {},
+	of := func(at time.Time) streams.Mark { return streams.Mark{RecordTime: at.UnixMilli()} }
+	d.countOpen(streams.Marks{
+		"1/5": of(now), "1/9": of(now.Add(7 * time.Millisecond)), // of two that are there
+		"1/4": of(now), "1/6": of(now.Add(-time.Millisecond)), "2/5": of(now), "x": of(now), "": {},
 	}, true)
 	if d.Open == nil || *d.Open != 8 {
 		t.Errorf("%v are open, want 8", d.Open)
