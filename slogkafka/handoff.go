@@ -95,10 +95,14 @@ func (c *sharedState) makeRoom(e *entry, charge int64) (why reason, ok bool) {
 func (c *sharedState) refuse(e *entry, why reason, fallback bool) {
 	c.queue.refuse(e, why)
 	if fallback && c.fallback.handler != nil {
-		r := newQueued(e)
-		if c.fallback.reserve(r.charge) {
-			c.fallback.give(r, why)
-		}
+		c.giveCopy(e, why)
+	}
+}
+
+// giveCopy passes a copy of e to the fallback, if the fallback has room.
+func (c *sharedState) giveCopy(e *entry, why reason) {
+	if c.fallback.reserve(e.charge()) {
+		c.fallback.give(newQueued(e), why)
 	}
 }
 
@@ -113,9 +117,7 @@ func (c *sharedState) reject(e *entry, why reason) error {
 		return nil
 	case full, tooLarge, closed:
 		c.worker.report.drop()
-		if c.fallback.reserve(e.charge()) {
-			c.fallback.give(newQueued(e), why)
-		}
+		c.giveCopy(e, why)
 	}
 	switch why {
 	case closed:
