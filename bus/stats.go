@@ -9,7 +9,7 @@ import (
 
 // Stats is a snapshot of an App.
 type Stats struct {
-	// Initialized tells whether the App is connected, and Running whether [App.Run] runs.
+	// Initialized reports whether the App is connected, and Running whether [App.Run] runs.
 	Initialized, Running bool
 	// Producer has the counts of what is published.
 	Producer ProducerStats
@@ -59,7 +59,7 @@ type SubscriptionStats struct {
 	// State of the member: idle, joining, syncing, stable, draining, left or dead.
 	State string
 	// MemberID is the member's id in the group, Generation the group's current one, Protocol the assignor that the
-	// group agreed on, and Leader tells whether the member assigns the partitions.
+	// group agreed on, and Leader reports whether the member assigns the partitions.
 	MemberID   string
 	Generation int32
 	Protocol   string

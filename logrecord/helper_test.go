@@ -32,7 +32,8 @@ func encode(t testing.TB, e *Encoder, args ...any) ([]byte, Result) {
 	return text, result
 }
 
-// samePartsAs has EncodeParts write a record, and compares what becomes of the parts. It tells whether they are parts.
+// samePartsAs has EncodeParts write a record, and compares what becomes of the parts. It reports whether they are
+// parts.
 func samePartsAs(t testing.TB, want []byte, e *Encoder, ctx context.Context, r slog.Record) (folded bool) {
 	t.Helper()
 	_ = e.EncodeParts(ctx, &r, func(text []byte, result *Result) error {
@@ -97,7 +98,7 @@ func parse(t testing.TB, text string) map[string]any {
 	return all
 }
 
-// unique tells whether text is one JSON value in which no object has a key twice.
+// unique reports whether text is one JSON value in which no object has a key twice.
 func unique(text []byte) error {
 	if !json.Valid(text) {
 		return fmt.Errorf("not JSON")

@@ -55,7 +55,7 @@ const (
 	fallbackShare, minFallback = 16, 256 << 10
 )
 
-// reserve tells whether one more record may wait. If not, or if there is no handler, the record is counted as lost.
+// reserve reports whether one more record may wait. If not, or if there is no handler, the record is counted as lost.
 func (f *fallback) reserve(n int64) bool {
 	if f.handler == nil {
 		f.lost.Add(1)
@@ -177,9 +177,9 @@ func (f *fallback) handle(r *queued, why reason) (ok bool) {
 	return f.handler.Handle(ctx, fallbackRecord(&record, why)) == nil
 }
 
-// callsUs tells whether the handler of Fallback is calling on this goroutine: what it logs may lead back here, without
-// the context that says so. It looks at the stack, which costs a microsecond, while the handler is called and only for
-// records that find no room.
+// callsUs reports whether the handler of Fallback is calling on this goroutine: what it logs may lead back here,
+// without the context that says so. It looks at the stack, which costs a microsecond, while the handler is called and
+// only for records that find no room.
 func (f *fallback) callsUs() bool {
 	if f.calling.Load() == 0 {
 		return false

@@ -366,7 +366,7 @@ func (q *queue) halfFull() bool {
 	return 2*q.used.records() >= q.maxRecords || 2*q.used.bytes() >= q.maxBytes
 }
 
-// hasWaiting tells whether a record waits to be sent.
+// hasWaiting reports whether a record waits to be sent.
 func (q *queue) hasWaiting() bool {
 	shards := q.sources()
 	for i := range shards {

@@ -267,7 +267,7 @@ func (s *shard) oldest() uint64 {
 	return s.next.seq
 }
 
-// isWaiting tells whether a record waits.
+// isWaiting reports whether a record waits.
 func (s *shard) isWaiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

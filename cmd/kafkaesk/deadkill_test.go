@@ -17,7 +17,7 @@ import (
 	"github.com/kafkaesk/kafkaesk/internal/testkit"
 )
 
-// isProof tells whether the long forms of the tests are to run (make proof).
+// isProof reports whether the long forms of the tests are to run (make proof).
 func isProof() bool { return os.Getenv("KAFKAESK_PROOF") != "" }
 
 // mending is a program of two groups that give up all records until they are mended, and count what they handle then.
@@ -217,7 +217,7 @@ func (m *mending) startReplay(group string, after int64) (cmd *exec.Cmd, exited 
 	return cmd, exited
 }
 
-// killReplay kills a replay when it has replayed more than that many records, and tells whether it had not ended
+// killReplay kills a replay when it has replayed more than that many records, and reports whether it had not ended
 // before.
 func (m *mending) killReplay(group string, after int64) bool {
 	m.t.Helper()

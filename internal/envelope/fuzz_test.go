@@ -60,7 +60,7 @@ func agrees(t *testing.T, value []byte) {
 
 var escapes = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|.)`)
 
-// halfPair tells whether valid JSON has an escaped surrogate without its other half.
+// halfPair reports whether valid JSON has an escaped surrogate without its other half.
 func halfPair(value []byte) bool {
 	open := -1 // where the first half ended
 	for _, at := range escapes.FindAllIndex(value, -1) {

@@ -21,7 +21,7 @@ type Field struct {
 	tagged    bool // the name is from the tag
 }
 
-// MayBeAbsent tells whether some value of the struct is written without this field.
+// MayBeAbsent reports whether some value of the struct is written without this field.
 func (f *Field) MayBeAbsent() bool { return f.OmitEmpty || f.OmitZero || f.Indirect }
 
 // Fields lists the fields of a struct type by encoding/json's rules, in the order in which it writes them: embedded
@@ -143,7 +143,7 @@ func visible(all []Field) []Field {
 	return kept
 }
 
-// validName tells whether encoding/json takes a tag's text as a name.
+// validName reports whether encoding/json takes a tag's text as a name.
 func validName(name string) bool {
 	if name == "" {
 		return false
@@ -164,7 +164,7 @@ var isZeroerType = reflect.TypeFor[isZeroer]()
 
 type isZeroer interface{ IsZero() bool }
 
-// absent returns what tells whether encoding/json leaves a field out for its value, nil when it is always written.
+// absent returns what reports whether encoding/json leaves a field out for its value, nil when it is always written.
 func absent(f Field) func(ptr) bool {
 	var empty, zero func(ptr) bool
 	if f.OmitEmpty {

@@ -107,7 +107,7 @@ func (w *Writer) marshalError(t reflect.Type, err error) {
 	w.fail(&json.MarshalerError{Type: t, Err: err})
 }
 
-// HasMethod tells whether a type, or the pointer to it, writes its own JSON or text.
+// HasMethod reports whether a type, or the pointer to it, writes its own JSON or text.
 func HasMethod(t reflect.Type) bool {
 	pointer := reflect.PointerTo(t)
 	return pointer.Implements(marshalerType) || pointer.Implements(textMarshalerType)

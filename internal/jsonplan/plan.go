@@ -72,13 +72,13 @@ func (p *Plan) OnPointer() bool { return p.address }
 // Type returns the type of the values.
 func (p *Plan) Type() reflect.Type { return p.typ }
 
-// Takes tells whether the value can be written: one of the plan's type, or a pointer to one.
+// Takes reports whether the value can be written: one of the plan's type, or a pointer to one.
 func (p *Plan) Takes(v any) bool {
 	t, _ := words(v)
 	return t != nil && (t == p.ptrID || t == p.typID || p.leadsTo(reflect.TypeOf(v)))
 }
 
-// leadsTo tells whether pointers of type t lead to a value of the plan's type.
+// leadsTo reports whether pointers of type t lead to a value of the plan's type.
 func (p *Plan) leadsTo(t reflect.Type) bool {
 	for range mostPointers {
 		if t == p.typ || t.Kind() != reflect.Pointer {
@@ -92,7 +92,7 @@ func (p *Plan) leadsTo(t reflect.Type) bool {
 // mostPointers ends the search behind a pointer that leads to itself.
 const mostPointers = 10
 
-// Write appends the JSON of v, whose type the plan must take, and tells whether v surely keeps the schema. An error
+// Write appends the JSON of v, whose type the plan must take, and reports whether v surely keeps the schema. An error
 // names the field; then w.Buf is as it was.
 func (p *Plan) Write(w *Writer, v any) (keeps bool, err error) {
 	start := len(w.Buf)
@@ -280,7 +280,7 @@ func (c *compiler) mapEncoder(t reflect.Type, r *rule.Rule) encoder {
 	return c.checked(mapOf(t, element), p, r)
 }
 
-// isText tells whether values are written as texts, and need no check.
+// isText reports whether values are written as texts, and need no check.
 func (c *compiler) isText(t reflect.Type, r *rule.Rule) bool {
 	if t.Kind() != reflect.String || t == numberType {
 		return false
@@ -311,7 +311,7 @@ func (w *Writer) verify(start int, at ptr, p proof, r *rule.Rule) {
 	}
 }
 
-// IsBytes tells whether encoding/json writes a slice type as base64.
+// IsBytes reports whether encoding/json writes a slice type as base64.
 func IsBytes(t reflect.Type) bool {
 	pointer := reflect.PointerTo(t.Elem())
 	return t.Elem().Kind() == reflect.Uint8 && !pointer.Implements(marshalerType) && !pointer.Implements(textMarshalerType)

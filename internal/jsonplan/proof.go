@@ -47,7 +47,7 @@ func flatten(r *rule.Rule) chain {
 	return c
 }
 
-// allows tells whether all values of a JSON type are allowed by the type and choice keywords.
+// allows reports whether all values of a JSON type are allowed by the type and choice keywords.
 func (c chain) allows(t rule.Type) bool {
 	return !c.opaque && !slices.ContainsFunc(c.rules, func(r *rule.Rule) bool {
 		return !r.Allows(t) || len(r.Choices) > 0
@@ -382,7 +382,7 @@ func proveList(t reflect.Type, c chain) (items *rule.Rule, p proof) {
 	}}
 }
 
-// distinct tells whether a few texts are surely different from each other.
+// distinct reports whether a few texts are surely different from each other.
 func distinct(texts []string) bool {
 	if len(texts) > 16 {
 		return false

@@ -58,7 +58,7 @@ func writeBytes(w *Writer, p ptr) {
 	w.Buf = append(base64.StdEncoding.AppendEncode(append(w.Buf, '"'), b), '"')
 }
 
-// nilIsEmpty tells whether a nil slice is written as [] and a nil map as {}: in published data, and where a model is
+// nilIsEmpty reports whether a nil slice is written as [] and a nil map as {}: in published data, and where a model is
 // checked.
 func (w *Writer) nilIsEmpty() bool { return w.Log == nil || w.Log.checking }
 

@@ -270,8 +270,8 @@ func (w *Writer) member(m *member, p ptr) {
 	w.addr = addr
 }
 
-// skips tells whether a field is left out for its value. In a log record a field stays whose IsZero method panics: its
-// value will say so.
+// skips reports whether a field is left out for its value. In a log record a field stays whose IsZero method panics:
+// its value will say so.
 func (w *Writer) skips(m *member, p ptr) (skip bool) {
 	if w.Log != nil {
 		defer func() { _ = recover() }()

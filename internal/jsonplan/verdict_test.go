@@ -48,8 +48,8 @@ func agree(t interface {
 	return err == nil
 }
 
-// mayRepeatKeys tells whether an object may have a key twice, as a map has it with the keys "\xff" and "\ufffd". There
-// v5 sees the last of the two only, and the plan both: a reader may take either.
+// mayRepeatKeys reports whether an object may have a key twice, as a map has it with the keys "\xff" and "\ufffd".
+// There v5 sees the last of the two only, and the plan both: a reader may take either.
 func mayRepeatKeys(doc []byte) bool {
 	var s jsonscan.Scanner
 	s.Scan(doc)

@@ -131,8 +131,8 @@ func (w *Writer) enter(t reflect.Type, at ptr, n int) bool {
 	return true
 }
 
-// liesIn tells whether the value being written lies in v. Of a log record, whose depth is bounded, all values around it
-// are looked at. Of published data only the last one at a depth that is a power of two: a value that leads to itself
+// liesIn reports whether the value being written lies in v. Of a log record, whose depth is bounded, all values around
+// it are looked at. Of published data only the last one at a depth that is a power of two: a value that leads to itself
 // comes back to it.
 func (w *Writer) liesIn(v visit) bool {
 	if w.Log != nil {

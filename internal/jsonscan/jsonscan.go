@@ -1,5 +1,5 @@
 // Package jsonscan reads JSON where it lies: one pass over the bytes checks a document, finds the members of a record
-// and of its envelope, and tells whether anything in it needs a look before it is copied. Nothing is decoded, and
+// and of its envelope, and reports whether anything in it needs a look before it is copied. Nothing is decoded, and
 // nothing is allocated for a document of the usual shape.
 //
 // It accepts what encoding/json accepts, so that every document that another program wrote can be read; what a strict

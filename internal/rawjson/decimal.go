@@ -46,7 +46,7 @@ func ParseDecimal(number []byte) Decimal {
 	return d
 }
 
-// IsInteger tells whether the number is whole.
+// IsInteger reports whether the number is whole.
 func (d Decimal) IsInteger() bool { return d.Exp >= 0 }
 
 // Compare returns -1, 0 or 1 for a number that is less than other, the same, or more.

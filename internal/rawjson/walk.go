@@ -117,10 +117,10 @@ func Elements(doc []byte, f func(value []byte) bool) {
 	}
 }
 
-// IsNull tells whether the value is null.
+// IsNull reports whether the value is null.
 func IsNull(value []byte) bool { return len(value) == 4 && value[0] == 'n' }
 
-// Simple tells whether the string literal says what it means: no escapes, all of it UTF-8.
+// Simple reports whether the string literal says what it means: no escapes, all of it UTF-8.
 func Simple(quoted []byte) bool { return bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) }
 
 // Unquote returns the text of a string literal, with U+FFFD for what is no UTF-8, as encoding/json decodes it.

@@ -93,7 +93,7 @@ func (c *keywordCheck) misspelt(pointer, name string) error {
 	return nil
 }
 
-// nearly tells whether two names differ by one letter at most, or by the order of two.
+// nearly reports whether two names differ by one letter at most, or by the order of two.
 func nearly(a, b string) bool {
 	switch near.Distance(a, b) {
 	case 0, 1:

@@ -59,7 +59,7 @@ func orNull(s *jsonschema.Schema) *jsonschema.Schema {
 	return &both
 }
 
-// takesNull tells whether a tag has already made null a choice.
+// takesNull reports whether a tag has already made null a choice.
 func takesNull(s *jsonschema.Schema) bool {
 	isNull := func(o *jsonschema.Schema) bool { return o.Type == "null" }
 	return s.Type == "null" || slices.ContainsFunc(s.OneOf, isNull) || slices.ContainsFunc(s.AnyOf, isNull)

@@ -55,7 +55,7 @@ var tagKeywords = map[string]tagKeyword{
 	"enum":             {types: "string integer number", value: isValue, text: true, repeats: true},
 }
 
-// isOf tells whether fields of a JSON type can have the keyword.
+// isOf reports whether fields of a JSON type can have the keyword.
 func (k tagKeyword) isOf(jsonType string) bool {
 	return slices.Contains(strings.Fields(k.types), jsonType)
 }

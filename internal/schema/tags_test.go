@@ -308,7 +308,7 @@ func inSchema(doc any, keyword, value string) bool {
 	return false
 }
 
-// holds tells whether a keyword's value in the schema, or one of several, is what the tag says.
+// holds reports whether a keyword's value in the schema, or one of several, is what the tag says.
 func holds(item any, value string) bool {
 	switch item := item.(type) {
 	case []any:

@@ -25,7 +25,7 @@ func isRecord(i uint64, b []byte) bool {
 
 var filler = strings.Repeat("some text. ", 40)
 
-// proof tells whether the long forms of the tests are to run (make proof).
+// proof reports whether the long forms of the tests are to run (make proof).
 func proof() bool { return os.Getenv("KAFKAESK_PROOF") != "" }
 
 // segmentSize is how large the segment is of which every byte is damaged in turn.

@@ -1,4 +1,4 @@
-// Package compat tells whether the data of one version of a JSON Schema is valid for another: whether consumers with
+// Package compat reports whether the data of one version of a JSON Schema is valid for another: whether consumers with
 // the one can read what producers with the other publish.
 //
 // A producer writes the properties that its schema names, and no others, although the schema allows more: so a property
@@ -263,7 +263,8 @@ func (c *comparison) choice(field, keyword string, w conjunction, choices []any)
 	return nearest
 }
 
-// nearer tells whether problems are of a choice that is meant: it is one of the same type as the value's, or has fewer.
+// nearer reports whether problems are of a choice that is meant: it is one of the same type as the value's, or has
+// fewer.
 func nearer(field string, a, b []Problem) bool {
 	ofType := func(problems []Problem) bool {
 		for _, p := range problems {

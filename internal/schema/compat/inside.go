@@ -71,7 +71,7 @@ func (c conjunction) item(i int) members {
 	return all
 }
 
-// endsBefore tells whether the schema's arrays have no item i.
+// endsBefore reports whether the schema's arrays have no item i.
 func (c conjunction) endsBefore(i int) bool {
 	l := c.limitOf(itemCounts(), -1)
 	return l.value != nil && l.value.IsInt() && l.value.Num().IsInt64() && l.value.Num().Int64() <= int64(i)

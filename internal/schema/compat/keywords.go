@@ -130,12 +130,12 @@ func (c conjunction) values() ([]any, bool) {
 	return nil, false
 }
 
-// has tells whether one of the schema's parts has the same keyword with the same value.
+// has reports whether one of the schema's parts has the same keyword with the same value.
 func (c conjunction) has(keyword string, value any) bool {
 	return c.hasGroup([]string{keyword}, object{keyword: value})
 }
 
-// hasGroup tells whether one of the schema's parts has the same keywords as r. What refers to elsewhere is never the
+// hasGroup reports whether one of the schema's parts has the same keywords as r. What refers to elsewhere is never the
 // same, because it may refer to something else in the other document.
 func (c conjunction) hasGroup(keywords []string, r object) bool {
 	if len(keywords) == 0 {
@@ -269,7 +269,7 @@ var constraints = map[string][]string{
 	"unevaluatedProperties": nil, "unevaluatedItems": nil, "$dynamicRef": nil, "$recursiveRef": nil,
 }
 
-// exclusive tells whether no value can be in two of the choices, because their types differ.
+// exclusive reports whether no value can be in two of the choices, because their types differ.
 func (c *comparison) exclusive(choices []any) bool {
 	var seen kinds
 	for _, choice := range choices {

@@ -85,7 +85,7 @@ func (s side) flattenBelow(schema any, followed map[string]bool) (conjunction, e
 	return conjunction{}, fmt.Errorf("a schema is an object, true or false, and this is %T", schema)
 }
 
-// hasConstraint tells whether a schema says more than a reference and annotations.
+// hasConstraint reports whether a schema says more than a reference and annotations.
 func hasConstraint(schema map[string]any) bool {
 	for keyword := range schema {
 		if keyword != "$ref" && keyword != "allOf" && !annotations[keyword] {

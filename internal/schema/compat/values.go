@@ -58,7 +58,7 @@ type limit struct {
 	exclusive bool
 }
 
-// tighter tells whether l leaves less than other does. sign is 1 for lower limits and -1 for upper ones.
+// tighter reports whether l leaves less than other does. sign is 1 for lower limits and -1 for upper ones.
 func (l limit) tighter(other limit, sign int) bool {
 	switch {
 	case l.value == nil:
@@ -135,7 +135,7 @@ func (c *comparison) bound(field, keyword string, w conjunction, value any, m me
 	return []Problem{c.problem(field, keyword, may, "wants "+keyword+" "+show(value))}
 }
 
-// multipleOf tells whether all numbers of the schema are multiples of a number.
+// multipleOf reports whether all numbers of the schema are multiples of a number.
 func (c conjunction) multipleOf(value any) bool {
 	n, ok := value.(json.Number)
 	if !ok {
@@ -164,7 +164,7 @@ func (c conjunction) multipleOf(value any) bool {
 	})
 }
 
-// allMatch tells whether the schema lists its values, and their strings match a pattern.
+// allMatch reports whether the schema lists its values, and their strings match a pattern.
 func (c conjunction) allMatch(pattern string) bool {
 	values, ok := c.values()
 	if !ok {

@@ -26,7 +26,7 @@ type step struct {
 	index int
 }
 
-// Accepts tells whether the value, which is valid JSON without space around it, keeps the rule.
+// Accepts reports whether the value, which is valid JSON without space around it, keeps the rule.
 func (r *Rule) Accepts(value []byte) bool {
 	if r == nil {
 		return true

@@ -23,7 +23,7 @@ func Compile(s *jsonschema.Schema, document any) *Rule {
 	return c.rule(s)
 }
 
-// hasKey tells whether a key is anywhere in a decoded document.
+// hasKey reports whether a key is anywhere in a decoded document.
 func hasKey(doc any, key string) bool {
 	switch doc := doc.(type) {
 	case []any:
@@ -103,7 +103,7 @@ func (c *compiler) object(r *Rule, s *jsonschema.Schema) {
 	}
 }
 
-// lookedFor tells whether the members of objects matter.
+// lookedFor reports whether the members of objects matter.
 func (r *Rule) lookedFor() bool {
 	return len(r.Properties) > 0 || len(r.Required) > 0 || r.Additional != nil || r.MinProperties >= 0 ||
 		r.MaxProperties >= 0
@@ -167,7 +167,7 @@ func delegatedKeyword(s *jsonschema.Schema) string {
 	return ""
 }
 
-// allowsAll tells whether every JSON value keeps the schema.
+// allowsAll reports whether every JSON value keeps the schema.
 func allowsAll(s *jsonschema.Schema) bool {
 	for range 100 {
 		switch {

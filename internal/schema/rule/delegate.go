@@ -108,8 +108,8 @@ func (f *explanation) leaves(e *jsonschema.ValidationError) {
 	}
 }
 
-// onlyNull tells whether a cause is just that the value is not null, which nobody needs to know of a field that may be
-// null.
+// onlyNull reports whether a cause is just that the value is not null, which nobody needs to know of a field that may
+// be null.
 func onlyNull(e *jsonschema.ValidationError) bool {
 	return len(e.Causes) == 0 && keywordOf(e) == "type" && strings.HasPrefix(e.Message, "expected null,")
 }

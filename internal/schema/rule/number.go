@@ -9,7 +9,7 @@ import (
 // mostDigits is how many digits of a number are divided: what costs more than its length does is bounded.
 const mostDigits = 4096
 
-// multiple tells whether a number is a multiple of step. It is not known for a number of too many digits.
+// multiple reports whether a number is a multiple of step. It is not known for a number of too many digits.
 func multiple(d rawjson.Decimal, step *big.Rat) (whole, known bool) {
 	if len(d.Digits) == 0 {
 		return true, true

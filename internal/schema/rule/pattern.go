@@ -24,7 +24,7 @@ const (
 // mostStates bounds a table: 64 states take 8 KiB.
 const mostStates = 64
 
-// Matches tells whether the text has a match, as regexp.Regexp.MatchString does.
+// Matches reports whether the text has a match, as regexp.Regexp.MatchString does.
 func (p *Pattern) Matches(text string) bool {
 	if p.next == nil {
 		return p.MatchString(text)
@@ -42,7 +42,7 @@ func (p *Pattern) Matches(text string) bool {
 	return p.ends[state]
 }
 
-// Simple tells whether the pattern is a table.
+// Simple reports whether the pattern is a table.
 func (p *Pattern) Simple() bool { return p.next != nil }
 
 // NewPattern makes a table of an expression if it is simple. A nil expression gives a nil pattern.

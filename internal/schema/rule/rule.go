@@ -72,7 +72,7 @@ type Choice struct {
 	Values  map[string]bool
 }
 
-// Has tells whether the value in canonical form is one of the choice.
+// Has reports whether the value in canonical form is one of the choice.
 func (c Choice) Has(canonical []byte) bool { return c.Values[string(canonical)] }
 
 // Limit is a number that a keyword compares with.
@@ -99,7 +99,7 @@ const (
 var types = map[string]Type{"null": Null, "boolean": Boolean, "integer": Integer, "number": Number, "string": String,
 	"array": Array, "object": Object}
 
-// Allows tells whether the node's own type keyword allows all values of that type.
+// Allows reports whether the node's own type keyword allows all values of that type.
 func (r *Rule) Allows(t Type) bool { return r.Types == 0 || r.Types&t == t }
 
 // typeOf returns the type of the value that starts at i. It tells integers from fractions only where asked to.

@@ -203,7 +203,7 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// twice tells whether a key comes twice in an object.
+// twice reports whether a key comes twice in an object.
 func twice(value []byte) bool {
 	found := false
 	var walk func(b []byte)
